@@ -1,0 +1,175 @@
+//! Lock files.
+
+use super::context::{self, steadfast_context};
+use super::status::steadfast_report;
+use super::{invalid, parse_path, path_bytes, read_sized, reported};
+use crate::hooks::{Hooks, memory};
+use crate::lock::acquire::{self, Held};
+use crate::lock::clean::{self, Settings};
+use crate::status::*;
+use core::ffi::c_char;
+
+/// How to treat a lock. Zero, or NULL instead of the struct, is the default everywhere.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct steadfast_lock_options {
+    /// sizeof(steadfast_lock_options).
+    pub size: usize,
+    /// STEADFAST_LOCK_TRUST_START_TIME, STEADFAST_LOCK_EINTR_RETURNS.
+    pub flags: u32,
+    /// Permission bits of the lock file, less the umask; 0 means 0644.
+    pub mode: u32,
+    /// An empty lock file of another program is stale when it has been so for this many milliseconds; 0: never.
+    pub empty_grace_ms: i64,
+}
+
+/// A lock held by this process. It belongs to the thread that uses it: hand it over, do not share it.
+#[allow(non_camel_case_types)]
+pub struct steadfast_lock {
+    hooks: Hooks,
+    held: Held,
+    path: [u8; SHOWN],
+    path_len: usize,
+}
+
+/// As much of the path as a report shows.
+const SHOWN: usize = 256;
+
+/// # Safety
+/// `options` is NULL or points to as many readable bytes as its size says.
+unsafe fn settings(options: *const steadfast_lock_options) -> Result<Settings, Outcome> {
+    let Some(options) = (unsafe { read_sized(options, 12) })? else { return Ok(Settings::default()) };
+    if options.flags & !clean::LOCK_ALL != 0 {
+        return Err(invalid("unknown flag"));
+    }
+    if options.mode & !0o777 != 0 || options.empty_grace_ms < 0 {
+        return Err(invalid("a mode that is no permission bits, or a negative grace"));
+    }
+    let mode = if options.mode == 0 { 0o644 } else { options.mode };
+    Ok(Settings { flags: options.flags, mode, empty_grace_ms: options.empty_grace_ms })
+}
+
+/// Removes the lock file at `path` if its owner is provably dead; never takes it from a live one.
+///
+/// Returns a verdict: STEADFAST_LOCK_ABSENT (no lock file), _REMOVED (it was stale and this call removed it:
+/// told to exactly one caller), _HELD, _UNDECIDED, _IGNORED, _CHANGED; only _REMOVED has changed anything. The
+/// report's message says why, its pid whom the lock names. Or, with nothing changed, a negated errno of the
+/// call that the step names (a stale lock in a directory that may not be written: -EACCES, -EPERM, -EROFS; no
+/// such directory: -ENOENT), STEADFAST_E_UNSUPPORTED (no flock here), STEADFAST_E_HOOK.
+///
+/// Safe against any number of cleaners and takers that use this library, and against any program that creates
+/// its lock with O_EXCL or link and does not itself remove stale locks. Threads: no restriction.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn steadfast_lock_clean_stale(
+    context: *const steadfast_context,
+    path: *const c_char,
+    options: *const steadfast_lock_options,
+    report: *mut steadfast_report,
+) -> i32 {
+    unsafe { examine(context, path, options, report, true) }
+}
+
+/// Says what steadfast_lock_clean_stale would do: STEADFAST_LOCK_STALE instead of _REMOVED. Changes nothing.
+///
+/// Otherwise returns as that does. To see whether a lock of a dead owner is still held through a forked child,
+/// its flock is taken, shared, for a moment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn steadfast_lock_inspect(
+    context: *const steadfast_context,
+    path: *const c_char,
+    options: *const steadfast_lock_options,
+    report: *mut steadfast_report,
+) -> i32 {
+    unsafe { examine(context, path, options, report, false) }
+}
+
+/// # Safety
+/// As the two functions above.
+unsafe fn examine(
+    context: *const steadfast_context,
+    path: *const c_char,
+    options: *const steadfast_lock_options,
+    report: *mut steadfast_report,
+    remove: bool,
+) -> i32 {
+    let name = unsafe { path_bytes(path) };
+    let call = || {
+        let settings = unsafe { settings(options) }?;
+        let context = unsafe { context::borrow(context) };
+        clean::at_path(&context.hooks, &context.identity, &parse_path(name)?, &settings, remove)
+    };
+    unsafe { reported(name, report, call) }
+}
+
+/// Takes the lock at `path`, cleaning a stale one on the way.
+///
+/// The file appears complete: the PID in decimal and a newline. The holder keeps a flock on it for life, so
+/// that a reused PID or another PID namespace cannot make it look dead.
+///
+/// `timeout_ms`: 0 tries once, a negative one waits for ever. Waits sleep until the holder releases or dies.
+/// A signal ends the wait with -EINTR when STEADFAST_LOCK_EINTR_RETURNS is set.
+///
+/// Returns 0, and `*out` is to be given to steadfast_lock_release (the report says when a stale lock was taken
+/// over, and warns of a network file system); STEADFAST_E_LOCKED: the report's pid holds it;
+/// STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is there is no lock; STEADFAST_E_UNSUPPORTED: no flock here;
+/// -EINTR; -EINVAL; -ENOMEM; or a negated errno. Unless it returns 0, no lock file of ours is left.
+///
+/// Threads: two of one process exclude each other like two processes. Fork: a child does not own the lock, but
+/// keeps it held while it lives, unless it calls exec or steadfast_lock_release. The context may be freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn steadfast_lock_acquire(
+    context: *const steadfast_context,
+    path: *const c_char,
+    timeout_ms: i64,
+    options: *const steadfast_lock_options,
+    out: *mut *mut steadfast_lock,
+    report: *mut steadfast_report,
+) -> i32 {
+    let name = unsafe { path_bytes(path) };
+    let call = || {
+        let settings = unsafe { settings(options) }?;
+        if out.is_null() {
+            return Err(invalid("out is NULL"));
+        }
+        let parsed = parse_path(name)?;
+        let context = unsafe { context::borrow(context) };
+        // Memory first: nothing can fail once the lock is taken.
+        let memory = memory::Buffer::new(size_of::<steadfast_lock>()).at(STEADFAST_STEP_ALLOCATE)?;
+        let (held, outcome) =
+            acquire::acquire(&context.hooks, &context.identity, &parsed, timeout_ms, &settings, !report.is_null())?;
+        let mut path = [0u8; SHOWN];
+        let tail = name.get(name.len().saturating_sub(SHOWN)..).unwrap_or_default();
+        for (slot, byte) in path.iter_mut().zip(tail) {
+            *slot = *byte;
+        }
+        let lock = memory.into_raw().cast::<steadfast_lock>();
+        unsafe {
+            lock.write(steadfast_lock { hooks: context.hooks.clone(), held, path, path_len: tail.len() });
+            out.write(lock);
+        }
+        Ok(outcome)
+    };
+    unsafe { reported(name, report, call) }
+}
+
+/// Releases a lock: removes its file, if it is still ours, then gives up the flock. Frees `lock` always; NULL
+/// is fine.
+///
+/// Returns 0; STEADFAST_E_LOCK_LOST: the file was taken away or replaced, and what is there now was not touched;
+/// STEADFAST_E_WRONG_PROCESS: this is a forked child, only its descriptors were closed, the parent still holds
+/// the lock; or a negated errno: the file could not be removed and goes on naming this process.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn steadfast_lock_release(lock: *mut steadfast_lock, report: *mut steadfast_report) -> i32 {
+    if lock.is_null() {
+        return unsafe { reported(b"(no lock)", report, || Ok(Outcome::new(STEADFAST_OK))) };
+    }
+    let lock = unsafe { memory::unboxed(lock) };
+    let path = lock.path.get(..lock.path_len).unwrap_or_default();
+    let mut outcome = Outcome::new(STEADFAST_OK);
+    let released = acquire::release(&lock.hooks, &lock.held);
+    match released {
+        Ok(done) | Err(done) => outcome = Outcome { on_disk: outcome.on_disk, ..done },
+    }
+    unsafe { reported(path, report, || Ok(outcome)) }
+}

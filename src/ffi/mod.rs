@@ -1,0 +1,94 @@
+//! The C ABI: check, borrow, call, store. The only `extern "C"` functions.
+#![allow(unsafe_code)]
+
+pub mod context;
+pub mod lock;
+pub mod state;
+pub mod status;
+
+use crate::hooks::{EINVAL, Errno};
+use crate::path::Path;
+use crate::status::*;
+use core::ffi::{CStr, c_char};
+use status::steadfast_report;
+
+/// -EINVAL.
+const INVALID: Errno = Errno(EINVAL.wrapping_neg());
+
+fn invalid(detail: &'static str) -> Outcome {
+    Outcome { step: STEADFAST_STEP_ARGUMENTS, ..Outcome::because(INVALID.0, detail) }
+}
+
+/// A struct that the caller filled: `size` first. A missing tail reads as zero, a longer one must be zero.
+///
+/// # Safety
+/// `pointer` is NULL or points to as many readable bytes as its first member says; T is plain old data for
+/// which zero bytes are a value.
+unsafe fn read_sized<T: Copy>(pointer: *const T, minimum: usize) -> Result<Option<T>, Outcome> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    let size = unsafe { pointer.cast::<usize>().read() };
+    if size < minimum {
+        return Err(invalid("a struct's size member is too small"));
+    }
+    if size > 1 << 16 {
+        return Err(invalid("a struct's size member is not a size"));
+    }
+    let known = size.min(size_of::<T>());
+    let bytes = unsafe { core::slice::from_raw_parts(pointer.cast::<u8>(), size) };
+    if bytes.iter().skip(known).any(|&byte| byte != 0) {
+        return Err(invalid("a struct sets members that this version does not know"));
+    }
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    unsafe {
+        core::ptr::copy_nonoverlapping(pointer.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), known);
+        Ok(Some(value.assume_init()))
+    }
+}
+
+/// Writes `value` to a struct of the library's: as much as the caller's `size` has room for.
+///
+/// # Safety
+/// `pointer` points to as many writable bytes as its first member says.
+unsafe fn write_sized<T: Copy>(pointer: *mut T, value: T) {
+    unsafe {
+        let size = pointer.cast::<usize>().read();
+        let skip = size_of::<usize>();
+        let count = size.min(size_of::<T>()).saturating_sub(skip);
+        let from = (&raw const value).cast::<u8>().add(skip);
+        core::ptr::copy_nonoverlapping(from, pointer.cast::<u8>().add(skip), count);
+    }
+}
+
+/// The bytes of a C path.
+///
+/// # Safety
+/// `path` is NULL or a NUL-terminated string that outlives the call.
+unsafe fn path_bytes<'a>(path: *const c_char) -> &'a [u8] {
+    if path.is_null() { &[] } else { unsafe { CStr::from_ptr(path) }.to_bytes() }
+}
+
+fn parse_path(bytes: &[u8]) -> Result<Path, Outcome> {
+    Path::new(bytes).map_err(|e| {
+        let detail = if e == INVALID { "the path is NULL or empty" } else { "" };
+        Outcome { detail, ..Outcome::failed(e, STEADFAST_STEP_ARGUMENTS) }
+    })
+}
+
+/// Runs `call`, and tells what it came to.
+///
+/// # Safety
+/// `report` is NULL or a steadfast_report of the caller's.
+unsafe fn reported(path: &[u8], report: *mut steadfast_report, call: impl FnOnce() -> Result<Outcome, Outcome>) -> i32 {
+    if !report.is_null() && unsafe { report.cast::<usize>().read() } < status::REPORT_MINIMUM {
+        return INVALID.0;
+    }
+    let outcome = match call() {
+        Ok(outcome) | Err(outcome) => outcome,
+    };
+    if !report.is_null() {
+        unsafe { status::store(report, &outcome, path) };
+    }
+    outcome.status
+}

@@ -1,0 +1,466 @@
+//! The one door to the system: typed calls through the hook table.
+//!
+//! Nothing outside this folder calls libc. Each call here counts for the fault injector, retries EINTR, and
+//! refuses what a hook could not have meant.
+#![allow(unsafe_code)]
+
+pub mod errno_names;
+mod fault;
+pub mod memory;
+mod real;
+mod table;
+
+pub use fault::Fault;
+pub use memory::Buffer;
+pub use table::*;
+
+use crate::status::STEADFAST_E_HOOK;
+use core::ffi::CStr;
+
+pub use libc::{
+    AT_FDCWD, AT_SYMLINK_FOLLOW, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFBIG, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMLINK, ENAMETOOLONG,
+    ENOENT, ENOLCK, ENOMEM, ENOSYS, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, EROFS, ESRCH, LOCK_EX, LOCK_NB, LOCK_SH,
+    LOCK_UN, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, POLLIN,
+};
+
+/// open(2) flags that only Linux has; 0 elsewhere, where the call that needs them is absent.
+#[cfg(target_os = "linux")]
+pub use libc::{AT_EMPTY_PATH, IN_CLOEXEC, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, O_PATH, O_TMPFILE, RENAME_NOREPLACE};
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    pub const AT_EMPTY_PATH: i32 = 0;
+    pub const IN_CLOEXEC: i32 = 0;
+    pub const IN_DELETE: u32 = 0;
+    pub const IN_MOVED_FROM: u32 = 0;
+    pub const IN_MOVED_TO: u32 = 0;
+    pub const IN_NONBLOCK: i32 = 0;
+    pub const IN_ONLYDIR: u32 = 0;
+    pub const O_PATH: i32 = 0;
+    pub const O_TMPFILE: i32 = 0;
+    pub const RENAME_NOREPLACE: u32 = 1;
+}
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::*;
+
+/// The fault injector's names for the hooks: their order in steadfast_hooks. 0 stands for any call.
+pub mod call {
+    #![allow(missing_docs)]
+    pub const STEADFAST_CALL_ANY: u32 = 0;
+    pub const STEADFAST_CALL_OPENAT: u32 = 1;
+    pub const STEADFAST_CALL_CLOSE: u32 = 2;
+    pub const STEADFAST_CALL_WRITE: u32 = 3;
+    pub const STEADFAST_CALL_FSYNC: u32 = 4;
+    pub const STEADFAST_CALL_RENAMEAT: u32 = 5;
+    pub const STEADFAST_CALL_UNLINKAT: u32 = 6;
+    pub const STEADFAST_CALL_LINKAT: u32 = 7;
+    pub const STEADFAST_CALL_MKDIRAT: u32 = 8;
+    pub const STEADFAST_CALL_READLINKAT: u32 = 9;
+    pub const STEADFAST_CALL_READ: u32 = 10;
+    pub const STEADFAST_CALL_PREAD: u32 = 11;
+    pub const STEADFAST_CALL_FSTAT: u32 = 12;
+    pub const STEADFAST_CALL_FSTATAT: u32 = 13;
+    pub const STEADFAST_CALL_FSTATFS: u32 = 14;
+    pub const STEADFAST_CALL_FCHMOD: u32 = 15;
+    pub const STEADFAST_CALL_FCHOWN: u32 = 16;
+    pub const STEADFAST_CALL_FLOCK: u32 = 17;
+    pub const STEADFAST_CALL_OFDLOCK: u32 = 18;
+    pub const STEADFAST_CALL_FGETXATTR: u32 = 19;
+    pub const STEADFAST_CALL_FSETXATTR: u32 = 20;
+    pub const STEADFAST_CALL_GETPID: u32 = 21;
+    pub const STEADFAST_CALL_GETEUID: u32 = 22;
+    pub const STEADFAST_CALL_KILL: u32 = 23;
+    pub const STEADFAST_CALL_PIDFD_OPEN: u32 = 24;
+    pub const STEADFAST_CALL_POLL: u32 = 25;
+    pub const STEADFAST_CALL_INOTIFY_INIT: u32 = 26;
+    pub const STEADFAST_CALL_INOTIFY_ADD_WATCH: u32 = 27;
+    pub const STEADFAST_CALL_CLOCK: u32 = 28;
+    pub const STEADFAST_CALL_SIGXFSZ: u32 = 29;
+    pub(crate) const LAST: u32 = STEADFAST_CALL_SIGXFSZ;
+}
+use call::*;
+
+/// A failed call: a negated errno, or STEADFAST_E_HOOK.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// Is it this errno?
+    pub fn is(self, errno: i32) -> bool {
+        self.0 == errno.wrapping_neg()
+    }
+
+    /// Does it say that the system or the file system has no such operation?
+    pub fn unsupported(self) -> bool {
+        [EINVAL, ENOSYS, EOPNOTSUPP, ENOTTY].iter().any(|&errno| self.is(errno))
+    }
+}
+
+/// steadfast_hooks_default returns a pointer to one of these; its user pointer is NULL.
+pub struct SharedTable(pub steadfast_hooks);
+// Never written, and its user pointer is NULL.
+unsafe impl Sync for SharedTable {}
+
+/// The real calls.
+pub fn real_table() -> &'static steadfast_hooks {
+    &real::TABLE.0
+}
+
+/// The hooks of a context.
+#[derive(Clone)]
+pub struct Hooks {
+    table: steadfast_hooks,
+    fault: Option<Fault>,
+}
+// The library only hands `user` to the hooks; that they may run in several threads is their owner's to see to.
+unsafe impl Sync for Hooks {}
+unsafe impl Send for Hooks {}
+
+/// An EINTR that never ends is a broken hook, not a signal.
+const EINTR_LIMIT: u32 = 1 << 20;
+
+fn checked(result: i64, most: i64) -> Result<i64, Errno> {
+    if result > most || result < -4095 {
+        Err(Errno(STEADFAST_E_HOOK))
+    } else if result < 0 {
+        Err(Errno(result as i32))
+    } else {
+        Ok(result)
+    }
+}
+
+/// Calls hook `$name`, or the real call when it is NULL, once.
+macro_rules! once {
+    ($self:ident, $number:expr, $name:ident, $most:expr $(, $argument:expr)*) => {{
+        match &$self.fault {
+            None => Ok(()),
+            Some(fault) => fault.check($number),
+        }
+        .and_then(|()| {
+            let result = unsafe {
+                match $self.table.$name {
+                    Some(hook) => hook($self.table.user $(, $argument)*),
+                    None => real::$name($self.table.user $(, $argument)*),
+                }
+            };
+            checked(i64::from(result), $most)
+        })
+    }};
+}
+
+/// The same, until something other than EINTR comes back.
+macro_rules! retried {
+    ($($call:tt)*) => {{
+        let mut left = EINTR_LIMIT;
+        loop {
+            match once!($($call)*) {
+                Err(e) if e.is(EINTR) && left > 0 => left = left.saturating_sub(1),
+                result => break result,
+            }
+        }
+    }};
+}
+
+const INT: i64 = i32::MAX as i64;
+
+fn done(result: Result<i64, Errno>) -> Result<(), Errno> {
+    result.map(|_| ())
+}
+
+fn most(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}
+
+impl Hooks {
+    /// Real calls on a complete platform.
+    pub const REAL: Hooks = Hooks { table: steadfast_hooks::real(), fault: None };
+
+    /// These hooks, and a fault to inject.
+    pub const fn new(table: steadfast_hooks, fault: Option<Fault>) -> Hooks {
+        Hooks { table, fault }
+    }
+
+    /// Is this STEADFAST_ABSENT_* set?
+    pub fn absent(&self, bit: u32) -> bool {
+        self.table.absent & bit != 0
+    }
+
+    /// openat(2). O_DIRECTORY is left out where it is absent: the caller looks at what it got.
+    pub fn openat(&self, dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd<'_>, Errno> {
+        let flags = if self.absent(STEADFAST_ABSENT_O_DIRECTORY) && flags & O_TMPFILE != O_TMPFILE { flags & !O_DIRECTORY } else { flags };
+        let raw = retried!(self, STEADFAST_CALL_OPENAT, openat, INT, dir, path.as_ptr(), flags, mode)?;
+        Ok(Fd { hooks: self, raw: raw as i32 })
+    }
+
+    /// close(2), never retried: the descriptor is gone whatever it answers (close(2), "Dealing with error returns").
+    pub fn close(&self, fd: i32) -> Result<(), Errno> {
+        done(once!(self, STEADFAST_CALL_CLOSE, close, INT, fd))
+    }
+
+    /// Writes all of `parts`, one after the other, going on after short writes, with SIGXFSZ held off.
+    pub fn write_all(&self, fd: i32, parts: &[&[u8]]) -> Result<(), Errno> {
+        let mut state = retried!(self, STEADFAST_CALL_SIGXFSZ, sigxfsz, INT, STEADFAST_SIGXFSZ_BLOCK, 0)? as i32;
+        let result = self.write_parts(fd, parts);
+        if result.is_err_and(|e| e.is(EFBIG)) {
+            state |= STEADFAST_SIGXFSZ_RAISED;
+        }
+        let restored = retried!(self, STEADFAST_CALL_SIGXFSZ, sigxfsz, INT, STEADFAST_SIGXFSZ_RESTORE, state);
+        result.and(done(restored))
+    }
+
+    fn write_parts(&self, fd: i32, parts: &[&[u8]]) -> Result<(), Errno> {
+        for part in parts {
+            let mut rest: &[u8] = part;
+            let mut empty = 0u32;
+            while !rest.is_empty() {
+                let (buf, len) = (rest.as_ptr().cast(), rest.len());
+                let written = retried!(self, STEADFAST_CALL_WRITE, write, most(len), fd, buf, len)?;
+                rest = rest.get(written as usize..).unwrap_or_default();
+                // Nothing written and no error: POSIX allows it, for ever it is a device that is full or broken.
+                empty = if written == 0 { empty.saturating_add(1) } else { 0 };
+                if empty > 100 {
+                    return Err(Errno(EIO.wrapping_neg()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// fsync(2).
+    pub fn fsync(&self, fd: i32) -> Result<(), Errno> {
+        done(retried!(self, STEADFAST_CALL_FSYNC, fsync, INT, fd))
+    }
+
+    /// renameat2(2), within one directory.
+    pub fn rename(&self, dir: i32, old: &CStr, new: &CStr, flags: u32) -> Result<(), Errno> {
+        if flags != 0 && self.absent(STEADFAST_ABSENT_RENAMEAT2) {
+            return Err(Errno(ENOSYS.wrapping_neg()));
+        }
+        done(retried!(self, STEADFAST_CALL_RENAMEAT, renameat, INT, dir, old.as_ptr(), dir, new.as_ptr(), flags))
+    }
+
+    /// unlinkat(2) of a file.
+    pub fn unlink(&self, dir: i32, name: &CStr) -> Result<(), Errno> {
+        done(retried!(self, STEADFAST_CALL_UNLINKAT, unlinkat, INT, dir, name.as_ptr(), 0))
+    }
+
+    /// linkat(2).
+    pub fn link(&self, old_dir: i32, old: &CStr, dir: i32, new: &CStr, flags: i32) -> Result<(), Errno> {
+        if self.absent(STEADFAST_ABSENT_LINK) {
+            return Err(Errno(EPERM.wrapping_neg()));
+        }
+        done(retried!(self, STEADFAST_CALL_LINKAT, linkat, INT, old_dir, old.as_ptr(), dir, new.as_ptr(), flags))
+    }
+
+    /// mkdirat(2).
+    pub fn mkdir(&self, path: &CStr, mode: u32) -> Result<(), Errno> {
+        done(retried!(self, STEADFAST_CALL_MKDIRAT, mkdirat, INT, AT_FDCWD, path.as_ptr(), mode))
+    }
+
+    /// readlinkat(2): the target, cut to the length of `buf`.
+    pub fn readlink<'b>(&self, dir: i32, name: &CStr, buf: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        let (pointer, len) = (buf.as_mut_ptr().cast(), buf.len());
+        let count = retried!(self, STEADFAST_CALL_READLINKAT, readlinkat, most(len), dir, name.as_ptr(), pointer, len)?;
+        Ok(buf.get(..count as usize).unwrap_or_default())
+    }
+
+    /// read(2), once.
+    pub fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+        let (pointer, len) = (buf.as_mut_ptr().cast(), buf.len());
+        Ok(retried!(self, STEADFAST_CALL_READ, read, most(len), fd, pointer, len)? as usize)
+    }
+
+    /// pread(2) until `buf` is full or the file ends: how much was read.
+    pub fn pread(&self, fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        let mut filled = 0usize;
+        while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let (pointer, len) = (rest.as_mut_ptr().cast(), rest.len());
+            let at = offset.saturating_add(filled as u64);
+            let count = retried!(self, STEADFAST_CALL_PREAD, pread, most(len), fd, pointer, len, at)? as usize;
+            if count == 0 {
+                break;
+            }
+            filled = filled.saturating_add(count);
+        }
+        Ok(filled)
+    }
+
+    /// pread(2) into the spare room of `buf`, whose first byte is byte 0 of the file, until it holds `enough`
+    /// bytes or the file ends.
+    pub fn fill(&self, fd: i32, buf: &mut Buffer, enough: usize) -> Result<(), Errno> {
+        while buf.bytes().len() < enough {
+            let at = buf.bytes().len() as u64;
+            let (pointer, len) = buf.spare();
+            let count = retried!(self, STEADFAST_CALL_PREAD, pread, most(len), fd, pointer, len, at)? as usize;
+            if count == 0 {
+                break;
+            }
+            unsafe { buf.grow(count) };
+        }
+        Ok(())
+    }
+
+    /// fstat(2).
+    pub fn fstat(&self, fd: i32) -> Result<steadfast_stat, Errno> {
+        let mut stat = steadfast_stat::default();
+        retried!(self, STEADFAST_CALL_FSTAT, fstat, INT, fd, &mut stat)?;
+        Ok(stat)
+    }
+
+    /// fstatat(2) of the name itself: a link is not followed.
+    pub fn fstatat(&self, dir: i32, name: &CStr) -> Result<steadfast_stat, Errno> {
+        let mut stat = steadfast_stat::default();
+        retried!(self, STEADFAST_CALL_FSTATAT, fstatat, INT, dir, name.as_ptr(), &mut stat)?;
+        Ok(stat)
+    }
+
+    /// The magic number of the file system, fstatfs(2).
+    pub fn filesystem(&self, fd: i32) -> Result<i64, Errno> {
+        retried!(self, STEADFAST_CALL_FSTATFS, fstatfs, i64::MAX, fd)
+    }
+
+    /// fchmod(2).
+    pub fn fchmod(&self, fd: i32, mode: u32) -> Result<(), Errno> {
+        done(retried!(self, STEADFAST_CALL_FCHMOD, fchmod, INT, fd, mode))
+    }
+
+    /// fchown(2).
+    pub fn fchown(&self, fd: i32, uid: u32, gid: u32) -> Result<(), Errno> {
+        done(retried!(self, STEADFAST_CALL_FCHOWN, fchown, INT, fd, uid, gid))
+    }
+
+    /// flock(2).
+    pub fn flock(&self, fd: i32, operation: i32) -> Result<(), Errno> {
+        if self.absent(STEADFAST_ABSENT_FLOCK) {
+            return Err(Errno(ENOSYS.wrapping_neg()));
+        }
+        done(retried!(self, STEADFAST_CALL_FLOCK, flock, INT, fd, operation))
+    }
+
+    /// Takes a shared open file description lock on one byte (fcntl(2), F_OFD_SETLK).
+    pub fn ofdlock_set(&self, fd: i32, at: i64) -> Result<(), Errno> {
+        if self.absent(STEADFAST_ABSENT_OFDLOCK) {
+            return Err(Errno(ENOSYS.wrapping_neg()));
+        }
+        let mut found = 0i64;
+        done(retried!(self, STEADFAST_CALL_OFDLOCK, ofdlock, INT, fd, STEADFAST_OFDLOCK_SET, at, 1, &mut found))
+    }
+
+    /// Where somebody else's open file description lock lies in [at, at + len), if one does.
+    pub fn ofdlock_test(&self, fd: i32, at: i64, len: i64) -> Result<Option<i64>, Errno> {
+        if self.absent(STEADFAST_ABSENT_OFDLOCK) {
+            return Err(Errno(ENOSYS.wrapping_neg()));
+        }
+        let mut found = at;
+        let locked = retried!(self, STEADFAST_CALL_OFDLOCK, ofdlock, 1, fd, STEADFAST_OFDLOCK_TEST, at, len, &mut found)?;
+        Ok((locked == 1).then_some(found))
+    }
+
+    /// fgetxattr(2): the length of the value, which is in `buf`.
+    pub fn fgetxattr(&self, fd: i32, name: &CStr, buf: &mut [u8]) -> Result<usize, Errno> {
+        if self.absent(STEADFAST_ABSENT_XATTR) {
+            return Err(Errno(EOPNOTSUPP.wrapping_neg()));
+        }
+        let (pointer, len) = (buf.as_mut_ptr().cast(), buf.len());
+        Ok(retried!(self, STEADFAST_CALL_FGETXATTR, fgetxattr, most(len), fd, name.as_ptr(), pointer, len)? as usize)
+    }
+
+    /// fsetxattr(2).
+    pub fn fsetxattr(&self, fd: i32, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+        if self.absent(STEADFAST_ABSENT_XATTR) {
+            return Err(Errno(EOPNOTSUPP.wrapping_neg()));
+        }
+        let (pointer, len) = (value.as_ptr().cast(), value.len());
+        done(retried!(self, STEADFAST_CALL_FSETXATTR, fsetxattr, INT, fd, name.as_ptr(), pointer, len))
+    }
+
+    /// getpid(2).
+    pub fn getpid(&self) -> Result<i32, Errno> {
+        Ok(retried!(self, STEADFAST_CALL_GETPID, getpid, INT)? as i32)
+    }
+
+    /// geteuid(2).
+    pub fn geteuid(&self) -> Result<u32, Errno> {
+        Ok(retried!(self, STEADFAST_CALL_GETEUID, geteuid, i64::from(u32::MAX))? as u32)
+    }
+
+    /// kill(2) with signal 0.
+    pub fn probe(&self, pid: i32) -> Result<(), Errno> {
+        done(retried!(self, STEADFAST_CALL_KILL, kill, INT, pid, 0))
+    }
+
+    /// pidfd_open(2).
+    pub fn pidfd_open(&self, pid: i32) -> Result<Fd<'_>, Errno> {
+        if self.absent(STEADFAST_ABSENT_PIDFD) {
+            return Err(Errno(ENOSYS.wrapping_neg()));
+        }
+        let raw = retried!(self, STEADFAST_CALL_PIDFD_OPEN, pidfd_open, INT, pid, 0)?;
+        Ok(Fd { hooks: self, raw: raw as i32 })
+    }
+
+    /// poll(2), once: EINTR is the caller's to judge.
+    pub fn poll(&self, fds: &mut [steadfast_pollfd], timeout_ms: i32) -> Result<usize, Errno> {
+        let (pointer, count) = (fds.as_mut_ptr(), fds.len() as u32);
+        Ok(once!(self, STEADFAST_CALL_POLL, poll, i64::from(count), pointer, count, timeout_ms)? as usize)
+    }
+
+    /// inotify_init1(2), close-on-exec and non-blocking.
+    pub fn inotify(&self) -> Result<Fd<'_>, Errno> {
+        if self.absent(STEADFAST_ABSENT_INOTIFY) {
+            return Err(Errno(ENOSYS.wrapping_neg()));
+        }
+        let raw = retried!(self, STEADFAST_CALL_INOTIFY_INIT, inotify_init, INT, IN_CLOEXEC | IN_NONBLOCK)?;
+        Ok(Fd { hooks: self, raw: raw as i32 })
+    }
+
+    /// inotify_add_watch(2).
+    pub fn inotify_watch(&self, fd: i32, path: &CStr, mask: u32) -> Result<(), Errno> {
+        done(retried!(self, STEADFAST_CALL_INOTIFY_ADD_WATCH, inotify_add_watch, INT, fd, path.as_ptr(), mask))
+    }
+
+    /// Nanoseconds of one of STEADFAST_CLOCK_*.
+    pub fn clock(&self, clock: i32) -> Result<i64, Errno> {
+        let mut ns = 0i64;
+        retried!(self, STEADFAST_CALL_CLOCK, clock, INT, clock, &mut ns)?;
+        Ok(ns)
+    }
+}
+
+/// A descriptor, closed through its hooks when dropped.
+pub struct Fd<'h> {
+    hooks: &'h Hooks,
+    raw: i32,
+}
+
+impl Fd<'_> {
+    /// The number.
+    pub fn raw(&self) -> i32 {
+        self.raw
+    }
+
+    /// The number, no longer closed by us.
+    pub fn into_raw(self) -> i32 {
+        let raw = self.raw;
+        core::mem::forget(self);
+        raw
+    }
+}
+
+impl Drop for Fd<'_> {
+    fn drop(&mut self) {
+        // What a close could still report, a checked fsync has reported already.
+        let _ = self.hooks.close(self.raw);
+    }
+}
+
+/// File types of `mode`.
+pub fn is_regular(mode: u32) -> bool {
+    mode & 0o170_000 == 0o100_000
+}
+/// See [`is_regular`].
+pub fn is_directory(mode: u32) -> bool {
+    mode & 0o170_000 == 0o040_000
+}
+/// See [`is_regular`].
+pub fn is_symlink(mode: u32) -> bool {
+    mode & 0o170_000 == 0o120_000
+}

@@ -1,0 +1,390 @@
+//! The real calls, in the shape of the hooks: >= 0 or a negated errno.
+
+use super::table::*;
+use core::ffi::{c_char, c_int, c_void};
+use libc::ENOSYS;
+
+fn errno() -> i32 {
+    #[cfg(any(target_os = "linux", target_os = "emscripten"))]
+    let slot = unsafe { libc::__errno_location() };
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    let slot = unsafe { libc::__error() };
+    #[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+    let slot = unsafe { libc::__errno() };
+    #[cfg(target_os = "dragonfly")]
+    let slot = unsafe { libc::__errno_location() };
+    unsafe { *slot }
+}
+
+fn int(result: c_int) -> i32 {
+    if result < 0 { errno().wrapping_neg() } else { result }
+}
+
+fn long(result: isize) -> i64 {
+    if result < 0 { i64::from(errno()).wrapping_neg() } else { result as i64 }
+}
+
+pub unsafe extern "C" fn openat(_: *mut c_void, dirfd: i32, path: *const c_char, flags: i32, mode: u32) -> i32 {
+    int(unsafe { libc::openat(dirfd, path, flags, mode as libc::c_uint) })
+}
+
+pub unsafe extern "C" fn close(_: *mut c_void, fd: i32) -> i32 {
+    int(unsafe { libc::close(fd) })
+}
+
+pub unsafe extern "C" fn write(_: *mut c_void, fd: i32, buf: *const c_void, len: usize) -> i64 {
+    long(unsafe { libc::write(fd, buf, len) })
+}
+
+pub unsafe extern "C" fn fsync(_: *mut c_void, fd: i32) -> i32 {
+    // On Apple systems fsync leaves the data in the drive's cache; F_FULLFSYNC does not (fcntl(2) there).
+    #[cfg(target_vendor = "apple")]
+    {
+        let full = int(unsafe { libc::fcntl(fd, libc::F_FULLFSYNC) });
+        if full >= 0 || ![-libc::ENOTSUP, -libc::EINVAL, -libc::ENOTTY].contains(&full) {
+            return full;
+        }
+    }
+    int(unsafe { libc::fsync(fd) })
+}
+
+pub unsafe extern "C" fn renameat(_: *mut c_void, od: i32, op: *const c_char, nd: i32, np: *const c_char, flags: u32) -> i32 {
+    if flags == 0 {
+        return int(unsafe { libc::renameat(od, op, nd, np) });
+    }
+    #[cfg(target_os = "linux")]
+    {
+        // By number: musl and glibc before 2.28 have no wrapper.
+        long(unsafe { libc::syscall(libc::SYS_renameat2, od, op, nd, np, flags) } as isize) as i32
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        ENOSYS.wrapping_neg()
+    }
+}
+
+pub unsafe extern "C" fn unlinkat(_: *mut c_void, dirfd: i32, path: *const c_char, flags: i32) -> i32 {
+    int(unsafe { libc::unlinkat(dirfd, path, flags) })
+}
+
+pub unsafe extern "C" fn linkat(_: *mut c_void, od: i32, op: *const c_char, nd: i32, np: *const c_char, flags: i32) -> i32 {
+    int(unsafe { libc::linkat(od, op, nd, np, flags) })
+}
+
+pub unsafe extern "C" fn mkdirat(_: *mut c_void, dirfd: i32, path: *const c_char, mode: u32) -> i32 {
+    int(unsafe { libc::mkdirat(dirfd, path, mode as libc::mode_t) })
+}
+
+pub unsafe extern "C" fn readlinkat(_: *mut c_void, dirfd: i32, path: *const c_char, buf: *mut c_void, len: usize) -> i64 {
+    long(unsafe { libc::readlinkat(dirfd, path, buf.cast(), len) })
+}
+
+pub unsafe extern "C" fn read(_: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64 {
+    long(unsafe { libc::read(fd, buf, len) })
+}
+
+pub unsafe extern "C" fn pread(_: *mut c_void, fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64 {
+    #[cfg(target_os = "linux")]
+    let result = unsafe { libc::pread64(fd, buf, len, offset as i64) };
+    #[cfg(not(target_os = "linux"))]
+    let result = unsafe { libc::pread(fd, buf, len, offset as libc::off_t) };
+    long(result)
+}
+
+/// struct stat in our words. The casts differ from platform to platform.
+#[allow(clippy::unnecessary_cast)]
+macro_rules! from_stat {
+    ($s:expr) => {
+        steadfast_stat {
+            dev: $s.st_dev as u64,
+            ino: $s.st_ino as u64,
+            mode: $s.st_mode as u32,
+            nlink: $s.st_nlink as u32,
+            uid: $s.st_uid as u32,
+            gid: $s.st_gid as u32,
+            size: $s.st_size as u64,
+            mtime_ns: ($s.st_mtime as i64).wrapping_mul(1_000_000_000).wrapping_add($s.st_mtime_nsec as i64),
+            attributes: 0,
+            reserved: 0,
+        }
+    };
+}
+
+pub unsafe extern "C" fn fstat(_: *mut c_void, fd: i32, out: *mut steadfast_stat) -> i32 {
+    #[cfg(target_os = "linux")]
+    let (result, stat) = unsafe {
+        let mut stat: libc::stat64 = core::mem::zeroed();
+        (libc::fstat64(fd, &mut stat), stat)
+    };
+    #[cfg(not(target_os = "linux"))]
+    let (result, stat) = unsafe {
+        let mut stat: libc::stat = core::mem::zeroed();
+        (libc::fstat(fd, &mut stat), stat)
+    };
+    if result < 0 {
+        return int(result);
+    }
+    unsafe { out.write(from_stat!(stat)) };
+    0
+}
+
+pub unsafe extern "C" fn fstatat(_: *mut c_void, dirfd: i32, path: *const c_char, out: *mut steadfast_stat) -> i32 {
+    // statx costs what fstatat costs, and also says whether the file is a mount point (statx(2), Linux 5.8).
+    #[cfg(target_os = "linux")]
+    {
+        let mut x: libc::statx = unsafe { core::mem::zeroed() };
+        let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+        let result = int(unsafe { libc::statx(dirfd, path, flags, libc::STATX_BASIC_STATS, &mut x) });
+        if result >= 0 {
+            let root = x.stx_attributes & x.stx_attributes_mask & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
+            let stat = steadfast_stat {
+                dev: libc::makedev(x.stx_dev_major, x.stx_dev_minor),
+                ino: x.stx_ino,
+                mode: u32::from(x.stx_mode),
+                nlink: x.stx_nlink,
+                uid: x.stx_uid,
+                gid: x.stx_gid,
+                size: x.stx_size,
+                mtime_ns: x.stx_mtime.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(i64::from(x.stx_mtime.tv_nsec)),
+                attributes: if root { STEADFAST_STAT_MOUNT_ROOT } else { 0 },
+                reserved: 0,
+            };
+            unsafe { out.write(stat) };
+            return 0;
+        }
+        // Kernels before 4.11, and seccomp filters that do not know statx (they answer EPERM).
+        if result != ENOSYS.wrapping_neg() && result != libc::EPERM.wrapping_neg() {
+            return result;
+        }
+        let mut stat: libc::stat64 = unsafe { core::mem::zeroed() };
+        let result = unsafe { libc::fstatat64(dirfd, path, &mut stat, libc::AT_SYMLINK_NOFOLLOW) };
+        if result < 0 {
+            return int(result);
+        }
+        unsafe { out.write(from_stat!(stat)) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let mut stat: libc::stat = unsafe { core::mem::zeroed() };
+        let result = unsafe { libc::fstatat(dirfd, path, &mut stat, libc::AT_SYMLINK_NOFOLLOW) };
+        if result < 0 {
+            return int(result);
+        }
+        unsafe { out.write(from_stat!(stat)) };
+    }
+    0
+}
+
+pub unsafe extern "C" fn fstatfs(_: *mut c_void, fd: i32) -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        let mut fs: libc::statfs = unsafe { core::mem::zeroed() };
+        let result = unsafe { libc::fstatfs(fd, &mut fs) };
+        if result < 0 { i64::from(int(result)) } else { i64::from(fs.f_type as u32) }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        0
+    }
+}
+
+pub unsafe extern "C" fn fchmod(_: *mut c_void, fd: i32, mode: u32) -> i32 {
+    int(unsafe { libc::fchmod(fd, mode as libc::mode_t) })
+}
+
+pub unsafe extern "C" fn fchown(_: *mut c_void, fd: i32, uid: u32, gid: u32) -> i32 {
+    int(unsafe { libc::fchown(fd, uid, gid) })
+}
+
+pub unsafe extern "C" fn flock(_: *mut c_void, fd: i32, operation: i32) -> i32 {
+    int(unsafe { libc::flock(fd, operation) })
+}
+
+pub unsafe extern "C" fn ofdlock(_: *mut c_void, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32 {
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    {
+        let mut lock: libc::flock = unsafe { core::mem::zeroed() };
+        lock.l_whence = libc::SEEK_SET as libc::c_short;
+        lock.l_start = start;
+        lock.l_len = len;
+        if operation == STEADFAST_OFDLOCK_SET {
+            lock.l_type = libc::F_RDLCK as libc::c_short;
+            return int(unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &lock) });
+        }
+        lock.l_type = libc::F_WRLCK as libc::c_short;
+        let result = int(unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &mut lock) });
+        if result < 0 {
+            return result;
+        }
+        if lock.l_type == libc::F_UNLCK as libc::c_short {
+            return 0;
+        }
+        unsafe { found.write(lock.l_start) };
+        1
+    }
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    {
+        let _ = (fd, operation, start, len, found);
+        ENOSYS.wrapping_neg()
+    }
+}
+
+pub unsafe extern "C" fn fgetxattr(_: *mut c_void, fd: i32, name: *const c_char, buf: *mut c_void, len: usize) -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        long(unsafe { libc::fgetxattr(fd, name, buf, len) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (fd, name, buf, len);
+        i64::from(libc::EOPNOTSUPP.wrapping_neg())
+    }
+}
+
+pub unsafe extern "C" fn fsetxattr(_: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
+    #[cfg(target_os = "linux")]
+    {
+        int(unsafe { libc::fsetxattr(fd, name, buf, len, 0) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (fd, name, buf, len);
+        libc::EOPNOTSUPP.wrapping_neg()
+    }
+}
+
+pub unsafe extern "C" fn getpid(_: *mut c_void) -> i32 {
+    unsafe { libc::getpid() }
+}
+
+pub unsafe extern "C" fn geteuid(_: *mut c_void) -> i64 {
+    i64::from(unsafe { libc::geteuid() })
+}
+
+pub unsafe extern "C" fn kill(_: *mut c_void, pid: i32, signal: i32) -> i32 {
+    int(unsafe { libc::kill(pid, signal) })
+}
+
+pub unsafe extern "C" fn pidfd_open(_: *mut c_void, pid: i32, flags: u32) -> i32 {
+    #[cfg(target_os = "linux")]
+    {
+        // pidfds are close-on-exec from birth (pidfd_open(2)).
+        long(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) } as isize) as i32
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (pid, flags);
+        ENOSYS.wrapping_neg()
+    }
+}
+
+pub unsafe extern "C" fn poll(_: *mut c_void, fds: *mut steadfast_pollfd, count: u32, timeout_ms: i32) -> i32 {
+    int(unsafe { libc::poll(fds.cast(), count as libc::nfds_t, timeout_ms) })
+}
+
+pub unsafe extern "C" fn inotify_init(_: *mut c_void, flags: i32) -> i32 {
+    #[cfg(target_os = "linux")]
+    {
+        int(unsafe { libc::inotify_init1(flags) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = flags;
+        ENOSYS.wrapping_neg()
+    }
+}
+
+pub unsafe extern "C" fn inotify_add_watch(_: *mut c_void, fd: i32, path: *const c_char, mask: u32) -> i32 {
+    #[cfg(target_os = "linux")]
+    {
+        int(unsafe { libc::inotify_add_watch(fd, path, mask) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (fd, path, mask);
+        ENOSYS.wrapping_neg()
+    }
+}
+
+pub unsafe extern "C" fn clock(_: *mut c_void, clock: i32, ns: *mut i64) -> i32 {
+    let id = if clock == STEADFAST_CLOCK_MONOTONIC { libc::CLOCK_MONOTONIC } else { libc::CLOCK_REALTIME };
+    let mut time: libc::timespec = unsafe { core::mem::zeroed() };
+    let result = int(unsafe { libc::clock_gettime(id, &mut time) });
+    if result >= 0 {
+        #[allow(clippy::unnecessary_cast)]
+        unsafe {
+            ns.write((time.tv_sec as i64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as i64))
+        };
+    }
+    result
+}
+
+/// A write beyond RLIMIT_FSIZE raises SIGXFSZ in the writing thread, whose default is to kill the program
+/// (setrlimit(2)). Blocked, the write just fails with EFBIG; the signal that it left pending is taken back
+/// before the mask is restored.
+pub unsafe extern "C" fn sigxfsz(_: *mut c_void, operation: i32, state: i32) -> i32 {
+    unsafe {
+        let mut set: libc::sigset_t = core::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGXFSZ);
+        if operation == STEADFAST_SIGXFSZ_BLOCK {
+            let mut old: libc::sigset_t = core::mem::zeroed();
+            let error = libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut old);
+            if error != 0 {
+                return error.wrapping_neg();
+            }
+            if libc::sigismember(&old, libc::SIGXFSZ) != 1 {
+                return 0;
+            }
+            let mut pending: libc::sigset_t = core::mem::zeroed();
+            let was_pending = libc::sigpending(&mut pending) == 0 && libc::sigismember(&pending, libc::SIGXFSZ) == 1;
+            return STEADFAST_SIGXFSZ_WAS_BLOCKED | if was_pending { STEADFAST_SIGXFSZ_WAS_PENDING } else { 0 };
+        }
+        if state & STEADFAST_SIGXFSZ_RAISED != 0 && state & STEADFAST_SIGXFSZ_WAS_PENDING == 0 {
+            let mut pending: libc::sigset_t = core::mem::zeroed();
+            if libc::sigpending(&mut pending) == 0 && libc::sigismember(&pending, libc::SIGXFSZ) == 1 {
+                let mut taken: c_int = 0;
+                libc::sigwait(&set, &mut taken);
+            }
+        }
+        if state & STEADFAST_SIGXFSZ_WAS_BLOCKED == 0 {
+            return libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, core::ptr::null_mut()).wrapping_neg();
+        }
+        0
+    }
+}
+
+/// The table of the calls above, for hooks that chain to them.
+pub static TABLE: super::SharedTable = super::SharedTable(steadfast_hooks {
+    openat: Some(openat),
+    close: Some(close),
+    write: Some(write),
+    fsync: Some(fsync),
+    renameat: Some(renameat),
+    unlinkat: Some(unlinkat),
+    linkat: Some(linkat),
+    mkdirat: Some(mkdirat),
+    readlinkat: Some(readlinkat),
+    read: Some(read),
+    pread: Some(pread),
+    fstat: Some(fstat),
+    fstatat: Some(fstatat),
+    fstatfs: Some(fstatfs),
+    fchmod: Some(fchmod),
+    fchown: Some(fchown),
+    flock: Some(flock),
+    ofdlock: Some(ofdlock),
+    fgetxattr: Some(fgetxattr),
+    fsetxattr: Some(fsetxattr),
+    getpid: Some(getpid),
+    geteuid: Some(geteuid),
+    kill: Some(kill),
+    pidfd_open: Some(pidfd_open),
+    poll: Some(poll),
+    inotify_init: Some(inotify_init),
+    inotify_add_watch: Some(inotify_add_watch),
+    clock: Some(clock),
+    sigxfsz: Some(sigxfsz),
+    ..steadfast_hooks::real()
+});

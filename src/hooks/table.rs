@@ -1,0 +1,198 @@
+//! The hook table as C sees it.
+
+use core::ffi::{c_char, c_void};
+
+/// What the fstat and fstatat hooks fill: the part of struct stat that the library looks at.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+#[allow(non_camel_case_types)]
+pub struct steadfast_stat {
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// File type and permission bits, as in struct stat.
+    pub mode: u32,
+    /// Number of hard links.
+    pub nlink: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Length in bytes.
+    pub size: u64,
+    /// Last change of the content, nanoseconds since the Unix epoch.
+    pub mtime_ns: i64,
+    /// STEADFAST_STAT_*.
+    pub attributes: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// In steadfast_stat.attributes: the file is the root of a mount (a bind-mounted file).
+pub const STEADFAST_STAT_MOUNT_ROOT: u32 = 1;
+
+/// struct pollfd of POSIX, by its fixed-width name.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+#[allow(non_camel_case_types)]
+pub struct steadfast_pollfd {
+    /// Descriptor; a negative one is passed over.
+    pub fd: i32,
+    /// Events asked for: 1 is POLLIN.
+    pub events: i16,
+    /// Events seen.
+    pub revents: i16,
+}
+
+/// Operations of the sigxfsz hook.
+pub const STEADFAST_SIGXFSZ_BLOCK: i32 = 0;
+/// See STEADFAST_SIGXFSZ_BLOCK.
+pub const STEADFAST_SIGXFSZ_RESTORE: i32 = 1;
+/// State bits of the sigxfsz hook: it was blocked, was pending, and (given by the library) was raised.
+pub const STEADFAST_SIGXFSZ_WAS_BLOCKED: i32 = 1;
+/// See STEADFAST_SIGXFSZ_WAS_BLOCKED.
+pub const STEADFAST_SIGXFSZ_WAS_PENDING: i32 = 2;
+/// See STEADFAST_SIGXFSZ_WAS_BLOCKED.
+pub const STEADFAST_SIGXFSZ_RAISED: i32 = 4;
+
+/// Clocks of the clock hook: CLOCK_REALTIME and CLOCK_MONOTONIC.
+pub const STEADFAST_CLOCK_REALTIME: i32 = 0;
+/// See STEADFAST_CLOCK_REALTIME.
+pub const STEADFAST_CLOCK_MONOTONIC: i32 = 1;
+
+/// Operations of the ofdlock hook, which gives and asks for open file description locks (shared ones, on
+/// a range of bytes).
+pub const STEADFAST_OFDLOCK_SET: i32 = 0;
+/// See STEADFAST_OFDLOCK_SET.
+pub const STEADFAST_OFDLOCK_TEST: i32 = 1;
+
+/// steadfast_hooks.absent: act as if the platform had no such thing.
+pub const STEADFAST_ABSENT_O_DIRECTORY: u32 = 1 << 0;
+/// A directory cannot be synced: every save is STEADFAST_NOT_DURABLE, with STRICT it is refused.
+pub const STEADFAST_ABSENT_DIR_FSYNC: u32 = 1 << 1;
+/// open(2) has no O_TMPFILE: lock files are made under a private name first.
+pub const STEADFAST_ABSENT_O_TMPFILE: u32 = 1 << 2;
+/// rename has no flags: a name is created by link instead of by RENAME_NOREPLACE.
+pub const STEADFAST_ABSENT_RENAMEAT2: u32 = 1 << 3;
+/// No flock: orphans stay, IF_GENERATION and taking or cleaning a lock are STEADFAST_E_UNSUPPORTED.
+pub const STEADFAST_ABSENT_FLOCK: u32 = 1 << 4;
+/// No extended attributes: another boot and a reused PID are not recognised.
+pub const STEADFAST_ABSENT_XATTR: u32 = 1 << 5;
+/// No pidfd: kill and /proc tell whether a process lives.
+pub const STEADFAST_ABSENT_PIDFD: u32 = 1 << 6;
+/// No /proc.
+pub const STEADFAST_ABSENT_PROC: u32 = 1 << 7;
+/// No inotify: waiting for a lock polls.
+pub const STEADFAST_ABSENT_INOTIFY: u32 = 1 << 8;
+/// No open file description locks: waiters are not queued.
+pub const STEADFAST_ABSENT_OFDLOCK: u32 = 1 << 9;
+/// No hard links: the previous generation is kept by a copy.
+pub const STEADFAST_ABSENT_LINK: u32 = 1 << 10;
+/// All bits above.
+pub(crate) const ABSENT_ALL: u32 = (1 << 11) - 1;
+
+/// The system calls of the library, as function pointers.
+///
+/// Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call. The
+/// library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
+/// STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
+/// runs in the thread that called the library; it must not call back with the same lock.
+///
+/// Start from steadfast_hooks_init() or from a zeroed table with `size` set. A table of a later, longer
+/// version is accepted when its unknown tail is zero.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct steadfast_hooks {
+    /// sizeof(steadfast_hooks).
+    pub size: usize,
+    /// First argument of every hook.
+    pub user: *mut c_void,
+    /// STEADFAST_ABSENT_*; 0 is a complete platform.
+    pub absent: u32,
+    /// 0.
+    pub reserved: u32,
+    pub openat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32, mode: u32) -> i32>,
+    pub close: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
+    pub write: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *const c_void, len: usize) -> i64>,
+    pub fsync: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
+    /// `flags` are those of renameat2(2); 0 is plain renameat.
+    pub renameat: Option<
+        unsafe extern "C" fn(user: *mut c_void, old_dirfd: i32, old_path: *const c_char, new_dirfd: i32, new_path: *const c_char, flags: u32) -> i32,
+    >,
+    pub unlinkat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32) -> i32>,
+    pub linkat: Option<
+        unsafe extern "C" fn(user: *mut c_void, old_dirfd: i32, old_path: *const c_char, new_dirfd: i32, new_path: *const c_char, flags: i32) -> i32,
+    >,
+    pub mkdirat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, mode: u32) -> i32>,
+    pub readlinkat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, buf: *mut c_void, len: usize) -> i64>,
+    pub read: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64>,
+    pub pread: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64>,
+    pub fstat: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, out: *mut steadfast_stat) -> i32>,
+    /// Never follows a symbolic link.
+    pub fstatat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, out: *mut steadfast_stat) -> i32>,
+    /// Returns the file system's magic number (statfs.f_type), 0 where there is none.
+    pub fstatfs: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i64>,
+    pub fchmod: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, mode: u32) -> i32>,
+    pub fchown: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, uid: u32, gid: u32) -> i32>,
+    pub flock: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32) -> i32>,
+    /// SET takes a shared lock on [start, start + len); TEST returns 1, and in `found` its start, when a
+    /// lock of someone else lies in that range, else 0.
+    pub ofdlock: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32>,
+    pub fgetxattr: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, name: *const c_char, buf: *mut c_void, len: usize) -> i64>,
+    pub fsetxattr: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32>,
+    pub getpid: Option<unsafe extern "C" fn(user: *mut c_void) -> i32>,
+    /// The effective user, >= 0.
+    pub geteuid: Option<unsafe extern "C" fn(user: *mut c_void) -> i64>,
+    pub kill: Option<unsafe extern "C" fn(user: *mut c_void, pid: i32, signal: i32) -> i32>,
+    pub pidfd_open: Option<unsafe extern "C" fn(user: *mut c_void, pid: i32, flags: u32) -> i32>,
+    pub poll: Option<unsafe extern "C" fn(user: *mut c_void, fds: *mut steadfast_pollfd, count: u32, timeout_ms: i32) -> i32>,
+    pub inotify_init: Option<unsafe extern "C" fn(user: *mut c_void, flags: i32) -> i32>,
+    pub inotify_add_watch: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, path: *const c_char, mask: u32) -> i32>,
+    /// Nanoseconds of one of STEADFAST_CLOCK_*.
+    pub clock: Option<unsafe extern "C" fn(user: *mut c_void, clock: i32, ns: *mut i64) -> i32>,
+    /// BLOCK holds SIGXFSZ off the calling thread and returns the state to give back to RESTORE.
+    pub sigxfsz: Option<unsafe extern "C" fn(user: *mut c_void, operation: i32, state: i32) -> i32>,
+}
+
+impl steadfast_hooks {
+    /// A table of real calls.
+    pub(crate) const fn real() -> Self {
+        steadfast_hooks {
+            size: size_of::<steadfast_hooks>(),
+            user: core::ptr::null_mut(),
+            absent: 0,
+            reserved: 0,
+            openat: None,
+            close: None,
+            write: None,
+            fsync: None,
+            renameat: None,
+            unlinkat: None,
+            linkat: None,
+            mkdirat: None,
+            readlinkat: None,
+            read: None,
+            pread: None,
+            fstat: None,
+            fstatat: None,
+            fstatfs: None,
+            fchmod: None,
+            fchown: None,
+            flock: None,
+            ofdlock: None,
+            fgetxattr: None,
+            fsetxattr: None,
+            getpid: None,
+            geteuid: None,
+            kill: None,
+            pidfd_open: None,
+            poll: None,
+            inotify_init: None,
+            inotify_add_watch: None,
+            clock: None,
+            sigxfsz: None,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Taking and releasing a lock.
+#![forbid(unsafe_code)]
+
+use super::clean::{self, Settings};
+use super::identity::Identity;
+use super::owner;
+use super::queue::Queue;
+use super::record::{self, ATTRIBUTE, Attribute, MARK};
+use super::wait::{Deadline, Watch};
+use crate::hooks::*;
+use crate::path::{Name, Path, Text, decimal};
+use crate::state::temp::{Temp, same};
+use crate::status::*;
+
+/// A lock that this process holds. Its descriptors are raw: they live until [`release`].
+pub struct Held {
+    dir: i32,
+    file: i32,
+    /// The inotify descriptor of the wait, or -1. Closing one can stall for milliseconds (its marks are freed
+    /// after a grace period of the kernel), so it waits for the release.
+    watch: i32,
+    name: Name,
+    stat: steadfast_stat,
+    pid: i32,
+}
+
+/// A record, complete and locked, not yet under the lock's name.
+enum Candidate<'h> {
+    /// O_TMPFILE: it has no name, so nothing is left of it if we die.
+    Nameless(Fd<'h>, steadfast_stat),
+    /// A private name, where there is no O_TMPFILE or no way to link it.
+    Private(Temp<'h>),
+}
+
+/// Takes the lock at `path`.
+pub fn acquire(
+    hooks: &Hooks,
+    identity: &Identity,
+    path: &Path,
+    timeout_ms: i64,
+    settings: &Settings,
+    told: bool,
+) -> Result<(Held, Outcome), Outcome> {
+    let dir = clean::open_directory(hooks, path)?;
+    let own = hooks.getpid().at(STEADFAST_STEP_CREATE_LOCK)?;
+    let mut candidate = nameless(hooks, identity, dir.raw(), settings, own)?;
+    let mut wait: Option<(Deadline, Watch<'_>, Queue<'_>)> = None;
+    let mut taken_over = None;
+    // Waiters are not overtaken by someone who is ready to wait as well.
+    let mut barred = timeout_ms != 0 && Queue::is_waited_for(hooks, path);
+    loop {
+        if !barred {
+            if candidate.is_none() {
+                candidate = Some(Candidate::Private(private(hooks, identity, dir.raw(), &path.name, settings, own)?));
+            }
+            match publish(hooks, dir.raw(), &path.name, candidate.as_mut())? {
+                Published::Yes => break,
+                Published::Unlinkable => {
+                    candidate = None;
+                    continue;
+                }
+                Published::Exists => {}
+            }
+        }
+        let found = clean::examine(hooks, identity, dir.raw(), &path.name, settings, true)?;
+        match found.status {
+            STEADFAST_LOCK_REMOVED => {
+                taken_over = Some(found);
+                continue;
+            }
+            STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED if !barred => continue,
+            STEADFAST_LOCK_IGNORED => return Err(no_lock(hooks, dir.raw(), &path.name)),
+            _ => {}
+        }
+        let (deadline, watch, queue) = match &mut wait {
+            Some(wait) => wait,
+            None => {
+                let deadline = Deadline::new(hooks, timeout_ms)?;
+                let queue = if timeout_ms == 0 { Queue::none(hooks) } else { Queue::join(hooks, path) };
+                let watch = if timeout_ms == 0 { Watch::none(hooks) } else { Watch::new(hooks, path) };
+                barred = timeout_ms != 0 && queue.has_someone_before();
+                let wait = wait.insert((deadline, watch, queue));
+                if timeout_ms != 0 {
+                    // What happened before the watch was there, it does not tell: look once more.
+                    continue;
+                }
+                wait
+            }
+        };
+        let free = matches!(found.status, STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);
+        if !watch.until_changed(deadline, &found, free, settings)? {
+            return Err(locked(found));
+        }
+        barred = queue.has_someone_before() && !watch.is_patience_over();
+    }
+    let stat = match &candidate {
+        Some(Candidate::Nameless(_, stat)) => *stat,
+        Some(Candidate::Private(temp)) => temp.stat,
+        None => return Err(Outcome::failed(Errno(EIO.wrapping_neg()), STEADFAST_STEP_LINK)),
+    };
+    let mut outcome = Outcome { pid: i64::from(own), ..Outcome::new(STEADFAST_OK) };
+    if let Some(stale) = taken_over {
+        outcome = Outcome { detail: "taken over from a stale lock", pid: stale.pid, ..outcome };
+    }
+    let file = match candidate {
+        Some(Candidate::Nameless(fd, _)) => fd.into_raw(),
+        Some(Candidate::Private(temp)) => temp.into_raw(),
+        None => -1,
+    };
+    if told && owner::shared_between_machines(hooks, file) {
+        outcome.detail = "taken, but on a network file system: other machines may not be held off";
+    }
+    let watch = wait.map_or(-1, |(_, watch, _)| watch.into_raw());
+    Ok((Held { dir: dir.into_raw(), file, watch, name: path.name, stat, pid: own }, outcome))
+}
+
+fn locked(found: Outcome) -> Outcome {
+    Outcome { status: STEADFAST_E_LOCKED, ..found }
+}
+
+/// What is under the lock's name is no regular file.
+fn no_lock(hooks: &Hooks, dir: i32, name: &Name) -> Outcome {
+    let link = hooks.fstatat(dir, name.c_str()).is_ok_and(|stat| is_symlink(stat.mode));
+    Outcome::new(if link { STEADFAST_E_SYMLINK } else { STEADFAST_E_NOT_REGULAR })
+}
+
+/// A nameless record, or None where there are none.
+fn nameless<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, settings: &Settings, own: i32) -> Result<Option<Candidate<'h>>, Outcome> {
+    if O_TMPFILE == 0 || hooks.absent(STEADFAST_ABSENT_O_TMPFILE) {
+        return Ok(None);
+    }
+    let fd = match hooks.openat(dir, c".", O_TMPFILE | O_RDWR | O_CLOEXEC, settings.mode | MARK) {
+        Ok(fd) => fd,
+        // Not on this file system; EISDIR and ENOENT: not in this kernel (open(2)).
+        Err(e) if e.unsupported() || e.is(EISDIR) || e.is(ENOENT) => return Ok(None),
+        Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_CREATE_LOCK)),
+    };
+    let stat = write_record(hooks, identity, fd.raw(), own)?;
+    hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock)?;
+    Ok(Some(Candidate::Nameless(fd, stat)))
+}
+
+/// A record under a private name.
+fn private<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, name: &Name, settings: &Settings, own: i32) -> Result<Temp<'h>, Outcome> {
+    let mut temp = Temp::create(hooks, dir, name, settings.mode | MARK).at(STEADFAST_STEP_CREATE_LOCK)?;
+    // Without one, Temp goes on; a lock cannot.
+    hooks.flock(temp.fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock)?;
+    temp.stat = write_record(hooks, identity, temp.fd.raw(), own)?;
+    Ok(temp)
+}
+
+fn no_flock(error: Errno) -> Outcome {
+    if error.unsupported() || error.is(ENOLCK) {
+        let lacking = Outcome::because(STEADFAST_E_UNSUPPORTED, "a lock is held by flock, which this file system or platform lacks");
+        return lacking.caused_by(error, STEADFAST_STEP_LOCK_FILE);
+    }
+    Outcome::failed(error, STEADFAST_STEP_LOCK_FILE)
+}
+
+/// PID and attribute. A missing attribute is not fatal: the flock still tells.
+fn write_record(hooks: &Hooks, identity: &Identity, fd: i32, own: i32) -> Result<steadfast_stat, Outcome> {
+    let mut buf = [0u8; 24];
+    hooks.write_all(fd, &[record::format(own, &mut buf)]).at(STEADFAST_STEP_CREATE_LOCK)?;
+    let stat = hooks.fstat(fd).at(STEADFAST_STEP_CREATE_LOCK)?;
+    if !hooks.absent(STEADFAST_ABSENT_XATTR) {
+        let attribute = Attribute {
+            boot: identity.boot(hooks),
+            start: identity.start(hooks, own),
+            pid_namespace: identity.pid_namespace(hooks, own),
+            written_ns: stat.mtime_ns,
+        };
+        let _ = hooks.fsetxattr(fd, ATTRIBUTE, &attribute.encode());
+    }
+    Ok(stat)
+}
+
+enum Published {
+    Yes,
+    Exists,
+    /// This kind of candidate cannot be given a name here.
+    Unlinkable,
+}
+
+/// Gives the candidate the lock's name, if nothing has it.
+fn publish(hooks: &Hooks, dir: i32, name: &Name, candidate: Option<&mut Candidate<'_>>) -> Result<Published, Outcome> {
+    let result = match candidate {
+        None => return Ok(Published::Unlinkable),
+        Some(Candidate::Nameless(fd, stat)) => {
+            let mut linked = hooks.link(fd.raw(), c"", dir, name.c_str(), AT_EMPTY_PATH);
+            // ENOENT: AT_EMPTY_PATH is for CAP_DAC_READ_SEARCH only (before Linux 6.10); /proc does it for all (open(2)).
+            if linked.is_err_and(|e| e.is(ENOENT)) && !hooks.absent(STEADFAST_ABSENT_PROC) {
+                let mut digits = [0u8; 20];
+                let path: Text<64> = Text::new(&[b"/proc/self/fd/", decimal(u64::from(fd.raw().unsigned_abs()), &mut digits)])
+                    .at(STEADFAST_STEP_LINK)?;
+                linked = hooks.link(AT_FDCWD, path.c_str(), dir, name.c_str(), AT_SYMLINK_FOLLOW);
+            }
+            match linked {
+                Err(e) if e.is(ENOENT) || e.is(EPERM) || e.unsupported() => return Ok(Published::Unlinkable),
+                other => verify(hooks, dir, name, stat, other),
+            }
+        }
+        Some(Candidate::Private(temp)) => {
+            let mut renamed = hooks.rename(dir, temp.name.c_str(), name.c_str(), RENAME_NOREPLACE);
+            if renamed.is_err_and(Errno::unsupported) {
+                renamed = hooks.link(dir, temp.name.c_str(), dir, name.c_str(), 0);
+            } else if renamed.is_ok() {
+                temp.published();
+            }
+            let stat = temp.stat;
+            verify(hooks, dir, name, &stat, renamed).inspect(|()| temp.remove())
+        }
+    };
+    match result {
+        Ok(()) => Ok(Published::Yes),
+        Err(e) if e.is(EEXIST) => Ok(Published::Exists),
+        Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_LINK)),
+    }
+}
+
+/// Over NFS, a link that happened may be answered with an error: the inode tells.
+fn verify(hooks: &Hooks, dir: i32, name: &Name, own: &steadfast_stat, result: Result<(), Errno>) -> Result<(), Errno> {
+    result.or_else(|error| match hooks.fstatat(dir, name.c_str()) {
+        Ok(named) if same(own, &named) => Ok(()),
+        _ => Err(error),
+    })
+}
+
+/// Releases a lock and closes its descriptors.
+pub fn release(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
+    let outcome = unlink_own(hooks, held);
+    let _ = hooks.close(held.file);
+    let _ = hooks.close(held.dir);
+    if held.watch >= 0 {
+        let _ = hooks.close(held.watch);
+    }
+    outcome
+}
+
+fn unlink_own(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
+    let own = hooks.getpid().at(STEADFAST_STEP_UNLINK)?;
+    if own != held.pid {
+        // flock is shared with the parent: LOCK_UN here would free its lock (flock(2)). Closing does not.
+        return Err(Outcome { pid: i64::from(held.pid), ..Outcome::new(STEADFAST_E_WRONG_PROCESS) });
+    }
+    let removed = match hooks.fstatat(held.dir, held.name.c_str()) {
+        Ok(named) if same(&held.stat, &named) => hooks.unlink(held.dir, held.name.c_str()).at(STEADFAST_STEP_UNLINK),
+        Ok(_) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, "the lock file was replaced; what is there now was not touched")),
+        Err(e) if e.is(ENOENT) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, "the lock file was taken away")),
+        Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_COMPARE)),
+    };
+    // A forked child still holds the descriptor; without this it would go on holding the lock.
+    let _ = hooks.flock(held.file, LOCK_UN);
+    removed.map(|()| Outcome { pid: i64::from(held.pid), ..Outcome::new(STEADFAST_OK) })
+}

@@ -1,0 +1,169 @@
+//! Cleaning a stale lock. The ORDER of the steps is the proof: the name is compared with the inode only after
+//! the owner was found dead and with the inode's flock held. Compared before, a live owner could unlink and
+//! exit in between, and the name would belong to the next one.
+#![forbid(unsafe_code)]
+
+use super::identity::Identity;
+use super::owner::{self, Owner};
+use super::record::{self, Content, MOST};
+use crate::hooks::*;
+use crate::path::{Name, Path};
+use crate::state::current::CAREFUL;
+use crate::state::temp::same;
+use crate::status::*;
+
+/// Take a bare PID for reused when its process started after the lock was last written. Off by default:
+/// clocks step.
+pub const STEADFAST_LOCK_TRUST_START_TIME: u32 = 1 << 0;
+/// A signal ends steadfast_lock_acquire with -EINTR.
+pub const STEADFAST_LOCK_EINTR_RETURNS: u32 = 1 << 1;
+/// All bits above.
+pub const LOCK_ALL: u32 = (1 << 2) - 1;
+
+/// The options, checked.
+#[derive(Clone, Copy)]
+pub struct Settings {
+    pub flags: u32,
+    pub mode: u32,
+    pub empty_grace_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { flags: 0, mode: 0o644, empty_grace_ms: 0 }
+    }
+}
+
+/// Opens the directory of a lock: only to name files in it, so that it need not be readable.
+pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outcome> {
+    let flags = O_RDONLY | O_DIRECTORY | O_PATH | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    let dir = hooks.openat(AT_FDCWD, path.directory.c_str(), flags, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+    if hooks.absent(STEADFAST_ABSENT_O_DIRECTORY) {
+        let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+        if !is_directory(stat.mode) {
+            return Err(Outcome::failed(Errno(ENOTDIR.wrapping_neg()), STEADFAST_STEP_OPEN_DIRECTORY));
+        }
+    }
+    Ok(dir)
+}
+
+/// Cleans (`remove`) or inspects the lock at `path`.
+pub fn at_path(hooks: &Hooks, identity: &Identity, path: &Path, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
+    let dir = open_directory(hooks, path)?;
+    examine(hooks, identity, dir.raw(), &path.name, settings, remove)
+}
+
+/// HELD because of a flock although the owner's number is dead: perhaps only another cleaner's look.
+pub const BUSY: &str = "held: the flock is held, by the owner, a child of its, or a cleaner at work";
+
+const GONE: &str = "no lock file";
+const REPLACED: &str = "someone else replaced the lock file meanwhile; nothing was done";
+
+/// The same, for a name in an open directory.
+pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &Name, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
+    // 1: open, and read the content.
+    let fd = match hooks.openat(dir, name.c_str(), CAREFUL, 0) {
+        Ok(fd) => fd,
+        Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
+        Err(e) => return unopened(hooks, dir, name, e),
+    };
+    let stat = hooks.fstat(fd.raw()).at(STEADFAST_STEP_READ_FILE)?;
+    if !is_regular(stat.mode) {
+        return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, "not a regular file; not touched"));
+    }
+    let mut buf = [0u8; MOST + 1];
+    let len = hooks.pread(fd.raw(), &mut buf, 0).at(STEADFAST_STEP_READ_FILE)?;
+    let content = buf.get(..len).unwrap_or_default();
+    // 2: is the owner dead, provably?
+    let (why, pid) = match judge(hooks, identity, fd.raw(), &stat, content, settings)? {
+        Ok(found) => found,
+        Err(decided) => return Ok(decided),
+    };
+    let verdict = |status, detail| Outcome { pid, ..Outcome::because(status, detail) };
+    // 3: the flock of the inode, without waiting.
+    let operation = if remove { LOCK_EX } else { LOCK_SH };
+    match hooks.flock(fd.raw(), operation | LOCK_NB) {
+        Ok(()) => {}
+        Err(e) if e.is(EAGAIN) => return Ok(verdict(STEADFAST_LOCK_HELD, BUSY)),
+        Err(e) if e.unsupported() || e.is(EBADF) || e.is(ENOLCK) => {
+            let lacking = verdict(STEADFAST_E_UNSUPPORTED, "a stale lock is cleaned under its flock, which is not to be had here");
+            return Err(lacking.caused_by(e, STEADFAST_STEP_LOCK_FILE));
+        }
+        Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_LOCK_FILE) }),
+    }
+    // 4: does the name still mean this inode, with the same content?
+    match hooks.fstatat(dir, name.c_str()) {
+        Ok(named) if same(&stat, &named) => {}
+        Ok(_) => return Ok(verdict(STEADFAST_LOCK_CHANGED, REPLACED)),
+        Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
+        Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_COMPARE) }),
+    }
+    let mut again = [0u8; MOST + 1];
+    let len = hooks.pread(fd.raw(), &mut again, 0).at(STEADFAST_STEP_COMPARE)?;
+    if again.get(..len).unwrap_or_default() != content {
+        return Ok(verdict(STEADFAST_LOCK_CHANGED, REPLACED));
+    }
+    if !remove {
+        return Ok(verdict(STEADFAST_LOCK_STALE, why));
+    }
+    // 5: remove it. The descriptor stays open until then, or its inode number could come back in another file.
+    match hooks.unlink(dir, name.c_str()) {
+        Ok(()) => Ok(verdict(STEADFAST_LOCK_REMOVED, why)),
+        Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
+        Err(e) => Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_UNLINK) }),
+    }
+}
+
+/// A file that could not be opened.
+fn unopened(hooks: &Hooks, dir: i32, name: &Name, error: Errno) -> Result<Outcome, Outcome> {
+    // ELOOP (EMLINK on FreeBSD): a symbolic link. ENXIO: a socket, or a device without a driver (open(2)).
+    if error.is(ELOOP) || error.is(EMLINK) || error.is(ENXIO) {
+        return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, "a symbolic link or not a regular file; not followed, not touched"));
+    }
+    if error.is(EACCES) || error.is(EPERM) {
+        return match hooks.fstatat(dir, name.c_str()) {
+            Ok(stat) if !is_regular(stat.mode) => Ok(Outcome::because(STEADFAST_LOCK_IGNORED, "not a regular file; not touched")),
+            Ok(_) => {
+                let kept = Outcome::because(STEADFAST_LOCK_UNDECIDED, "undecided: no permission to read the lock file");
+                Ok(kept.caused_by(error, STEADFAST_STEP_OPEN_FILE))
+            }
+            Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
+            // The directory itself may not be searched.
+            Err(_) => Err(Outcome::failed(error, STEADFAST_STEP_OPEN_FILE)),
+        };
+    }
+    Err(Outcome::failed(error, STEADFAST_STEP_OPEN_FILE))
+}
+
+/// Step 2: why it is stale, unless its flock is held, and whom it names; or a verdict.
+fn judge(
+    hooks: &Hooks,
+    identity: &Identity,
+    fd: i32,
+    stat: &steadfast_stat,
+    content: &[u8],
+    settings: &Settings,
+) -> Result<Result<(&'static str, i64), Outcome>, Outcome> {
+    let undecided = |detail| Ok(Err(Outcome::because(STEADFAST_LOCK_UNDECIDED, detail)));
+    let pid = match record::parse(content) {
+        Content::Pid(pid) => pid,
+        Content::Empty if owner::is_ours(hooks, fd, stat) => return Ok(Ok(("stale: our own record, emptied by a power cut", 0))),
+        Content::Empty if settings.empty_grace_ms > 0 => {
+            let age = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?.saturating_sub(stat.mtime_ns);
+            if age >= settings.empty_grace_ms.saturating_mul(1_000_000) {
+                return Ok(Ok(("stale: empty for longer than the grace that was given", 0)));
+            }
+            return undecided("undecided: empty, and its grace is not over");
+        }
+        Content::Empty => return undecided("undecided: empty; its owner may be about to write it"),
+        Content::Malformed => return undecided("undecided: the content is not a PID"),
+    };
+    let trust_start = settings.flags & STEADFAST_LOCK_TRUST_START_TIME != 0;
+    let owner = owner::judge(hooks, identity, fd, stat, pid, trust_start).at(STEADFAST_STEP_CHECK_OWNER)?;
+    let pid = i64::from(pid);
+    match owner {
+        Owner::Dead(why) | Owner::Elsewhere(why) => Ok(Ok((why, pid))),
+        Owner::Alive(why) => Ok(Err(Outcome { pid, ..Outcome::because(STEADFAST_LOCK_HELD, why) })),
+        Owner::Unknown(why) => Ok(Err(Outcome { pid, ..Outcome::because(STEADFAST_LOCK_UNDECIDED, why) })),
+    }
+}

@@ -1,0 +1,113 @@
+//! Who this process is: boot, PID namespace, start time. Found out once in a context, then shared.
+#![forbid(unsafe_code)]
+
+use crate::hooks::*;
+use core::ffi::CStr;
+use core::num::NonZeroUsize;
+use once_cell::race::OnceNonZeroUsize;
+
+/// What never changes in the life of a process; asked when first needed.
+pub struct Identity {
+    boot: OnceNonZeroUsize,
+    /// The process for which the next two were found out: a forked child is another one.
+    pid: OnceNonZeroUsize,
+    pid_namespace: OnceNonZeroUsize,
+    start: OnceNonZeroUsize,
+}
+
+impl Identity {
+    /// Nothing known yet.
+    pub const fn new() -> Identity {
+        Identity {
+            boot: OnceNonZeroUsize::new(),
+            pid: OnceNonZeroUsize::new(),
+            pid_namespace: OnceNonZeroUsize::new(),
+            start: OnceNonZeroUsize::new(),
+        }
+    }
+
+    /// This boot; 0 when the system does not tell.
+    pub fn boot(&self, hooks: &Hooks) -> u64 {
+        cached(&self.boot, || read_boot(hooks))
+    }
+
+    /// The PID namespace of process `own`, which is this one; 0 when the system does not tell.
+    pub fn pid_namespace(&self, hooks: &Hooks, own: i32) -> u64 {
+        self.of_process(&self.pid_namespace, own, || read_namespace(hooks))
+    }
+
+    /// When process `own`, which is this one, started; 0 when the system does not tell, or when the /proc that
+    /// is mounted is another PID namespace's.
+    pub fn start(&self, hooks: &Hooks, own: i32) -> u64 {
+        self.of_process(&self.start, own, || read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start))
+    }
+
+    fn of_process(&self, cell: &OnceNonZeroUsize, own: i32, ask: impl FnOnce() -> u64) -> u64 {
+        let first = NonZeroUsize::new(own.unsigned_abs() as usize).map_or(0, |own| self.pid.get_or_init(|| own).get());
+        if first == own.unsigned_abs() as usize { cached(cell, ask) } else { ask() }
+    }
+}
+
+/// An answer that is not 0 is kept. (On a 32-bit system, its low half: it is only ever compared.)
+fn cached(cell: &OnceNonZeroUsize, ask: impl FnOnce() -> u64) -> u64 {
+    match cell.get_or_try_init(|| NonZeroUsize::new(ask() as usize).ok_or(())) {
+        Ok(value) => value.get() as u64,
+        Err(()) => 0,
+    }
+}
+
+/// Reads a small file of /proc: as much of it as `buf` has room for.
+fn read_proc<'b>(hooks: &Hooks, path: &CStr, buf: &'b mut [u8]) -> Option<&'b [u8]> {
+    if hooks.absent(STEADFAST_ABSENT_PROC) {
+        return None;
+    }
+    let fd = hooks.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0).ok()?;
+    let len = hooks.read(fd.raw(), buf).ok()?;
+    buf.get(..len)
+}
+
+/// The first half of the boot id: 60 random bits of a version 4 UUID (random(4)).
+fn read_boot(hooks: &Hooks) -> u64 {
+    let mut buf = [0u8; 64];
+    let Some(text) = read_proc(hooks, c"/proc/sys/kernel/random/boot_id", &mut buf) else { return 0 };
+    let digits = text.iter().filter_map(|&byte| (byte as char).to_digit(16)).take(16);
+    digits.fold(0u64, |value, digit| (value << 4) | u64::from(digit))
+}
+
+/// The inode of the namespace file (namespaces(7)).
+fn read_namespace(hooks: &Hooks) -> u64 {
+    if hooks.absent(STEADFAST_ABSENT_PROC) {
+        return 0;
+    }
+    let mut buf = [0u8; 64];
+    let link = hooks.readlink(AT_FDCWD, c"/proc/self/ns/pid", &mut buf).unwrap_or_default();
+    let digits = link.iter().filter_map(|&byte| (byte as char).to_digit(10));
+    digits.fold(0u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit)))
+}
+
+/// What /proc/PID/stat says (proc_pid_stat(5)).
+pub struct Stat {
+    pub pid: i32,
+    pub state: u8,
+    pub threads: u64,
+    pub start: u64,
+}
+
+/// Reads a /proc/PID/stat.
+pub fn read_stat(hooks: &Hooks, path: &CStr) -> Option<Stat> {
+    let mut buf = [0u8; 512];
+    parse_stat(read_proc(hooks, path, &mut buf)?)
+}
+
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let number = |field: Option<&[u8]>| core::str::from_utf8(field?).ok()?.parse::<u64>().ok();
+    let pid = number(text.split(|&byte| byte == b' ').next())?;
+    // The command may hold anything, ')' and blanks included: the last ')' ends it.
+    let after = text.iter().rposition(|&byte| byte == b')')?.saturating_add(2);
+    let mut fields = text.get(after..)?.split(|&byte| byte == b' ');
+    let state = *fields.next()?.first()?;
+    // Fields 20 and 22; the state was field 3.
+    let threads = number(fields.nth(16))?;
+    let start = number(fields.nth(1))?;
+    Some(Stat { pid: i32::try_from(pid).ok()?, state, threads, start })
+}

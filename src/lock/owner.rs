@@ -1,0 +1,175 @@
+//! Is the process that a lock names alive?
+#![forbid(unsafe_code)]
+
+use super::identity::{self, Identity};
+use super::record::{ATTRIBUTE, ATTRIBUTE_LEN, Attribute, MARK};
+use crate::hooks::*;
+use crate::path::{Text, decimal};
+
+/// What is known about the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Provably gone.
+    Dead(&'static str),
+    /// Alive, or not provably gone.
+    Alive(&'static str),
+    /// Its number means nothing here: only the flock tells.
+    Elsewhere(&'static str),
+    /// Its number means nothing here, and neither does the flock.
+    Unknown(&'static str),
+}
+
+/// What a number stands for.
+enum Process {
+    Alive,
+    Dead(&'static str),
+}
+
+/// Judges the owner `pid` of the lock file `fd`, whose state is `stat`.
+pub fn judge(hooks: &Hooks, identity: &Identity, fd: i32, stat: &steadfast_stat, pid: i32, trust_start: bool) -> Result<Owner, Errno> {
+    if let Process::Dead(why) = process(hooks, pid)? {
+        return Ok(Owner::Dead(why));
+    }
+    let Some(attribute) = attribute(hooks, fd, stat) else {
+        if trust_start && started_after(hooks, pid, stat.mtime_ns) {
+            return Ok(Owner::Dead("stale: the process with this PID started after the lock was written"));
+        }
+        return Ok(Owner::Alive("held: the process is alive"));
+    };
+    let boot = identity.boot(hooks);
+    if boot != 0 && attribute.boot != 0 && attribute.boot != boot {
+        // On a file system that several machines share, another boot may be another machine's.
+        return Ok(match shared_between_machines(hooks, fd) {
+            false => Owner::Dead("stale: taken before the last boot"),
+            true => Owner::Unknown("undecided: taken by another machine or before the last boot, on a network file system"),
+        });
+    }
+    let own = hooks.getpid()?;
+    let namespace = identity.pid_namespace(hooks, own);
+    if namespace != 0 && attribute.pid_namespace != 0 && attribute.pid_namespace != namespace {
+        return Ok(Owner::Elsewhere("stale: taken in another PID namespace, and its owner no longer holds the flock"));
+    }
+    let start = start_time(hooks, identity, pid, own);
+    if boot != 0 && start != 0 && attribute.start != 0 && low(attribute.start) != low(start) {
+        return Ok(Owner::Dead("stale: the PID was reused by another process"));
+    }
+    Ok(Owner::Alive("held: the process is alive"))
+}
+
+/// On a 32-bit system the cached half is compared with the half.
+fn low(value: u64) -> usize {
+    value as usize
+}
+
+/// Is an empty, marked file's content the one that we left there? With an attribute it must say so.
+pub fn is_ours(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
+    stat.mode & MARK != 0 && (attribute(hooks, fd, stat).is_some() || !has_attribute(hooks, fd))
+}
+
+fn has_attribute(hooks: &Hooks, fd: i32) -> bool {
+    let mut bytes = [0u8; ATTRIBUTE_LEN];
+    hooks.fgetxattr(fd, ATTRIBUTE, &mut bytes).is_ok()
+}
+
+/// The attribute, if it speaks of the content that is there: a record that was written after the file got its
+/// attribute is a foreign program's.
+fn attribute(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> Option<Attribute> {
+    if stat.mode & MARK == 0 {
+        return None;
+    }
+    let mut bytes = [0u8; ATTRIBUTE_LEN];
+    let len = hooks.fgetxattr(fd, ATTRIBUTE, &mut bytes).ok()?;
+    let attribute = Attribute::decode(&bytes);
+    (len == ATTRIBUTE_LEN && attribute.written_ns == stat.mtime_ns).then_some(attribute)
+}
+
+fn process(hooks: &Hooks, pid: i32) -> Result<Process, Errno> {
+    const GONE: Process = Process::Dead("stale: no process has this PID");
+    const ZOMBIE: Process = Process::Dead("stale: the process has exited and waits to be reaped");
+    const THREAD: Process = Process::Dead("stale: the number is a thread's, no process has it");
+    match hooks.pidfd_open(pid) {
+        Ok(fd) => {
+            let mut fds = [steadfast_pollfd { fd: fd.raw(), events: POLLIN, revents: 0 }];
+            // Readable when every thread has exited: a zombie is dead, a process that lost its first thread is not.
+            let exited = hooks.poll(&mut fds, 0).is_ok_and(|ready| ready > 0);
+            return Ok(if exited { ZOMBIE } else { Process::Alive });
+        }
+        Err(e) if e.is(ESRCH) => return Ok(GONE),
+        // The id of a thread that is not its process's first: EINVAL, since Linux 6.9 ENOENT (pidfd_open(2)).
+        Err(e) if e.is(EINVAL) || e.is(ENOENT) => return Ok(THREAD),
+        // None here, or no descriptor left.
+        Err(_) => {}
+    }
+    match hooks.probe(pid) {
+        Err(e) if e.is(ESRCH) => return Ok(GONE),
+        Err(e) if e.is(EPERM) => return Ok(Process::Alive),
+        Err(e) => return Err(e),
+        Ok(()) => {}
+    }
+    if let Some(stat) = stat_of(hooks, pid) {
+        // A dead first thread shows as a zombie as well, while others still run.
+        if (stat.state == b'Z' || stat.state == b'X') && stat.threads <= 1 {
+            return Ok(ZOMBIE);
+        }
+        if is_thread(hooks, pid) {
+            return Ok(THREAD);
+        }
+    }
+    Ok(Process::Alive)
+}
+
+fn proc_path(pid: i32, file: &[u8]) -> Option<Text<64>> {
+    let mut digits = [0u8; 20];
+    Text::new(&[b"/proc/", decimal(u64::from(pid.unsigned_abs()), &mut digits), file]).ok()
+}
+
+fn stat_of(hooks: &Hooks, pid: i32) -> Option<identity::Stat> {
+    identity::read_stat(hooks, proc_path(pid, b"/stat")?.c_str()).filter(|stat| stat.pid == pid)
+}
+
+/// /proc/PID answers for a thread's id too, but lists it among the tasks of its process only: the directory
+/// task/PID of a process has itself, that of a thread has its leader first. Tgid in status says it outright.
+fn is_thread(hooks: &Hooks, pid: i32) -> bool {
+    let Some(path) = proc_path(pid, b"/status") else { return false };
+    let mut buf = [0u8; 512];
+    let Ok(fd) = hooks.openat(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY, 0) else { return false };
+    let Ok(len) = hooks.read(fd.raw(), &mut buf) else { return false };
+    let text = buf.get(..len).unwrap_or_default();
+    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"));
+    let mut digits = [0u8; 20];
+    line.is_some_and(|value| value.trim_ascii() != decimal(u64::from(pid.unsigned_abs()), &mut digits))
+}
+
+fn start_time(hooks: &Hooks, identity: &Identity, pid: i32, own: i32) -> u64 {
+    let own_start = identity.start(hooks, own);
+    // A /proc that does not know us by our number speaks of other processes.
+    if pid == own || own_start == 0 { own_start } else { stat_of(hooks, pid).map_or(0, |stat| stat.start) }
+}
+
+/// Did the process start after `written_ns`, by the clock of now? Ticks are hundredths of a second for every
+/// user program on Linux (time(7)); a second is allowed for rounding.
+fn started_after(hooks: &Hooks, pid: i32, written_ns: i64) -> bool {
+    const TICK_NS: i64 = 10_000_000;
+    let started = || {
+        let start = i64::try_from(stat_of(hooks, pid)?.start).ok()?.checked_mul(TICK_NS)?;
+        let mut buf = [0u8; 64];
+        let fd = hooks.openat(AT_FDCWD, c"/proc/uptime", O_RDONLY | O_CLOEXEC, 0).ok()?;
+        let len = hooks.read(fd.raw(), &mut buf).ok()?;
+        let text = core::str::from_utf8(buf.get(..len)?).ok()?;
+        let (seconds, hundredths) = text.split(' ').next()?.split_once('.')?;
+        let ticks = seconds.parse::<i64>().ok()?.checked_mul(100)?.checked_add(hundredths.parse::<i64>().ok()?)?;
+        let now = hooks.clock(STEADFAST_CLOCK_REALTIME).ok()?;
+        now.checked_sub(ticks.checked_mul(TICK_NS)?)?.checked_add(start)
+    };
+    started().is_some_and(|started| started > written_ns.saturating_add(1_000_000_000))
+}
+
+/// File systems that more than one machine may see (statfs(2), linux/magic.h): NFS, SMB and CIFS, 9p, FUSE
+/// (virtiofs, sshfs), Ceph, AFS, OCFS2, GFS2, Lustre, vboxsf.
+pub fn shared_between_machines(hooks: &Hooks, fd: i32) -> bool {
+    const MAGIC: [i64; 13] = [
+        0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x6b41_4653, 0x7461_636f,
+        0x0116_1970, 0x0bd0_0bd0, 0x786f_4256,
+    ];
+    hooks.filesystem(fd).is_ok_and(|magic| MAGIC.contains(&magic))
+}

@@ -1,0 +1,91 @@
+//! What a lock file holds: the PID in decimal and a newline; beside it, in an extended attribute, what tells
+//! a reused PID. Pure.
+#![forbid(unsafe_code)]
+
+use crate::path::decimal;
+use core::ffi::CStr;
+
+/// The longest content looked at.
+pub const MOST: usize = 64;
+/// Our mark in the mode of a lock file: the sticky bit, which means nothing on a regular file (inode(7)), costs
+/// no call and survives a power cut together with the name. An empty file with it is ours.
+pub const MARK: u32 = 0o1000;
+/// The attribute's name.
+pub const ATTRIBUTE: &CStr = c"user.steadfast";
+/// The attribute's length: small enough to stay inside an ext4 inode.
+pub const ATTRIBUTE_LEN: usize = 32;
+
+/// What the content says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Content {
+    Pid(i32),
+    /// Nothing, or only NUL bytes: what a power cut leaves of a record.
+    Empty,
+    Malformed,
+}
+
+/// Reads a content: a decimal number from 1 to 2^31 - 1 with white space around it.
+pub fn parse(content: &[u8]) -> Content {
+    if content.iter().all(|&byte| byte == 0) {
+        return Content::Empty;
+    }
+    if content.len() > MOST {
+        return Content::Malformed;
+    }
+    let digits = content.trim_ascii();
+    if digits.is_empty() {
+        return Content::Empty;
+    }
+    // A leading zero is octal to some readers.
+    if digits.first() == Some(&b'0') {
+        return Content::Malformed;
+    }
+    let value = digits.iter().try_fold(0i32, |value, &digit| {
+        let digit = digit.checked_sub(b'0').filter(|&d| d <= 9)?;
+        value.checked_mul(10)?.checked_add(i32::from(digit))
+    });
+    value.map_or(Content::Malformed, Content::Pid)
+}
+
+/// The content for `pid`, in `out`.
+pub fn format(pid: i32, out: &mut [u8; 24]) -> &[u8] {
+    let mut digits = [0u8; 20];
+    let digits = decimal(u64::from(pid.unsigned_abs()), &mut digits);
+    for (slot, byte) in out.iter_mut().zip(digits.iter().chain(b"\n")) {
+        *slot = *byte;
+    }
+    out.get(..digits.len().saturating_add(1)).unwrap_or_default()
+}
+
+/// Which process wrote a record, beyond its number. 0 stands for what could not be found out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Attribute {
+    /// The boot: half of its random id.
+    pub boot: u64,
+    /// When the process started, in clock ticks since that boot.
+    pub start: u64,
+    /// Its PID namespace.
+    pub pid_namespace: u64,
+    /// When the record was written. A content that was written later is somebody else's, and the attribute
+    /// says nothing about it.
+    pub written_ns: i64,
+}
+
+impl Attribute {
+    /// Little-endian, in the order of the members.
+    pub fn encode(&self) -> [u8; ATTRIBUTE_LEN] {
+        let mut out = [0u8; ATTRIBUTE_LEN];
+        let words = [self.boot, self.start, self.pid_namespace, self.written_ns.cast_unsigned()];
+        for (slot, word) in out.chunks_exact_mut(8).zip(words) {
+            slot.copy_from_slice(&word.to_le_bytes());
+        }
+        out
+    }
+
+    /// The reverse.
+    pub fn decode(bytes: &[u8; ATTRIBUTE_LEN]) -> Attribute {
+        let mut words = bytes.chunks_exact(8).map(|chunk| chunk.try_into().map_or(0, u64::from_le_bytes));
+        let mut next = || words.next().unwrap_or(0);
+        Attribute { boot: next(), start: next(), pid_namespace: next(), written_ns: next().cast_signed() }
+    }
+}

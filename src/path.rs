@@ -1,0 +1,157 @@
+//! Paths and names: pure, without a call and without memory of its own.
+#![forbid(unsafe_code)]
+
+use crate::hooks::{EINVAL, EISDIR, ENAMETOOLONG, Errno};
+use core::ffi::CStr;
+
+/// PATH_MAX of Linux, with the NUL; longer ones the kernel refuses as well.
+pub const PATH_MAX: usize = 4096;
+/// NAME_MAX of every file system in use here.
+pub const NAME_MAX: usize = 255;
+
+/// Bytes with a NUL after them, in a buffer of fixed size.
+#[derive(Clone, Copy)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+/// One component of a path.
+pub type Name = Text<256>;
+
+impl<const N: usize> Text<N> {
+    /// Nothing.
+    pub const EMPTY: Text<N> = Text { bytes: [0; N], len: 0 };
+
+    /// The parts, one after the other.
+    pub fn new(parts: &[&[u8]]) -> Result<Text<N>, Errno> {
+        let mut text = Self::EMPTY;
+        for part in parts {
+            let end = text.len.saturating_add(part.len());
+            match text.bytes.get_mut(text.len..end) {
+                Some(slot) if end < N => slot.copy_from_slice(part),
+                _ => return Err(Errno(ENAMETOOLONG.wrapping_neg())),
+            }
+            text.len = end;
+        }
+        Ok(text)
+    }
+
+    /// Without the NUL.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// For a call.
+    pub fn c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+}
+
+/// A path, split into the directory to open and the name in it.
+#[derive(Clone, Copy)]
+pub struct Path {
+    pub directory: Text<PATH_MAX>,
+    pub name: Name,
+}
+
+impl Path {
+    /// Splits `path`. -EINVAL when it is empty, -EISDIR when it can only be a directory, -ENAMETOOLONG.
+    pub fn new(path: &[u8]) -> Result<Path, Errno> {
+        if path.is_empty() {
+            return Err(Errno(EINVAL.wrapping_neg()));
+        }
+        if path.len() >= PATH_MAX {
+            return Err(Errno(ENAMETOOLONG.wrapping_neg()));
+        }
+        let (directory, name) = match path.iter().rposition(|&byte| byte == b'/') {
+            None => (&b"."[..], path),
+            Some(at) => {
+                let (head, tail) = path.split_at(at);
+                (if head.is_empty() { &b"/"[..] } else { head }, tail.get(1..).unwrap_or_default())
+            }
+        };
+        if name.is_empty() || name == b"." || name == b".." {
+            return Err(Errno(EISDIR.wrapping_neg()));
+        }
+        Ok(Path { directory: Text::new(&[directory])?, name: Text::new(&[name])? })
+    }
+
+    /// The path that a symbolic link at this one with this content leads to.
+    pub fn follow(&self, target: &[u8]) -> Result<Path, Errno> {
+        if target.first() == Some(&b'/') {
+            return Path::new(target);
+        }
+        let joined: Text<PATH_MAX> = Text::new(&[self.directory.bytes(), b"/", target])?;
+        Path::new(joined.bytes())
+    }
+
+    /// The whole path.
+    pub fn whole(&self) -> Result<Text<PATH_MAX>, Errno> {
+        Text::new(&[self.directory.bytes(), b"/", self.name.bytes()])
+    }
+}
+
+/// The name of the previous generation: NAME.prev.
+pub fn previous(name: &Name) -> Result<Name, Errno> {
+    Text::new(&[name.bytes(), b".prev"])
+}
+
+/// Temporary name number `k`: `.NAME.k.tmp`. A NAME too long for that is cut, and told apart by its hash.
+pub fn temporary(name: &Name, k: u32) -> Result<Name, Errno> {
+    beside(name, k, b".tmp")
+}
+
+/// The second name of the current state on its way to NAME.prev. It belongs to whoever owns the temporary
+/// name of the same number: only that process makes, renames or removes it.
+pub fn rotating(name: &Name, k: u32) -> Result<Name, Errno> {
+    beside(name, k, b".prev.tmp")
+}
+
+fn beside(name: &Name, k: u32, suffix: &[u8]) -> Result<Name, Errno> {
+    let mut digits = [0u8; 20];
+    let k = decimal(u64::from(k), &mut digits);
+    let name = name.bytes();
+    // 1 dot, 1 dot, at most 4 digits, ".prev.tmp": kept free for both suffixes, so that they go together.
+    const TAKEN: usize = 15;
+    if name.len() <= NAME_MAX - TAKEN {
+        return Text::new(&[b".", name, b".", k, suffix]);
+    }
+    let mut hex = [0u8; 16];
+    hex64(hash(name), &mut hex);
+    let head = name.get(..NAME_MAX - TAKEN - 17).unwrap_or_default();
+    Text::new(&[b".", head, b"~", &hex, b".", k, suffix])
+}
+
+/// FNV-1a.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// `number` in decimal, in the end of `digits`.
+pub fn decimal(number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut rest = number;
+    let mut used = 0usize;
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0'.wrapping_add((rest % 10) as u8);
+        rest /= 10;
+        used = used.saturating_add(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    digits.get(20usize.saturating_sub(used)..).unwrap_or_default()
+}
+
+/// Sixteen hexadecimal digits.
+fn hex64(number: u64, out: &mut [u8; 16]) {
+    for (slot, byte) in out.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        slot.copy_from_slice(&hex(byte));
+    }
+}
+
+/// Two lowercase hexadecimal digits.
+pub fn hex(byte: u8) -> [u8; 2] {
+    let digit = |value: u8| if value < 10 { b'0'.wrapping_add(value) } else { b'a'.wrapping_add(value.wrapping_sub(10)) };
+    [digit(byte >> 4), digit(byte & 15)]
+}

@@ -1,0 +1,98 @@
+//! Keeping the current state as NAME.prev.
+//!
+//! link(state, rotating); rename(rotating, prev): the state never loses its name, and .prev is replaced in
+//! one step. Every other order of renames and links shows a crash state without one of the two.
+#![forbid(unsafe_code)]
+
+use super::current;
+use super::temp::{Temp, same};
+use crate::hooks::*;
+use crate::path::{self, Name};
+use crate::status::*;
+
+const STEP: i32 = STEADFAST_STEP_KEEP_PREVIOUS;
+
+/// The current state was replaced again and again while it was being kept.
+const ATTEMPTS: u32 = 100;
+
+/// Makes the verified current state the previous generation. A damaged one, or none, leaves .prev alone.
+/// `temp` is the file about to be published: its number owns the rotating name.
+pub fn keep(hooks: &Hooks, dir: i32, name: &Name, temp: &Temp<'_>, sync: bool) -> Result<(), Outcome> {
+    let previous = path::previous(name).at(STEP)?;
+    let rotating = path::rotating(name, temp.number).at(STEP)?;
+    for _ in 0..ATTEMPTS {
+        let Some(current) = current::open_verified(hooks, dir, name, false)? else { return Ok(()) };
+        if current.verified.is_err() {
+            return Ok(());
+        }
+        // rename between two names of one file does nothing, and would leave the second name behind.
+        if current::still_named(hooks, dir, &previous, &current.stat).at(STEP)? {
+            return Ok(());
+        }
+        let mut linked = hooks.link(dir, name.c_str(), dir, rotating.c_str(), 0);
+        if linked.is_err_and(|e| e.is(EEXIST)) {
+            // Left by a killed writer that had our number.
+            hooks.unlink(dir, rotating.c_str()).at(STEP)?;
+            linked = hooks.link(dir, name.c_str(), dir, rotating.c_str(), 0);
+        }
+        match linked {
+            Ok(()) => {}
+            Err(e) if e.is(ENOENT) => continue,
+            // No hard links on this file system, or not for us (protected_hardlinks).
+            Err(e) if e.is(EPERM) || e.is(EMLINK) || e.unsupported() => return copy(hooks, dir, name, &previous, &current, sync),
+            Err(e) => return Err(Outcome::failed(e, STEP)),
+        }
+        let result = rotate(hooks, dir, &rotating, &previous, &current.stat);
+        // Gone after a rename that did something.
+        match hooks.unlink(dir, rotating.c_str()) {
+            Ok(()) => {}
+            Err(e) if e.is(ENOENT) => {}
+            Err(e) => return Err(result.err().unwrap_or(Outcome::failed(e, STEP))),
+        }
+        if result? {
+            return Ok(());
+        }
+    }
+    Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEP))
+}
+
+/// Renames, if what was linked is what was verified.
+fn rotate(hooks: &Hooks, dir: i32, rotating: &Name, previous: &Name, verified: &steadfast_stat) -> Result<bool, Outcome> {
+    if !same(&hooks.fstatat(dir, rotating.c_str()).at(STEP)?, verified) {
+        return Ok(false);
+    }
+    match hooks.rename(dir, rotating.c_str(), previous.c_str(), 0) {
+        Ok(()) => Ok(true),
+        // Over NFS a rename that happened may be answered with an error.
+        Err(e) => match current::still_named(hooks, dir, previous, verified) {
+            Ok(true) => Ok(true),
+            _ => Err(Outcome::failed(e, STEP)),
+        },
+    }
+}
+
+/// The same without hard links: a second temporary file, byte for byte, synced as the first one is.
+fn copy(hooks: &Hooks, dir: i32, name: &Name, previous: &Name, current: &current::Current<'_>, sync: bool) -> Result<(), Outcome> {
+    let mut copy = Temp::create(hooks, dir, name, 0o600).at(STEP)?;
+    let mut piece = [0u8; 16384];
+    let mut at = 0u64;
+    loop {
+        let len = hooks.pread(current.fd.raw(), &mut piece, at).at(STEP)?;
+        if len == 0 {
+            break;
+        }
+        hooks.write_all(copy.fd.raw(), &[piece.get(..len).unwrap_or_default()]).at(STEP)?;
+        at = at.saturating_add(len as u64);
+    }
+    super::save::set_owner_and_mode(hooks, &copy, Some(&current.stat), 0).at(STEP)?;
+    if sync {
+        match hooks.fsync(copy.fd.raw()) {
+            Ok(()) => {}
+            Err(e) if e.unsupported() => {}
+            Err(e) => return Err(Outcome::failed(e, STEP)),
+        }
+    }
+    hooks.rename(dir, copy.name.c_str(), previous.c_str(), 0).at(STEP)?;
+    copy.published();
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Temporary files: named in a short sequence beside their target, alive as long as their flock is held.
+#![forbid(unsafe_code)]
+
+use crate::hooks::*;
+use crate::path::{self, Name};
+
+/// Names tried before giving up.
+const NAMES: u32 = 1000;
+
+/// A file under a temporary name. Dropped before it was published, it is removed.
+pub struct Temp<'h> {
+    hooks: &'h Hooks,
+    dir: i32,
+    pub fd: Fd<'h>,
+    pub name: Name,
+    /// Its number in the sequence, which also owns [`path::rotating`].
+    pub number: u32,
+    pub stat: steadfast_stat,
+    named: bool,
+}
+
+impl<'h> Temp<'h> {
+    /// Creates and locks the next free temporary name of `target`, removing orphans on the way.
+    pub fn create(hooks: &'h Hooks, dir: i32, target: &Name, mode: u32) -> Result<Temp<'h>, Errno> {
+        let mut last = Errno(EEXIST.wrapping_neg());
+        for number in 0..NAMES {
+            let name = path::temporary(target, number)?;
+            let mut created = create_exclusive(hooks, dir, &name, mode);
+            if created.as_ref().is_err_and(|e| e.is(EEXIST)) && remove_orphan(hooks, dir, target, number)? {
+                created = create_exclusive(hooks, dir, &name, mode);
+            }
+            let fd = match created {
+                Ok(fd) => fd,
+                Err(e) if e.is(EEXIST) => {
+                    last = e;
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            if let Some(stat) = claim(hooks, dir, &fd, &name)? {
+                return Ok(Temp { hooks, dir, fd, name, number, stat, named: true });
+            }
+        }
+        Err(last)
+    }
+
+    /// The name is gone to where it belongs: nothing is left to remove.
+    pub fn published(&mut self) {
+        self.named = false;
+    }
+
+    /// The descriptor, no longer closed by us; the name stays.
+    pub fn into_raw(mut self) -> i32 {
+        self.named = false;
+        let raw = self.fd.raw();
+        core::mem::forget(self);
+        raw
+    }
+
+    /// Removes the name now, keeping the inode.
+    pub fn remove(&mut self) {
+        if core::mem::replace(&mut self.named, false) {
+            // An error leaves an orphan for the next save; what went wrong before is told, not this.
+            let _ = self.hooks.unlink(self.dir, self.name.c_str());
+        }
+    }
+}
+
+impl Drop for Temp<'_> {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn create_exclusive<'h>(hooks: &'h Hooks, dir: i32, name: &Name, mode: u32) -> Result<Fd<'h>, Errno> {
+    hooks.openat(dir, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+}
+
+/// Takes the flock that proves this writer alive. None when a racing saver, who saw the name before it was
+/// locked, has taken it for an orphan.
+fn claim(hooks: &Hooks, dir: i32, fd: &Fd<'_>, name: &Name) -> Result<Option<steadfast_stat>, Errno> {
+    let locked = match hooks.flock(fd.raw(), LOCK_EX | LOCK_NB) {
+        Err(e) if e.is(EAGAIN) => return Ok(None),
+        // No flock here: then nobody takes our file for an orphan either.
+        Err(e) if e.unsupported() => Ok(()),
+        other => other,
+    };
+    let compared = locked.and_then(|()| Ok((hooks.fstat(fd.raw())?, hooks.fstatat(dir, name.c_str()))));
+    match compared {
+        Ok((own, Ok(named))) if same(&own, &named) => Ok(Some(own)),
+        Ok((_, Ok(_))) => Ok(None),
+        Ok((_, Err(e))) if e.is(ENOENT) => Ok(None),
+        Ok((_, Err(e))) | Err(e) => {
+            // It was ours a moment ago. Whether it still is cannot be asked without the call that failed.
+            if let (Ok(own), Ok(named)) = (hooks.fstat(fd.raw()), hooks.fstatat(dir, name.c_str()))
+                && same(&own, &named)
+            {
+                let _ = hooks.unlink(dir, name.c_str());
+            }
+            Err(e)
+        }
+    }
+}
+
+/// The same file?
+pub fn same(a: &steadfast_stat, b: &steadfast_stat) -> bool {
+    a.dev == b.dev && a.ino == b.ino
+}
+
+/// Removes temporary name `number` if its writer is dead: a regular file of our user whose flock is free.
+/// The flock is held and the name compared again before the removal, so that no live writer loses its file.
+fn remove_orphan(hooks: &Hooks, dir: i32, target: &Name, number: u32) -> Result<bool, Errno> {
+    let name = path::temporary(target, number)?;
+    let fd = match hooks.openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0) {
+        Ok(fd) => fd,
+        Err(e) => return Ok(e.is(ENOENT)),
+    };
+    let Ok(own) = hooks.fstat(fd.raw()) else { return Ok(false) };
+    if !is_regular(own.mode) || own.uid != hooks.geteuid()? {
+        return Ok(false);
+    }
+    if hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).is_err() {
+        return Ok(false);
+    }
+    match hooks.fstatat(dir, name.c_str()) {
+        Ok(named) if same(&own, &named) => {}
+        Ok(_) => return Ok(false),
+        Err(e) => return Ok(e.is(ENOENT)),
+    }
+    // Its owner's other name first: while `name` stands, it is nobody else's.
+    if let Ok(rotating) = path::rotating(target, number) {
+        let _ = hooks.unlink(dir, rotating.c_str());
+    }
+    Ok(hooks.unlink(dir, name.c_str()).is_ok())
+}
