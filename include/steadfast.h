@@ -553,6 +553,11 @@ enum { STEADFAST_ON_DISK_NEW = 1 };
 enum { STEADFAST_ON_DISK_EITHER = 2 };
 
 /**
+ * A path, split into the directory to open and the name in it. Large: it is built in place and borrowed.
+ */
+typedef struct Path Path;
+
+/**
  * Hooks, and nothing else of the caller's. Immutable: threads may share it without a lock.
  */
 typedef struct steadfast_context steadfast_context;

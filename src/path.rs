@@ -10,7 +10,6 @@ pub const PATH_MAX: usize = 4096;
 pub const NAME_MAX: usize = 255;
 
 /// Bytes with a NUL after them, in a buffer of fixed size.
-#[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -26,15 +25,14 @@ impl<const N: usize> Text<N> {
     /// The parts, one after the other.
     pub fn new(parts: &[&[u8]]) -> Result<Text<N>, Errno> {
         let mut text = Self::EMPTY;
-        for part in parts {
-            let end = text.len.saturating_add(part.len());
-            match text.bytes.get_mut(text.len..end) {
-                Some(slot) if end < N => slot.copy_from_slice(part),
-                _ => return Err(Errno(ENAMETOOLONG.wrapping_neg())),
-            }
-            text.len = end;
-        }
+        text.set(parts)?;
         Ok(text)
+    }
+
+    /// Becomes the parts, one after the other.
+    pub fn set(&mut self, parts: &[&[u8]]) -> Result<(), Errno> {
+        self.len = join(&mut self.bytes, parts)?;
+        Ok(())
     }
 
     /// Without the NUL.
@@ -48,21 +46,33 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// A path, split into the directory to open and the name in it.
-#[derive(Clone, Copy)]
+/// Writes the parts and a NUL into `out`: the length without the NUL.
+fn join(out: &mut [u8], parts: &[&[u8]]) -> Result<usize, Errno> {
+    const TOO_LONG: Errno = Errno(ENAMETOOLONG.wrapping_neg());
+    let mut len = 0usize;
+    for part in parts {
+        let end = len.saturating_add(part.len());
+        out.get_mut(len..end).ok_or(TOO_LONG)?.copy_from_slice(part);
+        len = end;
+    }
+    *out.get_mut(len).ok_or(TOO_LONG)? = 0;
+    Ok(len)
+}
+
+/// A path, split into the directory to open and the name in it. Large: it is built in place and borrowed.
 pub struct Path {
-    pub directory: Text<PATH_MAX>,
-    pub name: Name,
+    directory: Text<PATH_MAX>,
+    name: Name,
 }
 
 impl Path {
+    /// No path yet.
+    pub const EMPTY: Path = Path { directory: Text::EMPTY, name: Text::EMPTY };
+
     /// Splits `path`. -EINVAL when it is empty, -EISDIR when it can only be a directory, -ENAMETOOLONG.
-    pub fn new(path: &[u8]) -> Result<Path, Errno> {
+    pub fn set(&mut self, path: &[u8]) -> Result<(), Errno> {
         if path.is_empty() {
             return Err(Errno(EINVAL.wrapping_neg()));
-        }
-        if path.len() >= PATH_MAX {
-            return Err(Errno(ENAMETOOLONG.wrapping_neg()));
         }
         let (directory, name) = match path.iter().rposition(|&byte| byte == b'/') {
             None => (&b"."[..], path),
@@ -74,44 +84,59 @@ impl Path {
         if name.is_empty() || name == b"." || name == b".." {
             return Err(Errno(EISDIR.wrapping_neg()));
         }
-        Ok(Path { directory: Text::new(&[directory])?, name: Text::new(&[name])? })
+        self.directory.set(&[directory])?;
+        self.name.set(&[name])?;
+        if directory.len().saturating_add(name.len()) >= PATH_MAX - 1 {
+            return Err(Errno(ENAMETOOLONG.wrapping_neg()));
+        }
+        Ok(())
     }
 
-    /// The path that a symbolic link at this one with this content leads to.
-    pub fn follow(&self, target: &[u8]) -> Result<Path, Errno> {
+    /// Goes where a symbolic link at this path with this content leads.
+    pub fn follow(&mut self, target: &[u8]) -> Result<(), Errno> {
         if target.first() == Some(&b'/') {
-            return Path::new(target);
+            return self.set(target);
         }
         let joined: Text<PATH_MAX> = Text::new(&[self.directory.bytes(), b"/", target])?;
-        Path::new(joined.bytes())
+        self.set(joined.bytes())
     }
 
-    /// The whole path.
-    pub fn whole(&self) -> Result<Text<PATH_MAX>, Errno> {
-        Text::new(&[self.directory.bytes(), b"/", self.name.bytes()])
+    /// The directory.
+    pub fn directory(&self) -> &CStr {
+        self.directory.c_str()
+    }
+
+    /// The name in it, to keep.
+    pub fn name_owned(&self) -> Name {
+        Text { bytes: self.name.bytes, len: self.name.len }
+    }
+
+    /// The name in it.
+    pub fn name(&self) -> &CStr {
+        self.name.c_str()
     }
 }
 
 /// The name of the previous generation: NAME.prev.
-pub fn previous(name: &Name) -> Result<Name, Errno> {
-    Text::new(&[name.bytes(), b".prev"])
+pub fn previous(name: &CStr) -> Result<Name, Errno> {
+    Text::new(&[name.to_bytes(), b".prev"])
 }
 
 /// Temporary name number `k`: `.NAME.k.tmp`. A NAME too long for that is cut, and told apart by its hash.
-pub fn temporary(name: &Name, k: u32) -> Result<Name, Errno> {
+pub fn temporary(name: &CStr, k: u32) -> Result<Name, Errno> {
     beside(name, k, b".tmp")
 }
 
 /// The second name of the current state on its way to NAME.prev. It belongs to whoever owns the temporary
 /// name of the same number: only that process makes, renames or removes it.
-pub fn rotating(name: &Name, k: u32) -> Result<Name, Errno> {
+pub fn rotating(name: &CStr, k: u32) -> Result<Name, Errno> {
     beside(name, k, b".prev.tmp")
 }
 
-fn beside(name: &Name, k: u32, suffix: &[u8]) -> Result<Name, Errno> {
+fn beside(name: &CStr, k: u32, suffix: &[u8]) -> Result<Name, Errno> {
     let mut digits = [0u8; 20];
     let k = decimal(u64::from(k), &mut digits);
-    let name = name.bytes();
+    let name = name.to_bytes();
     // 1 dot, 1 dot, at most 4 digits, ".prev.tmp": kept free for both suffixes, so that they go together.
     const TAKEN: usize = 15;
     if name.len() <= NAME_MAX - TAKEN {

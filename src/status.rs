@@ -8,8 +8,10 @@ mod errno;
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident = $value:expr, $text:literal;)*) => {
-        /// Name and message of each code of ours.
-        const STATUSES: &[(i32, &str, &str)] = &[$(($value, concat!(stringify!($name), "\0"), concat!($text, "\0"))),*];
+        /// The codes of ours, and in the same order the name and the message of each, NUL-terminated: one text
+        /// instead of an array of pointers, which the loader would have to relocate.
+        const STATUSES: &[i32] = &[$($value),*];
+        const STATUS_TEXTS: &str = concat!($(stringify!($name), "\0", $text, "\0"),*);
     };
 }
 
@@ -110,8 +112,9 @@ statuses! {
 
 macro_rules! steps {
     ($($(#[$doc:meta])* $name:ident = $value:literal, $text:literal;)*) => {
-        /// What each step does, in words.
-        const STEPS: &[(i32, &str)] = &[$(($name, $text)),*];
+        /// The steps, and in the same order what each does, in words.
+        const STEPS: &[i32] = &[$($name),*];
+        const STEP_TEXTS: &str = concat!($($text, "\0"),*);
     };
 }
 
@@ -220,16 +223,21 @@ impl Outcome {
     }
 
     /// `status` because of `detail`.
+    #[inline(never)]
     pub const fn because(status: i32, detail: &'static str) -> Outcome {
         Outcome { detail, ..Outcome::new(status) }
     }
 
     /// The call of `step` failed: `status` is its errno.
+    #[cold]
+    #[inline(never)]
     pub fn failed(error: Errno, step: i32) -> Outcome {
         Outcome { status: error.0, ..Outcome::new(0) }.caused_by(error, step)
     }
 
     /// The same, with the failed call that led to it.
+    #[cold]
+    #[inline(never)]
     pub fn caused_by(self, error: Errno, step: i32) -> Outcome {
         Outcome { os_error: if error.0 >= -4095 { error.0.wrapping_neg() } else { 0 }, step, ..self }
     }
@@ -247,25 +255,37 @@ impl<T> At<T> for Result<T, Errno> {
     }
 }
 
-fn entry(status: i32) -> Option<(&'static str, &'static str)> {
-    if (-4095..0).contains(&status) {
-        return errno::lookup(status.wrapping_neg());
+/// Text number `index` of a list of NUL-terminated ones.
+fn text(list: &'static str, index: usize) -> &'static CStr {
+    let mut rest = list.as_bytes();
+    for _ in 0..index {
+        let end = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
+        rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
     }
-    STATUSES.iter().find(|row| row.0 == status).map(|row| (row.1, row.2))
+    CStr::from_bytes_until_nul(rest).unwrap_or(c"")
 }
 
-fn c_str(text: &'static str) -> &'static CStr {
-    CStr::from_bytes_until_nul(text.as_bytes()).unwrap_or(c"")
+/// Text number `offset` of the `stride` texts that belong to `key`.
+fn look_up(keys: &[i32], texts: &'static str, key: i32, stride: usize, offset: usize) -> Option<&'static CStr> {
+    let index = keys.iter().position(|&each| each == key)?;
+    Some(text(texts, index.saturating_mul(stride).saturating_add(offset)))
+}
+
+fn entry(status: i32, offset: usize) -> Option<&'static CStr> {
+    if (-4095..0).contains(&status) {
+        return look_up(errno::ERRNOS, errno::TEXTS, status.wrapping_neg(), 2, offset);
+    }
+    look_up(STATUSES, STATUS_TEXTS, status, 2, offset)
 }
 
 /// The name of a code, "STEADFAST_E_DIGEST" or "ENOSPC".
 pub fn name(status: i32) -> &'static CStr {
-    entry(status).map_or(c"UNKNOWN", |row| c_str(row.0))
+    entry(status, 0).unwrap_or(c"UNKNOWN")
 }
 
 /// What a code means.
 pub fn message(status: i32) -> &'static CStr {
-    entry(status).map_or(c"unknown code", |row| c_str(row.1))
+    entry(status, 1).unwrap_or(c"unknown code")
 }
 
 /// A sentence being put together in a fixed buffer; what does not fit is dropped.
@@ -283,7 +303,7 @@ impl Sentence<'_> {
     }
 
     fn text(&mut self, text: &str) {
-        self.bytes(text.trim_end_matches('\0').as_bytes());
+        self.bytes(text.as_bytes());
     }
 
     fn number(&mut self, number: u64) {
@@ -302,20 +322,19 @@ pub fn sentence(outcome: &Outcome, path: &[u8], buf: &mut [u8]) {
     let Some(room) = buf.len().checked_sub(1) else { return };
     buf.fill(0);
     let mut out = Sentence { buf: buf.get_mut(..room).unwrap_or_default(), len: 0 };
-    let summary = if outcome.detail.is_empty() { entry(outcome.status).map_or("unknown code", |row| row.1) } else { outcome.detail };
-    out.text(summary);
+    out.bytes(if outcome.detail.is_empty() { message(outcome.status).to_bytes() } else { outcome.detail.as_bytes() });
     if outcome.pid > 0 {
         out.text(" (PID ");
         out.number(outcome.pid.unsigned_abs());
         out.text(")");
     }
-    if let Some(step) = STEPS.iter().find(|row| row.0 == outcome.step) {
+    if let Some(step) = look_up(STEPS, STEP_TEXTS, outcome.step, 1, 0) {
         out.text(if outcome.status < 0 { ", at " } else { "; failed was " });
-        out.text(step.1);
+        out.bytes(step.to_bytes());
     }
     if outcome.os_error > 0 && (outcome.status.wrapping_neg() != outcome.os_error || !outcome.detail.is_empty()) {
         out.text(": ");
-        out.text(errno::lookup(outcome.os_error).map_or("unknown error", |row| row.0));
+        out.bytes(name(outcome.os_error.wrapping_neg()).to_bytes());
     }
     out.text(": ");
     let left = room.saturating_sub(out.len);

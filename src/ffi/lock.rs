@@ -2,10 +2,11 @@
 
 use super::context::{self, steadfast_context};
 use super::status::steadfast_report;
-use super::{invalid, parse_path, path_bytes, read_sized, reported};
+use super::{invalid, parse_path, borrow_path, read_sized, reported};
 use crate::hooks::{Hooks, memory};
 use crate::lock::acquire::{self, Held};
 use crate::lock::clean::{self, Settings};
+use crate::path::{Path, Text};
 use crate::status::*;
 use core::ffi::c_char;
 
@@ -29,8 +30,8 @@ pub struct steadfast_lock_options {
 pub struct steadfast_lock {
     hooks: Hooks,
     held: Held,
-    path: [u8; SHOWN],
-    path_len: usize,
+    /// For the report of the release.
+    shown: Text<SHOWN>,
 }
 
 /// As much of the path as a report shows.
@@ -93,11 +94,13 @@ unsafe fn examine(
     report: *mut steadfast_report,
     remove: bool,
 ) -> i32 {
-    let name = unsafe { path_bytes(path) };
+    let name = unsafe { borrow_path(path) };
     let call = || {
         let settings = unsafe { settings(options) }?;
         let context = unsafe { context::borrow(context) };
-        clean::at_path(&context.hooks, &context.identity, &parse_path(name)?, &settings, remove)
+        let mut path = Path::EMPTY;
+        parse_path(&mut path, name.to_bytes())?;
+        clean::at_path(&context.hooks, &context.identity, &path, &settings, remove)
     };
     unsafe { reported(name, report, call) }
 }
@@ -126,26 +129,24 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
     out: *mut *mut steadfast_lock,
     report: *mut steadfast_report,
 ) -> i32 {
-    let name = unsafe { path_bytes(path) };
+    let name = unsafe { borrow_path(path) };
     let call = || {
         let settings = unsafe { settings(options) }?;
         if out.is_null() {
             return Err(invalid("out is NULL"));
         }
-        let parsed = parse_path(name)?;
+        let mut parsed = Path::EMPTY;
+        parse_path(&mut parsed, name.to_bytes())?;
         let context = unsafe { context::borrow(context) };
         // Memory first: nothing can fail once the lock is taken.
         let memory = memory::Buffer::new(size_of::<steadfast_lock>()).at(STEADFAST_STEP_ALLOCATE)?;
         let (held, outcome) =
             acquire::acquire(&context.hooks, &context.identity, &parsed, timeout_ms, &settings, !report.is_null())?;
-        let mut path = [0u8; SHOWN];
-        let tail = name.get(name.len().saturating_sub(SHOWN)..).unwrap_or_default();
-        for (slot, byte) in path.iter_mut().zip(tail) {
-            *slot = *byte;
-        }
+        let shown = name.to_bytes();
+        let shown = Text::new(&[shown.get(shown.len().saturating_sub(SHOWN - 1)..).unwrap_or_default()]).at(STEADFAST_STEP_ARGUMENTS);
         let lock = memory.into_raw().cast::<steadfast_lock>();
         unsafe {
-            lock.write(steadfast_lock { hooks: context.hooks.clone(), held, path, path_len: tail.len() });
+            lock.write(steadfast_lock { hooks: context.hooks.clone(), held, shown: shown.unwrap_or(Text::EMPTY) });
             out.write(lock);
         }
         Ok(outcome)
@@ -162,14 +163,9 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_release(lock: *mut steadfast_lock, report: *mut steadfast_report) -> i32 {
     if lock.is_null() {
-        return unsafe { reported(b"(no lock)", report, || Ok(Outcome::new(STEADFAST_OK))) };
+        return unsafe { reported(c"(no lock)", report, || Ok(Outcome::new(STEADFAST_OK))) };
     }
     let lock = unsafe { memory::unboxed(lock) };
-    let path = lock.path.get(..lock.path_len).unwrap_or_default();
-    let mut outcome = Outcome::new(STEADFAST_OK);
-    let released = acquire::release(&lock.hooks, &lock.held);
-    match released {
-        Ok(done) | Err(done) => outcome = Outcome { on_disk: outcome.on_disk, ..done },
-    }
-    unsafe { reported(path, report, || Ok(outcome)) }
+    let outcome = acquire::release(&lock.hooks, &lock.held);
+    unsafe { reported(lock.shown.c_str(), report, || outcome) }
 }

@@ -61,16 +61,16 @@ unsafe fn write_sized<T: Copy>(pointer: *mut T, value: T) {
     }
 }
 
-/// The bytes of a C path.
+/// A C path; "" for NULL.
 ///
 /// # Safety
 /// `path` is NULL or a NUL-terminated string that outlives the call.
-unsafe fn path_bytes<'a>(path: *const c_char) -> &'a [u8] {
-    if path.is_null() { &[] } else { unsafe { CStr::from_ptr(path) }.to_bytes() }
+unsafe fn borrow_path<'a>(path: *const c_char) -> &'a CStr {
+    if path.is_null() { c"" } else { unsafe { CStr::from_ptr(path) } }
 }
 
-fn parse_path(bytes: &[u8]) -> Result<Path, Outcome> {
-    Path::new(bytes).map_err(|e| {
+fn parse_path(path: &mut Path, bytes: &[u8]) -> Result<(), Outcome> {
+    path.set(bytes).map_err(|e| {
         let detail = if e == INVALID { "the path is NULL or empty" } else { "" };
         Outcome { detail, ..Outcome::failed(e, STEADFAST_STEP_ARGUMENTS) }
     })
@@ -80,7 +80,7 @@ fn parse_path(bytes: &[u8]) -> Result<Path, Outcome> {
 ///
 /// # Safety
 /// `report` is NULL or a steadfast_report of the caller's.
-unsafe fn reported(path: &[u8], report: *mut steadfast_report, call: impl FnOnce() -> Result<Outcome, Outcome>) -> i32 {
+unsafe fn reported(path: &CStr, report: *mut steadfast_report, call: impl FnOnce() -> Result<Outcome, Outcome>) -> i32 {
     if !report.is_null() && unsafe { report.cast::<usize>().read() } < status::REPORT_MINIMUM {
         return INVALID.0;
     }
@@ -88,7 +88,7 @@ unsafe fn reported(path: &[u8], report: *mut steadfast_report, call: impl FnOnce
         Ok(outcome) | Err(outcome) => outcome,
     };
     if !report.is_null() {
-        unsafe { status::store(report, &outcome, path) };
+        unsafe { status::store(report, &outcome, path.to_bytes()) };
     }
     outcome.status
 }

@@ -2,8 +2,9 @@
 
 use super::context::{self, steadfast_context};
 use super::status::steadfast_report;
-use super::{invalid, parse_path, path_bytes, read_sized, reported, write_sized};
+use super::{invalid, parse_path, borrow_path, read_sized, reported, write_sized};
 use crate::hooks::memory;
+use crate::path::Path;
 use crate::state::record::HEADER;
 use crate::state::{load, save};
 use crate::status::Outcome;
@@ -101,13 +102,14 @@ pub unsafe extern "C" fn steadfast_state_save(
     options: *const steadfast_save_options,
     report: *mut steadfast_report,
 ) -> i32 {
-    let name = unsafe { path_bytes(path) };
+    let name = unsafe { borrow_path(path) };
     let call = || {
         let options = unsafe { read_sized(options, 12) }?;
         let request = save_request(data, len, options.as_ref())?;
-        let path = parse_path(name)?;
-        save::check_previous_name(&path.name, &request)?;
-        save::save(&unsafe { context::borrow(context) }.hooks, &path, &request)
+        let mut path = Path::EMPTY;
+        parse_path(&mut path, name.to_bytes())?;
+        save::check_previous_name(path.name(), &request)?;
+        save::save(&unsafe { context::borrow(context) }.hooks, &mut path, &request)
     };
     unsafe { reported(name, report, call) }
 }
@@ -163,7 +165,7 @@ pub unsafe extern "C" fn steadfast_state_load(
     out: *mut steadfast_state,
     report: *mut steadfast_report,
 ) -> i32 {
-    let name = unsafe { path_bytes(path) };
+    let name = unsafe { borrow_path(path) };
     let call = || {
         let mut request = load::Request { flags: 0, schema: 0, max_len: 0 };
         if let Some(options) = unsafe { read_sized(options, 12) }? {
@@ -175,8 +177,9 @@ pub unsafe extern "C" fn steadfast_state_load(
         if out.is_null() || unsafe { out.cast::<usize>().read() } < core::mem::offset_of!(steadfast_state, generation) {
             return Err(invalid("out is NULL or its size is too small"));
         }
-        let path = parse_path(name)?;
-        let (loaded, outcome) = load::load(&unsafe { context::borrow(context) }.hooks, &path, &request)?;
+        let mut path = Path::EMPTY;
+        parse_path(&mut path, name.to_bytes())?;
+        let (loaded, outcome) = load::load(&unsafe { context::borrow(context) }.hooks, name, &mut path, &request)?;
         let record = loaded.record.into_raw();
         let state = steadfast_state {
             size: 0,

@@ -185,6 +185,7 @@ impl Hooks {
     }
 
     /// openat(2). O_DIRECTORY is left out where it is absent: the caller looks at what it got.
+    #[inline(never)]
     pub fn openat(&self, dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd<'_>, Errno> {
         let flags = if self.absent(STEADFAST_ABSENT_O_DIRECTORY) && flags & O_TMPFILE != O_TMPFILE { flags & !O_DIRECTORY } else { flags };
         let raw = retried!(self, STEADFAST_CALL_OPENAT, openat, INT, dir, path.as_ptr(), flags, mode)?;
@@ -192,11 +193,13 @@ impl Hooks {
     }
 
     /// close(2), never retried: the descriptor is gone whatever it answers (close(2), "Dealing with error returns").
+    #[inline(never)]
     pub fn close(&self, fd: i32) -> Result<(), Errno> {
         done(once!(self, STEADFAST_CALL_CLOSE, close, INT, fd))
     }
 
     /// Writes all of `parts`, one after the other, going on after short writes, with SIGXFSZ held off.
+    #[inline(never)]
     pub fn write_all(&self, fd: i32, parts: &[&[u8]]) -> Result<(), Errno> {
         let mut state = retried!(self, STEADFAST_CALL_SIGXFSZ, sigxfsz, INT, STEADFAST_SIGXFSZ_BLOCK, 0)? as i32;
         let result = self.write_parts(fd, parts);
@@ -226,11 +229,13 @@ impl Hooks {
     }
 
     /// fsync(2).
+    #[inline(never)]
     pub fn fsync(&self, fd: i32) -> Result<(), Errno> {
         done(retried!(self, STEADFAST_CALL_FSYNC, fsync, INT, fd))
     }
 
     /// renameat2(2), within one directory.
+    #[inline(never)]
     pub fn rename(&self, dir: i32, old: &CStr, new: &CStr, flags: u32) -> Result<(), Errno> {
         if flags != 0 && self.absent(STEADFAST_ABSENT_RENAMEAT2) {
             return Err(Errno(ENOSYS.wrapping_neg()));
@@ -239,11 +244,13 @@ impl Hooks {
     }
 
     /// unlinkat(2) of a file.
+    #[inline(never)]
     pub fn unlink(&self, dir: i32, name: &CStr) -> Result<(), Errno> {
         done(retried!(self, STEADFAST_CALL_UNLINKAT, unlinkat, INT, dir, name.as_ptr(), 0))
     }
 
     /// linkat(2).
+    #[inline(never)]
     pub fn link(&self, old_dir: i32, old: &CStr, dir: i32, new: &CStr, flags: i32) -> Result<(), Errno> {
         if self.absent(STEADFAST_ABSENT_LINK) {
             return Err(Errno(EPERM.wrapping_neg()));
@@ -252,11 +259,13 @@ impl Hooks {
     }
 
     /// mkdirat(2).
+    #[inline(never)]
     pub fn mkdir(&self, path: &CStr, mode: u32) -> Result<(), Errno> {
         done(retried!(self, STEADFAST_CALL_MKDIRAT, mkdirat, INT, AT_FDCWD, path.as_ptr(), mode))
     }
 
     /// readlinkat(2): the target, cut to the length of `buf`.
+    #[inline(never)]
     pub fn readlink<'b>(&self, dir: i32, name: &CStr, buf: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         let (pointer, len) = (buf.as_mut_ptr().cast(), buf.len());
         let count = retried!(self, STEADFAST_CALL_READLINKAT, readlinkat, most(len), dir, name.as_ptr(), pointer, len)?;
@@ -264,12 +273,14 @@ impl Hooks {
     }
 
     /// read(2), once.
+    #[inline(never)]
     pub fn read(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
         let (pointer, len) = (buf.as_mut_ptr().cast(), buf.len());
         Ok(retried!(self, STEADFAST_CALL_READ, read, most(len), fd, pointer, len)? as usize)
     }
 
     /// pread(2) until `buf` is full or the file ends: how much was read.
+    #[inline(never)]
     pub fn pread(&self, fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
         let mut filled = 0usize;
         while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -286,6 +297,7 @@ impl Hooks {
 
     /// pread(2) into the spare room of `buf`, whose first byte is byte 0 of the file, until it holds `enough`
     /// bytes or the file ends.
+    #[inline(never)]
     pub fn fill(&self, fd: i32, buf: &mut Buffer, enough: usize) -> Result<(), Errno> {
         while buf.bytes().len() < enough {
             let at = buf.bytes().len() as u64;
@@ -300,6 +312,7 @@ impl Hooks {
     }
 
     /// fstat(2).
+    #[inline(never)]
     pub fn fstat(&self, fd: i32) -> Result<steadfast_stat, Errno> {
         let mut stat = steadfast_stat::default();
         retried!(self, STEADFAST_CALL_FSTAT, fstat, INT, fd, &mut stat)?;
@@ -307,6 +320,7 @@ impl Hooks {
     }
 
     /// fstatat(2) of the name itself: a link is not followed.
+    #[inline(never)]
     pub fn fstatat(&self, dir: i32, name: &CStr) -> Result<steadfast_stat, Errno> {
         let mut stat = steadfast_stat::default();
         retried!(self, STEADFAST_CALL_FSTATAT, fstatat, INT, dir, name.as_ptr(), &mut stat)?;
@@ -314,21 +328,25 @@ impl Hooks {
     }
 
     /// The magic number of the file system, fstatfs(2).
+    #[inline(never)]
     pub fn filesystem(&self, fd: i32) -> Result<i64, Errno> {
         retried!(self, STEADFAST_CALL_FSTATFS, fstatfs, i64::MAX, fd)
     }
 
     /// fchmod(2).
+    #[inline(never)]
     pub fn fchmod(&self, fd: i32, mode: u32) -> Result<(), Errno> {
         done(retried!(self, STEADFAST_CALL_FCHMOD, fchmod, INT, fd, mode))
     }
 
     /// fchown(2).
+    #[inline(never)]
     pub fn fchown(&self, fd: i32, uid: u32, gid: u32) -> Result<(), Errno> {
         done(retried!(self, STEADFAST_CALL_FCHOWN, fchown, INT, fd, uid, gid))
     }
 
     /// flock(2).
+    #[inline(never)]
     pub fn flock(&self, fd: i32, operation: i32) -> Result<(), Errno> {
         if self.absent(STEADFAST_ABSENT_FLOCK) {
             return Err(Errno(ENOSYS.wrapping_neg()));
@@ -337,6 +355,7 @@ impl Hooks {
     }
 
     /// Takes a shared open file description lock on one byte (fcntl(2), F_OFD_SETLK).
+    #[inline(never)]
     pub fn ofdlock_set(&self, fd: i32, at: i64) -> Result<(), Errno> {
         if self.absent(STEADFAST_ABSENT_OFDLOCK) {
             return Err(Errno(ENOSYS.wrapping_neg()));
@@ -346,6 +365,7 @@ impl Hooks {
     }
 
     /// Where somebody else's open file description lock lies in [at, at + len), if one does.
+    #[inline(never)]
     pub fn ofdlock_test(&self, fd: i32, at: i64, len: i64) -> Result<Option<i64>, Errno> {
         if self.absent(STEADFAST_ABSENT_OFDLOCK) {
             return Err(Errno(ENOSYS.wrapping_neg()));
@@ -356,6 +376,7 @@ impl Hooks {
     }
 
     /// fgetxattr(2): the length of the value, which is in `buf`.
+    #[inline(never)]
     pub fn fgetxattr(&self, fd: i32, name: &CStr, buf: &mut [u8]) -> Result<usize, Errno> {
         if self.absent(STEADFAST_ABSENT_XATTR) {
             return Err(Errno(EOPNOTSUPP.wrapping_neg()));
@@ -365,6 +386,7 @@ impl Hooks {
     }
 
     /// fsetxattr(2).
+    #[inline(never)]
     pub fn fsetxattr(&self, fd: i32, name: &CStr, value: &[u8]) -> Result<(), Errno> {
         if self.absent(STEADFAST_ABSENT_XATTR) {
             return Err(Errno(EOPNOTSUPP.wrapping_neg()));
@@ -374,21 +396,25 @@ impl Hooks {
     }
 
     /// getpid(2).
+    #[inline(never)]
     pub fn getpid(&self) -> Result<i32, Errno> {
         Ok(retried!(self, STEADFAST_CALL_GETPID, getpid, INT)? as i32)
     }
 
     /// geteuid(2).
+    #[inline(never)]
     pub fn geteuid(&self) -> Result<u32, Errno> {
         Ok(retried!(self, STEADFAST_CALL_GETEUID, geteuid, i64::from(u32::MAX))? as u32)
     }
 
     /// kill(2) with signal 0.
+    #[inline(never)]
     pub fn probe(&self, pid: i32) -> Result<(), Errno> {
         done(retried!(self, STEADFAST_CALL_KILL, kill, INT, pid, 0))
     }
 
     /// pidfd_open(2).
+    #[inline(never)]
     pub fn pidfd_open(&self, pid: i32) -> Result<Fd<'_>, Errno> {
         if self.absent(STEADFAST_ABSENT_PIDFD) {
             return Err(Errno(ENOSYS.wrapping_neg()));
@@ -398,12 +424,14 @@ impl Hooks {
     }
 
     /// poll(2), once: EINTR is the caller's to judge.
+    #[inline(never)]
     pub fn poll(&self, fds: &mut [steadfast_pollfd], timeout_ms: i32) -> Result<usize, Errno> {
         let (pointer, count) = (fds.as_mut_ptr(), fds.len() as u32);
         Ok(once!(self, STEADFAST_CALL_POLL, poll, i64::from(count), pointer, count, timeout_ms)? as usize)
     }
 
     /// inotify_init1(2), close-on-exec and non-blocking.
+    #[inline(never)]
     pub fn inotify(&self) -> Result<Fd<'_>, Errno> {
         if self.absent(STEADFAST_ABSENT_INOTIFY) {
             return Err(Errno(ENOSYS.wrapping_neg()));
@@ -413,11 +441,13 @@ impl Hooks {
     }
 
     /// inotify_add_watch(2).
+    #[inline(never)]
     pub fn inotify_watch(&self, fd: i32, path: &CStr, mask: u32) -> Result<(), Errno> {
         done(retried!(self, STEADFAST_CALL_INOTIFY_ADD_WATCH, inotify_add_watch, INT, fd, path.as_ptr(), mask))
     }
 
     /// Nanoseconds of one of STEADFAST_CLOCK_*.
+    #[inline(never)]
     pub fn clock(&self, clock: i32) -> Result<i64, Errno> {
         let mut ns = 0i64;
         retried!(self, STEADFAST_CALL_CLOCK, clock, INT, clock, &mut ns)?;
@@ -446,6 +476,7 @@ impl Fd<'_> {
 }
 
 impl Drop for Fd<'_> {
+    #[inline(never)]
     fn drop(&mut self) {
         // What a close could still report, a checked fsync has reported already.
         let _ = self.hooks.close(self.raw);

@@ -11,6 +11,7 @@ use crate::hooks::*;
 use crate::path::{Name, Path, Text, decimal};
 use crate::state::temp::{Temp, same};
 use crate::status::*;
+use core::ffi::CStr;
 
 /// A lock that this process holds. Its descriptors are raw: they live until [`release`].
 pub struct Held {
@@ -51,9 +52,9 @@ pub fn acquire(
     loop {
         if !barred {
             if candidate.is_none() {
-                candidate = Some(Candidate::Private(private(hooks, identity, dir.raw(), &path.name, settings, own)?));
+                candidate = Some(Candidate::Private(private(hooks, identity, dir.raw(), path.name(), settings, own)?));
             }
-            match publish(hooks, dir.raw(), &path.name, candidate.as_mut())? {
+            match publish(hooks, dir.raw(), path.name(), candidate.as_mut())? {
                 Published::Yes => break,
                 Published::Unlinkable => {
                     candidate = None;
@@ -62,14 +63,14 @@ pub fn acquire(
                 Published::Exists => {}
             }
         }
-        let found = clean::examine(hooks, identity, dir.raw(), &path.name, settings, true)?;
+        let found = clean::examine(hooks, identity, dir.raw(), path.name(), settings, true)?;
         match found.status {
             STEADFAST_LOCK_REMOVED => {
                 taken_over = Some(found);
                 continue;
             }
             STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED if !barred => continue,
-            STEADFAST_LOCK_IGNORED => return Err(no_lock(hooks, dir.raw(), &path.name)),
+            STEADFAST_LOCK_IGNORED => return Err(no_lock(hooks, dir.raw(), path.name())),
             _ => {}
         }
         let (deadline, watch, queue) = match &mut wait {
@@ -111,7 +112,7 @@ pub fn acquire(
         outcome.detail = "taken, but on a network file system: other machines may not be held off";
     }
     let watch = wait.map_or(-1, |(_, watch, _)| watch.into_raw());
-    Ok((Held { dir: dir.into_raw(), file, watch, name: path.name, stat, pid: own }, outcome))
+    Ok((Held { dir: dir.into_raw(), file, watch, name: path.name_owned(), stat, pid: own }, outcome))
 }
 
 fn locked(found: Outcome) -> Outcome {
@@ -119,8 +120,8 @@ fn locked(found: Outcome) -> Outcome {
 }
 
 /// What is under the lock's name is no regular file.
-fn no_lock(hooks: &Hooks, dir: i32, name: &Name) -> Outcome {
-    let link = hooks.fstatat(dir, name.c_str()).is_ok_and(|stat| is_symlink(stat.mode));
+fn no_lock(hooks: &Hooks, dir: i32, name: &CStr) -> Outcome {
+    let link = hooks.fstatat(dir, name).is_ok_and(|stat| is_symlink(stat.mode));
     Outcome::new(if link { STEADFAST_E_SYMLINK } else { STEADFAST_E_NOT_REGULAR })
 }
 
@@ -141,7 +142,7 @@ fn nameless<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, settings: &Sett
 }
 
 /// A record under a private name.
-fn private<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, name: &Name, settings: &Settings, own: i32) -> Result<Temp<'h>, Outcome> {
+fn private<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, name: &CStr, settings: &Settings, own: i32) -> Result<Temp<'h>, Outcome> {
     let mut temp = Temp::create(hooks, dir, name, settings.mode | MARK).at(STEADFAST_STEP_CREATE_LOCK)?;
     // Without one, Temp goes on; a lock cannot.
     hooks.flock(temp.fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock)?;
@@ -182,17 +183,17 @@ enum Published {
 }
 
 /// Gives the candidate the lock's name, if nothing has it.
-fn publish(hooks: &Hooks, dir: i32, name: &Name, candidate: Option<&mut Candidate<'_>>) -> Result<Published, Outcome> {
+fn publish(hooks: &Hooks, dir: i32, name: &CStr, candidate: Option<&mut Candidate<'_>>) -> Result<Published, Outcome> {
     let result = match candidate {
         None => return Ok(Published::Unlinkable),
         Some(Candidate::Nameless(fd, stat)) => {
-            let mut linked = hooks.link(fd.raw(), c"", dir, name.c_str(), AT_EMPTY_PATH);
+            let mut linked = hooks.link(fd.raw(), c"", dir, name, AT_EMPTY_PATH);
             // ENOENT: AT_EMPTY_PATH is for CAP_DAC_READ_SEARCH only (before Linux 6.10); /proc does it for all (open(2)).
             if linked.is_err_and(|e| e.is(ENOENT)) && !hooks.absent(STEADFAST_ABSENT_PROC) {
                 let mut digits = [0u8; 20];
                 let path: Text<64> = Text::new(&[b"/proc/self/fd/", decimal(u64::from(fd.raw().unsigned_abs()), &mut digits)])
                     .at(STEADFAST_STEP_LINK)?;
-                linked = hooks.link(AT_FDCWD, path.c_str(), dir, name.c_str(), AT_SYMLINK_FOLLOW);
+                linked = hooks.link(AT_FDCWD, path.c_str(), dir, name, AT_SYMLINK_FOLLOW);
             }
             match linked {
                 Err(e) if e.is(ENOENT) || e.is(EPERM) || e.unsupported() => return Ok(Published::Unlinkable),
@@ -200,9 +201,9 @@ fn publish(hooks: &Hooks, dir: i32, name: &Name, candidate: Option<&mut Candidat
             }
         }
         Some(Candidate::Private(temp)) => {
-            let mut renamed = hooks.rename(dir, temp.name.c_str(), name.c_str(), RENAME_NOREPLACE);
+            let mut renamed = hooks.rename(dir, temp.name.c_str(), name, RENAME_NOREPLACE);
             if renamed.is_err_and(Errno::unsupported) {
-                renamed = hooks.link(dir, temp.name.c_str(), dir, name.c_str(), 0);
+                renamed = hooks.link(dir, temp.name.c_str(), dir, name, 0);
             } else if renamed.is_ok() {
                 temp.published();
             }
@@ -218,8 +219,8 @@ fn publish(hooks: &Hooks, dir: i32, name: &Name, candidate: Option<&mut Candidat
 }
 
 /// Over NFS, a link that happened may be answered with an error: the inode tells.
-fn verify(hooks: &Hooks, dir: i32, name: &Name, own: &steadfast_stat, result: Result<(), Errno>) -> Result<(), Errno> {
-    result.or_else(|error| match hooks.fstatat(dir, name.c_str()) {
+fn verify(hooks: &Hooks, dir: i32, name: &CStr, own: &steadfast_stat, result: Result<(), Errno>) -> Result<(), Errno> {
+    result.or_else(|error| match hooks.fstatat(dir, name) {
         Ok(named) if same(own, &named) => Ok(()),
         _ => Err(error),
     })

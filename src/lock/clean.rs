@@ -7,10 +7,11 @@ use super::identity::Identity;
 use super::owner::{self, Owner};
 use super::record::{self, Content, MOST};
 use crate::hooks::*;
-use crate::path::{Name, Path};
+use crate::path::Path;
 use crate::state::current::CAREFUL;
 use crate::state::temp::same;
 use crate::status::*;
+use core::ffi::CStr;
 
 /// Take a bare PID for reused when its process started after the lock was last written. Off by default:
 /// clocks step.
@@ -37,7 +38,7 @@ impl Default for Settings {
 /// Opens the directory of a lock: only to name files in it, so that it need not be readable.
 pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outcome> {
     let flags = O_RDONLY | O_DIRECTORY | O_PATH | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    let dir = hooks.openat(AT_FDCWD, path.directory.c_str(), flags, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+    let dir = hooks.openat(AT_FDCWD, path.directory(), flags, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
     if hooks.absent(STEADFAST_ABSENT_O_DIRECTORY) {
         let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         if !is_directory(stat.mode) {
@@ -50,7 +51,7 @@ pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outco
 /// Cleans (`remove`) or inspects the lock at `path`.
 pub fn at_path(hooks: &Hooks, identity: &Identity, path: &Path, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
     let dir = open_directory(hooks, path)?;
-    examine(hooks, identity, dir.raw(), &path.name, settings, remove)
+    examine(hooks, identity, dir.raw(), path.name(), settings, remove)
 }
 
 /// HELD because of a flock although the owner's number is dead: perhaps only another cleaner's look.
@@ -60,9 +61,9 @@ const GONE: &str = "no lock file";
 const REPLACED: &str = "someone else replaced the lock file meanwhile; nothing was done";
 
 /// The same, for a name in an open directory.
-pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &Name, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
+pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &CStr, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
     // 1: open, and read the content.
-    let fd = match hooks.openat(dir, name.c_str(), CAREFUL, 0) {
+    let fd = match hooks.openat(dir, name, CAREFUL, 0) {
         Ok(fd) => fd,
         Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
         Err(e) => return unopened(hooks, dir, name, e),
@@ -92,7 +93,7 @@ pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &Name, settin
         Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_LOCK_FILE) }),
     }
     // 4: does the name still mean this inode, with the same content?
-    match hooks.fstatat(dir, name.c_str()) {
+    match hooks.fstatat(dir, name) {
         Ok(named) if same(&stat, &named) => {}
         Ok(_) => return Ok(verdict(STEADFAST_LOCK_CHANGED, REPLACED)),
         Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
@@ -107,7 +108,7 @@ pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &Name, settin
         return Ok(verdict(STEADFAST_LOCK_STALE, why));
     }
     // 5: remove it. The descriptor stays open until then, or its inode number could come back in another file.
-    match hooks.unlink(dir, name.c_str()) {
+    match hooks.unlink(dir, name) {
         Ok(()) => Ok(verdict(STEADFAST_LOCK_REMOVED, why)),
         Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
         Err(e) => Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_UNLINK) }),
@@ -115,13 +116,13 @@ pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &Name, settin
 }
 
 /// A file that could not be opened.
-fn unopened(hooks: &Hooks, dir: i32, name: &Name, error: Errno) -> Result<Outcome, Outcome> {
+fn unopened(hooks: &Hooks, dir: i32, name: &CStr, error: Errno) -> Result<Outcome, Outcome> {
     // ELOOP (EMLINK on FreeBSD): a symbolic link. ENXIO: a socket, or a device without a driver (open(2)).
     if error.is(ELOOP) || error.is(EMLINK) || error.is(ENXIO) {
         return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, "a symbolic link or not a regular file; not followed, not touched"));
     }
     if error.is(EACCES) || error.is(EPERM) {
-        return match hooks.fstatat(dir, name.c_str()) {
+        return match hooks.fstatat(dir, name) {
             Ok(stat) if !is_regular(stat.mode) => Ok(Outcome::because(STEADFAST_LOCK_IGNORED, "not a regular file; not touched")),
             Ok(_) => {
                 let kept = Outcome::because(STEADFAST_LOCK_UNDECIDED, "undecided: no permission to read the lock file");

@@ -20,7 +20,7 @@ pub struct Queue<'h> {
 }
 
 fn first_ticket(path: &Path) -> i64 {
-    let bucket = path::hash(path.name.bytes()) & 0x3fff_ffff;
+    let bucket = path::hash(path.name().to_bytes()) & 0x3fff_ffff;
     bucket.cast_signed().saturating_mul(TICKETS)
 }
 
@@ -29,7 +29,7 @@ fn open<'h>(hooks: &'h Hooks, path: &Path) -> Option<Fd<'h>> {
     if hooks.absent(STEADFAST_ABSENT_OFDLOCK) {
         return None;
     }
-    hooks.openat(AT_FDCWD, path.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK, 0).ok()
+    hooks.openat(AT_FDCWD, path.directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK, 0).ok()
 }
 
 impl<'h> Queue<'h> {

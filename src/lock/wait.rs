@@ -3,8 +3,9 @@
 
 use super::clean::{BUSY, STEADFAST_LOCK_EINTR_RETURNS, Settings};
 use crate::hooks::*;
-use crate::path::{Name, Path};
+use crate::path::Path;
 use crate::status::*;
+use core::ffi::CStr;
 
 const MS: i64 = 1_000_000;
 /// Looks at a lock that is kept busy by another cleaner's look, a millisecond apart, before E_LOCKED is told.
@@ -50,7 +51,7 @@ fn now(hooks: &Hooks) -> Result<i64, Outcome> {
 pub struct Watch<'h> {
     hooks: &'h Hooks,
     inotify: Option<Fd<'h>>,
-    name: Name,
+    name: &'h CStr,
     backoff_ms: i64,
     /// Since when the lock has been free, for somebody before us.
     free_since: Option<i64>,
@@ -60,16 +61,16 @@ pub struct Watch<'h> {
 impl<'h> Watch<'h> {
     /// For one who does not wait.
     pub fn none(hooks: &'h Hooks) -> Watch<'h> {
-        Watch { hooks, inotify: None, name: Name::EMPTY, backoff_ms: BACKOFF_MS.0, free_since: None, patience_over: false }
+        Watch { hooks, inotify: None, name: c"", backoff_ms: BACKOFF_MS.0, free_since: None, patience_over: false }
     }
 
     /// Watches the directory of `path` for names that go away.
-    pub fn new(hooks: &'h Hooks, path: &Path) -> Watch<'h> {
+    pub fn new(hooks: &'h Hooks, path: &'h Path) -> Watch<'h> {
         let inotify = hooks.inotify().ok().filter(|inotify| {
             let mask = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
-            hooks.inotify_watch(inotify.raw(), path.directory.c_str(), mask).is_ok()
+            hooks.inotify_watch(inotify.raw(), path.directory(), mask).is_ok()
         });
-        Watch { inotify, name: path.name, ..Watch::none(hooks) }
+        Watch { inotify, name: path.name(), ..Watch::none(hooks) }
     }
 
     /// The inotify descriptor, no longer closed by us, or -1.
@@ -153,7 +154,7 @@ impl<'h> Watch<'h> {
             if len == 0 {
                 return Ok(ours);
             }
-            ours |= mentions(buf.get(..len).unwrap_or_default(), self.name.bytes());
+            ours |= mentions(buf.get(..len).unwrap_or_default(), self.name.to_bytes());
         }
     }
 }

@@ -4,15 +4,15 @@
 use super::record::{self, HEADER, Verifier};
 use super::temp::same;
 use crate::hooks::*;
-use crate::path::Name;
+use core::ffi::CStr;
 use crate::status::*;
 
 /// Flags for opening a file that somebody else may have put there.
 pub const CAREFUL: i32 = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
 
 /// Looks at the target without following it: None when there is nothing.
-pub fn inspect(hooks: &Hooks, dir: i32, name: &Name) -> Result<Option<steadfast_stat>, Outcome> {
-    let stat = match hooks.fstatat(dir, name.c_str()) {
+pub fn inspect(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<steadfast_stat>, Outcome> {
+    let stat = match hooks.fstatat(dir, name) {
         Ok(stat) => stat,
         Err(e) if e.is(ENOENT) => return Ok(None),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_INSPECT_TARGET)),
@@ -34,8 +34,8 @@ pub fn inspect(hooks: &Hooks, dir: i32, name: &Name) -> Result<Option<steadfast_
 pub const MOUNT_POINT: &str = "the file is a mount point (bind-mounted) and cannot be replaced: mount its directory instead";
 
 /// The generation in the header of the file there, not verified; None when it is damaged or not ours.
-pub fn read_generation(hooks: &Hooks, dir: i32, name: &Name) -> Result<Option<u64>, Outcome> {
-    let fd = match hooks.openat(dir, name.c_str(), CAREFUL, 0) {
+pub fn read_generation(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<u64>, Outcome> {
+    let fd = match hooks.openat(dir, name, CAREFUL, 0) {
         Ok(fd) => fd,
         Err(e) if e.is(ENOENT) => return Ok(None),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_READ_CURRENT)),
@@ -60,9 +60,9 @@ pub struct Current<'h> {
 
 /// Opens the current state and verifies it whole. With `hold` its flock is taken first, waiting, and kept:
 /// what is then under the name is what was verified. None when there is nothing.
-pub fn open_verified<'h>(hooks: &'h Hooks, dir: i32, name: &Name, hold: bool) -> Result<Option<Current<'h>>, Outcome> {
+pub fn open_verified<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, hold: bool) -> Result<Option<Current<'h>>, Outcome> {
     loop {
-        let fd = match hooks.openat(dir, name.c_str(), CAREFUL, 0) {
+        let fd = match hooks.openat(dir, name, CAREFUL, 0) {
             Ok(fd) => fd,
             Err(e) if e.is(ENOENT) => return Ok(None),
             Err(e) if e.is(ELOOP) => return Err(Outcome::new(STEADFAST_E_SYMLINK)),
@@ -91,8 +91,8 @@ pub fn no_flock(error: Errno) -> Outcome {
 }
 
 /// Does the name still mean this file?
-pub fn still_named(hooks: &Hooks, dir: i32, name: &Name, stat: &steadfast_stat) -> Result<bool, Errno> {
-    match hooks.fstatat(dir, name.c_str()) {
+pub fn still_named(hooks: &Hooks, dir: i32, name: &CStr, stat: &steadfast_stat) -> Result<bool, Errno> {
+    match hooks.fstatat(dir, name) {
         Ok(named) => Ok(same(stat, &named)),
         Err(e) if e.is(ENOENT) => Ok(false),
         Err(e) => Err(e),

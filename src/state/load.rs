@@ -6,6 +6,7 @@ use super::{current, save};
 use crate::hooks::*;
 use crate::path::{self, Path};
 use crate::status::*;
+use core::ffi::CStr;
 
 /// Fall back to PATH.prev when the current state is damaged or missing.
 pub const STEADFAST_LOAD_RECOVER: u32 = 1 << 0;
@@ -36,10 +37,9 @@ pub struct Loaded {
     pub previous: bool,
 }
 
-/// Loads the state at `path`, following symbolic links as open(2) does.
-pub fn load(hooks: &Hooks, path: &Path, request: &Request) -> Result<(Loaded, Outcome), Outcome> {
-    let whole = path.whole().at(STEADFAST_STEP_ARGUMENTS)?;
-    let error = match load_file(hooks, AT_FDCWD, whole.c_str(), request) {
+/// Loads the state at `whole`, which is `path`, following symbolic links as open(2) does.
+pub fn load(hooks: &Hooks, whole: &CStr, path: &mut Path, request: &Request) -> Result<(Loaded, Outcome), Outcome> {
+    let error = match load_file(hooks, AT_FDCWD, whole, request) {
         Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
         Err(outcome) => outcome,
     };
@@ -71,19 +71,18 @@ fn recoverable(status: i32) -> bool {
 }
 
 /// PATH.prev: loaded when `recover`, else None when it is there. A link at PATH is followed to the end first.
-fn load_previous(hooks: &Hooks, path: &Path, request: &Request, recover: bool) -> Result<Option<Loaded>, Outcome> {
-    let mut path = *path;
-    let mut dir = save::open_directory(hooks, &path)?;
+fn load_previous(hooks: &Hooks, path: &mut Path, request: &Request, recover: bool) -> Result<Option<Loaded>, Outcome> {
+    let mut dir = save::open_directory(hooks, path)?;
     for _ in 0..40 {
-        match hooks.fstatat(dir.raw(), path.name.c_str()) {
+        match hooks.fstatat(dir.raw(), path.name()) {
             Ok(stat) if is_symlink(stat.mode) => {
-                path = save::follow(hooks, dir.raw(), &path)?;
-                dir = save::open_directory(hooks, &path)?;
+                save::follow(hooks, dir.raw(), path)?;
+                dir = save::open_directory(hooks, path)?;
             }
             _ => break,
         }
     }
-    let previous = path::previous(&path.name).map_err(|_| Outcome::new(ENOENT.wrapping_neg()))?;
+    let previous = path::previous(path.name()).map_err(|_| Outcome::new(ENOENT.wrapping_neg()))?;
     if recover {
         return load_file(hooks, dir.raw(), previous.c_str(), request).map(Some);
     }
@@ -93,7 +92,7 @@ fn load_previous(hooks: &Hooks, path: &Path, request: &Request, recover: bool) -
     }
 }
 
-fn load_file(hooks: &Hooks, dir: i32, path: &core::ffi::CStr, request: &Request) -> Result<Loaded, Outcome> {
+fn load_file(hooks: &Hooks, dir: i32, path: &CStr, request: &Request) -> Result<Loaded, Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_FILE;
     let fd = match hooks.openat(dir, path, current::CAREFUL & !O_NOFOLLOW, 0) {
         Ok(fd) => fd,

@@ -7,8 +7,9 @@
 use super::current;
 use super::temp::{Temp, same};
 use crate::hooks::*;
-use crate::path::{self, Name};
+use crate::path;
 use crate::status::*;
+use core::ffi::CStr;
 
 const STEP: i32 = STEADFAST_STEP_KEEP_PREVIOUS;
 
@@ -17,34 +18,36 @@ const ATTEMPTS: u32 = 100;
 
 /// Makes the verified current state the previous generation. A damaged one, or none, leaves .prev alone.
 /// `temp` is the file about to be published: its number owns the rotating name.
-pub fn keep(hooks: &Hooks, dir: i32, name: &Name, temp: &Temp<'_>, sync: bool) -> Result<(), Outcome> {
+pub fn keep(hooks: &Hooks, dir: i32, name: &CStr, temp: &Temp<'_>, sync: bool) -> Result<(), Outcome> {
     let previous = path::previous(name).at(STEP)?;
+    let previous = previous.c_str();
     let rotating = path::rotating(name, temp.number).at(STEP)?;
+    let rotating = rotating.c_str();
     for _ in 0..ATTEMPTS {
         let Some(current) = current::open_verified(hooks, dir, name, false)? else { return Ok(()) };
         if current.verified.is_err() {
             return Ok(());
         }
         // rename between two names of one file does nothing, and would leave the second name behind.
-        if current::still_named(hooks, dir, &previous, &current.stat).at(STEP)? {
+        if current::still_named(hooks, dir, previous, &current.stat).at(STEP)? {
             return Ok(());
         }
-        let mut linked = hooks.link(dir, name.c_str(), dir, rotating.c_str(), 0);
+        let mut linked = hooks.link(dir, name, dir, rotating, 0);
         if linked.is_err_and(|e| e.is(EEXIST)) {
             // Left by a killed writer that had our number.
-            hooks.unlink(dir, rotating.c_str()).at(STEP)?;
-            linked = hooks.link(dir, name.c_str(), dir, rotating.c_str(), 0);
+            hooks.unlink(dir, rotating).at(STEP)?;
+            linked = hooks.link(dir, name, dir, rotating, 0);
         }
         match linked {
             Ok(()) => {}
             Err(e) if e.is(ENOENT) => continue,
             // No hard links on this file system, or not for us (protected_hardlinks).
-            Err(e) if e.is(EPERM) || e.is(EMLINK) || e.unsupported() => return copy(hooks, dir, name, &previous, &current, sync),
+            Err(e) if e.is(EPERM) || e.is(EMLINK) || e.unsupported() => return copy(hooks, dir, name, previous, &current, sync),
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
-        let result = rotate(hooks, dir, &rotating, &previous, &current.stat);
+        let result = rotate(hooks, dir, rotating, previous, &current.stat);
         // Gone after a rename that did something.
-        match hooks.unlink(dir, rotating.c_str()) {
+        match hooks.unlink(dir, rotating) {
             Ok(()) => {}
             Err(e) if e.is(ENOENT) => {}
             Err(e) => return Err(result.err().unwrap_or(Outcome::failed(e, STEP))),
@@ -57,11 +60,11 @@ pub fn keep(hooks: &Hooks, dir: i32, name: &Name, temp: &Temp<'_>, sync: bool) -
 }
 
 /// Renames, if what was linked is what was verified.
-fn rotate(hooks: &Hooks, dir: i32, rotating: &Name, previous: &Name, verified: &steadfast_stat) -> Result<bool, Outcome> {
-    if !same(&hooks.fstatat(dir, rotating.c_str()).at(STEP)?, verified) {
+fn rotate(hooks: &Hooks, dir: i32, rotating: &CStr, previous: &CStr, verified: &steadfast_stat) -> Result<bool, Outcome> {
+    if !same(&hooks.fstatat(dir, rotating).at(STEP)?, verified) {
         return Ok(false);
     }
-    match hooks.rename(dir, rotating.c_str(), previous.c_str(), 0) {
+    match hooks.rename(dir, rotating, previous, 0) {
         Ok(()) => Ok(true),
         // Over NFS a rename that happened may be answered with an error.
         Err(e) => match current::still_named(hooks, dir, previous, verified) {
@@ -72,7 +75,7 @@ fn rotate(hooks: &Hooks, dir: i32, rotating: &Name, previous: &Name, verified: &
 }
 
 /// The same without hard links: a second temporary file, byte for byte, synced as the first one is.
-fn copy(hooks: &Hooks, dir: i32, name: &Name, previous: &Name, current: &current::Current<'_>, sync: bool) -> Result<(), Outcome> {
+fn copy(hooks: &Hooks, dir: i32, name: &CStr, previous: &CStr, current: &current::Current<'_>, sync: bool) -> Result<(), Outcome> {
     let mut copy = Temp::create(hooks, dir, name, 0o600).at(STEP)?;
     let mut piece = [0u8; 16384];
     let mut at = 0u64;
@@ -92,7 +95,7 @@ fn copy(hooks: &Hooks, dir: i32, name: &Name, previous: &Name, current: &current
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
     }
-    hooks.rename(dir, copy.name.c_str(), previous.c_str(), 0).at(STEP)?;
+    hooks.rename(dir, copy.name.c_str(), previous, 0).at(STEP)?;
     copy.published();
     Ok(())
 }

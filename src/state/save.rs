@@ -5,8 +5,9 @@ use super::record::{self, Fields};
 use super::temp::Temp;
 use super::{current, previous};
 use crate::hooks::*;
-use crate::path::{self, Name, PATH_MAX, Path, Text};
+use crate::path::{self, PATH_MAX, Path, Text};
 use crate::status::*;
+use core::ffi::CStr;
 
 /// A file or directory that cannot be made durable is an error, not a reservation.
 pub const STEADFAST_SAVE_STRICT: u32 = 1 << 0;
@@ -59,7 +60,7 @@ enum Synced {
 }
 
 /// Saves `request` at `path`.
-pub fn save(hooks: &Hooks, path: &Path, request: &Request<'_>) -> Result<Outcome, Outcome> {
+pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Outcome, Outcome> {
     if request.has(STEADFAST_SAVE_STRICT) && hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
         return Err(Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, "this platform cannot sync a directory; nothing was replaced"));
     }
@@ -68,13 +69,13 @@ pub fn save(hooks: &Hooks, path: &Path, request: &Request<'_>) -> Result<Outcome
     }
     // 1, 2: the directory first, then the target.
     let target = open_target(hooks, path, request)?;
-    let (dir, name) = (target.dir.raw(), &target.name);
+    let (dir, name) = (target.dir.raw(), path.name());
     // 3: what is there.
-    let (generation, held) = next_generation(hooks, &target, request)?;
+    let (generation, held) = next_generation(hooks, &target, name, request)?;
     let saved_at_ns = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?;
     let header = record::header(&Fields { generation, saved_at_ns, schema: request.schema }, request.data);
     // 4 to 7: the new file.
-    let (mut temp, synced, _spent) = write_new(hooks, &target, request, &header)?;
+    let (mut temp, synced, _spent) = write_new(hooks, &target, name, request, &header)?;
     if let (Synced::Failed(e) | Synced::Unsupported(e), true) = (&synced, request.has(STEADFAST_SAVE_STRICT)) {
         return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(*e, STEADFAST_STEP_SYNC_FILE));
     }
@@ -123,44 +124,42 @@ pub fn save(hooks: &Hooks, path: &Path, request: &Request<'_>) -> Result<Outcome
 /// Where to save.
 struct Target<'h> {
     dir: Fd<'h>,
-    name: Name,
     stat: Option<steadfast_stat>,
     /// Why a parent directory that we made is not durable.
     parents_synced: Option<Errno>,
 }
 
-fn open_target<'h>(hooks: &'h Hooks, path: &Path, request: &Request<'_>) -> Result<Target<'h>, Outcome> {
-    let mut path = *path;
+fn open_target<'h>(hooks: &'h Hooks, path: &mut Path, request: &Request<'_>) -> Result<Target<'h>, Outcome> {
     let mut parents_synced = None;
     for _ in 0..LINKS {
-        let dir = match open_directory(hooks, &path) {
+        let dir = match open_directory(hooks, path) {
             Err(outcome) if outcome.status == ENOENT.wrapping_neg() && request.has(STEADFAST_SAVE_CREATE_PARENTS) => {
-                parents_synced = make_parents(hooks, &path, request)?;
-                open_directory(hooks, &path)?
+                parents_synced = make_parents(hooks, path, request)?;
+                open_directory(hooks, path)?
             }
             other => other?,
         };
-        match current::inspect(hooks, dir.raw(), &path.name) {
+        match current::inspect(hooks, dir.raw(), path.name()) {
             Err(outcome) if outcome.status == STEADFAST_E_SYMLINK && request.has(STEADFAST_SAVE_FOLLOW_SYMLINK) => {
-                path = follow(hooks, dir.raw(), &path)?;
+                follow(hooks, dir.raw(), path)?;
             }
-            stat => return Ok(Target { dir, name: path.name, stat: stat?, parents_synced }),
+            stat => return Ok(Target { dir, stat: stat?, parents_synced }),
         }
     }
     Err(Outcome::failed(Errno(ELOOP.wrapping_neg()), STEADFAST_STEP_READ_LINK))
 }
 
-/// The path that the symbolic link at `path` leads to.
-pub fn follow(hooks: &Hooks, dir: i32, path: &Path) -> Result<Path, Outcome> {
+/// Goes where the symbolic link at `path` leads.
+pub fn follow(hooks: &Hooks, dir: i32, path: &mut Path) -> Result<(), Outcome> {
     let mut buf = [0u8; PATH_MAX];
-    let link = hooks.readlink(dir, path.name.c_str(), &mut buf).at(STEADFAST_STEP_READ_LINK)?;
+    let link = hooks.readlink(dir, path.name(), &mut buf).at(STEADFAST_STEP_READ_LINK)?;
     path.follow(link).at(STEADFAST_STEP_READ_LINK)
 }
 
 /// Opens the directory of `path`.
 pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outcome> {
     let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    let dir = hooks.openat(AT_FDCWD, path.directory.c_str(), flags, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+    let dir = hooks.openat(AT_FDCWD, path.directory(), flags, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
     if hooks.absent(STEADFAST_ABSENT_O_DIRECTORY) {
         let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         if !is_directory(stat.mode) {
@@ -174,7 +173,7 @@ pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outco
 /// with STRICT an error.
 fn make_parents(hooks: &Hooks, path: &Path, request: &Request<'_>) -> Result<Option<Errno>, Outcome> {
     const STEP: i32 = STEADFAST_STEP_MAKE_PARENT;
-    let whole = path.directory.bytes();
+    let whole = path.directory().to_bytes();
     let mut unsynced = None;
     let ends = whole.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0).map(|(at, _)| at).chain([whole.len()]);
     for end in ends {
@@ -189,8 +188,9 @@ fn make_parents(hooks: &Hooks, path: &Path, request: &Request<'_>) -> Result<Opt
         if request.has(STEADFAST_SAVE_NO_SYNC) || hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
             continue;
         }
-        let synced = Path::new(directory.bytes()).and_then(|made| {
-            let parent = hooks.openat(AT_FDCWD, made.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)?;
+        let mut made = Path::EMPTY;
+        let synced = made.set(directory.bytes()).and_then(|()| {
+            let parent = hooks.openat(AT_FDCWD, made.directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)?;
             hooks.fsync(parent.raw())
         });
         if let Err(e) = synced {
@@ -207,9 +207,10 @@ fn make_parents(hooks: &Hooks, path: &Path, request: &Request<'_>) -> Result<Opt
 fn next_generation<'h>(
     hooks: &'h Hooks,
     target: &Target<'h>,
+    name: &CStr,
     request: &Request<'_>,
 ) -> Result<(u64, Option<current::Current<'h>>), Outcome> {
-    let (dir, name) = (target.dir.raw(), &target.name);
+    let dir = target.dir.raw();
     let mut held = None;
     let current = if request.has(STEADFAST_SAVE_IF_GENERATION) {
         held = current::open_verified(hooks, dir, name, true)?;
@@ -240,27 +241,29 @@ fn next_generation<'h>(
 fn write_new<'h>(
     hooks: &'h Hooks,
     target: &Target<'h>,
+    name: &CStr,
     request: &Request<'_>,
     header: &[u8],
 ) -> Result<(Temp<'h>, Synced, Option<Temp<'h>>), Outcome> {
-    let (mut first, synced) = write_once(hooks, target, request, header)?;
+    let (mut first, synced) = write_once(hooks, target, name, request, header)?;
     if !matches!(synced, Synced::Failed(_)) {
         return Ok((first, synced, None));
     }
     // After a failed fsync the kernel has dropped the dirty pages and forgotten the error: another fsync of
     // this inode would answer 0 with nothing on disk (fsync(2), "Errors"; Rebello et al., ATC'20).
     first.remove();
-    let (second, synced) = write_once(hooks, target, request, header)?;
+    let (second, synced) = write_once(hooks, target, name, request, header)?;
     Ok((second, synced, Some(first)))
 }
 
 fn write_once<'h>(
     hooks: &'h Hooks,
     target: &Target<'h>,
+    name: &CStr,
     request: &Request<'_>,
     header: &[u8],
 ) -> Result<(Temp<'h>, Synced), Outcome> {
-    let temp = Temp::create(hooks, target.dir.raw(), &target.name, 0o600).at(STEADFAST_STEP_CREATE_TEMP)?;
+    let temp = Temp::create(hooks, target.dir.raw(), name, 0o600).at(STEADFAST_STEP_CREATE_TEMP)?;
     let fd = temp.fd.raw();
     write_record(hooks, fd, header, request.data).at(STEADFAST_STEP_WRITE)?;
     let mode = if request.mode == 0 { 0o600 } else { request.mode };
@@ -308,7 +311,7 @@ pub fn set_owner_and_mode(hooks: &Hooks, temp: &Temp<'_>, replaced: Option<&stea
 fn publish(
     hooks: &Hooks,
     dir: i32,
-    name: &Name,
+    name: &CStr,
     temp: &mut Temp<'_>,
     request: &Request<'_>,
     held: Option<&current::Current<'_>>,
@@ -323,10 +326,10 @@ fn publish(
             Some(_) => return Err(conflict),
         }
     }
-    let mut renamed = hooks.rename(dir, temp.name.c_str(), name.c_str(), flags);
+    let mut renamed = hooks.rename(dir, temp.name.c_str(), name, flags);
     if flags != 0 && renamed.is_err_and(Errno::unsupported) {
         // link refuses an existing name as well; the temporary one then goes when `temp` is dropped.
-        renamed = hooks.link(dir, temp.name.c_str(), dir, name.c_str(), 0);
+        renamed = hooks.link(dir, temp.name.c_str(), dir, name, 0);
         if renamed.is_ok() {
             temp.remove();
         }
@@ -349,6 +352,6 @@ fn publish(
 }
 
 /// Is NAME.prev too long a name? KEEP_PREVIOUS then fails before anything is written.
-pub fn check_previous_name(name: &Name, request: &Request<'_>) -> Result<(), Outcome> {
+pub fn check_previous_name(name: &CStr, request: &Request<'_>) -> Result<(), Outcome> {
     if request.keeps_previous() { path::previous(name).map(|_| ()).at(STEADFAST_STEP_ARGUMENTS) } else { Ok(()) }
 }

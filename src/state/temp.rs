@@ -3,6 +3,7 @@
 
 use crate::hooks::*;
 use crate::path::{self, Name};
+use core::ffi::CStr;
 
 /// Names tried before giving up.
 const NAMES: u32 = 1000;
@@ -21,7 +22,7 @@ pub struct Temp<'h> {
 
 impl<'h> Temp<'h> {
     /// Creates and locks the next free temporary name of `target`, removing orphans on the way.
-    pub fn create(hooks: &'h Hooks, dir: i32, target: &Name, mode: u32) -> Result<Temp<'h>, Errno> {
+    pub fn create(hooks: &'h Hooks, dir: i32, target: &CStr, mode: u32) -> Result<Temp<'h>, Errno> {
         let mut last = Errno(EEXIST.wrapping_neg());
         for number in 0..NAMES {
             let name = path::temporary(target, number)?;
@@ -109,7 +110,7 @@ pub fn same(a: &steadfast_stat, b: &steadfast_stat) -> bool {
 
 /// Removes temporary name `number` if its writer is dead: a regular file of our user whose flock is free.
 /// The flock is held and the name compared again before the removal, so that no live writer loses its file.
-fn remove_orphan(hooks: &Hooks, dir: i32, target: &Name, number: u32) -> Result<bool, Errno> {
+fn remove_orphan(hooks: &Hooks, dir: i32, target: &CStr, number: u32) -> Result<bool, Errno> {
     let name = path::temporary(target, number)?;
     let fd = match hooks.openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0) {
         Ok(fd) => fd,

@@ -3,68 +3,71 @@
 
 use crate::hooks::errno_names as e;
 
-/// Name and message of each errno, NUL-terminated.
-const ERRNOS: &[(i32, &str, &str)] = &[
-    (e::EPERM, "EPERM\0", "operation not permitted\0"),
-    (e::ENOENT, "ENOENT\0", "no such file or directory\0"),
-    (e::ESRCH, "ESRCH\0", "no such process\0"),
-    (e::EINTR, "EINTR\0", "interrupted system call\0"),
-    (e::EIO, "EIO\0", "input/output error\0"),
-    (e::ENXIO, "ENXIO\0", "no such device or address\0"),
-    (e::E2BIG, "E2BIG\0", "argument list too long\0"),
-    (e::ENOEXEC, "ENOEXEC\0", "exec format error\0"),
-    (e::EBADF, "EBADF\0", "bad file descriptor\0"),
-    (e::ECHILD, "ECHILD\0", "no child processes\0"),
-    (e::EAGAIN, "EAGAIN\0", "resource temporarily unavailable\0"),
-    (e::ENOMEM, "ENOMEM\0", "cannot allocate memory\0"),
-    (e::EACCES, "EACCES\0", "permission denied\0"),
-    (e::EFAULT, "EFAULT\0", "bad address\0"),
-    (e::ENOTBLK, "ENOTBLK\0", "block device required\0"),
-    (e::EBUSY, "EBUSY\0", "device or resource busy\0"),
-    (e::EEXIST, "EEXIST\0", "file exists\0"),
-    (e::EXDEV, "EXDEV\0", "invalid cross-device link\0"),
-    (e::ENODEV, "ENODEV\0", "no such device\0"),
-    (e::ENOTDIR, "ENOTDIR\0", "not a directory\0"),
-    (e::EISDIR, "EISDIR\0", "is a directory\0"),
-    (e::EINVAL, "EINVAL\0", "invalid argument\0"),
-    (e::ENFILE, "ENFILE\0", "too many open files in system\0"),
-    (e::EMFILE, "EMFILE\0", "too many open files\0"),
-    (e::ENOTTY, "ENOTTY\0", "inappropriate ioctl for device\0"),
-    (e::ETXTBSY, "ETXTBSY\0", "text file busy\0"),
-    (e::EFBIG, "EFBIG\0", "file too large\0"),
-    (e::ENOSPC, "ENOSPC\0", "no space left on device\0"),
-    (e::ESPIPE, "ESPIPE\0", "illegal seek\0"),
-    (e::EROFS, "EROFS\0", "read-only file system\0"),
-    (e::EMLINK, "EMLINK\0", "too many links\0"),
-    (e::EPIPE, "EPIPE\0", "broken pipe\0"),
-    (e::EDOM, "EDOM\0", "numerical argument out of domain\0"),
-    (e::ERANGE, "ERANGE\0", "numerical result out of range\0"),
-    (e::EDEADLK, "EDEADLK\0", "resource deadlock avoided\0"),
-    (e::ENAMETOOLONG, "ENAMETOOLONG\0", "file name too long\0"),
-    (e::ENOLCK, "ENOLCK\0", "no locks available\0"),
-    (e::ENOSYS, "ENOSYS\0", "function not implemented\0"),
-    (e::ENOTEMPTY, "ENOTEMPTY\0", "directory not empty\0"),
-    (e::ELOOP, "ELOOP\0", "too many levels of symbolic links\0"),
-    (e::EOVERFLOW, "EOVERFLOW\0", "value too large for defined data type\0"),
-    (e::EILSEQ, "EILSEQ\0", "invalid or incomplete multibyte or wide character\0"),
-    (e::EUSERS, "EUSERS\0", "too many users\0"),
-    (e::EOPNOTSUPP, "EOPNOTSUPP\0", "operation not supported\0"),
-    (e::ETIMEDOUT, "ETIMEDOUT\0", "connection timed out\0"),
-    (e::ECONNREFUSED, "ECONNREFUSED\0", "connection refused\0"),
-    (e::EHOSTDOWN, "EHOSTDOWN\0", "host is down\0"),
-    (e::EHOSTUNREACH, "EHOSTUNREACH\0", "no route to host\0"),
-    (e::EALREADY, "EALREADY\0", "operation already in progress\0"),
-    (e::EINPROGRESS, "EINPROGRESS\0", "operation now in progress\0"),
-    (e::ESTALE, "ESTALE\0", "stale file handle\0"),
-    (e::EDQUOT, "EDQUOT\0", "disk quota exceeded\0"),
-    (e::ECANCELED, "ECANCELED\0", "operation canceled\0"),
-    (e::EPROTO, "EPROTO\0", "protocol error\0"),
-    (e::ENOTSOCK, "ENOTSOCK\0", "socket operation on non-socket\0"),
-    (e::ENOBUFS, "ENOBUFS\0", "no buffer space available\0"),
-    (e::ENODATA, "ENODATA\0", "no data available\0"),
-];
+macro_rules! errnos {
+    ($($name:ident $text:literal;)*) => {
+        /// The numbers.
+        pub const ERRNOS: &[i32] = &[$(e::$name),*];
+        /// In the same order, the name and the message of each, NUL-terminated.
+        pub const TEXTS: &str = concat!($(stringify!($name), "\0", $text, "\0"),*);
+    };
+}
 
-/// Name and message of `errno`.
-pub fn lookup(errno: i32) -> Option<(&'static str, &'static str)> {
-    ERRNOS.iter().find(|row| row.0 == errno).map(|row| (row.1, row.2))
+errnos! {
+    EPERM "operation not permitted";
+    ENOENT "no such file or directory";
+    ESRCH "no such process";
+    EINTR "interrupted system call";
+    EIO "input/output error";
+    ENXIO "no such device or address";
+    E2BIG "argument list too long";
+    ENOEXEC "exec format error";
+    EBADF "bad file descriptor";
+    ECHILD "no child processes";
+    EAGAIN "resource temporarily unavailable";
+    ENOMEM "cannot allocate memory";
+    EACCES "permission denied";
+    EFAULT "bad address";
+    ENOTBLK "block device required";
+    EBUSY "device or resource busy";
+    EEXIST "file exists";
+    EXDEV "invalid cross-device link";
+    ENODEV "no such device";
+    ENOTDIR "not a directory";
+    EISDIR "is a directory";
+    EINVAL "invalid argument";
+    ENFILE "too many open files in system";
+    EMFILE "too many open files";
+    ENOTTY "inappropriate ioctl for device";
+    ETXTBSY "text file busy";
+    EFBIG "file too large";
+    ENOSPC "no space left on device";
+    ESPIPE "illegal seek";
+    EROFS "read-only file system";
+    EMLINK "too many links";
+    EPIPE "broken pipe";
+    EDOM "numerical argument out of domain";
+    ERANGE "numerical result out of range";
+    EDEADLK "resource deadlock avoided";
+    ENAMETOOLONG "file name too long";
+    ENOLCK "no locks available";
+    ENOSYS "function not implemented";
+    ENOTEMPTY "directory not empty";
+    ELOOP "too many levels of symbolic links";
+    EOVERFLOW "value too large for defined data type";
+    EILSEQ "invalid or incomplete multibyte or wide character";
+    EUSERS "too many users";
+    EOPNOTSUPP "operation not supported";
+    ETIMEDOUT "connection timed out";
+    ECONNREFUSED "connection refused";
+    EHOSTDOWN "host is down";
+    EHOSTUNREACH "no route to host";
+    EALREADY "operation already in progress";
+    EINPROGRESS "operation now in progress";
+    ESTALE "stale file handle";
+    EDQUOT "disk quota exceeded";
+    ECANCELED "operation canceled";
+    EPROTO "protocol error";
+    ENOTSOCK "socket operation on non-socket";
+    ENOBUFS "no buffer space available";
+    ENODATA "no data available";
 }
