@@ -4,7 +4,10 @@
 use crate::hooks::Errno;
 use core::ffi::CStr;
 
+mod detail;
 mod errno;
+
+pub use detail::Detail;
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident = $value:expr, $text:literal;)*) => {
@@ -203,28 +206,27 @@ pub const STEADFAST_ON_DISK_NEW: i32 = 1;
 /// A power cut now would leave either.
 pub const STEADFAST_ON_DISK_EITHER: i32 = 2;
 
-/// What a call came to: the report without its size and message.
+/// What a call came to: the report without its size and message. Kept to 24 bytes: every function that can
+/// fail hands one on.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    pub status: i32,
-    pub os_error: i32,
-    pub step: i32,
-    pub on_disk: i32,
     pub generation: u64,
-    pub pid: i64,
-    /// The reason in words, "" when status and step say it all.
-    pub detail: &'static str,
+    pub status: i32,
+    pub pid: i32,
+    pub os_error: u16,
+    pub step: u8,
+    pub on_disk: u8,
+    pub detail: Detail,
 }
 
 impl Outcome {
     /// `status`, with nothing changed on disk.
     pub const fn new(status: i32) -> Outcome {
-        Outcome { status, os_error: 0, step: 0, on_disk: STEADFAST_ON_DISK_OLD, generation: 0, pid: 0, detail: "" }
+        Outcome { generation: 0, status, pid: 0, os_error: 0, step: 0, on_disk: STEADFAST_ON_DISK_OLD as u8, detail: Detail::NONE }
     }
 
     /// `status` because of `detail`.
-    #[inline(never)]
-    pub const fn because(status: i32, detail: &'static str) -> Outcome {
+    pub const fn because(status: i32, detail: Detail) -> Outcome {
         Outcome { detail, ..Outcome::new(status) }
     }
 
@@ -239,7 +241,8 @@ impl Outcome {
     #[cold]
     #[inline(never)]
     pub fn caused_by(self, error: Errno, step: i32) -> Outcome {
-        Outcome { os_error: if error.0 >= -4095 { error.0.wrapping_neg() } else { 0 }, step, ..self }
+        let os_error = if error.0 >= -4095 { error.0.unsigned_abs() as u16 } else { 0 };
+        Outcome { os_error, step: step as u8, ..self }
     }
 }
 
@@ -322,19 +325,20 @@ pub fn sentence(outcome: &Outcome, path: &[u8], buf: &mut [u8]) {
     let Some(room) = buf.len().checked_sub(1) else { return };
     buf.fill(0);
     let mut out = Sentence { buf: buf.get_mut(..room).unwrap_or_default(), len: 0 };
-    out.bytes(if outcome.detail.is_empty() { message(outcome.status).to_bytes() } else { outcome.detail.as_bytes() });
+    out.bytes(if outcome.detail == Detail::NONE { message(outcome.status) } else { outcome.detail.text() }.to_bytes());
     if outcome.pid > 0 {
         out.text(" (PID ");
-        out.number(outcome.pid.unsigned_abs());
+        out.number(u64::from(outcome.pid.unsigned_abs()));
         out.text(")");
     }
-    if let Some(step) = look_up(STEPS, STEP_TEXTS, outcome.step, 1, 0) {
+    if let Some(step) = look_up(STEPS, STEP_TEXTS, i32::from(outcome.step), 1, 0) {
         out.text(if outcome.status < 0 { ", at " } else { "; failed was " });
         out.bytes(step.to_bytes());
     }
-    if outcome.os_error > 0 && (outcome.status.wrapping_neg() != outcome.os_error || !outcome.detail.is_empty()) {
+    let os_error = i32::from(outcome.os_error);
+    if os_error > 0 && (outcome.status.wrapping_neg() != os_error || outcome.detail != Detail::NONE) {
         out.text(": ");
-        out.bytes(name(outcome.os_error.wrapping_neg()).to_bytes());
+        out.bytes(name(os_error.wrapping_neg()).to_bytes());
     }
     out.text(": ");
     let left = room.saturating_sub(out.len);

@@ -42,10 +42,10 @@ const SHOWN: usize = 256;
 unsafe fn settings(options: *const steadfast_lock_options) -> Result<Settings, Outcome> {
     let Some(options) = (unsafe { read_sized(options, 12) })? else { return Ok(Settings::default()) };
     if options.flags & !clean::LOCK_ALL != 0 {
-        return Err(invalid("unknown flag"));
+        return Err(invalid(Detail::UNKNOWN_FLAG));
     }
     if options.mode & !0o777 != 0 || options.empty_grace_ms < 0 {
-        return Err(invalid("a mode that is no permission bits, or a negative grace"));
+        return Err(invalid(Detail::BAD_LOCK_OPTIONS));
     }
     let mode = if options.mode == 0 { 0o644 } else { options.mode };
     Ok(Settings { flags: options.flags, mode, empty_grace_ms: options.empty_grace_ms })
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
     let call = || {
         let settings = unsafe { settings(options) }?;
         if out.is_null() {
-            return Err(invalid("out is NULL"));
+            return Err(invalid(Detail::NO_OUT));
         }
         let mut parsed = Path::EMPTY;
         parse_path(&mut parsed, name.to_bytes())?;

@@ -15,8 +15,8 @@ use status::steadfast_report;
 /// -EINVAL.
 const INVALID: Errno = Errno(EINVAL.wrapping_neg());
 
-fn invalid(detail: &'static str) -> Outcome {
-    Outcome { step: STEADFAST_STEP_ARGUMENTS, ..Outcome::because(INVALID.0, detail) }
+fn invalid(detail: Detail) -> Outcome {
+    Outcome { step: STEADFAST_STEP_ARGUMENTS as u8, ..Outcome::because(INVALID.0, detail) }
 }
 
 /// A struct that the caller filled: `size` first. A missing tail reads as zero, a longer one must be zero.
@@ -30,15 +30,15 @@ unsafe fn read_sized<T: Copy>(pointer: *const T, minimum: usize) -> Result<Optio
     }
     let size = unsafe { pointer.cast::<usize>().read() };
     if size < minimum {
-        return Err(invalid("a struct's size member is too small"));
+        return Err(invalid(Detail::STRUCT_TOO_SMALL));
     }
     if size > 1 << 16 {
-        return Err(invalid("a struct's size member is not a size"));
+        return Err(invalid(Detail::STRUCT_TOO_LARGE));
     }
     let known = size.min(size_of::<T>());
     let bytes = unsafe { core::slice::from_raw_parts(pointer.cast::<u8>(), size) };
     if bytes.iter().skip(known).any(|&byte| byte != 0) {
-        return Err(invalid("a struct sets members that this version does not know"));
+        return Err(invalid(Detail::STRUCT_UNKNOWN));
     }
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     unsafe {
@@ -71,7 +71,7 @@ unsafe fn borrow_path<'a>(path: *const c_char) -> &'a CStr {
 
 fn parse_path(path: &mut Path, bytes: &[u8]) -> Result<(), Outcome> {
     path.set(bytes).map_err(|e| {
-        let detail = if e == INVALID { "the path is NULL or empty" } else { "" };
+        let detail = if e == INVALID { Detail::NO_PATH } else { Detail::NONE };
         Outcome { detail, ..Outcome::failed(e, STEADFAST_STEP_ARGUMENTS) }
     })
 }

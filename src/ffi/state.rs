@@ -7,7 +7,7 @@ use crate::hooks::memory;
 use crate::path::Path;
 use crate::state::record::HEADER;
 use crate::state::{load, save};
-use crate::status::Outcome;
+use crate::status::{Detail, Outcome};
 use core::ffi::{c_char, c_void};
 
 /// How to save. Zero, or NULL instead of the struct, is the default everywhere.
@@ -123,21 +123,21 @@ fn save_request<'a>(data: *const c_void, len: usize, options: Option<&steadfast_
         request.expected_generation = options.expected_generation;
         let contradiction = save::STEADFAST_SAVE_STRICT | save::STEADFAST_SAVE_NO_SYNC;
         if request.flags & !save::SAVE_ALL != 0 {
-            return Err(invalid("unknown flag"));
+            return Err(invalid(Detail::UNKNOWN_FLAG));
         }
         if request.flags & contradiction == contradiction {
-            return Err(invalid("STRICT and NO_SYNC contradict each other"));
+            return Err(invalid(Detail::CONTRADICTION));
         }
         if options.reserved != 0 || request.mode & !0o7777 != 0 {
-            return Err(invalid("a reserved member or a mode that is no permission bits"));
+            return Err(invalid(Detail::BAD_MEMBER));
         }
         if request.expected_generation != 0 && request.flags & save::STEADFAST_SAVE_IF_GENERATION == 0 {
-            return Err(invalid("expected_generation without IF_GENERATION"));
+            return Err(invalid(Detail::EXPECTED_ALONE));
         }
     }
     if len > 0 {
         if data.is_null() || len > isize::MAX as usize {
-            return Err(invalid("data is NULL or len impossible"));
+            return Err(invalid(Detail::NO_DATA));
         }
         request.data = unsafe { core::slice::from_raw_parts(data.cast::<u8>(), len) };
     }
@@ -172,10 +172,10 @@ pub unsafe extern "C" fn steadfast_state_load(
             request = load::Request { flags: options.flags, schema: options.schema, max_len: options.max_len };
         }
         if request.flags & !load::LOAD_ALL != 0 {
-            return Err(invalid("unknown flag"));
+            return Err(invalid(Detail::UNKNOWN_FLAG));
         }
         if out.is_null() || unsafe { out.cast::<usize>().read() } < core::mem::offset_of!(steadfast_state, generation) {
-            return Err(invalid("out is NULL or its size is too small"));
+            return Err(invalid(Detail::NO_OUT));
         }
         let mut path = Path::EMPTY;
         parse_path(&mut path, name.to_bytes())?;

@@ -41,11 +41,11 @@ pub unsafe fn store(report: *mut steadfast_report, outcome: &Outcome, path: &[u8
     let value = steadfast_report {
         size,
         status: outcome.status,
-        os_error: outcome.os_error,
-        step: outcome.step,
-        on_disk: outcome.on_disk,
+        os_error: i32::from(outcome.os_error),
+        step: i32::from(outcome.step),
+        on_disk: i32::from(outcome.on_disk),
         generation: outcome.generation,
-        pid: outcome.pid,
+        pid: i64::from(outcome.pid),
         message: text.map(|byte| byte as c_char),
     };
     unsafe { super::write_sized(report, value) };

@@ -1,6 +1,5 @@
 //! The scalar fault injector: for callers whose language has no callbacks.
 
-use super::Errno;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Fails the `nth` of the calls it counts.
@@ -22,13 +21,13 @@ impl Fault {
         Fault { call, nth, error, for_ever, seen: AtomicU64::new(0) }
     }
 
-    /// Counts `call`, and fails it when it is its turn.
-    pub fn check(&self, call: u32) -> Result<(), Errno> {
+    /// Counts `call`: the negated errno to fail it with when it is its turn, else 0.
+    pub fn check(&self, call: u32) -> i64 {
         if self.call != 0 && self.call != call {
-            return Ok(());
+            return 0;
         }
         let seen = self.seen.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if seen == self.nth || (self.for_ever && seen > self.nth) { Err(Errno(self.error.wrapping_neg())) } else { Ok(()) }
+        if seen == self.nth || (self.for_ever && seen > self.nth) { i64::from(self.error).wrapping_neg() } else { 0 }
     }
 }
 

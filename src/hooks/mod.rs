@@ -118,46 +118,50 @@ unsafe impl Send for Hooks {}
 /// An EINTR that never ends is a broken hook, not a signal.
 const EINTR_LIMIT: u32 = 1 << 20;
 
-fn checked(result: i64, most: i64) -> Result<i64, Errno> {
-    if result > most || result < -4095 {
-        Err(Errno(STEADFAST_E_HOOK))
-    } else if result < 0 {
-        Err(Errno(result as i32))
-    } else {
-        Ok(result)
+/// What a hook returned, looked at: None when it is to be called again.
+#[inline(never)]
+fn settle(result: i64, most: i64, retries: &mut u32) -> Option<Result<i64, Errno>> {
+    if (0..=most).contains(&result) {
+        return Some(Ok(result));
     }
+    if !(-4095..0).contains(&result) {
+        return Some(Err(Errno(STEADFAST_E_HOOK)));
+    }
+    let error = Errno(result as i32);
+    if error.is(EINTR) && *retries > 0 {
+        *retries = retries.saturating_sub(1);
+        return None;
+    }
+    Some(Err(error))
 }
 
-/// Calls hook `$name`, or the real call when it is NULL, once.
-macro_rules! once {
-    ($self:ident, $number:expr, $name:ident, $most:expr $(, $argument:expr)*) => {{
-        match &$self.fault {
-            None => Ok(()),
-            Some(fault) => fault.check($number),
-        }
-        .and_then(|()| {
-            let result = unsafe {
-                match $self.table.$name {
-                    Some(hook) => hook($self.table.user $(, $argument)*),
-                    None => real::$name($self.table.user $(, $argument)*),
-                }
-            };
-            checked(i64::from(result), $most)
-        })
-    }};
-}
-
-/// The same, until something other than EINTR comes back.
-macro_rules! retried {
-    ($($call:tt)*) => {{
-        let mut left = EINTR_LIMIT;
+/// Calls hook `$name`, or the real call when it is NULL, again after EINTR up to `$retries` times.
+macro_rules! call_hook {
+    ($self:ident, $retries:expr, $number:expr, $name:ident, $most:expr $(, $argument:expr)*) => {{
+        let mut retries: u32 = $retries;
         loop {
-            match once!($($call)*) {
-                Err(e) if e.is(EINTR) && left > 0 => left = left.saturating_sub(1),
-                result => break result,
+            let mut result = $self.injected($number);
+            if result == 0 {
+                result = i64::from(unsafe {
+                    match $self.table.$name {
+                        Some(hook) => hook($self.table.user $(, $argument)*),
+                        None => real::$name($self.table.user $(, $argument)*),
+                    }
+                });
+            }
+            if let Some(result) = settle(result, $most, &mut retries) {
+                break result;
             }
         }
     }};
+}
+
+macro_rules! once {
+    ($self:ident, $($call:tt)*) => { call_hook!($self, 0, $($call)*) };
+}
+
+macro_rules! retried {
+    ($self:ident, $($call:tt)*) => { call_hook!($self, EINTR_LIMIT, $($call)*) };
 }
 
 const INT: i64 = i32::MAX as i64;
@@ -177,6 +181,11 @@ impl Hooks {
     /// These hooks, and a fault to inject.
     pub const fn new(table: steadfast_hooks, fault: Option<Fault>) -> Hooks {
         Hooks { table, fault }
+    }
+
+    /// The negated errno to inject instead of this call, or 0.
+    fn injected(&self, call: u32) -> i64 {
+        self.fault.as_ref().map_or(0, |fault| fault.check(call))
     }
 
     /// Is this STEADFAST_ABSENT_* set?

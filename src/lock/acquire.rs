@@ -99,9 +99,9 @@ pub fn acquire(
         Some(Candidate::Private(temp)) => temp.stat,
         None => return Err(Outcome::failed(Errno(EIO.wrapping_neg()), STEADFAST_STEP_LINK)),
     };
-    let mut outcome = Outcome { pid: i64::from(own), ..Outcome::new(STEADFAST_OK) };
+    let mut outcome = Outcome { pid: own, ..Outcome::new(STEADFAST_OK) };
     if let Some(stale) = taken_over {
-        outcome = Outcome { detail: "taken over from a stale lock", pid: stale.pid, ..outcome };
+        outcome = Outcome { detail: Detail::TAKEN_OVER, pid: stale.pid, ..outcome };
     }
     let file = match candidate {
         Some(Candidate::Nameless(fd, _)) => fd.into_raw(),
@@ -109,7 +109,7 @@ pub fn acquire(
         None => -1,
     };
     if told && owner::shared_between_machines(hooks, file) {
-        outcome.detail = "taken, but on a network file system: other machines may not be held off";
+        outcome.detail = Detail::NETWORK;
     }
     let watch = wait.map_or(-1, |(_, watch, _)| watch.into_raw());
     Ok((Held { dir: dir.into_raw(), file, watch, name: path.name_owned(), stat, pid: own }, outcome))
@@ -152,7 +152,7 @@ fn private<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, name: &CStr, set
 
 fn no_flock(error: Errno) -> Outcome {
     if error.unsupported() || error.is(ENOLCK) {
-        let lacking = Outcome::because(STEADFAST_E_UNSUPPORTED, "a lock is held by flock, which this file system or platform lacks");
+        let lacking = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::HOLDING_NEEDS_FLOCK);
         return lacking.caused_by(error, STEADFAST_STEP_LOCK_FILE);
     }
     Outcome::failed(error, STEADFAST_STEP_LOCK_FILE)
@@ -241,15 +241,15 @@ fn unlink_own(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
     let own = hooks.getpid().at(STEADFAST_STEP_UNLINK)?;
     if own != held.pid {
         // flock is shared with the parent: LOCK_UN here would free its lock (flock(2)). Closing does not.
-        return Err(Outcome { pid: i64::from(held.pid), ..Outcome::new(STEADFAST_E_WRONG_PROCESS) });
+        return Err(Outcome { pid: held.pid, ..Outcome::new(STEADFAST_E_WRONG_PROCESS) });
     }
     let removed = match hooks.fstatat(held.dir, held.name.c_str()) {
         Ok(named) if same(&held.stat, &named) => hooks.unlink(held.dir, held.name.c_str()).at(STEADFAST_STEP_UNLINK),
-        Ok(_) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, "the lock file was replaced; what is there now was not touched")),
-        Err(e) if e.is(ENOENT) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, "the lock file was taken away")),
+        Ok(_) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::LOST_TO_ANOTHER)),
+        Err(e) if e.is(ENOENT) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TAKEN_AWAY)),
         Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_COMPARE)),
     };
     // A forked child still holds the descriptor; without this it would go on holding the lock.
     let _ = hooks.flock(held.file, LOCK_UN);
-    removed.map(|()| Outcome { pid: i64::from(held.pid), ..Outcome::new(STEADFAST_OK) })
+    removed.map(|()| Outcome { pid: held.pid, ..Outcome::new(STEADFAST_OK) })
 }

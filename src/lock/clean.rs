@@ -54,23 +54,17 @@ pub fn at_path(hooks: &Hooks, identity: &Identity, path: &Path, settings: &Setti
     examine(hooks, identity, dir.raw(), path.name(), settings, remove)
 }
 
-/// HELD because of a flock although the owner's number is dead: perhaps only another cleaner's look.
-pub const BUSY: &str = "held: the flock is held, by the owner, a child of its, or a cleaner at work";
-
-const GONE: &str = "no lock file";
-const REPLACED: &str = "someone else replaced the lock file meanwhile; nothing was done";
-
 /// The same, for a name in an open directory.
 pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &CStr, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
     // 1: open, and read the content.
     let fd = match hooks.openat(dir, name, CAREFUL, 0) {
         Ok(fd) => fd,
-        Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
+        Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
         Err(e) => return unopened(hooks, dir, name, e),
     };
     let stat = hooks.fstat(fd.raw()).at(STEADFAST_STEP_READ_FILE)?;
     if !is_regular(stat.mode) {
-        return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, "not a regular file; not touched"));
+        return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE));
     }
     let mut buf = [0u8; MOST + 1];
     let len = hooks.pread(fd.raw(), &mut buf, 0).at(STEADFAST_STEP_READ_FILE)?;
@@ -85,9 +79,9 @@ pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &CStr, settin
     let operation = if remove { LOCK_EX } else { LOCK_SH };
     match hooks.flock(fd.raw(), operation | LOCK_NB) {
         Ok(()) => {}
-        Err(e) if e.is(EAGAIN) => return Ok(verdict(STEADFAST_LOCK_HELD, BUSY)),
+        Err(e) if e.is(EAGAIN) => return Ok(verdict(STEADFAST_LOCK_HELD, Detail::BUSY)),
         Err(e) if e.unsupported() || e.is(EBADF) || e.is(ENOLCK) => {
-            let lacking = verdict(STEADFAST_E_UNSUPPORTED, "a stale lock is cleaned under its flock, which is not to be had here");
+            let lacking = verdict(STEADFAST_E_UNSUPPORTED, Detail::CLEANING_NEEDS_FLOCK);
             return Err(lacking.caused_by(e, STEADFAST_STEP_LOCK_FILE));
         }
         Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_LOCK_FILE) }),
@@ -95,14 +89,14 @@ pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &CStr, settin
     // 4: does the name still mean this inode, with the same content?
     match hooks.fstatat(dir, name) {
         Ok(named) if same(&stat, &named) => {}
-        Ok(_) => return Ok(verdict(STEADFAST_LOCK_CHANGED, REPLACED)),
-        Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
+        Ok(_) => return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED)),
+        Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
         Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_COMPARE) }),
     }
     let mut again = [0u8; MOST + 1];
     let len = hooks.pread(fd.raw(), &mut again, 0).at(STEADFAST_STEP_COMPARE)?;
     if again.get(..len).unwrap_or_default() != content {
-        return Ok(verdict(STEADFAST_LOCK_CHANGED, REPLACED));
+        return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED));
     }
     if !remove {
         return Ok(verdict(STEADFAST_LOCK_STALE, why));
@@ -110,7 +104,7 @@ pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &CStr, settin
     // 5: remove it. The descriptor stays open until then, or its inode number could come back in another file.
     match hooks.unlink(dir, name) {
         Ok(()) => Ok(verdict(STEADFAST_LOCK_REMOVED, why)),
-        Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
+        Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
         Err(e) => Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_UNLINK) }),
     }
 }
@@ -119,16 +113,16 @@ pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &CStr, settin
 fn unopened(hooks: &Hooks, dir: i32, name: &CStr, error: Errno) -> Result<Outcome, Outcome> {
     // ELOOP (EMLINK on FreeBSD): a symbolic link. ENXIO: a socket, or a device without a driver (open(2)).
     if error.is(ELOOP) || error.is(EMLINK) || error.is(ENXIO) {
-        return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, "a symbolic link or not a regular file; not followed, not touched"));
+        return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE));
     }
     if error.is(EACCES) || error.is(EPERM) {
         return match hooks.fstatat(dir, name) {
-            Ok(stat) if !is_regular(stat.mode) => Ok(Outcome::because(STEADFAST_LOCK_IGNORED, "not a regular file; not touched")),
+            Ok(stat) if !is_regular(stat.mode) => Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE)),
             Ok(_) => {
-                let kept = Outcome::because(STEADFAST_LOCK_UNDECIDED, "undecided: no permission to read the lock file");
+                let kept = Outcome::because(STEADFAST_LOCK_UNDECIDED, Detail::NO_PERMISSION);
                 Ok(kept.caused_by(error, STEADFAST_STEP_OPEN_FILE))
             }
-            Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, GONE)),
+            Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
             // The directory itself may not be searched.
             Err(_) => Err(Outcome::failed(error, STEADFAST_STEP_OPEN_FILE)),
         };
@@ -144,24 +138,23 @@ fn judge(
     stat: &steadfast_stat,
     content: &[u8],
     settings: &Settings,
-) -> Result<Result<(&'static str, i64), Outcome>, Outcome> {
+) -> Result<Result<(Detail, i32), Outcome>, Outcome> {
     let undecided = |detail| Ok(Err(Outcome::because(STEADFAST_LOCK_UNDECIDED, detail)));
     let pid = match record::parse(content) {
         Content::Pid(pid) => pid,
-        Content::Empty if owner::is_ours(hooks, fd, stat) => return Ok(Ok(("stale: our own record, emptied by a power cut", 0))),
+        Content::Empty if owner::is_ours(hooks, fd, stat) => return Ok(Ok((Detail::EMPTIED, 0))),
         Content::Empty if settings.empty_grace_ms > 0 => {
             let age = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?.saturating_sub(stat.mtime_ns);
             if age >= settings.empty_grace_ms.saturating_mul(1_000_000) {
-                return Ok(Ok(("stale: empty for longer than the grace that was given", 0)));
+                return Ok(Ok((Detail::GRACE_OVER, 0)));
             }
-            return undecided("undecided: empty, and its grace is not over");
+            return undecided(Detail::GRACE);
         }
-        Content::Empty => return undecided("undecided: empty; its owner may be about to write it"),
-        Content::Malformed => return undecided("undecided: the content is not a PID"),
+        Content::Empty => return undecided(Detail::EMPTY),
+        Content::Malformed => return undecided(Detail::MALFORMED),
     };
     let trust_start = settings.flags & STEADFAST_LOCK_TRUST_START_TIME != 0;
     let owner = owner::judge(hooks, identity, fd, stat, pid, trust_start).at(STEADFAST_STEP_CHECK_OWNER)?;
-    let pid = i64::from(pid);
     match owner {
         Owner::Dead(why) | Owner::Elsewhere(why) => Ok(Ok((why, pid))),
         Owner::Alive(why) => Ok(Err(Outcome { pid, ..Outcome::because(STEADFAST_LOCK_HELD, why) })),

@@ -5,24 +5,25 @@ use super::identity::{self, Identity};
 use super::record::{ATTRIBUTE, ATTRIBUTE_LEN, Attribute, MARK};
 use crate::hooks::*;
 use crate::path::{Text, decimal};
+use crate::status::Detail;
 
 /// What is known about the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// Provably gone.
-    Dead(&'static str),
+    Dead(Detail),
     /// Alive, or not provably gone.
-    Alive(&'static str),
+    Alive(Detail),
     /// Its number means nothing here: only the flock tells.
-    Elsewhere(&'static str),
+    Elsewhere(Detail),
     /// Its number means nothing here, and neither does the flock.
-    Unknown(&'static str),
+    Unknown(Detail),
 }
 
 /// What a number stands for.
 enum Process {
     Alive,
-    Dead(&'static str),
+    Dead(Detail),
 }
 
 /// Judges the owner `pid` of the lock file `fd`, whose state is `stat`.
@@ -32,28 +33,28 @@ pub fn judge(hooks: &Hooks, identity: &Identity, fd: i32, stat: &steadfast_stat,
     }
     let Some(attribute) = attribute(hooks, fd, stat) else {
         if trust_start && started_after(hooks, pid, stat.mtime_ns) {
-            return Ok(Owner::Dead("stale: the process with this PID started after the lock was written"));
+            return Ok(Owner::Dead(Detail::STARTED_LATER));
         }
-        return Ok(Owner::Alive("held: the process is alive"));
+        return Ok(Owner::Alive(Detail::ALIVE));
     };
     let boot = identity.boot(hooks);
     if boot != 0 && attribute.boot != 0 && attribute.boot != boot {
         // On a file system that several machines share, another boot may be another machine's.
         return Ok(match shared_between_machines(hooks, fd) {
-            false => Owner::Dead("stale: taken before the last boot"),
-            true => Owner::Unknown("undecided: taken by another machine or before the last boot, on a network file system"),
+            false => Owner::Dead(Detail::OTHER_BOOT),
+            true => Owner::Unknown(Detail::OTHER_MACHINE),
         });
     }
     let own = hooks.getpid()?;
     let namespace = identity.pid_namespace(hooks, own);
     if namespace != 0 && attribute.pid_namespace != 0 && attribute.pid_namespace != namespace {
-        return Ok(Owner::Elsewhere("stale: taken in another PID namespace, and its owner no longer holds the flock"));
+        return Ok(Owner::Elsewhere(Detail::OTHER_NAMESPACE));
     }
     let start = start_time(hooks, identity, pid, own);
     if boot != 0 && start != 0 && attribute.start != 0 && low(attribute.start) != low(start) {
-        return Ok(Owner::Dead("stale: the PID was reused by another process"));
+        return Ok(Owner::Dead(Detail::REUSED));
     }
-    Ok(Owner::Alive("held: the process is alive"))
+    Ok(Owner::Alive(Detail::ALIVE))
 }
 
 /// On a 32-bit system the cached half is compared with the half.
@@ -84,9 +85,9 @@ fn attribute(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> Option<Attribute>
 }
 
 fn process(hooks: &Hooks, pid: i32) -> Result<Process, Errno> {
-    const GONE: Process = Process::Dead("stale: no process has this PID");
-    const ZOMBIE: Process = Process::Dead("stale: the process has exited and waits to be reaped");
-    const THREAD: Process = Process::Dead("stale: the number is a thread's, no process has it");
+    const GONE: Process = Process::Dead(Detail::GONE);
+    const ZOMBIE: Process = Process::Dead(Detail::ZOMBIE);
+    const THREAD: Process = Process::Dead(Detail::THREAD);
     match hooks.pidfd_open(pid) {
         Ok(fd) => {
             let mut fds = [steadfast_pollfd { fd: fd.raw(), events: POLLIN, revents: 0 }];

@@ -1,7 +1,7 @@
 //! Waiting for a lock: asleep until its name changes (inotify) or its holder dies (pidfd).
 #![forbid(unsafe_code)]
 
-use super::clean::{BUSY, STEADFAST_LOCK_EINTR_RETURNS, Settings};
+use super::clean::{STEADFAST_LOCK_EINTR_RETURNS, Settings};
 use crate::hooks::*;
 use crate::path::Path;
 use crate::status::*;
@@ -87,7 +87,7 @@ impl<'h> Watch<'h> {
     pub fn until_changed(&mut self, deadline: &mut Deadline, found: &Outcome, free: bool, settings: &Settings) -> Result<bool, Outcome> {
         if deadline.once {
             deadline.looks = deadline.looks.saturating_sub(1);
-            return Ok(found.detail == BUSY && deadline.looks > 0 && self.sleep(1, &mut [], settings)?);
+            return Ok(found.detail == Detail::BUSY && deadline.looks > 0 && self.sleep(1, &mut [], settings)?);
         }
         let Some(mut left) = deadline.left_ms(self.hooks)? else { return Ok(false) };
         if free {
@@ -101,8 +101,8 @@ impl<'h> Watch<'h> {
             self.patience_over = false;
         }
         // The holder's death, where the number is a process of ours to watch.
-        let holder = if found.status == STEADFAST_LOCK_HELD && found.detail != BUSY {
-            i32::try_from(found.pid).ok().and_then(|pid| self.hooks.pidfd_open(pid).ok())
+        let holder = if found.status == STEADFAST_LOCK_HELD && found.detail != Detail::BUSY {
+            self.hooks.pidfd_open(found.pid).ok()
         } else {
             None
         };

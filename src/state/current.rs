@@ -25,13 +25,11 @@ pub fn inspect(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<steadfast_
     }
     if stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0 {
         let busy = Errno(EBUSY.wrapping_neg());
-        return Err(Outcome { detail: MOUNT_POINT, ..Outcome::failed(busy, STEADFAST_STEP_INSPECT_TARGET) });
+        return Err(Outcome { detail: Detail::MOUNT_POINT, ..Outcome::failed(busy, STEADFAST_STEP_INSPECT_TARGET) });
     }
     Ok(Some(stat))
 }
 
-/// Why rename answers EBUSY.
-pub const MOUNT_POINT: &str = "the file is a mount point (bind-mounted) and cannot be replaced: mount its directory instead";
 
 /// The generation in the header of the file there, not verified; None when it is damaged or not ours.
 pub fn read_generation(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<u64>, Outcome> {
@@ -86,7 +84,7 @@ pub fn open_verified<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, hold: bool) ->
 
 /// IF_GENERATION cannot be had without flock.
 pub fn no_flock(error: Errno) -> Outcome {
-    Outcome::because(STEADFAST_E_UNSUPPORTED, "compare-and-swap needs flock, which this file system or platform lacks")
+    Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SWAP_NEEDS_FLOCK)
         .caused_by(error, STEADFAST_STEP_READ_CURRENT)
 }
 

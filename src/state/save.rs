@@ -62,7 +62,7 @@ enum Synced {
 /// Saves `request` at `path`.
 pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Outcome, Outcome> {
     if request.has(STEADFAST_SAVE_STRICT) && hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
-        return Err(Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, "this platform cannot sync a directory; nothing was replaced"));
+        return Err(Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, Detail::NO_DIR_FSYNC_STRICT));
     }
     if request.has(STEADFAST_SAVE_IF_GENERATION) && hooks.absent(STEADFAST_ABSENT_FLOCK) {
         return Err(current::no_flock(Errno(ENOSYS.wrapping_neg())));
@@ -98,20 +98,20 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
         let _ = hooks.flock(held.fd.raw(), LOCK_UN);
     }
     // 10: its durability.
-    let done = Outcome { generation, on_disk: STEADFAST_ON_DISK_EITHER, ..Outcome::new(STEADFAST_NOT_DURABLE) };
+    let done = Outcome { generation, on_disk: STEADFAST_ON_DISK_EITHER as u8, ..Outcome::new(STEADFAST_NOT_DURABLE) };
     match synced {
         Synced::Yes => {}
-        Synced::Skipped => return Ok(Outcome { detail: "saved without a sync, as asked", ..done }),
+        Synced::Skipped => return Ok(Outcome { detail: Detail::NO_SYNC, ..done }),
         // With the content not known to be on disk, a synced name is worse than none: after a power cut
         // xfs and btrfs then show an empty file, where without it the old file is still there.
         Synced::Unsupported(e) | Synced::Failed(e) => return Ok(done.caused_by(e, STEADFAST_STEP_SYNC_FILE)),
     }
     if hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
-        return Ok(Outcome { detail: "saved, but this platform cannot sync a directory", ..done });
+        return Ok(Outcome { detail: Detail::NO_DIR_FSYNC, ..done });
     }
     match hooks.fsync(dir) {
         Ok(()) if target.parents_synced.is_none() => {
-            Ok(Outcome { generation, on_disk: STEADFAST_ON_DISK_NEW, ..Outcome::new(STEADFAST_OK) })
+            Ok(Outcome { generation, on_disk: STEADFAST_ON_DISK_NEW as u8, ..Outcome::new(STEADFAST_OK) })
         }
         Ok(()) => Ok(done.caused_by(target.parents_synced.unwrap_or(Errno(0)), STEADFAST_STEP_MAKE_PARENT)),
         Err(e) => {
@@ -232,7 +232,7 @@ fn next_generation<'h>(
     };
     match current.unwrap_or(0).checked_add(1) {
         Some(next) => Ok((next, held)),
-        None => Err(Outcome::because(EOVERFLOW.wrapping_neg(), "the generation has reached its last number")),
+        None => Err(Outcome::because(EOVERFLOW.wrapping_neg(), Detail::LAST_GENERATION)),
     }
 }
 
@@ -317,7 +317,7 @@ fn publish(
     held: Option<&current::Current<'_>>,
 ) -> Result<(), Outcome> {
     const STEP: i32 = STEADFAST_STEP_RENAME;
-    let conflict = Outcome::because(STEADFAST_E_CONFLICT, "another state was saved there meanwhile");
+    let conflict = Outcome::because(STEADFAST_E_CONFLICT, Detail::SAVED_MEANWHILE);
     let mut flags = 0;
     if request.has(STEADFAST_SAVE_IF_GENERATION) {
         match held {
@@ -345,9 +345,9 @@ fn publish(
             Ok(())
         }
         Ok(false) if flags != 0 && error.is(EEXIST) => Err(conflict),
-        Ok(false) if error.is(EBUSY) => Err(Outcome { detail: current::MOUNT_POINT, ..Outcome::failed(error, STEP) }),
+        Ok(false) if error.is(EBUSY) => Err(Outcome { detail: Detail::MOUNT_POINT, ..Outcome::failed(error, STEP) }),
         Ok(false) => Err(Outcome::failed(error, STEP)),
-        Err(_) => Err(Outcome { on_disk: STEADFAST_ON_DISK_EITHER, ..Outcome::new(STEADFAST_E_INDETERMINATE) }.caused_by(error, STEP)),
+        Err(_) => Err(Outcome { on_disk: STEADFAST_ON_DISK_EITHER as u8, ..Outcome::new(STEADFAST_E_INDETERMINATE) }.caused_by(error, STEP)),
     }
 }
 

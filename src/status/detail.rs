@@ -1,0 +1,71 @@
+//! Reasons in words, for the report's message. One byte each, so that an outcome stays small.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+macro_rules! details {
+    ($($name:ident $text:literal;)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub enum Detail {
+            $($name),*
+        }
+        /// In the same order, NUL-terminated.
+        const TEXTS: &str = concat!($($text, "\0"),*);
+    };
+}
+
+details! {
+    NONE "";
+    TAKEN_OVER "taken over from a stale lock";
+    NETWORK "taken, but on a network file system: other machines may not be held off";
+    ABSENT "no lock file";
+    NOT_A_FILE "a symbolic link or not a regular file; not followed, not touched";
+    REPLACED "someone else replaced the lock file meanwhile; nothing was done";
+    ALIVE "held: the process is alive";
+    BUSY "held: the flock is held, by the owner, a child of its, or a cleaner at work";
+    NO_PERMISSION "undecided: no permission to read the lock file";
+    EMPTY "undecided: empty; its owner may be about to write it";
+    GRACE "undecided: empty, and its grace is not over";
+    MALFORMED "undecided: the content is not a PID";
+    OTHER_MACHINE "undecided: taken by another machine or before the last boot, on a network file system";
+    EMPTIED "stale: our own record, emptied by a power cut";
+    GRACE_OVER "stale: empty for longer than the grace that was given";
+    STARTED_LATER "stale: the process with this PID started after the lock was written";
+    OTHER_BOOT "stale: taken before the last boot";
+    OTHER_NAMESPACE "stale: taken in another PID namespace, and its owner no longer holds the flock";
+    REUSED "stale: the PID was reused by another process";
+    GONE "stale: no process has this PID";
+    ZOMBIE "stale: the process has exited and waits to be reaped";
+    THREAD "stale: the number is a thread's, no process has it";
+    CLEANING_NEEDS_FLOCK "a stale lock is cleaned under its flock, which is not to be had here";
+    HOLDING_NEEDS_FLOCK "a lock is held by flock, which this file system or platform lacks";
+    SWAP_NEEDS_FLOCK "compare-and-swap needs flock, which this file system or platform lacks";
+    LOST_TO_ANOTHER "the lock file was replaced; what is there now was not touched";
+    TAKEN_AWAY "the lock file was taken away";
+    MOUNT_POINT "the file is a mount point (bind-mounted) and cannot be replaced: mount its directory instead";
+    NO_DIR_FSYNC_STRICT "this platform cannot sync a directory; nothing was replaced";
+    NO_DIR_FSYNC "saved, but this platform cannot sync a directory";
+    NO_SYNC "saved without a sync, as asked";
+    LAST_GENERATION "the generation has reached its last number";
+    SAVED_MEANWHILE "another state was saved there meanwhile";
+    STRUCT_TOO_SMALL "a struct's size member is too small";
+    STRUCT_TOO_LARGE "a struct's size member is not a size";
+    STRUCT_UNKNOWN "a struct sets members that this version does not know";
+    UNKNOWN_FLAG "unknown flag";
+    CONTRADICTION "STRICT and NO_SYNC contradict each other";
+    BAD_MEMBER "a reserved member is set, or a mode has more than permission bits";
+    EXPECTED_ALONE "expected_generation without IF_GENERATION";
+    NO_DATA "data is NULL, or len is impossible";
+    NO_OUT "out is NULL, or its size is too small";
+    NO_PATH "the path is NULL or empty";
+    BAD_LOCK_OPTIONS "a mode that is no permission bits, or a negative grace";
+}
+
+impl Detail {
+    /// In words; "" for NONE.
+    pub fn text(self) -> &'static CStr {
+        super::text(TEXTS, self as usize)
+    }
+}
