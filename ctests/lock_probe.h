@@ -1,0 +1,155 @@
+/* What the lock tests share: probes with their verdicts, locks left by a killed holder. Include tap.h, util.h first. */
+#ifndef LOCK_PROBE_H
+#define LOCK_PROBE_H
+
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/xattr.h>
+#include <time.h>
+
+/* Does this run have what the bit would take away? */
+static inline int has(uint32_t bit) { return (test_absent() & bit) == 0; }
+
+/* What cleaning a lock that is dead comes to in this run: without flock nothing is removed, by contract. */
+static inline int32_t removed(void) { return has(STEADFAST_ABSENT_FLOCK) ? STEADFAST_LOCK_REMOVED : STEADFAST_E_UNSUPPORTED; }
+
+static inline steadfast_lock_options lock_options(uint32_t flags, int64_t grace_ms)
+{
+    steadfast_lock_options options = { .size = sizeof options, .flags = flags, .empty_grace_ms = grace_ms };
+    return options;
+}
+
+/* One probe, one test line: inspect says `expected` (STALE for REMOVED), clean_stale does it; only REMOVED removes the
+ * name, nothing else appears in the directory, no descriptor is left, and the report says why. */
+static inline int judge_probe(const steadfast_context *context, const char *dir, const char *path, const steadfast_lock_options *options,
+                              int32_t expected)
+{
+    int32_t looked_for = expected == STEADFAST_LOCK_REMOVED ? STEADFAST_LOCK_STALE : expected;
+    steadfast_report look = { .size = sizeof look }, report = { .size = sizeof report };
+    int names = count_entries(dir), there = exists(path), descriptors = count_fds(), good = 1;
+    int32_t looked = steadfast_lock_inspect(context, path, options, &look);
+    int after_look = count_entries(dir);
+    int32_t status = steadfast_lock_clean_stale(context, path, options, &report);
+    int gone = expected == STEADFAST_LOCK_REMOVED;
+    int removal_failed = expected < 0 && report.step == STEADFAST_STEP_UNLINK;
+    if (looked != looked_for && !(removal_failed && looked == STEADFAST_LOCK_STALE)) {
+        good = 0;
+        diag("inspect: %s (%d), expected %d: %s", steadfast_status_name(looked), looked, looked_for, look.message);
+    }
+    if (status != expected || report.status != expected) {
+        good = 0;
+        diag("clean_stale: %s (%d), its report %d, expected %d: %s", steadfast_status_name(status), status, report.status, expected, report.message);
+    }
+    if (after_look != names || count_entries(dir) != names - gone || exists(path) != (there && !gone)) {
+        good = 0;
+        diag("the directory: %d names, after inspect %d, after clean_stale %d", names, after_look, count_entries(dir));
+    }
+    if (count_fds() != descriptors) {
+        good = 0;
+        diag("descriptors: %d before, %d after", descriptors, count_fds());
+    }
+    if (report.message[0] == '\0') {
+        good = 0;
+        diag("the report has no message");
+    }
+    return good;
+}
+
+#define probe(context, dir, path, options, expected, ...) ok(judge_probe(context, dir, path, options, expected), __VA_ARGS__)
+
+/* A child that does its work and then lives until it is killed; the parent goes on once it is ready. */
+typedef int (*work)(void *arg);
+
+/* Returns the child; its work's result goes to *result. */
+static inline pid_t start(work work, void *arg, int *result)
+{
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) != 0)
+        bail_out("pipe: %s", strerror(errno));
+    pid_t child = fork_child();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        int answer = work(arg);
+        /* The work may have closed everything: then the end of the pipe is the answer. */
+        if (write(pipes[1], &answer, sizeof answer) > 0)
+            close(pipes[1]);
+        for (;;)
+            pause();
+    }
+    close(pipes[1]);
+    *result = -1;
+    while (read(pipes[0], result, sizeof *result) < 0 && errno == EINTR) {}
+    close(pipes[0]);
+    return child;
+}
+
+static inline void stop(pid_t child)
+{
+    kill(child, SIGKILL);
+    wait_for(child);
+}
+
+/* The work of a holder: takes the lock at path `arg`. */
+static inline int hold(void *arg)
+{
+    steadfast_lock *lock = NULL;
+    return steadfast_lock_acquire(test_context(NULL), arg, 0, NULL, &lock, NULL);
+}
+
+/* Leaves at `path` the lock of a holder that was killed; returns its PID. */
+static inline pid_t leave_lock(const char *path)
+{
+    int result;
+    pid_t child = start(hold, (void *)(uintptr_t)path, &result);
+    if (result != 0)
+        bail_out("the holder got %s", steadfast_status_name(result));
+    stop(child);
+    return child;
+}
+
+/* A PID that a moment ago was a process's and is none now. */
+static inline pid_t dead_pid(void)
+{
+    pid_t child = fork_child();
+    if (child == 0)
+        _exit(0);
+    wait_for(child);
+    return child;
+}
+
+static inline void write_pid(const char *path, long pid)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%ld\n", pid);
+    write_text(path, text);
+}
+
+static inline int64_t file_mtime_ns(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        bail_out("stat %s: %s", path, strerror(errno));
+    return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+static inline void set_mtime_ns(const char *path, int64_t ns)
+{
+    struct timespec times[2] = { { 0, UTIME_OMIT }, { ns / 1000000000, ns % 1000000000 } };
+    if (utimensat(AT_FDCWD, path, times, 0) != 0)
+        bail_out("utimensat %s: %s", path, strerror(errno));
+}
+
+/* Runs `work` as the user nobody when this is root, else as we are; its answer is the child's exit status. */
+static inline int as_user(work work, void *arg)
+{
+    pid_t child = fork_child();
+    if (child == 0) {
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(97);
+        _exit(work(arg));
+    }
+    return wait_for(child);
+}
+
+#endif
