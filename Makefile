@@ -1,0 +1,162 @@
+# GNU make. `make help` says what there is.
+
+CARGO ?= cargo
+ifeq ($(origin CC),default)
+CC := cc
+endif
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wpedantic
+PREFIX ?= /usr/local
+DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+SECONDS ?= 300
+# Of the shell that runs this, not of the environment: cargo's output is looked for here.
+TARGET := target
+BUILD := build
+
+# One version, Cargo.toml's; the ABI number is compared with the SONAME that the linker wrote.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+ABI := 0
+
+ifeq ($(shell uname -s),Darwin)
+# Written from the documentation; never run on a Mac.
+SO := libsteadfast.dylib
+SONAME := libsteadfast.$(ABI).dylib
+SOFILE := libsteadfast.$(VERSION).dylib
+STRIP := strip -x
+else
+SO := libsteadfast.so
+SONAME := $(SO).$(ABI)
+SOFILE := $(SO).$(VERSION)
+STRIP := strip --strip-unneeded
+endif
+
+# Nothing is installed behind the user's back: what is missing is named, with the command that installs it.
+need_cargo = @command -v $(CARGO) >/dev/null || { echo "make: Rust is missing; install it with: curl --proto '=https' -sSf https://sh.rustup.rs | sh" >&2; exit 1; }
+need_cc = @command -v $(firstword $(CC)) >/dev/null || { echo "make: a C compiler is missing; install one with: apt-get install gcc libc6-dev (Debian), dnf install gcc (Fedora), xcode-select --install (macOS)" >&2; exit 1; }
+
+SOURCES := $(wildcard src/*.rs src/*/*.rs) Cargo.toml Cargo.lock build.rs
+HEADER := include/steadfast.h
+CLI := examples/steadfast.c $(wildcard examples/cli_*.c)
+CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --quiet --lib --release --features capi
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all tools help header clean demo test test-deep soak bench install install-strip uninstall
+
+all: tools $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/steadfast
+
+tools:
+	$(need_cargo)
+	$(need_cc)
+
+$(BUILD)/$(SOFILE): $(SOURCES) | tools
+	@mkdir -p $(BUILD)
+	$(CARGO_LIB) --crate-type cdylib
+	@cp $(TARGET)/release/$(SO) $@
+ifneq ($(shell uname -s),Darwin)
+	@if command -v readelf >/dev/null; then readelf -d $@ | grep -q 'SONAME.*\[$(SONAME)\]' || \
+	  { echo "make: the SONAME is not $(SONAME): ABI in the Makefile and build.rs differ" >&2; exit 1; }; fi
+endif
+
+$(BUILD)/$(SONAME): $(BUILD)/$(SOFILE)
+	@ln -sf $(SOFILE) $@
+
+$(BUILD)/$(SO): $(BUILD)/$(SONAME)
+	@ln -sf $(SONAME) $@
+
+# What a static link needs besides is rustc's word.
+$(BUILD)/libsteadfast.a: $(SOURCES) | tools
+	@mkdir -p $(BUILD)
+	$(CARGO_LIB) --crate-type staticlib -- --print native-static-libs=$(abspath $(BUILD))/native-static-libs
+	@cp $(TARGET)/release/libsteadfast.a $@
+
+$(BUILD)/header-checked: $(SOURCES) $(HEADER) cbindgen.toml tests/header.rs | tools
+	@mkdir -p $(BUILD)
+	CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --quiet --test header
+	@touch $@
+
+$(BUILD)/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/$(SO) | tools
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $(CLI) -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS) -o $@
+
+$(BUILD)/demo-%: examples/demo/%.c examples/demo/demo.h $(HEADER) $(BUILD)/$(SO) | tools
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $< -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS) -o $@
+
+DEMO := $(BUILD)/demo-crash $(BUILD)/demo-disk $(BUILD)/demo-race
+
+demo: all $(DEMO)
+	@bash examples/demo/demo.sh $(BUILD)
+
+header: tools
+	CARGO_TARGET_DIR=$(TARGET) STEADFAST_WRITE_HEADER=1 $(CARGO) test --quiet --test header
+
+# Each suite ends with "N passed, N failed"; one that does not, or is not there, has failed. All are run.
+SUITE := bash .ci/suite $(BUILD)
+CTESTS := bash ctests/run.sh --lib $(BUILD) --out
+
+test: all
+	@$(SUITE) --begin test
+	@$(SUITE) rust env CARGO_TARGET_DIR=$(TARGET) $(CARGO) test
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
+	  $(SUITE) clippy env CARGO_TARGET_DIR=$(TARGET) $(CARGO) clippy --quiet --all-targets -- -D warnings; \
+	  $(SUITE) clippy-capi env CARGO_TARGET_DIR=$(TARGET) $(CARGO) clippy --quiet --lib --features capi -- -D warnings; \
+	else echo "SKIPPED: clippy is not installed"; fi
+	@$(SUITE) c-shared $(CTESTS) $(BUILD)/ctests
+	@$(SUITE) c-static $(CTESTS) $(BUILD)/ctests-static --static
+	@$(SUITE) command bash tests/install-command.sh $(BUILD)
+	@$(SUITE) install env MAKE='$(MAKE)' bash tests/install.sh
+	@$(SUITE) --end
+
+test-deep: all
+	@$(SUITE) --begin test-deep
+	@$(SUITE) c-dlopen $(CTESTS) $(BUILD)/ctests-dlopen --dlopen
+	@$(SUITE) c-absent $(CTESTS) $(BUILD)/ctests-absent --absent
+	@$(SUITE) c-valgrind $(CTESTS) $(BUILD)/ctests-valgrind --valgrind
+	@$(SUITE) race bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race
+	@$(SUITE) --end
+
+# Kills, faults and races with a new seed each time, until the time is over.
+soak: all $(DEMO)
+	@bash examples/demo/soak.sh $(BUILD) $(SECONDS)
+
+bench: all
+	@bash benches/run.sh --lib $(BUILD) --out $(BUILD)/benches
+
+$(BUILD)/steadfast.pc: steadfast.pc.in Cargo.toml $(BUILD)/libsteadfast.a FORCE
+	@test -s $(BUILD)/native-static-libs
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	  -e 's|@VERSION@|$(VERSION)|' -e "s|@LIBS_PRIVATE@|$$(cat $(BUILD)/native-static-libs)|" $< >$@
+
+FORCE:
+
+install: all $(BUILD)/steadfast.pc
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
+	install -m 755 $(BUILD)/$(SOFILE) '$(DESTDIR)$(LIBDIR)/$(SOFILE)'
+	ln -sf $(SOFILE) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/$(SO)'
+	install -m 644 $(BUILD)/libsteadfast.a '$(DESTDIR)$(LIBDIR)/libsteadfast.a'
+	install -m 644 $(wildcard include/*) '$(DESTDIR)$(INCLUDEDIR)'
+	install -m 644 $(BUILD)/steadfast.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/steadfast.pc'
+
+install-strip: install
+	$(STRIP) '$(DESTDIR)$(LIBDIR)/$(SOFILE)'
+
+uninstall:
+	rm -f '$(DESTDIR)$(LIBDIR)/$(SO)' '$(DESTDIR)$(LIBDIR)/$(SONAME)' '$(DESTDIR)$(LIBDIR)/$(SOFILE)'
+	rm -f '$(DESTDIR)$(LIBDIR)/libsteadfast.a' '$(DESTDIR)$(LIBDIR)/pkgconfig/steadfast.pc'
+	rm -f $(patsubst include/%,'$(DESTDIR)$(INCLUDEDIR)/%',$(wildcard include/*))
+
+clean:
+	rm -rf $(BUILD) $(TARGET)
+
+help:
+	@echo "make                the library (shared and static), the header check, the command build/steadfast"
+	@echo "make demo           what the library promises, shown and counted, in under a minute"
+	@echo "make test           Rust and C tests, the installation"
+	@echo "make test-deep      C tests by dlopen, with parts of the platform missing, under valgrind; races"
+	@echo "make soak           kills, faults and races for SECONDS=$(SECONDS)"
+	@echo "make bench          measurements, as ratios (QUICK=1: short)"
+	@echo "make header         write $(HEADER) anew from the source"
+	@echo "make install        PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= (also install-strip, uninstall)"
+	@echo "make clean          remove $(BUILD)/ and $(TARGET)/"

@@ -1,0 +1,45 @@
+/* What the files of the example command share. */
+#ifndef STEADFAST_CLI_H
+#define STEADFAST_CLI_H
+
+#include <steadfast.h>
+
+/* Exit codes; `lock` has its own beside them, so that they do not meet those of the command it runs. */
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,       /* not done; what was there is still there */
+    EXIT_USAGE = 2,
+    EXIT_RESERVATION = 3,  /* done, but: not durable, or from the previous generation */
+    EXIT_DAMAGED = 4,      /* the state file is damaged or is none */
+    EXIT_MISSING = 5,      /* no state there */
+    EXIT_CONFLICT = 6,     /* --if-generation: another generation is there */
+    EXIT_HELD = 7,         /* the lock is held */
+    EXIT_UNDECIDED = 8,    /* whether the lock is held cannot be known; it was left alone */
+    EXIT_LOCK_BUSY = 124,  /* `lock`: not got in time */
+    EXIT_LOCK_FAILED = 125 /* `lock`: could not be taken, or was lost meanwhile */
+};
+
+/* Writes "steadfast: MESSAGE [NAME]" for a result that is no plain success. */
+void complain(const steadfast_report *report);
+
+/* Says what is wrong with the arguments and returns EXIT_USAGE. */
+int usage_error(const char *what, const char *argument);
+
+/* Steps over the option at argv[*at] if it is `name`; the second also over its value, "--name VALUE" or
+   "--name=VALUE", which it returns (NULL: it is not this option, or it has no value: *at is then argc). */
+int is_option(char **argv, int *at, const char *name);
+const char *option_value(int argc, char **argv, int *at, const char *name);
+
+/* A whole number of at most `most`; 0 when it is none. */
+int parse_number(const char *text, int base, uint64_t most, uint64_t *out);
+
+/* The commands. argv[0] is the command's name. */
+int command_save(int argc, char **argv);
+int command_load(int argc, char **argv);
+int command_verify(int argc, char **argv);
+int command_info(int argc, char **argv);
+int command_lock(int argc, char **argv);
+int command_inspect(int argc, char **argv);
+int command_clean(int argc, char **argv);
+
+#endif
