@@ -168,8 +168,11 @@ static inline int32_t faults_linkat(void *user, int32_t od, const char *op, int3
 
 static inline int32_t faults_mkdirat(void *user, int32_t dirfd, const char *path, uint32_t mode)
 {
-    FAIL_OR(STEADFAST_CALL_MKDIRAT, path);
-    return REAL->mkdirat(NULL, dirfd, path, mode);
+    int64_t result = faults_count(user, STEADFAST_CALL_MKDIRAT, path);
+    if (result == 0)
+        result = REAL->mkdirat(NULL, dirfd, path, mode);
+    faults_note(user, STEADFAST_CALL_MKDIRAT, dirfd, 1, 0, path, result);
+    return (int32_t)result;
 }
 
 static inline int64_t faults_readlinkat(void *user, int32_t dirfd, const char *path, void *buf, size_t len)
