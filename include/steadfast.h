@@ -709,7 +709,10 @@ typedef struct {
   int64_t (*geteuid)(void *user);
   int32_t (*kill)(void *user, int32_t pid, int32_t signal);
   int32_t (*pidfd_open)(void *user, int32_t pid, uint32_t flags);
-  int32_t (*poll)(void *user, steadfast_pollfd *fds, uint32_t count, int32_t timeout_ms);
+  /**
+   * ppoll(2) without a signal mask: `timeout_ns` 0 returns at once, a negative one waits for ever.
+   */
+  int32_t (*poll)(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns);
   int32_t (*inotify_init)(void *user, int32_t flags);
   int32_t (*inotify_add_watch)(void *user, int32_t fd, const char *path, uint32_t mask);
   /**

@@ -432,11 +432,11 @@ impl Hooks {
         Ok(Fd { hooks: self, raw: raw as i32 })
     }
 
-    /// poll(2), once: EINTR is the caller's to judge.
+    /// ppoll(2), once: EINTR is the caller's to judge.
     #[inline(never)]
-    pub fn poll(&self, fds: &mut [steadfast_pollfd], timeout_ms: i32) -> Result<usize, Errno> {
+    pub fn poll(&self, fds: &mut [steadfast_pollfd], timeout_ns: i64) -> Result<usize, Errno> {
         let (pointer, count) = (fds.as_mut_ptr(), fds.len() as u32);
-        Ok(once!(self, STEADFAST_CALL_POLL, poll, i64::from(count), pointer, count, timeout_ms)? as usize)
+        Ok(once!(self, STEADFAST_CALL_POLL, poll, i64::from(count), pointer, count, timeout_ns)? as usize)
     }
 
     /// inotify_init1(2), close-on-exec and non-blocking.

@@ -279,8 +279,21 @@ pub unsafe extern "C" fn pidfd_open(_: *mut c_void, pid: i32, flags: u32) -> i32
     }
 }
 
-pub unsafe extern "C" fn poll(_: *mut c_void, fds: *mut steadfast_pollfd, count: u32, timeout_ms: i32) -> i32 {
-    int(unsafe { libc::poll(fds.cast(), count as libc::nfds_t, timeout_ms) })
+pub unsafe extern "C" fn poll(_: *mut c_void, fds: *mut steadfast_pollfd, count: u32, timeout_ns: i64) -> i32 {
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        let mut time: libc::timespec = unsafe { core::mem::zeroed() };
+        time.tv_sec = (timeout_ns / 1_000_000_000) as libc::time_t;
+        time.tv_nsec = (timeout_ns % 1_000_000_000) as _;
+        let timeout = if timeout_ns < 0 { core::ptr::null() } else { &raw const time };
+        int(unsafe { libc::ppoll(fds.cast(), count as libc::nfds_t, timeout, core::ptr::null()) })
+    }
+    #[cfg(target_vendor = "apple")]
+    {
+        let ms = if timeout_ns < 0 { -1 } else { (timeout_ns / 1_000_000).clamp(0, i64::from(i32::MAX)) as c_int };
+        let ms = if timeout_ns > 0 && ms == 0 { 1 } else { ms };
+        int(unsafe { libc::poll(fds.cast(), count as libc::nfds_t, ms) })
+    }
 }
 
 pub unsafe extern "C" fn inotify_init(_: *mut c_void, flags: i32) -> i32 {

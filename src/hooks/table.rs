@@ -147,7 +147,8 @@ pub struct steadfast_hooks {
     pub geteuid: Option<unsafe extern "C" fn(user: *mut c_void) -> i64>,
     pub kill: Option<unsafe extern "C" fn(user: *mut c_void, pid: i32, signal: i32) -> i32>,
     pub pidfd_open: Option<unsafe extern "C" fn(user: *mut c_void, pid: i32, flags: u32) -> i32>,
-    pub poll: Option<unsafe extern "C" fn(user: *mut c_void, fds: *mut steadfast_pollfd, count: u32, timeout_ms: i32) -> i32>,
+    /// ppoll(2) without a signal mask: `timeout_ns` 0 returns at once, a negative one waits for ever.
+    pub poll: Option<unsafe extern "C" fn(user: *mut c_void, fds: *mut steadfast_pollfd, count: u32, timeout_ns: i64) -> i32>,
     pub inotify_init: Option<unsafe extern "C" fn(user: *mut c_void, flags: i32) -> i32>,
     pub inotify_add_watch: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, path: *const c_char, mask: u32) -> i32>,
     /// Nanoseconds of one of STEADFAST_CLOCK_*.

@@ -76,16 +76,8 @@ pub fn acquire(
         let (deadline, watch, queue) = match &mut wait {
             Some(wait) => wait,
             None => {
-                let deadline = Deadline::new(hooks, timeout_ms)?;
                 let queue = if timeout_ms == 0 { Queue::none(hooks) } else { Queue::join(hooks, path) };
-                let watch = if timeout_ms == 0 { Watch::none(hooks) } else { Watch::new(hooks, path) };
-                barred = timeout_ms != 0 && queue.has_someone_before();
-                let wait = wait.insert((deadline, watch, queue));
-                if timeout_ms != 0 {
-                    // What happened before the watch was there, it does not tell: look once more.
-                    continue;
-                }
-                wait
+                wait.insert((Deadline::new(hooks, timeout_ms)?, Watch::new(hooks, path), queue))
             }
         };
         let free = matches!(found.status, STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);

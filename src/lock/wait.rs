@@ -1,4 +1,5 @@
-//! Waiting for a lock: asleep until its name changes (inotify) or its holder dies (pidfd).
+//! Waiting for a lock: a moment of short sleeps, then asleep until its name changes (inotify) or its holder
+//! dies (pidfd).
 #![forbid(unsafe_code)]
 
 use super::clean::{STEADFAST_LOCK_EINTR_RETURNS, Settings};
@@ -8,12 +9,17 @@ use crate::status::*;
 use core::ffi::CStr;
 
 const MS: i64 = 1_000_000;
-/// Looks at a lock that is kept busy by another cleaner's look, a millisecond apart, before E_LOCKED is told.
+/// Looks at a lock that is kept busy by another cleaner's look, before E_LOCKED is told.
 const LOOKS: u32 = 5;
+/// Short sleeps before the watch is set up: with the kernel's timer slack (prctl(2), PR_SET_TIMERSLACK) about
+/// a millisecond in all. Many locks are held for less, and closing an inotify descriptor can stall for ten
+/// times as long.
+const SHORT_SLEEPS: u32 = 12;
+const SHORT_SLEEP_NS: i64 = 30_000;
 /// The first and the longest sleep where nothing tells that the lock is free.
-const BACKOFF_MS: (i64, i64) = (1, 64);
+const BACKOFF_NS: (i64, i64) = (MS, 64 * MS);
 /// How long a free lock is left to those who wait for longer.
-const PATIENCE_MS: i64 = 20;
+const PATIENCE_NS: i64 = 20 * MS;
 
 /// When to give up.
 pub struct Deadline {
@@ -35,11 +41,11 @@ impl Deadline {
         Ok(Deadline { at_ns, looks: LOOKS, once: timeout_ms == 0 })
     }
 
-    /// Milliseconds left, rounded up; None when it is over.
-    fn left_ms(&self, hooks: &Hooks) -> Result<Option<i64>, Outcome> {
+    /// Nanoseconds left; None when it is over.
+    fn left_ns(&self, hooks: &Hooks) -> Result<Option<i64>, Outcome> {
         let Some(at) = self.at_ns else { return Ok(Some(i64::MAX)) };
         let left = at.saturating_sub(now(hooks)?);
-        Ok((left > 0).then(|| left.saturating_add(MS - 1) / MS))
+        Ok((left > 0).then_some(left))
     }
 }
 
@@ -50,27 +56,31 @@ fn now(hooks: &Hooks) -> Result<i64, Outcome> {
 /// What tells a waiter that something has changed.
 pub struct Watch<'h> {
     hooks: &'h Hooks,
-    inotify: Option<Fd<'h>>,
+    directory: &'h CStr,
     name: &'h CStr,
-    backoff_ms: i64,
+    short_sleeps: u32,
+    set_up: bool,
+    inotify: Option<Fd<'h>>,
+    backoff_ns: i64,
     /// Since when the lock has been free, for somebody before us.
     free_since: Option<i64>,
     patience_over: bool,
 }
 
 impl<'h> Watch<'h> {
-    /// For one who does not wait.
-    pub fn none(hooks: &'h Hooks) -> Watch<'h> {
-        Watch { hooks, inotify: None, name: c"", backoff_ms: BACKOFF_MS.0, free_since: None, patience_over: false }
-    }
-
-    /// Watches the directory of `path` for names that go away.
+    /// Nothing is set up before it is needed.
     pub fn new(hooks: &'h Hooks, path: &'h Path) -> Watch<'h> {
-        let inotify = hooks.inotify().ok().filter(|inotify| {
-            let mask = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
-            hooks.inotify_watch(inotify.raw(), path.directory(), mask).is_ok()
-        });
-        Watch { inotify, name: path.name(), ..Watch::none(hooks) }
+        Watch {
+            hooks,
+            directory: path.directory(),
+            name: path.name(),
+            short_sleeps: 0,
+            set_up: false,
+            inotify: None,
+            backoff_ns: BACKOFF_NS.0,
+            free_since: None,
+            patience_over: false,
+        }
     }
 
     /// The inotify descriptor, no longer closed by us, or -1.
@@ -83,19 +93,51 @@ impl<'h> Watch<'h> {
         self.patience_over
     }
 
-    /// Sleeps until the lock is worth another look: false when the time is over.
+    /// Sleeps until the lock is worth another look: false when the time is over. `free`: it can be taken, but
+    /// somebody waits for longer.
     pub fn until_changed(&mut self, deadline: &mut Deadline, found: &Outcome, free: bool, settings: &Settings) -> Result<bool, Outcome> {
         if deadline.once {
             deadline.looks = deadline.looks.saturating_sub(1);
-            return Ok(found.detail == Detail::BUSY && deadline.looks > 0 && self.sleep(1, &mut [], settings)?);
+            let again = found.detail == Detail::BUSY && deadline.looks > 0;
+            if again {
+                self.sleep(MS, &mut [], settings)?;
+            }
+            return Ok(again);
         }
-        let Some(mut left) = deadline.left_ms(self.hooks)? else { return Ok(false) };
+        let Some(left) = deadline.left_ns(self.hooks)? else { return Ok(false) };
+        if self.short_sleeps < SHORT_SLEEPS {
+            self.short_sleeps = self.short_sleeps.saturating_add(1);
+            self.sleep(left.min(SHORT_SLEEP_NS), &mut [], settings)?;
+        } else if !self.set_up {
+            self.set_up = true;
+            self.inotify = self.watch_directory();
+            // What happened before the watch was there, it does not tell: one more look.
+        } else {
+            self.sleep_until_told(left, deadline, found, free, settings)?;
+        }
+        Ok(true)
+    }
+
+    /// Watches the directory for names that go away.
+    fn watch_directory(&self) -> Option<Fd<'h>> {
+        let inotify = self.hooks.inotify().ok()?;
+        let mask = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
+        self.hooks.inotify_watch(inotify.raw(), self.directory, mask).ok().map(|()| inotify)
+    }
+
+    fn sleep_until_told(
+        &mut self,
+        mut left: i64,
+        deadline: &Deadline,
+        found: &Outcome,
+        free: bool,
+        settings: &Settings,
+    ) -> Result<(), Outcome> {
         if free {
-            let since = now(self.hooks)?;
-            let since = *self.free_since.get_or_insert(since);
-            let waited = now(self.hooks)?.saturating_sub(since) / MS;
-            self.patience_over = waited >= PATIENCE_MS;
-            left = left.min(PATIENCE_MS.saturating_sub(waited).max(1));
+            let now = now(self.hooks)?;
+            let waited = now.saturating_sub(*self.free_since.get_or_insert(now));
+            self.patience_over = waited >= PATIENCE_NS;
+            left = left.min(PATIENCE_NS.saturating_sub(waited).max(1));
         } else {
             self.free_since = None;
             self.patience_over = false;
@@ -106,36 +148,39 @@ impl<'h> Watch<'h> {
         } else {
             None
         };
-        let told = self.inotify.is_some() && (free || holder.is_some() || found.status == STEADFAST_LOCK_UNDECIDED && settings.empty_grace_ms == 0);
-        if !told {
-            left = left.min(self.backoff_ms);
-            self.backoff_ms = self.backoff_ms.saturating_mul(2).min(BACKOFF_MS.1);
+        let kept = found.status == STEADFAST_LOCK_UNDECIDED && settings.empty_grace_ms == 0;
+        if self.inotify.is_none() || !(free || kept || holder.is_some()) {
+            left = left.min(self.backoff_ns);
+            self.backoff_ns = self.backoff_ns.saturating_mul(2).min(BACKOFF_NS.1);
         }
         let pollfd = |fd: Option<&Fd<'_>>| steadfast_pollfd { fd: fd.map_or(-1, Fd::raw), events: POLLIN, revents: 0 };
         let mut fds = [pollfd(self.inotify.as_ref()), pollfd(holder.as_ref())];
         loop {
-            let patience = left.min(i64::from(i32::MAX));
-            self.sleep(patience, &mut fds, settings)?;
+            self.sleep(left, &mut fds, settings)?;
             let [changes, death] = &fds;
             if changes.revents == 0 || death.revents != 0 {
-                return Ok(true);
+                return Ok(());
             }
             if self.names_ours()? {
                 self.free_since = None;
-                return Ok(true);
+                return Ok(());
             }
             // Another name in the directory: on with the sleep.
-            if deadline.left_ms(self.hooks)?.is_none() {
-                return Ok(true);
+            match deadline.left_ns(self.hooks)? {
+                Some(rest) => left = left.min(rest),
+                None => return Ok(()),
             }
         }
     }
 
     /// Polls once. A signal ends it, and the wait if that was asked for.
-    fn sleep(&self, timeout_ms: i64, fds: &mut [steadfast_pollfd], settings: &Settings) -> Result<bool, Outcome> {
-        match self.hooks.poll(fds, i32::try_from(timeout_ms).unwrap_or(i32::MAX)) {
-            Ok(_) => Ok(true),
-            Err(e) if e.is(EINTR) && settings.flags & STEADFAST_LOCK_EINTR_RETURNS == 0 => Ok(true),
+    fn sleep(&self, timeout_ns: i64, fds: &mut [steadfast_pollfd], settings: &Settings) -> Result<(), Outcome> {
+        match self.hooks.poll(fds, if timeout_ns == i64::MAX { -1 } else { timeout_ns }) {
+            Ok(_) => Ok(()),
+            Err(e) if e.is(EINTR) && settings.flags & STEADFAST_LOCK_EINTR_RETURNS == 0 => {
+                fds.iter_mut().for_each(|fd| fd.revents = 0);
+                Ok(())
+            }
             Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_WAIT)),
         }
     }
