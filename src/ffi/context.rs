@@ -81,6 +81,6 @@ unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_context_free(context: *mut steadfast_context) {
     if !context.is_null() {
-        drop(unsafe { memory::unboxed(context) });
+        unsafe { memory::unboxed(context) };
     }
 }

@@ -25,6 +25,9 @@ pub struct Held {
     pid: i32,
 }
 
+/// How often in a row the lock may change hands between two calls of ours, before that is taken for a defect.
+const ATTEMPTS: u32 = 10_000;
+
 /// A record, complete and locked, not yet under the lock's name.
 enum Candidate<'h> {
     /// O_TMPFILE: it has no name, so nothing is left of it if we die.
@@ -49,13 +52,19 @@ pub fn acquire(
     let mut taken_over = None;
     // Waiters are not overtaken by someone who is ready to wait as well.
     let mut barred = timeout_ms != 0 && Queue::is_waited_for(hooks, path);
-    loop {
+    let mut lookups = 0u32;
+    while lookups < ATTEMPTS {
+        lookups = lookups.saturating_add(1);
         if !barred {
             if candidate.is_none() {
                 candidate = Some(Candidate::Private(private(hooks, identity, dir.raw(), path.name(), settings, own)?));
             }
             match publish(hooks, dir.raw(), path.name(), candidate.as_mut())? {
-                Published::Yes => break,
+                Published::Yes => {
+                    let held = taken(dir, path, own, candidate, wait.map(|wait| wait.1));
+                    let outcome = describe(hooks, &held, taken_over, told);
+                    return Ok((held, outcome));
+                }
                 Published::Unlinkable => {
                     candidate = None;
                     continue;
@@ -84,27 +93,36 @@ pub fn acquire(
         if !watch.until_changed(deadline, &found, free, settings)? {
             return Err(locked(found));
         }
+        lookups = 0;
         barred = queue.has_someone_before() && !watch.is_patience_over();
     }
-    let stat = match &candidate {
-        Some(Candidate::Nameless(_, stat)) => *stat,
-        Some(Candidate::Private(temp)) => temp.stat,
-        None => return Err(Outcome::failed(Errno(EIO.wrapping_neg()), STEADFAST_STEP_LINK)),
+    Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEADFAST_STEP_LINK))
+}
+
+/// The lock, once the candidate has the name.
+fn taken(dir: Fd<'_>, path: &Path, own: i32, candidate: Option<Candidate<'_>>, watch: Option<Watch<'_>>) -> Held {
+    let (file, stat) = match candidate {
+        Some(Candidate::Nameless(fd, stat)) => (fd.into_raw(), stat),
+        Some(Candidate::Private(temp)) => {
+            let stat = temp.stat;
+            (temp.into_raw(), stat)
+        }
+        None => (-1, steadfast_stat::default()),
     };
-    let mut outcome = Outcome { pid: own, ..Outcome::new(STEADFAST_OK) };
+    let watch = watch.map_or(-1, Watch::into_raw);
+    Held { dir: dir.into_raw(), file, watch, name: path.name_owned(), stat, pid: own }
+}
+
+/// What there is to tell about a lock just taken.
+fn describe(hooks: &Hooks, held: &Held, taken_over: Option<Outcome>, told: bool) -> Outcome {
+    let mut outcome = Outcome { pid: held.pid, ..Outcome::new(STEADFAST_OK) };
     if let Some(stale) = taken_over {
         outcome = Outcome { detail: Detail::TAKEN_OVER, pid: stale.pid, ..outcome };
     }
-    let file = match candidate {
-        Some(Candidate::Nameless(fd, _)) => fd.into_raw(),
-        Some(Candidate::Private(temp)) => temp.into_raw(),
-        None => -1,
-    };
-    if told && owner::shared_between_machines(hooks, file) {
+    if told && owner::shared_between_machines(hooks, held.file) {
         outcome.detail = Detail::NETWORK;
     }
-    let watch = wait.map_or(-1, |(_, watch, _)| watch.into_raw());
-    Ok((Held { dir: dir.into_raw(), file, watch, name: path.name_owned(), stat, pid: own }, outcome))
+    outcome
 }
 
 fn locked(found: Outcome) -> Outcome {

@@ -56,10 +56,13 @@ pub struct Current<'h> {
     pub verified: Result<u64, i32>,
 }
 
+/// How often a state may be replaced while it is being opened, before that is taken for a defect.
+const ATTEMPTS: u32 = 10_000;
+
 /// Opens the current state and verifies it whole. With `hold` its flock is taken first, waiting, and kept:
 /// what is then under the name is what was verified. None when there is nothing.
 pub fn open_verified<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, hold: bool) -> Result<Option<Current<'h>>, Outcome> {
-    loop {
+    for _ in 0..ATTEMPTS {
         let fd = match hooks.openat(dir, name, CAREFUL, 0) {
             Ok(fd) => fd,
             Err(e) if e.is(ENOENT) => return Ok(None),
@@ -70,7 +73,8 @@ pub fn open_verified<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, hold: bool) ->
         if hold {
             match hooks.flock(fd.raw(), LOCK_EX) {
                 Ok(()) => {}
-                Err(e) if e.unsupported() => return Err(no_flock(e)),
+                // EBADF: over NFS an exclusive flock needs a descriptor open for writing (flock(2)).
+                Err(e) if e.unsupported() || e.is(EBADF) || e.is(ENOLCK) => return Err(no_flock(e)),
                 Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_READ_CURRENT)),
             }
             if !still_named(hooks, dir, name, &stat).at(STEADFAST_STEP_READ_CURRENT)? {
@@ -80,6 +84,7 @@ pub fn open_verified<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, hold: bool) ->
         let verified = verify(hooks, fd.raw(), stat.size).at(STEADFAST_STEP_READ_CURRENT)?;
         return Ok(Some(Current { fd, stat, verified }));
     }
+    Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEADFAST_STEP_READ_CURRENT))
 }
 
 /// IF_GENERATION cannot be had without flock.
