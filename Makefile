@@ -33,8 +33,8 @@ STRIP := strip --strip-unneeded
 endif
 
 # Nothing is installed behind the user's back: what is missing is named, with the command that installs it.
-need_cargo = @command -v $(CARGO) >/dev/null || { echo "make: Rust is missing; install it with: curl --proto '=https' -sSf https://sh.rustup.rs | sh" >&2; exit 1; }
-need_cc = @command -v $(firstword $(CC)) >/dev/null || { echo "make: a C compiler is missing; install one with: apt-get install gcc libc6-dev (Debian), dnf install gcc (Fedora), xcode-select --install (macOS)" >&2; exit 1; }
+need_cargo = $(if $(shell command -v $(CARGO) 2>/dev/null),,$(error Rust is missing; install it with: curl --proto '=https' -sSf https://sh.rustup.rs | sh))
+need_cc = $(if $(shell command -v $(firstword $(CC)) 2>/dev/null),,$(error a C compiler is missing; install one with: apt-get install gcc libc6-dev (Debian), dnf install gcc (Fedora), xcode-select --install (macOS)))
 
 SOURCES := $(wildcard src/*.rs src/*/*.rs) Cargo.toml Cargo.lock build.rs
 HEADER := include/steadfast.h
@@ -48,8 +48,7 @@ CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --quiet --lib --release -
 all: tools $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/steadfast
 
 tools:
-	$(need_cargo)
-	$(need_cc)
+	@$(need_cargo)$(need_cc):
 
 $(BUILD)/$(SOFILE): $(SOURCES) | tools
 	@mkdir -p $(BUILD)

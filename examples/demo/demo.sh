@@ -25,7 +25,7 @@ title() { printf '\n\033[1m%s\033[0m\n' "$1"; }
 [ -t 1 ] || title() { printf '\n%s\n' "$1"; }
 # Shows a command and what it says; its exit code is in $code.
 show() {
-    printf '   $ %s\n' "$*" | sed "s|$steadfast|steadfast|; s|$json|examples/state.json|"
+    printf '   $ %s\n' "$*" | sed "s|$steadfast|steadfast|g; s|$json|examples/state.json|g"
     eval "$*" 2>&1 | sed 's/^/     /'
     code=${PIPESTATUS[0]}
 }
@@ -57,7 +57,7 @@ promise "the payload is the file, byte for byte" [ "$code" = 0 ]
 title "2. A bit flips"
 sed 's/"sequence": 918273/"sequence": 918274/' "$json" >next.json
 show "$steadfast save --keep-previous state <next.json"
-size=$(stat -c %s state)
+size=$(wc -c <state)
 at=$((256 + RANDOM % (size - 256)))
 was=$(od -An -tu1 -j "$at" -N 1 state)
 # shellcheck disable=SC2059
@@ -108,7 +108,7 @@ show "$steadfast lock lock -- sh -c '$steadfast inspect lock; $steadfast clean l
 promise "taken over at once; a live owner's is left alone" [ "$code" = 7 ]
 promise "and it is gone afterwards" [ ! -e lock ]
 mkdir race
-part "$build/demo-race" race 1000 $seed
+part "$build/demo-race" race 2500 $seed
 
 title "$((kept + bad)) parts, $bad of them bad, in $(($(date +%s) - begun)) seconds"
 [ "$bad" = 0 ]
