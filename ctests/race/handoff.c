@@ -8,17 +8,20 @@
 
 static char path[600];
 
-/* Tells the parent that the waiter is about to sleep: a poll with a time to wait is the wait. */
-struct teller { int fd; int told; };
+/* Tells the parent that the waiter is about to wait: in its first nap ('n'), or asleep until something happens ('w'). */
+struct teller { int fd; char at, told; };
 
-static int32_t telling_poll(void *user, steadfast_pollfd *fds, uint32_t count, int32_t timeout_ms)
+static int32_t telling_poll(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
 {
     struct teller *teller = user;
-    if (timeout_ms != 0 && !teller->told) {
+    int on_event = 0;
+    for (uint32_t i = 0; i < count; i++) on_event |= fds[i].fd >= 0;
+    char now = on_event || timeout_ns < 0 || timeout_ns >= 1000000 ? 'w' : 'n';
+    if (timeout_ns != 0 && !teller->told && (now == 'w' || now == teller->at)) {
         teller->told = 1;
-        send_to(teller->fd, "w", 1);
+        send_to(teller->fd, &now, 1);
     }
-    return steadfast_hooks_default()->poll(NULL, fds, count, timeout_ms);
+    return steadfast_hooks_default()->poll(NULL, fds, count, timeout_ns);
 }
 
 static int compare(const void *a, const void *b)
@@ -39,7 +42,7 @@ static steadfast_lock *take(const steadfast_context *context)
     return lock;
 }
 
-/* For each byte on `go`: acquire, waiting; answers 'w' before it sleeps, then the time at which it had the lock. */
+/* For each byte on `go`: acquire, waiting; answers when it is where the byte says ('n', 'w'), then the time at which it had the lock. */
 static pid_t start_waiter(int *go, int *answer)
 {
     int to[2], from[2];
@@ -50,13 +53,14 @@ static pid_t start_waiter(int *go, int *answer)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(to[1]);
         close(from[0]);
-        struct teller teller = { from[1], 0 };
+        struct teller teller = { from[1], 'w', 0 };
         steadfast_hooks hooks = steadfast_hooks_init();
         hooks.user = &teller;
         hooks.poll = telling_poll;
         steadfast_context *context = NULL;
         if (steadfast_context_new(&hooks, &context)) die("context");
         for (char byte; receive(to[0], &byte, 1);) {
+            teller.at = byte;
             teller.told = 0;
             steadfast_lock *lock = take(context);
             int64_t at = now_ns();
@@ -90,7 +94,7 @@ static pid_t start_holder(int *held)
     return pid;
 }
 
-static void hand_off(const char *what, int rounds, int by_kill)
+static void hand_off(const char *what, int rounds, int by_kill, char at)
 {
     int go, answer;
     pid_t waiter = start_waiter(&go, &answer);
@@ -107,9 +111,9 @@ static void hand_off(const char *what, int rounds, int by_kill)
         } else {
             lock = take(NULL);
         }
-        send_to(go, "g", 1);
+        send_to(go, &at, 1);
         if (!receive(answer, &byte, 1)) die("the waiter is gone");
-        usleep(300); /* from its word to its sleep in the kernel: no event tells that */
+        usleep(at == 'w' ? 300 : 30); /* from its word to its sleep in the kernel: no event tells that */
         int64_t start = now_ns(), end;
         if (by_kill) kill(holder, SIGKILL);
         else if (steadfast_lock_release(lock, NULL)) die("release");
@@ -124,7 +128,7 @@ static void hand_off(const char *what, int rounds, int by_kill)
     waitpid(waiter, NULL, 0);
     close(answer);
     qsort(times, (size_t)rounds, sizeof *times, compare);
-    printf("hand-off after %-8s  median %6.1f us   90%% %7.1f us   most %8.1f us   (%d rounds)\n", what, (double)times[rounds / 2] / 1e3,
+    printf("hand-off after %-38s  median %6.1f us   90%% %7.1f us   most %8.1f us   (%d rounds)\n", what, (double)times[rounds / 2] / 1e3,
            (double)times[rounds * 9 / 10] / 1e3, (double)times[rounds - 1] / 1e3, rounds);
     free(times);
 }
@@ -188,8 +192,9 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     const char *directory = own_directory();
     snprintf(path, sizeof path, "%s/lock", directory);
-    hand_off("release", rounds, 0);
-    hand_off("kill -9", rounds, 1);
+    hand_off("release", rounds, 0, 'w');
+    hand_off("release, in the first moment of a wait", rounds, 0, 'n');
+    hand_off("kill -9", rounds, 1, 'w');
     fairness(8, seconds);
     fairness(2, seconds / 2);
     rate(seconds / 2);
