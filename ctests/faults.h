@@ -126,7 +126,9 @@ static inline int32_t faults_fsync(void *user, int32_t fd)
     int64_t result = faults_count(user, STEADFAST_CALL_FSYNC, NULL);
     if (result == 0 && !f->no_real_sync)
         result = REAL->fsync(NULL, fd);
-    fstat(fd, &st);
+    /* A call retried a million times has to be cheap. */
+    if (result != -EINTR)
+        fstat(fd, &st);
     faults_note(user, STEADFAST_CALL_FSYNC, fd, S_ISDIR(st.st_mode), st.st_ino, NULL, result);
     return (int32_t)result;
 }
@@ -271,10 +273,10 @@ static inline int32_t faults_pidfd_open(void *user, int32_t pid, uint32_t flags)
     return REAL->pidfd_open(NULL, pid, flags);
 }
 
-static inline int32_t faults_poll(void *user, steadfast_pollfd *fds, uint32_t count, int32_t timeout_ms)
+static inline int32_t faults_poll(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
 {
     FAIL_OR(STEADFAST_CALL_POLL, NULL);
-    return REAL->poll(NULL, fds, count, timeout_ms);
+    return REAL->poll(NULL, fds, count, timeout_ns);
 }
 
 static inline int32_t faults_inotify_init(void *user, int32_t flags)
