@@ -222,7 +222,15 @@ pub struct Outcome {
 impl Outcome {
     /// `status`, with nothing changed on disk.
     pub const fn new(status: i32) -> Outcome {
-        Outcome { generation: 0, status, pid: 0, os_error: 0, step: 0, on_disk: STEADFAST_ON_DISK_OLD as u8, detail: Detail::NONE }
+        Outcome {
+            generation: 0,
+            status,
+            pid: 0,
+            os_error: 0,
+            step: 0,
+            on_disk: STEADFAST_ON_DISK_OLD as u8,
+            detail: Detail::NONE,
+        }
     }
 
     /// `status` because of `detail`.

@@ -2,7 +2,7 @@
 
 use super::context::{self, steadfast_context};
 use super::status::steadfast_report;
-use super::{invalid, parse_path, borrow_path, read_sized, reported};
+use super::{borrow_path, invalid, parse_path, read_sized, reported};
 use crate::hooks::{Hooks, memory};
 use crate::lock::acquire::{self, Held};
 use crate::lock::clean::{self, Settings};
@@ -143,7 +143,8 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
         let (held, outcome) =
             acquire::acquire(&context.hooks, &context.identity, &parsed, timeout_ms, &settings, !report.is_null())?;
         let shown = name.to_bytes();
-        let shown = Text::new(&[shown.get(shown.len().saturating_sub(SHOWN - 1)..).unwrap_or_default()]).at(STEADFAST_STEP_ARGUMENTS);
+        let shown =
+            Text::new(&[shown.get(shown.len().saturating_sub(SHOWN - 1)..).unwrap_or_default()]).at(STEADFAST_STEP_ARGUMENTS);
         let lock = memory.into_raw().cast::<steadfast_lock>();
         unsafe {
             lock.write(steadfast_lock { hooks: context.hooks.clone(), held, shown: shown.unwrap_or(Text::EMPTY) });

@@ -2,7 +2,7 @@
 
 use super::context::{self, steadfast_context};
 use super::status::steadfast_report;
-use super::{invalid, parse_path, borrow_path, read_sized, reported, write_sized};
+use super::{borrow_path, invalid, parse_path, read_sized, reported, write_sized};
 use crate::hooks::memory;
 use crate::path::Path;
 use crate::state::record::HEADER;
@@ -114,7 +114,11 @@ pub unsafe extern "C" fn steadfast_state_save(
     unsafe { reported(name, report, call) }
 }
 
-fn save_request<'a>(data: *const c_void, len: usize, options: Option<&steadfast_save_options>) -> Result<save::Request<'a>, Outcome> {
+fn save_request<'a>(
+    data: *const c_void,
+    len: usize,
+    options: Option<&steadfast_save_options>,
+) -> Result<save::Request<'a>, Outcome> {
     let mut request = save::Request { data: &[], flags: 0, mode: 0, schema: 0, expected_generation: 0 };
     if let Some(options) = options {
         request.flags = options.flags;

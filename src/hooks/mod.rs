@@ -18,14 +18,18 @@ use crate::status::STEADFAST_E_HOOK;
 use core::ffi::CStr;
 
 pub use libc::{
-    AT_FDCWD, AT_SYMLINK_FOLLOW, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFBIG, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMLINK, ENAMETOOLONG,
-    ENOENT, ENOLCK, ENOMEM, ENOSYS, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, EROFS, ESRCH, LOCK_EX, LOCK_NB, LOCK_SH,
-    LOCK_UN, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, POLLIN,
+    AT_FDCWD, AT_SYMLINK_FOLLOW, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFBIG, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMLINK,
+    ENAMETOOLONG, ENOENT, ENOLCK, ENOMEM, ENOSYS, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, EROFS, ESRCH, LOCK_EX,
+    LOCK_NB, LOCK_SH, LOCK_UN, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR,
+    POLLIN,
 };
 
 /// open(2) flags that only Linux has; 0 elsewhere, where the call that needs them is absent.
 #[cfg(target_os = "linux")]
-pub use libc::{AT_EMPTY_PATH, IN_CLOEXEC, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, O_PATH, O_TMPFILE, RENAME_NOREPLACE};
+pub use libc::{
+    AT_EMPTY_PATH, IN_CLOEXEC, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, O_PATH, O_TMPFILE,
+    RENAME_NOREPLACE,
+};
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
     pub const AT_EMPTY_PATH: i32 = 0;
@@ -196,7 +200,11 @@ impl Hooks {
     /// openat(2). O_DIRECTORY is left out where it is absent: the caller looks at what it got.
     #[inline(never)]
     pub fn openat(&self, dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd<'_>, Errno> {
-        let flags = if self.absent(STEADFAST_ABSENT_O_DIRECTORY) && flags & O_TMPFILE != O_TMPFILE { flags & !O_DIRECTORY } else { flags };
+        let flags = if self.absent(STEADFAST_ABSENT_O_DIRECTORY) && flags & O_TMPFILE != O_TMPFILE {
+            flags & !O_DIRECTORY
+        } else {
+            flags
+        };
         let raw = retried!(self, STEADFAST_CALL_OPENAT, openat, INT, dir, path.as_ptr(), flags, mode)?;
         Ok(Fd { hooks: self, raw: raw as i32 })
     }

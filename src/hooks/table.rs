@@ -119,19 +119,35 @@ pub struct steadfast_hooks {
     pub fsync: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
     /// `flags` are those of renameat2(2); 0 is plain renameat.
     pub renameat: Option<
-        unsafe extern "C" fn(user: *mut c_void, old_dirfd: i32, old_path: *const c_char, new_dirfd: i32, new_path: *const c_char, flags: u32) -> i32,
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            old_dirfd: i32,
+            old_path: *const c_char,
+            new_dirfd: i32,
+            new_path: *const c_char,
+            flags: u32,
+        ) -> i32,
     >,
     pub unlinkat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32) -> i32>,
     pub linkat: Option<
-        unsafe extern "C" fn(user: *mut c_void, old_dirfd: i32, old_path: *const c_char, new_dirfd: i32, new_path: *const c_char, flags: i32) -> i32,
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            old_dirfd: i32,
+            old_path: *const c_char,
+            new_dirfd: i32,
+            new_path: *const c_char,
+            flags: i32,
+        ) -> i32,
     >,
     pub mkdirat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, mode: u32) -> i32>,
-    pub readlinkat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, buf: *mut c_void, len: usize) -> i64>,
+    pub readlinkat:
+        Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, buf: *mut c_void, len: usize) -> i64>,
     pub read: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64>,
     pub pread: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64>,
     pub fstat: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, out: *mut steadfast_stat) -> i32>,
     /// Never follows a symbolic link.
-    pub fstatat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, out: *mut steadfast_stat) -> i32>,
+    pub fstatat:
+        Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, out: *mut steadfast_stat) -> i32>,
     /// Returns the file system's magic number (statfs.f_type), 0 where there is none.
     pub fstatfs: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i64>,
     pub fchmod: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, mode: u32) -> i32>,
@@ -139,9 +155,12 @@ pub struct steadfast_hooks {
     pub flock: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32) -> i32>,
     /// SET takes a shared lock on [start, start + len); TEST returns 1, and in `found` its start, when a
     /// lock of someone else lies in that range, else 0.
-    pub ofdlock: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32>,
-    pub fgetxattr: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, name: *const c_char, buf: *mut c_void, len: usize) -> i64>,
-    pub fsetxattr: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32>,
+    pub ofdlock:
+        Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32>,
+    pub fgetxattr:
+        Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, name: *const c_char, buf: *mut c_void, len: usize) -> i64>,
+    pub fsetxattr:
+        Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32>,
     pub getpid: Option<unsafe extern "C" fn(user: *mut c_void) -> i32>,
     /// The effective user, >= 0.
     pub geteuid: Option<unsafe extern "C" fn(user: *mut c_void) -> i64>,

@@ -29,6 +29,7 @@ pub struct Held {
 const ATTEMPTS: u32 = 10_000;
 
 /// A record, complete and locked, not yet under the lock's name.
+#[allow(clippy::large_enum_variant)] // One of it lives, on the stack.
 enum Candidate<'h> {
     /// O_TMPFILE: it has no name, so nothing is left of it if we die.
     Nameless(Fd<'h>, steadfast_stat),
@@ -136,7 +137,13 @@ fn no_lock(hooks: &Hooks, dir: i32, name: &CStr) -> Outcome {
 }
 
 /// A nameless record, or None where there are none.
-fn nameless<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, settings: &Settings, own: i32) -> Result<Option<Candidate<'h>>, Outcome> {
+fn nameless<'h>(
+    hooks: &'h Hooks,
+    identity: &Identity,
+    dir: i32,
+    settings: &Settings,
+    own: i32,
+) -> Result<Option<Candidate<'h>>, Outcome> {
     if O_TMPFILE == 0 || hooks.absent(STEADFAST_ABSENT_O_TMPFILE) {
         return Ok(None);
     }
@@ -152,7 +159,14 @@ fn nameless<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, settings: &Sett
 }
 
 /// A record under a private name.
-fn private<'h>(hooks: &'h Hooks, identity: &Identity, dir: i32, name: &CStr, settings: &Settings, own: i32) -> Result<Temp<'h>, Outcome> {
+fn private<'h>(
+    hooks: &'h Hooks,
+    identity: &Identity,
+    dir: i32,
+    name: &CStr,
+    settings: &Settings,
+    own: i32,
+) -> Result<Temp<'h>, Outcome> {
     let mut temp = Temp::create(hooks, dir, name, settings.mode | MARK).at(STEADFAST_STEP_CREATE_LOCK)?;
     // Without one, Temp goes on; a lock cannot.
     hooks.flock(temp.fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock)?;

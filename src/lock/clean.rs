@@ -55,7 +55,14 @@ pub fn at_path(hooks: &Hooks, identity: &Identity, path: &Path, settings: &Setti
 }
 
 /// The same, for a name in an open directory.
-pub fn examine(hooks: &Hooks, identity: &Identity, dir: i32, name: &CStr, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
+pub fn examine(
+    hooks: &Hooks,
+    identity: &Identity,
+    dir: i32,
+    name: &CStr,
+    settings: &Settings,
+    remove: bool,
+) -> Result<Outcome, Outcome> {
     // 1: open, and read the content.
     let fd = match hooks.openat(dir, name, CAREFUL, 0) {
         Ok(fd) => fd,

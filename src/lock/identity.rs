@@ -39,7 +39,9 @@ impl Identity {
     /// When process `own`, which is this one, started; 0 when the system does not tell, or when the /proc that
     /// is mounted is another PID namespace's.
     pub fn start(&self, hooks: &Hooks, own: i32) -> u64 {
-        self.of_process(&self.start, own, || read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start))
+        self.of_process(&self.start, own, || {
+            read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start)
+        })
     }
 
     fn of_process(&self, cell: &OnceNonZeroUsize, own: i32, ask: impl FnOnce() -> u64) -> u64 {

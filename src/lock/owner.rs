@@ -27,7 +27,14 @@ enum Process {
 }
 
 /// Judges the owner `pid` of the lock file `fd`, whose state is `stat`.
-pub fn judge(hooks: &Hooks, identity: &Identity, fd: i32, stat: &steadfast_stat, pid: i32, trust_start: bool) -> Result<Owner, Errno> {
+pub fn judge(
+    hooks: &Hooks,
+    identity: &Identity,
+    fd: i32,
+    stat: &steadfast_stat,
+    pid: i32,
+    trust_start: bool,
+) -> Result<Owner, Errno> {
     if let Process::Dead(why) = process(hooks, pid)? {
         return Ok(Owner::Dead(why));
     }
@@ -169,8 +176,19 @@ fn started_after(hooks: &Hooks, pid: i32, written_ns: i64) -> bool {
 /// (virtiofs, sshfs), Ceph, AFS, OCFS2, GFS2, Lustre, vboxsf.
 pub fn shared_between_machines(hooks: &Hooks, fd: i32) -> bool {
     const MAGIC: [i64; 13] = [
-        0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x6b41_4653, 0x7461_636f,
-        0x0116_1970, 0x0bd0_0bd0, 0x786f_4256,
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x0102_1997,
+        0x6573_5546,
+        0x00c3_6400,
+        0x5346_414f,
+        0x6b41_4653,
+        0x7461_636f,
+        0x0116_1970,
+        0x0bd0_0bd0,
+        0x786f_4256,
     ];
     hooks.filesystem(fd).is_ok_and(|magic| MAGIC.contains(&magic))
 }

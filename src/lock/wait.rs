@@ -95,7 +95,13 @@ impl<'h> Watch<'h> {
 
     /// Sleeps until the lock is worth another look: false when the time is over. `free`: it can be taken, but
     /// somebody waits for longer.
-    pub fn until_changed(&mut self, deadline: &mut Deadline, found: &Outcome, free: bool, settings: &Settings) -> Result<bool, Outcome> {
+    pub fn until_changed(
+        &mut self,
+        deadline: &mut Deadline,
+        found: &Outcome,
+        free: bool,
+        settings: &Settings,
+    ) -> Result<bool, Outcome> {
         if deadline.once {
             deadline.looks = deadline.looks.saturating_sub(1);
             let again = found.detail == Detail::BUSY && deadline.looks > 0;

@@ -4,8 +4,8 @@
 use super::record::{self, HEADER, Verifier};
 use super::temp::same;
 use crate::hooks::*;
-use core::ffi::CStr;
 use crate::status::*;
+use core::ffi::CStr;
 
 /// Flags for opening a file that somebody else may have put there.
 pub const CAREFUL: i32 = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
@@ -29,7 +29,6 @@ pub fn inspect(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<steadfast_
     }
     Ok(Some(stat))
 }
-
 
 /// The generation in the header of the file there, not verified; None when it is damaged or not ours.
 pub fn read_generation(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<u64>, Outcome> {
@@ -89,8 +88,7 @@ pub fn open_verified<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, hold: bool) ->
 
 /// IF_GENERATION cannot be had without flock.
 pub fn no_flock(error: Errno) -> Outcome {
-    Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SWAP_NEEDS_FLOCK)
-        .caused_by(error, STEADFAST_STEP_READ_CURRENT)
+    Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SWAP_NEEDS_FLOCK).caused_by(error, STEADFAST_STEP_READ_CURRENT)
 }
 
 /// Does the name still mean this file?

@@ -45,7 +45,8 @@ pub fn load(hooks: &Hooks, whole: &CStr, path: &mut Path, request: &Request) -> 
     };
     let missing = error.status == ENOENT.wrapping_neg();
     let recover = request.flags & STEADFAST_LOAD_RECOVER != 0;
-    if !missing && !(recover && recoverable(error.status)) {
+    let instead = missing || (recover && recoverable(error.status));
+    if !instead {
         return Err(error);
     }
     match load_previous(hooks, path, request, recover) {

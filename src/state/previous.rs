@@ -75,7 +75,14 @@ fn rotate(hooks: &Hooks, dir: i32, rotating: &CStr, previous: &CStr, verified: &
 }
 
 /// The same without hard links: a second temporary file, byte for byte, synced as the first one is.
-fn copy(hooks: &Hooks, dir: i32, name: &CStr, previous: &CStr, current: &current::Current<'_>, sync: bool) -> Result<(), Outcome> {
+fn copy(
+    hooks: &Hooks,
+    dir: i32,
+    name: &CStr,
+    previous: &CStr,
+    current: &current::Current<'_>,
+    sync: bool,
+) -> Result<(), Outcome> {
     let mut copy = Temp::create(hooks, dir, name, 0o600).at(STEP)?;
     let mut piece = [0u8; 16384];
     let mut at = 0u64;

@@ -347,7 +347,10 @@ fn publish(
         Ok(false) if flags != 0 && error.is(EEXIST) => Err(conflict),
         Ok(false) if error.is(EBUSY) => Err(Outcome { detail: Detail::MOUNT_POINT, ..Outcome::failed(error, STEP) }),
         Ok(false) => Err(Outcome::failed(error, STEP)),
-        Err(_) => Err(Outcome { on_disk: STEADFAST_ON_DISK_EITHER as u8, ..Outcome::new(STEADFAST_E_INDETERMINATE) }.caused_by(error, STEP)),
+        Err(_) => {
+            Err(Outcome { on_disk: STEADFAST_ON_DISK_EITHER as u8, ..Outcome::new(STEADFAST_E_INDETERMINATE) }
+                .caused_by(error, STEP))
+        }
     }
 }
 
