@@ -141,7 +141,7 @@ int command_save(int argc, char **argv)
     if (status >= 0 || status == STEADFAST_E_SAVED_NOT_DURABLE) {
         printf("%s: generation %llu, %zu bytes\n", path, (unsigned long long)report.generation, len);
     }
-    return exit_code(status);
+    return status == -ENOENT ? EXIT_FAILED : exit_code(status);
 }
 
 /* Loads as the arguments say. Returns an exit code; the state is to be freed in any case. */
