@@ -157,7 +157,7 @@ static void header_line(void)
     snprintf(expected, sizeof expected, "steadfast 1 len=%020d gen=%020d time=", 3, 1);
     ok(bytes != NULL && memcmp(bytes + 64, "  -\n", 4) == 0 && strncmp(bytes + 68, expected, strlen(expected)) == 0 && bytes[255] == '\n' &&
        sscanf(bytes + 68, "steadfast 1 len=%*20d gen=%20llu time=%20llu schema=%10u", &generation, &ns, &schema) == 3 &&
-       schema == 4000000000u && strspn(bytes + 68 + 107 - 2, " ") == 255 - 68 - 107 + 2, "the header is laid out as promised");
+       schema == 4000000000u && strspn(bytes + 173, " ") == 255 - 173, "the header is laid out as promised");
     is_int(steadfast_state_load(context, path, NULL, &state, NULL), 0, "it loads");
     ok(state.schema == 4000000000u && state.generation == 1 && (unsigned long long)state.saved_at_ns == ns && state.source == STEADFAST_SOURCE_CURRENT,
        "schema, generation, time and source are handed back");
