@@ -98,7 +98,7 @@ test: all
 	@$(SUITE) --begin test
 	@$(SUITE) rust env CARGO_TARGET_DIR=$(TARGET) $(CARGO) test
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
-	  $(SUITE) clippy env CARGO_TARGET_DIR=$(TARGET) $(CARGO) clippy --quiet --all-targets -- -D warnings; \
+	  $(SUITE) clippy env CARGO_TARGET_DIR=$(TARGET) $(CARGO) clippy --quiet --lib -- -D warnings; \
 	  $(SUITE) clippy-capi env CARGO_TARGET_DIR=$(TARGET) $(CARGO) clippy --quiet --lib --features capi -- -D warnings; \
 	else echo "SKIPPED: clippy is not installed"; fi
 	@$(SUITE) c-shared $(CTESTS) $(BUILD)/ctests
