@@ -59,6 +59,24 @@ fn join(out: &mut [u8], parts: &[&[u8]]) -> Result<usize, Errno> {
     Ok(len)
 }
 
+/// Directory and name of `path`. -EINVAL when it is empty, -EISDIR when it can only be a directory.
+pub fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Errno> {
+    if path.is_empty() {
+        return Err(Errno(EINVAL.wrapping_neg()));
+    }
+    let (directory, name) = match path.iter().rposition(|&byte| byte == b'/') {
+        None => (&b"."[..], path),
+        Some(at) => {
+            let (head, tail) = path.split_at(at);
+            (if head.is_empty() { &b"/"[..] } else { head }, tail.get(1..).unwrap_or_default())
+        }
+    };
+    if name.is_empty() || name == b"." || name == b".." {
+        return Err(Errno(EISDIR.wrapping_neg()));
+    }
+    Ok((directory, name))
+}
+
 /// A path, split into the directory to open and the name in it. Large: it is built in place and borrowed.
 pub struct Path {
     directory: Text<PATH_MAX>,
@@ -69,21 +87,9 @@ impl Path {
     /// No path yet.
     pub const EMPTY: Path = Path { directory: Text::EMPTY, name: Text::EMPTY };
 
-    /// Splits `path`. -EINVAL when it is empty, -EISDIR when it can only be a directory, -ENAMETOOLONG.
+    /// Becomes `path`: the errors of [`split`], and -ENAMETOOLONG.
     pub fn set(&mut self, path: &[u8]) -> Result<(), Errno> {
-        if path.is_empty() {
-            return Err(Errno(EINVAL.wrapping_neg()));
-        }
-        let (directory, name) = match path.iter().rposition(|&byte| byte == b'/') {
-            None => (&b"."[..], path),
-            Some(at) => {
-                let (head, tail) = path.split_at(at);
-                (if head.is_empty() { &b"/"[..] } else { head }, tail.get(1..).unwrap_or_default())
-            }
-        };
-        if name.is_empty() || name == b"." || name == b".." {
-            return Err(Errno(EISDIR.wrapping_neg()));
-        }
+        let (directory, name) = split(path)?;
         self.directory.set(&[directory])?;
         self.name.set(&[name])?;
         if directory.len().saturating_add(name.len()) >= PATH_MAX - 1 {

@@ -70,10 +70,12 @@ unsafe fn borrow_path<'a>(path: *const c_char) -> &'a CStr {
 }
 
 fn parse_path(path: &mut Path, bytes: &[u8]) -> Result<(), Outcome> {
-    path.set(bytes).map_err(|e| {
-        let detail = if e == INVALID { Detail::NO_PATH } else { Detail::NONE };
-        Outcome { detail, ..Outcome::failed(e, STEADFAST_STEP_ARGUMENTS) }
-    })
+    path.set(bytes).map_err(bad_path)
+}
+
+fn bad_path(error: Errno) -> Outcome {
+    let detail = if error == INVALID { Detail::NO_PATH } else { Detail::NONE };
+    Outcome { detail, ..Outcome::failed(error, STEADFAST_STEP_ARGUMENTS) }
 }
 
 /// Runs `call`, and tells what it came to.

@@ -2,9 +2,9 @@
 
 use super::context::{self, steadfast_context};
 use super::status::steadfast_report;
-use super::{borrow_path, invalid, parse_path, read_sized, reported, write_sized};
+use super::{bad_path, borrow_path, invalid, parse_path, read_sized, reported, write_sized};
 use crate::hooks::memory;
-use crate::path::Path;
+use crate::path::{self, Path};
 use crate::state::record::HEADER;
 use crate::state::{load, save};
 use crate::status::{Detail, Outcome};
@@ -181,9 +181,8 @@ pub unsafe extern "C" fn steadfast_state_load(
         if out.is_null() || unsafe { out.cast::<usize>().read() } < core::mem::offset_of!(steadfast_state, generation) {
             return Err(invalid(Detail::NO_OUT));
         }
-        let mut path = Path::EMPTY;
-        parse_path(&mut path, name.to_bytes())?;
-        let (loaded, outcome) = load::load(&unsafe { context::borrow(context) }.hooks, name, &mut path, &request)?;
+        path::split(name.to_bytes()).map_err(bad_path)?;
+        let (loaded, outcome) = load::load(&unsafe { context::borrow(context) }.hooks, name, &request)?;
         let record = loaded.record.into_raw();
         let state = steadfast_state {
             size: 0,

@@ -193,6 +193,7 @@ fn write_record(hooks: &Hooks, identity: &Identity, fd: i32, own: i32) -> Result
             start: identity.start(hooks, own),
             pid_namespace: identity.pid_namespace(hooks, own),
             written_ns: stat.mtime_ns,
+            pidfd: identity.pidfd(hooks, own),
         };
         let _ = hooks.fsetxattr(fd, ATTRIBUTE, &attribute.encode());
     }
@@ -273,7 +274,10 @@ fn unlink_own(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
         Err(e) if e.is(ENOENT) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TAKEN_AWAY)),
         Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_COMPARE)),
     };
-    // A forked child still holds the descriptor; without this it would go on holding the lock.
-    let _ = hooks.flock(held.file, LOCK_UN);
+    // A forked child may still have the descriptor. With its name gone nobody can find the inode any more, but
+    // a file that stays must not go on being held by that child.
+    if removed.is_err() {
+        let _ = hooks.flock(held.file, LOCK_UN);
+    }
     removed.map(|()| Outcome { pid: held.pid, ..Outcome::new(STEADFAST_OK) })
 }

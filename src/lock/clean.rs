@@ -74,8 +74,16 @@ pub fn examine(
         return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE));
     }
     let mut buf = [0u8; MOST + 1];
-    let len = hooks.pread(fd.raw(), &mut buf, 0).at(STEADFAST_STEP_READ_FILE)?;
-    let content = buf.get(..len).unwrap_or_default();
+    let content = read_content(hooks, &fd, &stat, &mut buf).at(STEADFAST_STEP_READ_FILE)?;
+    // Of our own locks the kernel knows whether they are held: a look at the flock is all that an answer needs.
+    if !remove
+        && stat.mode & record::MARK != 0
+        && let Content::Pid(pid) = record::parse(content)
+        && hooks.flock(fd.raw(), LOCK_SH | LOCK_NB).is_err_and(|e| e.is(EAGAIN))
+    {
+        let detail = if hooks.probe(pid).is_err_and(|e| e.is(ESRCH)) { Detail::BUSY } else { Detail::ALIVE };
+        return Ok(Outcome { pid, ..Outcome::because(STEADFAST_LOCK_HELD, detail) });
+    }
     // 2: is the owner dead, provably?
     let (why, pid) = match judge(hooks, identity, fd.raw(), &stat, content, settings)? {
         Ok(found) => found,
@@ -93,20 +101,20 @@ pub fn examine(
         }
         Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_LOCK_FILE) }),
     }
+    if !remove {
+        // Nothing will be removed: what was found is what was there a moment ago.
+        return Ok(verdict(STEADFAST_LOCK_STALE, why));
+    }
     // 4: does the name still mean this inode, with the same content?
     match hooks.fstatat(dir, name) {
-        Ok(named) if same(&stat, &named) => {}
+        Ok(named) if same(&stat, &named) && stat.size == named.size => {}
         Ok(_) => return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED)),
         Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
         Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_COMPARE) }),
     }
     let mut again = [0u8; MOST + 1];
-    let len = hooks.pread(fd.raw(), &mut again, 0).at(STEADFAST_STEP_COMPARE)?;
-    if again.get(..len).unwrap_or_default() != content {
+    if read_content(hooks, &fd, &stat, &mut again).at(STEADFAST_STEP_COMPARE)? != content {
         return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED));
-    }
-    if !remove {
-        return Ok(verdict(STEADFAST_LOCK_STALE, why));
     }
     // 5: remove it. The descriptor stays open until then, or its inode number could come back in another file.
     match hooks.unlink(dir, name) {
@@ -114,6 +122,13 @@ pub fn examine(
         Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
         Err(e) => Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_UNLINK) }),
     }
+}
+
+/// As much of the content as says what it is.
+fn read_content<'b>(hooks: &Hooks, fd: &Fd<'_>, stat: &steadfast_stat, buf: &'b mut [u8; MOST + 1]) -> Result<&'b [u8], Errno> {
+    let most = usize::try_from(stat.size).unwrap_or(usize::MAX).min(buf.len());
+    let len = hooks.pread(fd.raw(), buf.get_mut(..most).unwrap_or_default(), 0)?;
+    Ok(buf.get(..len).unwrap_or_default())
 }
 
 /// A file that could not be opened.

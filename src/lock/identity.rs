@@ -9,10 +9,11 @@ use once_cell::race::OnceNonZeroUsize;
 /// What never changes in the life of a process; asked when first needed.
 pub struct Identity {
     boot: OnceNonZeroUsize,
-    /// The process for which the next two were found out: a forked child is another one.
+    /// The process for which the others were found out: a forked child is another one.
     pid: OnceNonZeroUsize,
     pid_namespace: OnceNonZeroUsize,
     start: OnceNonZeroUsize,
+    pidfd: OnceNonZeroUsize,
 }
 
 impl Identity {
@@ -23,6 +24,7 @@ impl Identity {
             pid: OnceNonZeroUsize::new(),
             pid_namespace: OnceNonZeroUsize::new(),
             start: OnceNonZeroUsize::new(),
+            pidfd: OnceNonZeroUsize::new(),
         }
     }
 
@@ -42,6 +44,11 @@ impl Identity {
         self.of_process(&self.start, own, || {
             read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start)
         })
+    }
+
+    /// The inode of a pidfd of process `own`, which is this one; 0 where all pidfds share one.
+    pub fn pidfd(&self, hooks: &Hooks, own: i32) -> u64 {
+        self.of_process(&self.pidfd, own, || read_pidfd(hooks, own))
     }
 
     fn of_process(&self, cell: &OnceNonZeroUsize, own: i32, ask: impl FnOnce() -> u64) -> u64 {
@@ -85,6 +92,16 @@ fn read_namespace(hooks: &Hooks) -> u64 {
     let link = hooks.readlink(AT_FDCWD, c"/proc/self/ns/pid", &mut buf).unwrap_or_default();
     let digits = link.iter().filter_map(|&byte| (byte as char).to_digit(10));
     digits.fold(0u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit)))
+}
+
+/// The file system of pidfds has its own magic number (linux/magic.h).
+fn read_pidfd(hooks: &Hooks, own: i32) -> u64 {
+    const PID_FS_MAGIC: i64 = 0x5049_4446;
+    let Ok(fd) = hooks.pidfd_open(own) else { return 0 };
+    if hooks.filesystem(fd.raw()) != Ok(PID_FS_MAGIC) {
+        return 0;
+    }
+    hooks.fstat(fd.raw()).map_or(0, |stat| stat.ino)
 }
 
 /// What /proc/PID/stat says (proc_pid_stat(5)).

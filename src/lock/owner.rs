@@ -21,8 +21,9 @@ pub enum Owner {
 }
 
 /// What a number stands for.
-enum Process {
-    Alive,
+enum Process<'h> {
+    /// With its pidfd, where there is one.
+    Alive(Option<Fd<'h>>),
     Dead(Detail),
 }
 
@@ -35,9 +36,10 @@ pub fn judge(
     pid: i32,
     trust_start: bool,
 ) -> Result<Owner, Errno> {
-    if let Process::Dead(why) = process(hooks, pid)? {
-        return Ok(Owner::Dead(why));
-    }
+    let pidfd = match process(hooks, pid)? {
+        Process::Dead(why) => return Ok(Owner::Dead(why)),
+        Process::Alive(pidfd) => pidfd,
+    };
     let Some(attribute) = attribute(hooks, fd, stat) else {
         if trust_start && started_after(hooks, pid, stat.mtime_ns) {
             return Ok(Owner::Dead(Detail::STARTED_LATER));
@@ -57,11 +59,15 @@ pub fn judge(
     if namespace != 0 && attribute.pid_namespace != 0 && attribute.pid_namespace != namespace {
         return Ok(Owner::Elsewhere(Detail::OTHER_NAMESPACE));
     }
-    let start = start_time(hooks, identity, pid, own);
-    if boot != 0 && start != 0 && attribute.start != 0 && low(attribute.start) != low(start) {
-        return Ok(Owner::Dead(Detail::REUSED));
-    }
-    Ok(Owner::Alive(Detail::ALIVE))
+    let known = identity.pidfd(hooks, own);
+    let same = match pidfd {
+        Some(pidfd) if known != 0 && attribute.pidfd != 0 => low(hooks.fstat(pidfd.raw())?.ino) == low(attribute.pidfd),
+        _ => {
+            let start = start_time(hooks, identity, pid, own);
+            boot == 0 || start == 0 || attribute.start == 0 || low(attribute.start) == low(start)
+        }
+    };
+    Ok(if same { Owner::Alive(Detail::ALIVE) } else { Owner::Dead(Detail::REUSED) })
 }
 
 /// On a 32-bit system the cached half is compared with the half.
@@ -91,16 +97,16 @@ fn attribute(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> Option<Attribute>
     (len == ATTRIBUTE_LEN && attribute.written_ns == stat.mtime_ns).then_some(attribute)
 }
 
-fn process(hooks: &Hooks, pid: i32) -> Result<Process, Errno> {
-    const GONE: Process = Process::Dead(Detail::GONE);
-    const ZOMBIE: Process = Process::Dead(Detail::ZOMBIE);
-    const THREAD: Process = Process::Dead(Detail::THREAD);
+fn process(hooks: &Hooks, pid: i32) -> Result<Process<'_>, Errno> {
+    const GONE: Process<'_> = Process::Dead(Detail::GONE);
+    const ZOMBIE: Process<'_> = Process::Dead(Detail::ZOMBIE);
+    const THREAD: Process<'_> = Process::Dead(Detail::THREAD);
     match hooks.pidfd_open(pid) {
         Ok(fd) => {
             let mut fds = [steadfast_pollfd { fd: fd.raw(), events: POLLIN, revents: 0 }];
             // Readable when every thread has exited: a zombie is dead, a process that lost its first thread is not.
             let exited = hooks.poll(&mut fds, 0).is_ok_and(|ready| ready > 0);
-            return Ok(if exited { ZOMBIE } else { Process::Alive });
+            return Ok(if exited { ZOMBIE } else { Process::Alive(Some(fd)) });
         }
         Err(e) if e.is(ESRCH) => return Ok(GONE),
         // The id of a thread that is not its process's first: EINVAL, since Linux 6.9 ENOENT (pidfd_open(2)).
@@ -110,7 +116,7 @@ fn process(hooks: &Hooks, pid: i32) -> Result<Process, Errno> {
     }
     match hooks.probe(pid) {
         Err(e) if e.is(ESRCH) => return Ok(GONE),
-        Err(e) if e.is(EPERM) => return Ok(Process::Alive),
+        Err(e) if e.is(EPERM) => return Ok(Process::Alive(None)),
         Err(e) => return Err(e),
         Ok(()) => {}
     }
@@ -123,7 +129,7 @@ fn process(hooks: &Hooks, pid: i32) -> Result<Process, Errno> {
             return Ok(THREAD);
         }
     }
-    Ok(Process::Alive)
+    Ok(Process::Alive(None))
 }
 
 fn proc_path(pid: i32, file: &[u8]) -> Option<Text<64>> {

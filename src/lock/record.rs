@@ -13,7 +13,7 @@ pub const MARK: u32 = 0o1000;
 /// The attribute's name.
 pub const ATTRIBUTE: &CStr = c"user.steadfast";
 /// The attribute's length: small enough to stay inside an ext4 inode.
-pub const ATTRIBUTE_LEN: usize = 32;
+pub const ATTRIBUTE_LEN: usize = 40;
 
 /// What the content says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,13 +69,16 @@ pub struct Attribute {
     /// When the record was written. A content that was written later is somebody else's, and the attribute
     /// says nothing about it.
     pub written_ns: i64,
+    /// The inode of the process's pidfd: unique in a boot where pidfds have a file system of their own (Linux
+    /// 6.9), and read without /proc.
+    pub pidfd: u64,
 }
 
 impl Attribute {
     /// Little-endian, in the order of the members.
     pub fn encode(&self) -> [u8; ATTRIBUTE_LEN] {
         let mut out = [0u8; ATTRIBUTE_LEN];
-        let words = [self.boot, self.start, self.pid_namespace, self.written_ns.cast_unsigned()];
+        let words = [self.boot, self.start, self.pid_namespace, self.written_ns.cast_unsigned(), self.pidfd];
         for (slot, word) in out.chunks_exact_mut(8).zip(words) {
             slot.copy_from_slice(&word.to_le_bytes());
         }
@@ -86,6 +89,6 @@ impl Attribute {
     pub fn decode(bytes: &[u8; ATTRIBUTE_LEN]) -> Attribute {
         let mut words = bytes.chunks_exact(8).map(|chunk| chunk.try_into().map_or(0, u64::from_le_bytes));
         let mut next = || words.next().unwrap_or(0);
-        Attribute { boot: next(), start: next(), pid_namespace: next(), written_ns: next().cast_signed() }
+        Attribute { boot: next(), start: next(), pid_namespace: next(), written_ns: next().cast_signed(), pidfd: next() }
     }
 }

@@ -30,19 +30,23 @@ pub fn inspect(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<steadfast_
     Ok(Some(stat))
 }
 
-/// The generation in the header of the file there, not verified; None when it is damaged or not ours.
-pub fn read_generation(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<u64>, Outcome> {
+/// The generation in the header of the file there, not verified; None when it is damaged or not ours. `size`
+/// is its size of a moment ago.
+pub fn read_generation(hooks: &Hooks, dir: i32, name: &CStr, size: u64) -> Result<Option<u64>, Outcome> {
     let fd = match hooks.openat(dir, name, CAREFUL, 0) {
         Ok(fd) => fd,
         Err(e) if e.is(ENOENT) => return Ok(None),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_READ_CURRENT)),
     };
-    let size = hooks.fstat(fd.raw()).at(STEADFAST_STEP_READ_CURRENT)?.size;
     let mut header = [0u8; HEADER];
     let len = hooks.pread(fd.raw(), &mut header, 0).at(STEADFAST_STEP_READ_CURRENT)?;
     let header = header.get(..len).unwrap_or_default();
     if record::expected_len(header, size).is_err() {
-        return Ok(None);
+        // Perhaps another saver has replaced it since.
+        let size = hooks.fstat(fd.raw()).at(STEADFAST_STEP_READ_CURRENT)?.size;
+        if record::expected_len(header, size).is_err() {
+            return Ok(None);
+        }
     }
     Ok(record::fields(header).ok().map(|fields| fields.generation))
 }

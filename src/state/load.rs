@@ -1,7 +1,7 @@
 //! Loading: one buffer is read, hashed and handed out.
 #![forbid(unsafe_code)]
 
-use super::record::{self, Fields, HEADER, Verifier};
+use super::record::{self, Fields, HEADER};
 use super::{current, save};
 use crate::hooks::*;
 use crate::path::{self, Path};
@@ -37,9 +37,9 @@ pub struct Loaded {
     pub previous: bool,
 }
 
-/// Loads the state at `whole`, which is `path`, following symbolic links as open(2) does.
-pub fn load(hooks: &Hooks, whole: &CStr, path: &mut Path, request: &Request) -> Result<(Loaded, Outcome), Outcome> {
-    let error = match load_file(hooks, AT_FDCWD, whole, request) {
+/// Loads the state at `path`, following symbolic links as open(2) does.
+pub fn load(hooks: &Hooks, path: &CStr, request: &Request) -> Result<(Loaded, Outcome), Outcome> {
+    let error = match load_file(hooks, AT_FDCWD, path, request) {
         Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
         Err(outcome) => outcome,
     };
@@ -72,13 +72,15 @@ fn recoverable(status: i32) -> bool {
 }
 
 /// PATH.prev: loaded when `recover`, else None when it is there. A link at PATH is followed to the end first.
-fn load_previous(hooks: &Hooks, path: &mut Path, request: &Request, recover: bool) -> Result<Option<Loaded>, Outcome> {
-    let mut dir = save::open_directory(hooks, path)?;
+fn load_previous(hooks: &Hooks, whole: &CStr, request: &Request, recover: bool) -> Result<Option<Loaded>, Outcome> {
+    let mut path = Path::EMPTY;
+    path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
+    let mut dir = save::open_directory(hooks, &path)?;
     for _ in 0..40 {
         match hooks.fstatat(dir.raw(), path.name()) {
             Ok(stat) if is_symlink(stat.mode) => {
-                save::follow(hooks, dir.raw(), path)?;
-                dir = save::open_directory(hooks, path)?;
+                save::follow(hooks, dir.raw(), &mut path)?;
+                dir = save::open_directory(hooks, &path)?;
             }
             _ => break,
         }
@@ -139,11 +141,8 @@ fn check_len(header: &[u8], size: u64, max_len: u64) -> Result<u64, Outcome> {
 }
 
 fn verify(mut record: Buffer, request: &Request) -> Result<Loaded, Outcome> {
-    let (header, payload) = record.bytes().split_at_checked(HEADER).ok_or(Outcome::new(STEADFAST_E_TRUNCATED))?;
-    let len = payload.len();
-    let mut verifier = Verifier::new(header).ok_or(Outcome::new(STEADFAST_E_TRUNCATED))?;
-    verifier.update(payload);
-    let (fields, sha256) = verifier.finish().map_err(Outcome::new)?;
+    let (fields, sha256) = record::verify(record.bytes()).map_err(Outcome::new)?;
+    let len = record.bytes().len().saturating_sub(HEADER);
     if request.flags & STEADFAST_LOAD_REQUIRE_SCHEMA != 0 && fields.schema != request.schema {
         return Err(Outcome { generation: fields.generation, ..Outcome::new(STEADFAST_E_SCHEMA) });
     }

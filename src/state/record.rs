@@ -22,49 +22,46 @@ pub struct Fields {
     pub schema: u32,
 }
 
+/// The header of version 1, its numbers still to be filled in.
+const BLANK: [u8; HEADER] = {
+    let text = *b"steadfast 1 len=00000000000000000000 gen=00000000000000000000 time=00000000000000000000 schema=0000000000";
+    let mut out = [b' '; HEADER];
+    let mut at = 0;
+    while at < text.len() {
+        out[COVERED + at] = text[at];
+        at += 1;
+    }
+    out[HEADER - 1] = b'\n';
+    out
+};
+const LEN: core::ops::Range<usize> = 84..104;
+const GENERATION: core::ops::Range<usize> = 109..129;
+const TIME: core::ops::Range<usize> = 135..155;
+const SCHEMA: core::ops::Range<usize> = 163..173;
+
 /// The header of `payload`.
 pub fn header(fields: &Fields, payload: &[u8]) -> [u8; HEADER] {
-    let mut out = [b' '; HEADER];
-    let mut at = COVERED;
-    let mut put = |bytes: &[u8]| {
-        for (slot, byte) in out.iter_mut().skip(at).zip(bytes) {
-            *slot = *byte;
-        }
-        at = at.saturating_add(bytes.len());
-    };
-    put(b"steadfast 1 len=");
-    put(&padded::<20>(payload.len() as u64));
-    put(b" gen=");
-    put(&padded::<20>(fields.generation));
-    put(b" time=");
-    put(&padded::<20>(fields.saved_at_ns.max(0).unsigned_abs()));
-    put(b" schema=");
-    put(&padded::<10>(u64::from(fields.schema)));
-    if let Some(last) = out.last_mut() {
-        *last = b'\n';
-    }
+    let mut out = BLANK;
+    put_number(&mut out, LEN, payload.len() as u64);
+    put_number(&mut out, GENERATION, fields.generation);
+    put_number(&mut out, TIME, fields.saved_at_ns.max(0).unsigned_abs());
+    put_number(&mut out, SCHEMA, u64::from(fields.schema));
     let mut hasher = Sha256::new();
     hasher.update(out.get(COVERED..).unwrap_or_default());
     hasher.update(payload);
-    let digest: [u8; 32] = hasher.finalize().into();
-    for (slot, byte) in out.chunks_exact_mut(2).zip(digest) {
-        slot.copy_from_slice(&hex(byte));
-    }
-    for (slot, byte) in out.iter_mut().skip(64).zip(b"  -\n") {
-        *slot = *byte;
+    for (slot, byte) in out.iter_mut().zip(first_line(&hasher.finalize().into())) {
+        *slot = byte;
     }
     out
 }
 
-/// `number` in N decimal digits.
-fn padded<const N: usize>(number: u64) -> [u8; N] {
-    let mut out = [b'0'; N];
+/// `number` in decimal, with leading zeros.
+fn put_number(header: &mut [u8; HEADER], at: core::ops::Range<usize>, number: u64) {
     let mut rest = number;
-    for slot in out.iter_mut().rev() {
+    for slot in header.get_mut(at).unwrap_or_default().iter_mut().rev() {
         *slot = b'0'.wrapping_add((rest % 10) as u8);
         rest /= 10;
     }
-    out
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -77,25 +74,21 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The 32 bytes that line 1 gives.
-fn digest(first_line: &[u8]) -> Option<[u8; 32]> {
-    let mut out = [0u8; 32];
-    if first_line.get(64..COVERED)? != b"  -\n" {
-        return None;
+/// A first line for this digest.
+fn first_line(digest: &[u8; 32]) -> [u8; COVERED] {
+    let mut line = [b' '; COVERED];
+    for (slot, byte) in line.chunks_exact_mut(2).zip(digest) {
+        slot.copy_from_slice(&hex(*byte));
     }
-    for (slot, pair) in out.iter_mut().zip(first_line.chunks_exact(2)) {
-        let mut value = 0u8;
-        for &digit in pair {
-            let digit = match digit {
-                b'0'..=b'9' => digit.wrapping_sub(b'0'),
-                b'a'..=b'f' => digit.wrapping_sub(b'a').wrapping_add(10),
-                _ => return None,
-            };
-            value = (value << 4) | digit;
-        }
-        *slot = value;
+    for (slot, byte) in line.iter_mut().skip(64).zip(b"  -\n") {
+        *slot = *byte;
     }
-    Some(out)
+    line
+}
+
+/// Does it look like a first line, or the beginning of one?
+fn is_first_line(line: &[u8]) -> bool {
+    line.iter().take(64).all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && line.iter().skip(64).zip(b"  -\n").all(|(a, b)| a == b)
 }
 
 /// Version and length of line 2: they stay in their places in every version.
@@ -116,16 +109,14 @@ pub fn expected_len(header: &[u8], file_size: u64) -> Result<u64, i32> {
     if header.len() < HEADER {
         // Shorter than any header: ours, as far as it goes?
         let magic = header.get(COVERED..).unwrap_or_default();
-        let ours = header.iter().all(|&byte| byte == 0)
-            || (header.iter().take(64).all(|byte| byte.is_ascii_hexdigit())
-                && header.iter().skip(64).zip(b"  -\n").all(|(a, b)| a == b)
-                && magic.iter().zip(MAGIC).all(|(a, b)| a == b));
-        return Err(if ours { STEADFAST_E_TRUNCATED } else { STEADFAST_E_FORMAT });
+        let ours = is_first_line(header) && magic.iter().zip(MAGIC).all(|(a, b)| a == b);
+        let zeroed = header.iter().all(|&byte| byte == 0);
+        return Err(if ours || zeroed { STEADFAST_E_TRUNCATED } else { STEADFAST_E_FORMAT });
     }
     let Some((_, len)) = version_and_len(header.get(COVERED..).unwrap_or_default()) else {
         // One damaged line does not make it a stranger's.
         let zeroed = header.iter().all(|&byte| byte == 0);
-        let ours = digest(header).is_some() || header.get(COVERED..).unwrap_or_default().starts_with(MAGIC);
+        let ours = is_first_line(header.get(..COVERED).unwrap_or_default()) || header.get(COVERED..).unwrap_or_default().starts_with(MAGIC);
         return Err(if zeroed || ours { STEADFAST_E_DIGEST } else { STEADFAST_E_FORMAT });
     };
     match file_size.saturating_sub(HEADER as u64).cmp(&len) {
@@ -135,7 +126,21 @@ pub fn expected_len(header: &[u8], file_size: u64) -> Result<u64, i32> {
     }
 }
 
-/// Reads a record piece by piece: the header first, then the payload.
+/// Checks a whole record: what its header says, and its digest.
+pub fn verify(record: &[u8]) -> Result<(Fields, [u8; 32]), i32> {
+    let header = record.get(..HEADER).ok_or(STEADFAST_E_TRUNCATED)?;
+    check(header, Sha256::digest(record.get(COVERED..).unwrap_or_default()).into())
+}
+
+/// The digest first, and then what the header says, so that "intact but newer" is not "damaged".
+fn check(header: &[u8], computed: [u8; 32]) -> Result<(Fields, [u8; 32]), i32> {
+    if header.get(..COVERED) != Some(&first_line(&computed)[..]) {
+        return Err(STEADFAST_E_DIGEST);
+    }
+    Ok((fields(header)?, computed))
+}
+
+/// The same for a record that comes in pieces: the header first, then the payload.
 pub struct Verifier {
     hasher: Sha256,
     header: [u8; HEADER],
@@ -155,19 +160,34 @@ impl Verifier {
         self.hasher.update(piece);
     }
 
-    /// The digest, and then what the header says: the digest is checked before the version, so that "intact
-    /// but newer" is not "damaged".
+    /// What the header says, if the digest is right.
     pub fn finish(self) -> Result<(Fields, [u8; 32]), i32> {
-        let computed: [u8; 32] = self.hasher.finalize().into();
-        match digest(&self.header) {
-            Some(stored) if stored == computed => Ok((fields(&self.header)?, stored)),
-            _ => Err(STEADFAST_E_DIGEST),
-        }
+        check(&self.header, self.hasher.finalize().into())
     }
+}
+
+/// Is this header laid out as we write it: BLANK but for its digits?
+fn is_plain(header: &[u8]) -> bool {
+    let digits = [LEN, GENERATION, TIME, SCHEMA];
+    let mut from = COVERED;
+    digits.into_iter().chain([HEADER..HEADER]).all(|field| {
+        let between = from..field.start;
+        from = field.end;
+        header.get(between.clone()) == BLANK.get(between)
+    })
 }
 
 /// The fields of a header. Unknown keys are passed over, but one that begins with '!' must be understood.
 pub fn fields(header: &[u8]) -> Result<Fields, i32> {
+    if is_plain(header) {
+        let at = |field| header.get(field).and_then(number);
+        let time = at(TIME).and_then(|ns| i64::try_from(ns).ok());
+        let schema = at(SCHEMA).and_then(|schema| u32::try_from(schema).ok());
+        return match (at(GENERATION), time, schema) {
+            (Some(generation), Some(saved_at_ns), Some(schema)) => Ok(Fields { generation, saved_at_ns, schema }),
+            _ => Err(STEADFAST_E_FORMAT),
+        };
+    }
     let line = header.get(COVERED..HEADER).unwrap_or_default();
     let (version, _) = version_and_len(line).ok_or(STEADFAST_E_FORMAT)?;
     if version != 1 {

@@ -223,12 +223,12 @@ fn next_generation<'h>(
             return Err(Outcome { generation: there, ..Outcome::new(STEADFAST_E_CONFLICT) });
         }
         Some(there)
-    } else if target.stat.is_none() {
-        None
-    } else if request.keeps_previous() {
+    } else if request.keeps_previous() && target.stat.is_some() {
         current::open_verified(hooks, dir, name, false)?.and_then(|current| current.verified.ok())
+    } else if let Some(stat) = &target.stat {
+        current::read_generation(hooks, dir, name, stat.size)?
     } else {
-        current::read_generation(hooks, dir, name)?
+        None
     };
     match current.unwrap_or(0).checked_add(1) {
         Some(next) => Ok((next, held)),
@@ -281,12 +281,16 @@ fn write_once<'h>(
 
 /// A small record goes out in one write, from one page: a call costs more than the copy.
 fn write_record(hooks: &Hooks, fd: i32, header: &[u8], data: &[u8]) -> Result<(), Errno> {
-    const SMALL: usize = 4096;
-    if header.len().saturating_add(data.len()) > SMALL {
-        return hooks.write_all(fd, &[header, data]);
+    let mut small = [0u8; 4096];
+    let len = header.len().saturating_add(data.len());
+    match small.get_mut(..len).and_then(|whole| whole.split_at_mut_checked(header.len())) {
+        Some((first, rest)) => {
+            first.copy_from_slice(header);
+            rest.copy_from_slice(data);
+            hooks.write_all(fd, &[small.get(..len).unwrap_or_default()])
+        }
+        None => hooks.write_all(fd, &[header, data]),
     }
-    let whole: Text<{ SMALL + 1 }> = Text::new(&[header, data])?;
-    hooks.write_all(fd, &[whole.bytes()])
 }
 
 /// Owner and mode of the file that is replaced, or `mode` for a new one.
