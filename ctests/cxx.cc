@@ -1,5 +1,7 @@
 // The header as C++17, in two translation units of one program: this file is compiled twice.
 #include "steadfast.h"
+// Twice, as headers that include one another do it.
+#include "steadfast.h"
 
 #ifdef SECOND_UNIT
 
