@@ -112,15 +112,49 @@ macro_rules! from_stat {
 
 pub unsafe extern "C" fn fstat(_: *mut c_void, fd: i32, out: *mut steadfast_stat) -> i32 {
     #[cfg(target_os = "linux")]
-    let (result, stat) = unsafe {
-        let mut stat: libc::stat64 = core::mem::zeroed();
-        (libc::fstat64(fd, &mut stat), stat)
-    };
+    {
+        unsafe { statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, out) }
+    }
     #[cfg(not(target_os = "linux"))]
-    let (result, stat) = unsafe {
-        let mut stat: libc::stat = core::mem::zeroed();
-        (libc::fstat(fd, &mut stat), stat)
-    };
+    {
+        let mut stat: libc::stat = unsafe { core::mem::zeroed() };
+        let result = unsafe { libc::fstat(fd, &mut stat) };
+        if result < 0 {
+            return int(result);
+        }
+        unsafe { out.write(from_stat!(stat)) };
+        0
+    }
+}
+
+/// statx costs what fstat costs, and also says whether the file is a mount point (statx(2), Linux 5.8).
+#[cfg(target_os = "linux")]
+unsafe fn statx(dirfd: i32, path: *const c_char, flags: i32, out: *mut steadfast_stat) -> i32 {
+    let mut x: libc::statx = unsafe { core::mem::zeroed() };
+    let result = int(unsafe { libc::statx(dirfd, path, flags, libc::STATX_BASIC_STATS, &mut x) });
+    if result >= 0 {
+        let root = x.stx_attributes & x.stx_attributes_mask & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
+        let stat = steadfast_stat {
+            dev: libc::makedev(x.stx_dev_major, x.stx_dev_minor),
+            ino: x.stx_ino,
+            mode: u32::from(x.stx_mode),
+            nlink: x.stx_nlink,
+            uid: x.stx_uid,
+            gid: x.stx_gid,
+            size: x.stx_size,
+            mtime_ns: x.stx_mtime.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(i64::from(x.stx_mtime.tv_nsec)),
+            attributes: if root { STEADFAST_STAT_MOUNT_ROOT } else { 0 },
+            reserved: 0,
+        };
+        unsafe { out.write(stat) };
+        return 0;
+    }
+    // Kernels before 4.11, and seccomp filters that do not know statx (they answer EPERM).
+    if result != ENOSYS.wrapping_neg() && result != libc::EPERM.wrapping_neg() {
+        return result;
+    }
+    let mut stat: libc::stat64 = unsafe { core::mem::zeroed() };
+    let result = unsafe { libc::fstatat64(dirfd, path, &mut stat, flags & !libc::AT_NO_AUTOMOUNT) };
     if result < 0 {
         return int(result);
     }
@@ -129,39 +163,9 @@ pub unsafe extern "C" fn fstat(_: *mut c_void, fd: i32, out: *mut steadfast_stat
 }
 
 pub unsafe extern "C" fn fstatat(_: *mut c_void, dirfd: i32, path: *const c_char, out: *mut steadfast_stat) -> i32 {
-    // statx costs what fstatat costs, and also says whether the file is a mount point (statx(2), Linux 5.8).
     #[cfg(target_os = "linux")]
     {
-        let mut x: libc::statx = unsafe { core::mem::zeroed() };
-        let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
-        let result = int(unsafe { libc::statx(dirfd, path, flags, libc::STATX_BASIC_STATS, &mut x) });
-        if result >= 0 {
-            let root = x.stx_attributes & x.stx_attributes_mask & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
-            let stat = steadfast_stat {
-                dev: libc::makedev(x.stx_dev_major, x.stx_dev_minor),
-                ino: x.stx_ino,
-                mode: u32::from(x.stx_mode),
-                nlink: x.stx_nlink,
-                uid: x.stx_uid,
-                gid: x.stx_gid,
-                size: x.stx_size,
-                mtime_ns: x.stx_mtime.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(i64::from(x.stx_mtime.tv_nsec)),
-                attributes: if root { STEADFAST_STAT_MOUNT_ROOT } else { 0 },
-                reserved: 0,
-            };
-            unsafe { out.write(stat) };
-            return 0;
-        }
-        // Kernels before 4.11, and seccomp filters that do not know statx (they answer EPERM).
-        if result != ENOSYS.wrapping_neg() && result != libc::EPERM.wrapping_neg() {
-            return result;
-        }
-        let mut stat: libc::stat64 = unsafe { core::mem::zeroed() };
-        let result = unsafe { libc::fstatat64(dirfd, path, &mut stat, libc::AT_SYMLINK_NOFOLLOW) };
-        if result < 0 {
-            return int(result);
-        }
-        unsafe { out.write(from_stat!(stat)) };
+        unsafe { statx(dirfd, path, libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT, out) }
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -171,8 +175,8 @@ pub unsafe extern "C" fn fstatat(_: *mut c_void, dirfd: i32, path: *const c_char
             return int(result);
         }
         unsafe { out.write(from_stat!(stat)) };
+        0
     }
-    0
 }
 
 pub unsafe extern "C" fn fstatfs(_: *mut c_void, fd: i32) -> i64 {

@@ -10,84 +10,71 @@ use core::ffi::CStr;
 /// Flags for opening a file that somebody else may have put there.
 pub const CAREFUL: i32 = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
 
-/// Looks at the target without following it: None when there is nothing.
-pub fn inspect(hooks: &Hooks, dir: i32, name: &CStr) -> Result<Option<steadfast_stat>, Outcome> {
-    let stat = match hooks.fstatat(dir, name) {
-        Ok(stat) => stat,
+/// The current state: the file at the target, open.
+pub struct Current<'h> {
+    pub fd: Fd<'h>,
+    pub stat: steadfast_stat,
+}
+
+/// Opens the target without following it: None when there is nothing. Nothing but a regular file is a target.
+pub fn open<'h>(hooks: &'h Hooks, dir: i32, name: &CStr) -> Result<Option<Current<'h>>, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_INSPECT_TARGET;
+    let fd = match hooks.openat(dir, name, CAREFUL, 0) {
+        Ok(fd) => fd,
         Err(e) if e.is(ENOENT) => return Ok(None),
-        Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_INSPECT_TARGET)),
+        // EMLINK: the same on FreeBSD.
+        Err(e) if e.is(ELOOP) || e.is(EMLINK) => return Err(Outcome::new(STEADFAST_E_SYMLINK)),
+        // A socket, or a device without a driver (open(2)).
+        Err(e) if e.is(ENXIO) => return Err(Outcome::new(STEADFAST_E_NOT_REGULAR)),
+        Err(e) => return Err(Outcome::failed(e, STEP)),
     };
-    if is_symlink(stat.mode) {
-        return Err(Outcome::new(STEADFAST_E_SYMLINK));
-    }
+    let stat = hooks.fstat(fd.raw()).at(STEP)?;
     if !is_regular(stat.mode) {
         return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
     }
     if stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0 {
-        let busy = Errno(EBUSY.wrapping_neg());
-        return Err(Outcome { detail: Detail::MOUNT_POINT, ..Outcome::failed(busy, STEADFAST_STEP_INSPECT_TARGET) });
+        return Err(Outcome { detail: Detail::MOUNT_POINT, ..Outcome::failed(Errno(EBUSY.wrapping_neg()), STEP) });
     }
-    Ok(Some(stat))
-}
-
-/// The generation in the header of the file there, not verified; None when it is damaged or not ours. `size`
-/// is its size of a moment ago.
-pub fn read_generation(hooks: &Hooks, dir: i32, name: &CStr, size: u64) -> Result<Option<u64>, Outcome> {
-    let fd = match hooks.openat(dir, name, CAREFUL, 0) {
-        Ok(fd) => fd,
-        Err(e) if e.is(ENOENT) => return Ok(None),
-        Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_READ_CURRENT)),
-    };
-    let mut header = [0u8; HEADER];
-    let len = hooks.pread(fd.raw(), &mut header, 0).at(STEADFAST_STEP_READ_CURRENT)?;
-    let header = header.get(..len).unwrap_or_default();
-    if record::expected_len(header, size).is_err() {
-        // Perhaps another saver has replaced it since.
-        let size = hooks.fstat(fd.raw()).at(STEADFAST_STEP_READ_CURRENT)?.size;
-        if record::expected_len(header, size).is_err() {
-            return Ok(None);
-        }
-    }
-    Ok(record::fields(header).ok().map(|fields| fields.generation))
-}
-
-/// The current state, open.
-pub struct Current<'h> {
-    pub fd: Fd<'h>,
-    pub stat: steadfast_stat,
-    /// Its generation when it is whole, else the code that says what is wrong with it.
-    pub verified: Result<u64, i32>,
+    Ok(Some(Current { fd, stat }))
 }
 
 /// How often a state may be replaced while it is being opened, before that is taken for a defect.
 const ATTEMPTS: u32 = 10_000;
 
-/// Opens the current state and verifies it whole. With `hold` its flock is taken first, waiting, and kept:
-/// what is then under the name is what was verified. None when there is nothing.
-pub fn open_verified<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, hold: bool) -> Result<Option<Current<'h>>, Outcome> {
+/// Takes the flock of the current state, waiting, and keeps it: what is then under the name is what is open.
+pub fn hold<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, first: Option<Current<'h>>) -> Result<Option<Current<'h>>, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
+    let mut next = first;
     for _ in 0..ATTEMPTS {
-        let fd = match hooks.openat(dir, name, CAREFUL, 0) {
-            Ok(fd) => fd,
-            Err(e) if e.is(ENOENT) => return Ok(None),
-            Err(e) if e.is(ELOOP) => return Err(Outcome::new(STEADFAST_E_SYMLINK)),
-            Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_READ_CURRENT)),
-        };
-        let stat = hooks.fstat(fd.raw()).at(STEADFAST_STEP_READ_CURRENT)?;
-        if hold {
-            match hooks.flock(fd.raw(), LOCK_EX) {
-                Ok(()) => {}
-                // EBADF: over NFS an exclusive flock needs a descriptor open for writing (flock(2)).
-                Err(e) if e.unsupported() || e.is(EBADF) || e.is(ENOLCK) => return Err(no_flock(e)),
-                Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_READ_CURRENT)),
-            }
-            if !still_named(hooks, dir, name, &stat).at(STEADFAST_STEP_READ_CURRENT)? {
-                continue;
-            }
+        let Some(current) = next else { return Ok(None) };
+        match hooks.flock(current.fd.raw(), LOCK_EX) {
+            Ok(()) => {}
+            // EBADF: over NFS an exclusive flock needs a descriptor open for writing (flock(2)).
+            Err(e) if e.unsupported() || e.is(EBADF) || e.is(ENOLCK) => return Err(no_flock(e)),
+            Err(e) => return Err(Outcome::failed(e, STEP)),
         }
-        let verified = verify(hooks, fd.raw(), stat.size).at(STEADFAST_STEP_READ_CURRENT)?;
-        return Ok(Some(Current { fd, stat, verified }));
+        if still_named(hooks, dir, name, &current.stat).at(STEP)? {
+            return Ok(Some(current));
+        }
+        next = open(hooks, dir, name)?;
     }
-    Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEADFAST_STEP_READ_CURRENT))
+    Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEP))
+}
+
+impl Current<'_> {
+    /// The generation in its header, not verified; None when it is damaged or not ours.
+    pub fn read_generation(&self, hooks: &Hooks) -> Result<Option<u64>, Outcome> {
+        let mut header = [0u8; HEADER];
+        let len = hooks.pread(self.fd.raw(), &mut header, 0).at(STEADFAST_STEP_READ_CURRENT)?;
+        let header = header.get(..len).unwrap_or_default();
+        let whole = record::expected_len(header, self.stat.size).is_ok();
+        Ok(record::fields(header).ok().filter(|_| whole).map(|fields| fields.generation))
+    }
+
+    /// Reads it through and checks it: its generation, or the code that says what is wrong with it.
+    pub fn verify(&self, hooks: &Hooks) -> Result<Result<u64, i32>, Outcome> {
+        verify(hooks, self.fd.raw(), self.stat.size).at(STEADFAST_STEP_READ_CURRENT)
+    }
 }
 
 /// IF_GENERATION cannot be had without flock.

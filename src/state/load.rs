@@ -55,8 +55,9 @@ pub fn load(hooks: &Hooks, path: &CStr, request: &Request) -> Result<(Loaded, Ou
             Ok((loaded, Outcome { os_error: error.os_error, step: error.step, ..outcome }))
         }
         Ok(None) => Err(Outcome { status: STEADFAST_E_LOST, ..error }),
-        // What is wrong with the current state is the news, unless it is missing and the previous one is damaged.
-        Err(outcome) if missing && recover && outcome.status != ENOENT.wrapping_neg() => Err(outcome),
+        // What is wrong with the current state is the news, unless it is missing: "no state" is only said when
+        // there is no previous one either.
+        Err(outcome) if missing && outcome.status != ENOENT.wrapping_neg() => Err(outcome),
         Err(_) => Err(error),
     }
 }
@@ -89,8 +90,8 @@ fn load_previous(hooks: &Hooks, whole: &CStr, request: &Request, recover: bool) 
     if recover {
         return load_file(hooks, dir.raw(), previous.c_str(), request).map(Some);
     }
-    match hooks.fstatat(dir.raw(), previous.c_str()) {
-        Ok(stat) if is_regular(stat.mode) => Ok(None),
+    match hooks.fstatat(dir.raw(), previous.c_str()).at(STEADFAST_STEP_INSPECT_TARGET)? {
+        stat if is_regular(stat.mode) => Ok(None),
         _ => Err(Outcome::new(ENOENT.wrapping_neg())),
     }
 }

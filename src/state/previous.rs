@@ -4,7 +4,7 @@
 //! one step. Every other order of renames and links shows a crash state without one of the two.
 #![forbid(unsafe_code)]
 
-use super::current;
+use super::current::{self, Current};
 use super::temp::{Temp, same};
 use crate::hooks::*;
 use crate::path;
@@ -16,16 +16,25 @@ const STEP: i32 = STEADFAST_STEP_KEEP_PREVIOUS;
 /// The current state was replaced again and again while it was being kept.
 const ATTEMPTS: u32 = 100;
 
-/// Makes the verified current state the previous generation. A damaged one, or none, leaves .prev alone.
-/// `temp` is the file about to be published: its number owns the rotating name.
-pub fn keep(hooks: &Hooks, dir: i32, name: &CStr, temp: &Temp<'_>, sync: bool) -> Result<(), Outcome> {
+/// Makes the current state the previous generation, if it is whole (`verified`: known to be). A damaged one, or
+/// none, leaves .prev alone. `temp` is the file about to be published: its number owns the rotating name.
+pub fn keep(
+    hooks: &Hooks,
+    dir: i32,
+    name: &CStr,
+    temp: &Temp<'_>,
+    current: &Current<'_>,
+    mut verified: bool,
+    sync: bool,
+) -> Result<(), Outcome> {
     let previous = path::previous(name).at(STEP)?;
     let previous = previous.c_str();
     let rotating = path::rotating(name, temp.number).at(STEP)?;
     let rotating = rotating.c_str();
+    let mut reopened;
+    let mut current = current;
     for _ in 0..ATTEMPTS {
-        let Some(current) = current::open_verified(hooks, dir, name, false)? else { return Ok(()) };
-        if current.verified.is_err() {
+        if !verified && current.verify(hooks)?.is_err() {
             return Ok(());
         }
         // rename between two names of one file does nothing, and would leave the second name behind.
@@ -40,9 +49,9 @@ pub fn keep(hooks: &Hooks, dir: i32, name: &CStr, temp: &Temp<'_>, sync: bool) -
         }
         match linked {
             Ok(()) => {}
-            Err(e) if e.is(ENOENT) => continue,
+            Err(e) if e.is(ENOENT) => return Ok(()),
             // No hard links on this file system, or not for us (protected_hardlinks).
-            Err(e) if e.is(EPERM) || e.is(EMLINK) || e.unsupported() => return copy(hooks, dir, name, previous, &current, sync),
+            Err(e) if e.is(EPERM) || e.is(EMLINK) || e.unsupported() => return copy(hooks, dir, name, previous, current, sync),
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
         let result = rotate(hooks, dir, rotating, previous, &current.stat);
@@ -55,6 +64,10 @@ pub fn keep(hooks: &Hooks, dir: i32, name: &CStr, temp: &Temp<'_>, sync: bool) -
         if result? {
             return Ok(());
         }
+        // Replaced since it was opened: the new one is what is to be kept.
+        reopened = current::open(hooks, dir, name)?;
+        let Some(next) = &reopened else { return Ok(()) };
+        (current, verified) = (next, false);
     }
     Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEP))
 }
@@ -75,14 +88,7 @@ fn rotate(hooks: &Hooks, dir: i32, rotating: &CStr, previous: &CStr, verified: &
 }
 
 /// The same without hard links: a second temporary file, byte for byte, synced as the first one is.
-fn copy(
-    hooks: &Hooks,
-    dir: i32,
-    name: &CStr,
-    previous: &CStr,
-    current: &current::Current<'_>,
-    sync: bool,
-) -> Result<(), Outcome> {
+fn copy(hooks: &Hooks, dir: i32, name: &CStr, previous: &CStr, current: &Current<'_>, sync: bool) -> Result<(), Outcome> {
     let mut copy = Temp::create(hooks, dir, name, 0o600).at(STEP)?;
     let mut piece = [0u8; 16384];
     let mut at = 0u64;

@@ -88,7 +88,8 @@ fn first_line(digest: &[u8; 32]) -> [u8; COVERED] {
 
 /// Does it look like a first line, or the beginning of one?
 fn is_first_line(line: &[u8]) -> bool {
-    line.iter().take(64).all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && line.iter().skip(64).zip(b"  -\n").all(|(a, b)| a == b)
+    line.iter().take(64).all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && line.iter().skip(64).zip(b"  -\n").all(|(a, b)| a == b)
 }
 
 /// Version and length of line 2: they stay in their places in every version.
@@ -116,7 +117,8 @@ pub fn expected_len(header: &[u8], file_size: u64) -> Result<u64, i32> {
     let Some((_, len)) = version_and_len(header.get(COVERED..).unwrap_or_default()) else {
         // One damaged line does not make it a stranger's.
         let zeroed = header.iter().all(|&byte| byte == 0);
-        let ours = is_first_line(header.get(..COVERED).unwrap_or_default()) || header.get(COVERED..).unwrap_or_default().starts_with(MAGIC);
+        let ours = is_first_line(header.get(..COVERED).unwrap_or_default())
+            || header.get(COVERED..).unwrap_or_default().starts_with(MAGIC);
         return Err(if zeroed || ours { STEADFAST_E_DIGEST } else { STEADFAST_E_FORMAT });
     };
     match file_size.saturating_sub(HEADER as u64).cmp(&len) {

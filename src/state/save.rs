@@ -1,9 +1,10 @@
 //! The save sequence. Its order is the proof; the steps are numbered as the report names them.
 #![forbid(unsafe_code)]
 
+use super::current::{self, Current};
+use super::previous;
 use super::record::{self, Fields};
 use super::temp::Temp;
-use super::{current, previous};
 use crate::hooks::*;
 use crate::path::{self, PATH_MAX, Path, Text};
 use crate::status::*;
@@ -68,10 +69,10 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
         return Err(current::no_flock(Errno(ENOSYS.wrapping_neg())));
     }
     // 1, 2: the directory first, then the target.
-    let target = open_target(hooks, path, request)?;
+    let mut target = open_target(hooks, path, request)?;
     let (dir, name) = (target.dir.raw(), path.name());
     // 3: what is there.
-    let (generation, held) = next_generation(hooks, &target, name, request)?;
+    let (generation, verified) = next_generation(hooks, &mut target, name, request)?;
     let saved_at_ns = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?;
     let header = record::header(&Fields { generation, saved_at_ns, schema: request.schema }, request.data);
     // 4 to 7: the new file.
@@ -80,22 +81,21 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
         return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(*e, STEADFAST_STEP_SYNC_FILE));
     }
     // 8: the previous generation. After a failed sync it is kept in any case: the new content may be lost.
-    if target.stat.is_some() {
-        let wanted = request.keeps_previous();
-        if wanted || matches!(synced, Synced::Failed(_)) {
-            match previous::keep(hooks, dir, name, &temp, !request.has(STEADFAST_SAVE_NO_SYNC)) {
-                Err(outcome) if wanted => return Err(outcome),
-                _ => {}
-            }
+    let wanted = request.keeps_previous();
+    if let Some(current) = target.current.as_ref().filter(|_| wanted || matches!(synced, Synced::Failed(_))) {
+        let sync = !request.has(STEADFAST_SAVE_NO_SYNC);
+        match previous::keep(hooks, dir, name, &temp, current, verified, sync) {
+            Err(outcome) if wanted => return Err(outcome),
+            _ => {}
         }
     }
     // 9: the rename.
-    publish(hooks, dir, name, &mut temp, request, held.as_ref())?;
+    publish(hooks, dir, name, &mut temp, request, target.current.as_ref())?;
     // The new file is the current state now: its flock belongs to savers that compare and swap, and a
     // child forked meanwhile must not keep it. The same holds for the old one.
     let _ = hooks.flock(temp.fd.raw(), LOCK_UN);
-    if let Some(held) = &held {
-        let _ = hooks.flock(held.fd.raw(), LOCK_UN);
+    if let Some(old) = target.current.as_ref().filter(|_| request.has(STEADFAST_SAVE_IF_GENERATION)) {
+        let _ = hooks.flock(old.fd.raw(), LOCK_UN);
     }
     // 10: its durability.
     let done = Outcome { generation, on_disk: STEADFAST_ON_DISK_EITHER as u8, ..Outcome::new(STEADFAST_NOT_DURABLE) };
@@ -124,7 +124,7 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
 /// Where to save.
 struct Target<'h> {
     dir: Fd<'h>,
-    stat: Option<steadfast_stat>,
+    current: Option<Current<'h>>,
     /// Why a parent directory that we made is not durable.
     parents_synced: Option<Errno>,
 }
@@ -139,11 +139,11 @@ fn open_target<'h>(hooks: &'h Hooks, path: &mut Path, request: &Request<'_>) -> 
             }
             other => other?,
         };
-        match current::inspect(hooks, dir.raw(), path.name()) {
+        match current::open(hooks, dir.raw(), path.name()) {
             Err(outcome) if outcome.status == STEADFAST_E_SYMLINK && request.has(STEADFAST_SAVE_FOLLOW_SYMLINK) => {
                 follow(hooks, dir.raw(), path)?;
             }
-            stat => return Ok(Target { dir, stat: stat?, parents_synced }),
+            current => return Ok(Target { dir, current: current?, parents_synced }),
         }
     }
     Err(Outcome::failed(Errno(ELOOP.wrapping_neg()), STEADFAST_STEP_READ_LINK))
@@ -203,35 +203,36 @@ fn make_parents(hooks: &Hooks, path: &Path, request: &Request<'_>) -> Result<Opt
     Ok(unsynced)
 }
 
-/// Step 3: the generation to write and, for IF_GENERATION, the current state with its flock held.
+/// Step 3: the generation to write, and whether the current state has been verified. For IF_GENERATION its
+/// flock is taken first.
 fn next_generation<'h>(
     hooks: &'h Hooks,
-    target: &Target<'h>,
+    target: &mut Target<'h>,
     name: &CStr,
     request: &Request<'_>,
-) -> Result<(u64, Option<current::Current<'h>>), Outcome> {
-    let dir = target.dir.raw();
-    let mut held = None;
-    let current = if request.has(STEADFAST_SAVE_IF_GENERATION) {
-        held = current::open_verified(hooks, dir, name, true)?;
-        let there = match held.as_ref().map(|current| current.verified) {
-            None => 0,
-            Some(Ok(generation)) => generation,
-            Some(Err(code)) => return Err(Outcome::new(code)),
-        };
-        if there != request.expected_generation || (there == 0 && held.is_some()) {
-            return Err(Outcome { generation: there, ..Outcome::new(STEADFAST_E_CONFLICT) });
-        }
-        Some(there)
-    } else if request.keeps_previous() && target.stat.is_some() {
-        current::open_verified(hooks, dir, name, false)?.and_then(|current| current.verified.ok())
-    } else if let Some(stat) = &target.stat {
-        current::read_generation(hooks, dir, name, stat.size)?
-    } else {
-        None
+) -> Result<(u64, bool), Outcome> {
+    let swap = request.has(STEADFAST_SAVE_IF_GENERATION);
+    if swap {
+        target.current = current::hold(hooks, target.dir.raw(), name, target.current.take())?;
+    }
+    let mut verified = false;
+    let there = match &target.current {
+        None => None,
+        Some(current) if swap || request.keeps_previous() => match current.verify(hooks)? {
+            Ok(generation) => {
+                verified = true;
+                Some(generation)
+            }
+            Err(code) if swap => return Err(Outcome::new(code)),
+            Err(_) => None,
+        },
+        Some(current) => current.read_generation(hooks)?,
     };
-    match current.unwrap_or(0).checked_add(1) {
-        Some(next) => Ok((next, held)),
+    if swap && there != Some(request.expected_generation).filter(|&expected| expected != 0) {
+        return Err(Outcome { generation: there.unwrap_or(0), ..Outcome::new(STEADFAST_E_CONFLICT) });
+    }
+    match there.unwrap_or(0).checked_add(1) {
+        Some(next) => Ok((next, verified)),
         None => Err(Outcome::because(EOVERFLOW.wrapping_neg(), Detail::LAST_GENERATION)),
     }
 }
@@ -267,7 +268,7 @@ fn write_once<'h>(
     let fd = temp.fd.raw();
     write_record(hooks, fd, header, request.data).at(STEADFAST_STEP_WRITE)?;
     let mode = if request.mode == 0 { 0o600 } else { request.mode };
-    set_owner_and_mode(hooks, &temp, target.stat.as_ref(), mode).at(STEADFAST_STEP_SET_MODE)?;
+    set_owner_and_mode(hooks, &temp, target.current.as_ref().map(|current| &current.stat), mode).at(STEADFAST_STEP_SET_MODE)?;
     if request.has(STEADFAST_SAVE_NO_SYNC) {
         return Ok((temp, Synced::Skipped));
     }
@@ -318,13 +319,13 @@ fn publish(
     name: &CStr,
     temp: &mut Temp<'_>,
     request: &Request<'_>,
-    held: Option<&current::Current<'_>>,
+    current: Option<&Current<'_>>,
 ) -> Result<(), Outcome> {
     const STEP: i32 = STEADFAST_STEP_RENAME;
     let conflict = Outcome::because(STEADFAST_E_CONFLICT, Detail::SAVED_MEANWHILE);
     let mut flags = 0;
     if request.has(STEADFAST_SAVE_IF_GENERATION) {
-        match held {
+        match current {
             None => flags = RENAME_NOREPLACE,
             Some(current) if current::still_named(hooks, dir, name, &current.stat).at(STEP)? => {}
             Some(_) => return Err(conflict),
