@@ -23,6 +23,7 @@ pub struct Fields {
 }
 
 /// The header of version 1, its numbers still to be filled in.
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Worked out by the compiler.
 const BLANK: [u8; HEADER] = {
     let text = *b"steadfast 1 len=00000000000000000000 gen=00000000000000000000 time=00000000000000000000 schema=0000000000";
     let mut out = [b' '; HEADER];
@@ -170,9 +171,9 @@ impl Verifier {
 
 /// Is this header laid out as we write it: BLANK but for its digits?
 fn is_plain(header: &[u8]) -> bool {
-    let digits = [LEN, GENERATION, TIME, SCHEMA];
+    let end = HEADER..HEADER;
     let mut from = COVERED;
-    digits.into_iter().chain([HEADER..HEADER]).all(|field| {
+    [LEN, GENERATION, TIME, SCHEMA, end].into_iter().all(|field| {
         let between = from..field.start;
         from = field.end;
         header.get(between.clone()) == BLANK.get(between)
