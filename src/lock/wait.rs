@@ -154,8 +154,8 @@ impl<'h> Watch<'h> {
         } else {
             None
         };
-        let kept = found.status == STEADFAST_LOCK_UNDECIDED && settings.empty_grace_ms == 0;
-        if self.inotify.is_none() || !(free || kept || holder.is_some()) {
+        // Nothing tells when a content that says nothing changes, nor when a flock without a known owner is let go.
+        if self.inotify.is_none() || !(free || holder.is_some()) {
             left = left.min(self.backoff_ns);
             self.backoff_ns = self.backoff_ns.saturating_mul(2).min(BACKOFF_NS.1);
         }
