@@ -10,13 +10,29 @@
 static char *dir, *lock;
 static steadfast_context *context;
 
-/* The attribute speaks of boot and start time only when both it and /proc can be read. */
+/* The attribute of a record, as the library writes it. */
+struct attribute { uint64_t boot, start, pid_namespace; int64_t written_ns; uint64_t pidfd; };
+
+static int read_attribute_of(const char *path, struct attribute *out)
+{
+    return getxattr(path, "user.steadfast", out, sizeof *out) == (ssize_t)sizeof *out;
+}
+
+static int read_attribute(struct attribute *out) { return read_attribute_of(lock, out); }
+
+/* Boot and PID namespace are read from /proc. */
 #define can_tell (has(STEADFAST_ABSENT_XATTR) && has(STEADFAST_ABSENT_PROC))
 
-/* The attribute of a record, as the library writes it. */
-struct attribute { uint64_t boot, start, pid_namespace; int64_t written_ns; };
-
-static int read_attribute(struct attribute *out) { return getxattr(lock, "user.steadfast", out, sizeof *out) == (ssize_t)sizeof *out; }
+/* A reused PID shows in the start time, from /proc, or in the inode of a pidfd, where those have a file system of their
+ * own (Linux 6.9). */
+static int can_tell_reuse(void)
+{
+    struct stat first, own;
+    int a = (int)syscall(SYS_pidfd_open, getppid(), 0), b = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    int differ = a >= 0 && b >= 0 && fstat(a, &first) == 0 && fstat(b, &own) == 0 && first.st_ino != own.st_ino;
+    close(a), close(b);
+    return has(STEADFAST_ABSENT_XATTR) && (has(STEADFAST_ABSENT_PROC) || (has(STEADFAST_ABSENT_PIDFD) && differ));
+}
 
 /* Makes of a real record one that names `pid`, as its writer would have left it: the time stays that of the record. */
 static void forge(long pid, const struct attribute *attribute)
@@ -186,11 +202,22 @@ static int live(void *arg)
     return 0;
 }
 
+/* A record left by a killed holder, made to say what `attribute` does about the living process `pid`. */
+static void probe_forged(long pid, const struct attribute *attribute, int32_t expected, const char *name)
+{
+    struct attribute was, forged = *attribute;
+    leave_lock(lock);
+    if (!read_attribute(&was))
+        bail_out("no attribute");
+    forged.written_ns = was.written_ns;
+    forge(pid, &forged);
+    probe(context, dir, lock, NULL, expected, "%s: %s", name, expected == STEADFAST_LOCK_HELD ? "HELD" : "REMOVED");
+    unlink(lock);
+}
+
 static void reused_pid(void)
 {
-    struct attribute was, forged;
-    const char *by_name = can_tell ? "REMOVED" : "HELD, as nothing tells here";
-    int32_t reused = can_tell ? removed() : STEADFAST_LOCK_HELD;
+    int32_t reused = can_tell_reuse() ? removed() : STEADFAST_LOCK_HELD, told = can_tell ? removed() : STEADFAST_LOCK_HELD;
 
     pid_t first = leave_lock(lock);
     /* Start times have a resolution of 10 ms; between two owners of a PID that was not forced there is far more. */
@@ -199,69 +226,51 @@ static void reused_pid(void)
     if (second < 0) {
         skip("needs root and /proc/sys/kernel/ns_last_pid", "reused PID, for real");
     } else {
-        probe(context, dir, lock, NULL, reused, "reused PID, for real: %s", by_name);
+        probe(context, dir, lock, NULL, reused, "reused PID, for real: %s", reused == STEADFAST_LOCK_HELD ? "HELD, as nothing tells here" : "REMOVED");
         stop(second);
     }
     unlink(lock);
 
-    if (!has(STEADFAST_ABSENT_XATTR)) {
-        skip("this run has no extended attributes", "reused PID and other boot, by a changed attribute");
-        return;
-    }
-    leave_lock(lock);
-    if (!read_attribute(&was)) {
-        skip("no extended attributes on this file system", "reused PID and other boot, by a changed attribute");
-        unlink(lock);
-        return;
-    }
-    int64_t mtime = file_mtime_ns(lock);
-    ok(was.written_ns == mtime && (was.boot != 0) == has(STEADFAST_ABSENT_PROC) && (was.start != 0) == has(STEADFAST_ABSENT_PROC),
-       "the attribute: boot, start, PID namespace, time of writing");
-
-    pid_t other = fork_child();
-    if (other == 0)
-        _exit(live(NULL));
-    forged = was;
-    forged.start = was.start + 100;
-    forge(other, &forged);
-    probe(context, dir, lock, NULL, reused, "reused PID, same boot and another start time: %s", by_name);
-    unlink(lock);
-
-    leave_lock(lock);
-    read_attribute(&was);
-    forged = was;
-    forged.start = was.start + 100;
-    forge(getpid(), &forged);
-    probe(context, dir, lock, NULL, reused, "reused PID, which is our own: %s", by_name);
-    unlink(lock);
-
-    leave_lock(lock);
-    read_attribute(&was);
-    forged = was;
-    forged.boot = was.boot ^ 1;
-    forge(other, &forged);
-    /* Without /proc this run does not know its own boot. */
-    probe(context, dir, lock, NULL, reused, "other boot, live PID: %s", by_name);
-    unlink(lock);
-
-    /* The control: nothing changed but the number, and its process started when the record says. */
-    leave_lock(lock);
-    read_attribute(&was);
-    int result;
+    struct attribute of_holder, own, forged;
     char side[700];
-    snprintf(side, sizeof side, "%s.side", lock);
+    int result;
+    snprintf(side, sizeof side, "%s/side", dir);
     pid_t holder = start(hold, side, &result);
-    struct attribute of_holder;
-    if (result == 0 && getxattr(side, "user.steadfast", &of_holder, sizeof of_holder) == (ssize_t)sizeof of_holder) {
-        of_holder.written_ns = was.written_ns;
-        forge(holder, &of_holder);
-        probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "live PID, same boot, same start, flock lost: HELD");
+    if (result != 0 || !read_attribute_of(side, &of_holder)) {
+        skip(has(STEADFAST_ABSENT_XATTR) ? "no extended attributes on this file system" : "this run has no extended attributes",
+             "reused PID and other boot, by a changed attribute");
     } else {
-        ok(0, "live PID, same boot, same start, flock lost: HELD");
+        ok(of_holder.written_ns == file_mtime_ns(side) && (of_holder.boot != 0) == has(STEADFAST_ABSENT_PROC)
+               && (of_holder.start != 0) == has(STEADFAST_ABSENT_PROC),
+           "the attribute: boot, start, PID namespace, time of writing, pidfd");
+        /* The control: not a word changed, but the flock is free. */
+        probe_forged(holder, &of_holder, STEADFAST_LOCK_HELD, "live PID, same boot, same start, flock lost");
+        forged = of_holder;
+        forged.start += 100;
+        forged.pidfd += forged.pidfd != 0;
+        probe_forged(holder, &forged, reused, "reused PID, same boot and another start time");
+        forged = of_holder;
+        forged.boot ^= 1;
+        probe_forged(holder, &forged, told, "other boot, live PID");
+        forged = of_holder;
+        forged.pid_namespace ^= 1;
+        probe_forged(holder, &forged, told, "other PID namespace of this boot, live PID, flock free");
+        forged = of_holder;
+        forged.boot = forged.start = forged.pid_namespace = forged.pidfd = 0;
+        probe_forged(holder, &forged, STEADFAST_LOCK_HELD, "live PID, nothing known about it");
+
+        steadfast_lock *held = NULL;
+        char mine[700];
+        snprintf(mine, sizeof mine, "%s/mine", dir);
+        if (steadfast_lock_acquire(context, mine, 0, NULL, &held, NULL) != 0 || !read_attribute_of(mine, &own))
+            bail_out("no lock of our own");
+        probe_forged(getpid(), &own, STEADFAST_LOCK_HELD, "own PID, our own record");
+        own.start += 100;
+        own.pidfd += own.pidfd != 0;
+        probe_forged(getpid(), &own, reused, "reused PID, which is our own");
+        steadfast_lock_release(held, NULL);
     }
     stop(holder);
-    stop(other);
-    unlink(lock);
     unlink(side);
 }
 
@@ -368,7 +377,8 @@ static void namespaces(void)
     } else {
         probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "live owner in another PID namespace, whose number is alive here: HELD");
         stop_inside(outer);
-        probe(context, dir, lock, NULL, can_tell ? removed() : STEADFAST_LOCK_HELD, "the same, killed: %s", can_tell ? "REMOVED" : "HELD, as nothing tells here");
+        int told = can_tell || can_tell_reuse();
+        probe(context, dir, lock, NULL, told ? removed() : STEADFAST_LOCK_HELD, "the same, killed: %s", told ? "REMOVED" : "HELD, as nothing tells here");
     }
     if (result != 0)
         stop(outer);

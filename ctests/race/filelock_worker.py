@@ -8,7 +8,17 @@ import random
 import sys
 import time
 
+import filelock._soft as soft
 from filelock import SoftFileLock, Timeout
+
+if sys.argv[1] == "--rate":
+    lock, count, end = SoftFileLock(sys.argv[2]), 0, time.monotonic() + 1
+    while time.monotonic() < end:
+        lock.acquire(timeout=0)
+        lock.release()
+        count += 1
+    print(count)
+    sys.exit()
 
 inject = False
 
@@ -22,8 +32,6 @@ def delayed(call):
     return wrapper
 
 
-import filelock._soft as soft  # noqa: E402  its calls that are not in os
-
 for module, names in (
     (os, ("open", "unlink", "rename", "link", "kill", "replace")),
     (soft, ("exchange_names", "exchange_back", "owner_is_stale", "read_lock_file")),
@@ -31,15 +39,6 @@ for module, names in (
     for name in names:
         if hasattr(module, name):
             setattr(module, name, delayed(getattr(module, name)))
-
-if sys.argv[1] == "--rate":
-    lock, count, end = SoftFileLock(sys.argv[2]), 0, time.monotonic() + 1
-    while time.monotonic() < end:
-        lock.acquire(timeout=0)
-        lock.release()
-        count += 1
-    print(count)
-    sys.exit()
 
 lock = SoftFileLock(sys.argv[1])
 os.write(1, b"U")

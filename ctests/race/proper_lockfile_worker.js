@@ -1,7 +1,7 @@
 // A worker of race.c: npm proper-lockfile. Its lock is a directory, stale when its mtime is old.
 //
 // proper_lockfile_worker.js PATH          commands on stdin: 'g' try, 'd' try with delays at its calls, 'r' release
-// proper_lockfile_worker.js --rate PATH   acquisitions per second, printed
+// proper_lockfile_worker.js --rate PATH   acquisitions per second, printed; --rate-sync: with its synchronous calls
 const fs = require('fs');
 const { lock, lockSync } = require('proper-lockfile');
 
@@ -19,6 +19,16 @@ for (const name of ['mkdir', 'rmdir', 'stat', 'utimes']) {
 const options = (path) => ({ realpath: false, lockfilePath: path, stale: 2000, retries: 0, onCompromised: () => {} });
 
 if (process.argv[2] === '--rate') {
+  (async () => {
+    const path = process.argv[3];
+    let count = 0;
+    for (const end = Date.now() + 1000; Date.now() < end; count++) await (await lock(path, options(path)))();
+    console.log(count);
+    process.exit(0);
+  })();
+  return;
+}
+if (process.argv[2] === '--rate-sync') {
   const path = process.argv[3];
   let count = 0;
   for (const end = Date.now() + 1000; Date.now() < end; count++) lockSync(path, options(path))();

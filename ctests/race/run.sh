@@ -49,14 +49,16 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-rate.XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 echo "== hand to hand ($(df -T "$scratch" 2>/dev/null | awk 'NR == 2 { print $2 }'), $(nproc) cores)"
 "$out/handoff" 300 1.5 | tee "$out/handoff.txt" || { echo "0 passed, 1 failed"; exit 1; }
+# In whole times, of this run.
 ours=$(sed -nE 's/^acquire \+ release: ([0-9]+).*/\1/p' "$out/handoff.txt")
-beside() { # NAME COMMAND...: the same loop in another protocol
-    local name=$1 rate; shift
-    rate=$("$@" --rate "$scratch/$name.lock" 2>/dev/null) || return
+beside() { # NAME OPTION COMMAND...: the same loop in another protocol
+    local name=$1 option=$2 rate; shift 2
+    rate=$("$@" "$option" "$scratch/lock" 2>/dev/null) || return
     echo "acquire + release: $rate /s by $name: steadfast is $((ours / (rate > 0 ? rate : 1))) times as fast"
 }
-[ "$python" = - ] || beside "filelock" "$python" "$here/filelock_worker.py"
-[ "$node" = - ] || beside "proper-lockfile" "$node" "$here/proper_lockfile_worker.js"
+[ "$python" = - ] || beside "filelock" --rate "$python" "$here/filelock_worker.py"
+[ "$node" = - ] || beside "proper-lockfile" --rate "$node" "$here/proper_lockfile_worker.js"
+[ "$node" = - ] || beside "proper-lockfile, synchronous" --rate-sync "$node" "$here/proper_lockfile_worker.js"
 
 echo "== races for a stale lock, storms ($seconds s)"
 "$out/race" "$seconds" "$python" "$here/filelock_worker.py" "$node" "$here/proper_lockfile_worker.js"
