@@ -1,0 +1,503 @@
+//! Every schedule of a scenario, by running it again and again with other choices (a depth-first search), and
+//! not going on from a state that was seen before. A process is a function of the results it got, so
+//! (file system, results of each process so far, budgets left) is the whole state and this loses nothing.
+
+use super::bodies::*;
+use super::fs::{Fs, mix};
+use super::hooks::table;
+use super::mirror::Mirror;
+use super::world::*;
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+use std::collections::HashSet;
+use std::ptr::null_mut;
+use std::time::{Duration, Instant};
+use steadfast::ffi::context::*;
+use steadfast::ffi::lock::*;
+use steadfast::status::*;
+
+/// What the directory holds at the start.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Plant {
+    Nothing,
+    /// Another program's record of a dead process.
+    Bare,
+    /// Ours, of a dead process.
+    Ours,
+    /// Ours after a power cut: the name and the mode are there, the content is not.
+    Emptied,
+    /// The same with the attribute kept.
+    EmptiedKept,
+}
+
+#[derive(Clone)]
+pub struct Scenario {
+    pub bodies: Vec<Body>,
+    pub plant: Plant,
+    pub kills: u32,
+    /// How often a dead process's number may become a live process's.
+    pub reuses: u32,
+    pub absent: u32,
+    pub reuse_numbers: bool,
+    pub flock_lies: bool,
+    /// Processes of ours keep nothing from one look at the lock to the next: fewer states.
+    pub forgets: bool,
+    /// Only this violation counts: to see which property a mutant falls to.
+    pub only: Option<Violation>,
+}
+
+impl Scenario {
+    pub fn new(bodies: &[Body], plant: Plant, kills: u32) -> Scenario {
+        Scenario {
+            bodies: bodies.to_vec(),
+            plant,
+            kills,
+            reuses: 0,
+            absent: 0,
+            reuse_numbers: false,
+            flock_lies: false,
+            forgets: false,
+            only: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Choice {
+    Step(usize),
+    Kill(usize),
+    Reuse(i32),
+}
+
+#[derive(Default, Debug)]
+pub struct Found {
+    pub schedules: u64,
+    pub states: u64,
+    pub ends: u64,
+    /// What was on disk at each end, and who had died.
+    pub end_states: std::collections::BTreeSet<u64>,
+    pub seconds: f64,
+    pub violation: Option<Violation>,
+    /// The calls that led to the violation.
+    pub trace: Vec<String>,
+    /// The time was over before all was seen.
+    pub cut: bool,
+    pub compared: u64,
+}
+
+type Routine = Coroutine<(), (), (), DefaultStack>;
+
+/// For numbers that are hashes already.
+#[derive(Default, Clone)]
+struct Plain(u64);
+impl std::hash::Hasher for Plain {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {}
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+type Seen = HashSet<u64, std::hash::BuildHasherDefault<Plain>>;
+
+pub struct Explorer {
+    scenario: Scenario,
+    world: Box<World>,
+    start: Fs,
+    routines: Vec<Option<Routine>>,
+    stacks: Vec<DefaultStack>,
+    kills_left: u32,
+    reuses_left: u32,
+}
+
+impl Explorer {
+    pub fn new(scenario: Scenario) -> Explorer {
+        let count = scenario.bodies.len();
+        let mut world = Box::new(World {
+            fs: Fs { reuse_numbers: scenario.reuse_numbers, ..Fs::default() },
+            procs: (0..count).map(|slot| Box::new(Proc::new(slot, 101 + slot as i32))).collect(),
+            strangers: vec![],
+            violation: None,
+            log: None,
+            mirror: None,
+            may_reuse: scenario.reuses > 0,
+            flock_lies: scenario.flock_lies,
+            calls: Default::default(),
+        });
+        world.procs.push(Box::new(Proc::new(count, GHOST_PID)));
+        world.procs.push(Box::new(Proc::new(count + 1, JANITOR_PID)));
+        let raw: *mut World = &mut *world;
+        for p in &mut world.procs {
+            p.world = raw;
+            p.forgets = scenario.forgets;
+            p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
+            let user: *mut Proc = &mut **p;
+            let hooks = table(user.cast(), scenario.absent);
+            assert_eq!(unsafe { steadfast_context_new(&hooks, &mut p.context) }, 0);
+        }
+        let mut explorer =
+            Explorer { scenario, world, start: Fs::default(), routines: vec![], stacks: vec![], kills_left: 0, reuses_left: 0 };
+        explorer.plant();
+        explorer.start = explorer.world.fs.clone();
+        explorer
+    }
+
+    /// Everyone who is not scheduled: the ghost and the janitor.
+    fn extra(&mut self, which: usize) -> *mut Proc {
+        let slot = self.scenario.bodies.len() + which;
+        let p = &mut self.world.procs[slot];
+        p.reset();
+        p.solo = true;
+        &mut **p
+    }
+
+    fn plant(&mut self) {
+        let ghost = self.extra(0);
+        unsafe {
+            match self.scenario.plant {
+                Plant::Nothing => {}
+                Plant::Bare => {
+                    let fd = super::mutants::create(ghost, super::mutants::L).unwrap();
+                    super::mutants::write_pid(ghost, fd);
+                }
+                Plant::Ours | Plant::Emptied | Plant::EmptiedKept => {
+                    let mut held = null_mut();
+                    let code =
+                        steadfast_lock_acquire((*ghost).context, PATH.as_ptr(), 0, std::ptr::null(), &mut held, null_mut());
+                    assert_eq!(code, 0, "the stale lock could not be planted");
+                    (*ghost).draining = true;
+                    steadfast_lock_release(held, null_mut());
+                }
+            }
+            let slot = (*ghost).slot;
+            self.world.bury(slot, Life::Killed);
+            self.world.procs[slot].solo = false;
+        }
+        self.world.fs.inodes.iter_mut().for_each(|node| node.settled = true);
+        if let (Some(inode), Plant::Emptied | Plant::EmptiedKept) =
+            (self.world.fs.lookup(&super::fs::name(LOCK)), self.scenario.plant)
+        {
+            let node = &mut self.world.fs.inodes[inode];
+            node.len = 0;
+            if self.scenario.plant == Plant::Emptied {
+                node.xattr = None;
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        self.world.fs.clone_from(&self.start);
+        self.world.strangers.clear();
+        self.world.violation = None;
+        (self.kills_left, self.reuses_left) = (self.scenario.kills, self.scenario.reuses);
+        self.world.may_reuse = self.reuses_left > 0;
+        let count = self.scenario.bodies.len();
+        for slot in 0..count {
+            self.world.procs[slot].reset();
+        }
+        self.world.procs[count].life = Life::Killed;
+        self.world.procs[count + 1].life = Life::Ended;
+        self.routines.clear();
+        for slot in 0..count {
+            let stack = self.stacks.pop().unwrap_or_else(|| DefaultStack::new(256 << 10).unwrap());
+            let p: *mut Proc = &mut *self.world.procs[slot];
+            let body = self.scenario.bodies[slot];
+            let routine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
+                unsafe { (*p).yielder = yielder };
+                body(p);
+            });
+            self.routines.push(Some(routine));
+            self.resume(slot);
+        }
+    }
+
+    /// Until its next call that matters, or its end.
+    fn resume(&mut self, slot: usize) {
+        let Some(routine) = &mut self.routines[slot] else { return };
+        if let CoroutineResult::Return(()) = routine.resume(()) {
+            if let Some(routine) = self.routines[slot].take() {
+                self.stacks.push(routine.into_stack());
+            }
+            if self.world.procs[slot].life == Life::Alive && !self.world.procs[slot].draining {
+                self.world.bury(slot, Life::Ended);
+            }
+        }
+    }
+
+    /// Lets a routine whose process is gone come back, so that its memory is freed.
+    fn drain(&mut self, slot: usize) {
+        self.world.procs[slot].draining = true;
+        self.resume(slot);
+        assert!(self.routines[slot].is_none(), "a routine goes on although every call fails");
+    }
+
+    fn is_enabled(&self, slot: usize, idle: bool) -> bool {
+        let p = &self.world.procs[slot];
+        match p.pending {
+            Pending::Step => true,
+            Pending::Wait { inotify, holder, timed } => {
+                let ready = p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who));
+                // A timeout may end the sleep at any time, but without a change there is nothing new to see. With
+                // inotify it is a second line of defence: it counts only when nobody else can go on.
+                ready || timed && p.dirty && (!inotify || idle)
+            }
+        }
+    }
+
+    fn choices(&self, out: &mut Vec<Choice>) {
+        out.clear();
+        // Of processes that do the same and have not begun, one is as good as the other: the first begins.
+        let same = |a: usize, b: usize| std::ptr::fn_addr_eq(self.scenario.bodies[a], self.scenario.bodies[b]);
+        let waits_its_turn = |p: usize| !self.world.procs[p].started && (0..p).any(|q| same(p, q) && !self.world.procs[q].started);
+        let alive = |slot: &usize| self.world.procs[*slot].life == Life::Alive && !waits_its_turn(*slot);
+        let all = 0..self.scenario.bodies.len();
+        out.extend(all.clone().filter(alive).filter(|&slot| self.is_enabled(slot, false)).map(Choice::Step));
+        if out.is_empty() {
+            // Nobody can go on: timeouts pass.
+            out.extend(all.clone().filter(alive).filter(|&slot| self.is_enabled(slot, true)).map(Choice::Step));
+        }
+        if out.is_empty() {
+            return;
+        }
+        if self.kills_left > 0 {
+            out.extend(all.clone().filter(alive).filter(|&slot| self.world.procs[slot].mutated).map(Choice::Kill));
+        }
+        if self.reuses_left > 0 {
+            let dead = all.chain([self.scenario.bodies.len()]).filter(|&slot| self.world.procs[slot].life == Life::Killed);
+            out.extend(
+                dead.map(|slot| self.world.procs[slot].pid).filter(|pid| !self.world.strangers.contains(pid)).map(Choice::Reuse),
+            );
+        }
+    }
+
+    fn take(&mut self, choice: Choice) {
+        match choice {
+            Choice::Step(slot) => {
+                self.world.procs[slot].started = true;
+                self.resume(slot);
+            }
+            Choice::Kill(slot) => {
+                self.world.procs[slot].started = true;
+                self.kills_left -= 1;
+                self.world.note(slot, || "KILLED".into());
+                self.world.bury(slot, Life::Killed);
+                self.drain(slot);
+            }
+            Choice::Reuse(pid) => {
+                self.reuses_left -= 1;
+                self.world.may_reuse = self.reuses_left > 0;
+                self.world.note(9, || format!("{pid} IS ANOTHER PROCESS NOW"));
+                self.world.strangers.push(pid);
+                self.world.touch(usize::MAX);
+            }
+        }
+        if let Some(mirror) = &self.world.mirror
+            && let Some(difference) = mirror.difference.clone()
+        {
+            self.world.violate(Violation::Mirror(difference));
+        }
+    }
+
+    /// All have finished or died. Whatever is left must be cleanable, and then nothing must be left.
+    fn check_end(&mut self) {
+        let stuck = self.world.procs.iter().any(|p| p.life == Life::Alive);
+        if stuck {
+            return self.world.violate(Violation::Stuck);
+        }
+        let killed = self.scenario.kills - self.kills_left;
+        let names = |fs: &Fs| {
+            fs.names.iter().map(|(n, _)| String::from_utf8_lossy(n).trim_end_matches('\0').to_string()).collect::<Vec<_>>()
+        };
+        let lock = String::from_utf8_lossy(LOCK).to_string();
+        let before = names(&self.world.fs);
+        let nameless = self.scenario.absent & steadfast::hooks::STEADFAST_ABSENT_O_TMPFILE == 0;
+        if let Some(other) = before.iter().find(|n| **n != lock && (nameless || killed == 0)) {
+            return self.world.violate(Violation::Litter(other.clone()));
+        }
+        // A foreign record that was never written, or whose number another process has now, stays: nobody can know.
+        let kept = self.world.fs.lookup(&super::fs::name(LOCK)).is_some_and(|inode| {
+            let node = &self.world.fs.inodes[inode];
+            let is_foreign = node.mode & 0o1000 == 0 || self.scenario.absent & steadfast::hooks::STEADFAST_ABSENT_XATTR != 0;
+            let pid = std::str::from_utf8(node.bytes()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            (node.mode & 0o1000 == 0 && node.len == 0) || is_foreign && self.world.strangers.contains(&pid)
+        });
+        let janitor = self.extra(1);
+        let context = unsafe { (*janitor).context };
+        let cleaned = unsafe { steadfast_lock_clean_stale(context, PATH.as_ptr(), std::ptr::null(), null_mut()) };
+        let expected = if before.contains(&lock) { STEADFAST_LOCK_REMOVED } else { STEADFAST_LOCK_ABSENT };
+        if kept {
+            if cleaned != STEADFAST_LOCK_UNDECIDED && cleaned != STEADFAST_LOCK_HELD {
+                self.world.violate(Violation::WrongAnswer(format!("clean_stale returned {cleaned} for a lock it cannot judge")));
+            }
+        } else if cleaned != expected {
+            self.world.violate(Violation::NotCleaned(cleaned));
+        } else {
+            let mut held = null_mut();
+            let taken = unsafe { steadfast_lock_acquire(context, PATH.as_ptr(), 0, std::ptr::null(), &mut held, null_mut()) };
+            if taken != 0 {
+                self.world.violate(Violation::NotCleaned(taken));
+            } else if unsafe { steadfast_lock_release(held, null_mut()) } != 0 {
+                self.world.violate(Violation::WrongAnswer("the last release failed".into()));
+            }
+            // Where there is no O_TMPFILE, the next taker removes the orphan whose name it needs: the first. One
+            // whose writer had found the first name in use stays until somebody needs that name.
+            let left = names(&self.world.fs);
+            if left.len() > killed as usize || left.iter().any(|n| *n == lock || n.contains(".0.")) {
+                self.world.violate(Violation::Litter(left.join(" ")));
+            }
+        }
+        if unsafe { (*janitor).fds.iter().any(Option::is_some) } {
+            self.world.violate(Violation::DescriptorLeak);
+        }
+        let slot = unsafe { (*janitor).slot };
+        self.world.procs[slot].life = Life::Ended;
+        if let Some(mirror) = &mut self.world.mirror {
+            let mut fake = names(&self.world.fs);
+            fake.sort();
+            let real = mirror.names();
+            if fake != real {
+                self.world.violate(Violation::Mirror(format!("names: fake {fake:?}, real {real:?}")));
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        for slot in 0..self.scenario.bodies.len() {
+            self.drain(slot);
+        }
+    }
+
+    fn state(&self) -> u64 {
+        self.world.hash(mix(u64::from(self.kills_left), u64::from(self.reuses_left)))
+    }
+
+    fn violated(&mut self) -> bool {
+        if self.scenario.only.is_some() && self.world.violation != self.scenario.only {
+            self.world.violation = None;
+        }
+        self.world.violation.is_some()
+    }
+
+    /// All schedules; stops at the first violation, or when `limit` is over.
+    pub fn exhaust(&mut self, limit: Duration) -> Found {
+        let begun = Instant::now();
+        let mut found = Found::default();
+        let mut seen = Seen::default();
+        let mut path: Vec<(usize, usize)> = Vec::new();
+        let mut choices = Vec::new();
+        loop {
+            self.begin();
+            let mut depth = 0;
+            loop {
+                if self.violated() {
+                    break;
+                }
+                self.choices(&mut choices);
+                if depth == path.len() {
+                    if !seen.insert(self.state()) {
+                        break;
+                    }
+                    if choices.is_empty() {
+                        found.ends += 1;
+                        found.end_states.insert(self.state());
+                        self.check_end();
+                        self.violated();
+                        break;
+                    }
+                    path.push((choices.len(), 0));
+                }
+                let (count, index) = path[depth];
+                assert_eq!(count, choices.len(), "the same choices led somewhere else");
+                self.take(choices[index]);
+                depth += 1;
+            }
+            found.schedules += 1;
+            self.finish();
+            if let Some(violation) = self.world.violation.clone() {
+                found.trace = self.retell(&path);
+                found.violation = Some(violation);
+                break;
+            }
+            while path.last().is_some_and(|&(count, index)| index + 1 == count) {
+                path.pop();
+            }
+            let Some(last) = path.last_mut() else { break };
+            last.1 += 1;
+            if found.schedules.is_multiple_of(256) && begun.elapsed() > limit {
+                found.cut = true;
+                break;
+            }
+        }
+        found.states = seen.len() as u64;
+        found.seconds = begun.elapsed().as_secs_f64();
+        found
+    }
+
+    /// The schedule again, with every call told.
+    fn retell(&mut self, path: &[(usize, usize)]) -> Vec<String> {
+        self.world.log = Some(Vec::new());
+        let mut choices = Vec::new();
+        self.begin();
+        for &(_, index) in path {
+            self.choices(&mut choices);
+            if choices.is_empty() || self.violated() {
+                break;
+            }
+            self.take(choices[index]);
+        }
+        if self.world.violation.is_none() {
+            self.choices(&mut choices);
+            if choices.is_empty() {
+                self.check_end();
+            }
+        }
+        self.finish();
+        self.world.log.take().unwrap_or_default()
+    }
+
+    /// Random schedules, each call made on a real directory as well.
+    pub fn lockstep(&mut self, tag: u64, schedules: u64, seed: u64) -> Found {
+        assert_eq!(self.scenario.plant, Plant::Nothing, "a real directory begins empty");
+        let begun = Instant::now();
+        let mut found = Found::default();
+        let mut random = seed;
+        let mut choices = Vec::new();
+        self.world.mirror = Some(Mirror::new(tag));
+        for _ in 0..schedules {
+            self.world.mirror.as_mut().unwrap().reset();
+            self.begin();
+            while self.world.violation.is_none() {
+                self.choices(&mut choices);
+                if choices.is_empty() {
+                    self.check_end();
+                    found.ends += 1;
+                    break;
+                }
+                random = mix(random, 1);
+                // Mostly steps: a kill ends what could still happen.
+                let steps = choices.iter().filter(|c| matches!(c, Choice::Step(_))).count();
+                let range = if random % 8 == 0 { choices.len() } else { steps };
+                let choice = choices[(random >> 8) as usize % range];
+                self.take(choice);
+            }
+            found.schedules += 1;
+            self.finish();
+            if self.world.violation.is_some() {
+                break;
+            }
+        }
+        found.violation = self.world.violation.clone();
+        found.compared = self.world.mirror.take().map_or(0, |m| m.compared);
+        found.seconds = begun.elapsed().as_secs_f64();
+        found
+    }
+}
+
+impl Drop for Explorer {
+    fn drop(&mut self) {
+        for p in &self.world.procs {
+            unsafe { steadfast_context_free(p.context) };
+        }
+    }
+}

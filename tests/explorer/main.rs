@@ -1,0 +1,15 @@
+//! The interleaving explorer: the library's own lock routines, called through the C ABI, as coroutines over a
+//! simulated directory; every schedule at the granularity of system calls, with kills and reused PIDs.
+//!
+//! Run `cargo test --test explorer -- --nocapture` to see what was explored. STEADFAST_SOAK=SECONDS goes
+//! deeper. A violation is printed with the calls that lead to it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod bodies;
+mod explore;
+mod fs;
+mod hooks;
+mod mirror;
+mod mutants;
+mod scenarios;
+mod world;

@@ -1,0 +1,199 @@
+//! What is explored, and what must come of it.
+
+use super::bodies::*;
+use super::explore::*;
+use super::mutants::*;
+use super::world::Violation;
+use std::time::Duration;
+use steadfast::hooks::*;
+
+const A: Body = acquirer;
+const C: Body = cleaner;
+const I: Body = inspector;
+const F: Body = foreign;
+const W: Body = waiter;
+const R: Body = robbed;
+
+/// No single scenario of the normal run comes near this.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn report(label: &str, scenario: Scenario, limit: Duration) -> Found {
+    let found = Explorer::new(scenario).exhaust(limit);
+    println!(
+        "explorer: {label:<44} {:>8} schedules {:>8} states {:>6} ends {:>7.2} s{}",
+        found.schedules,
+        found.states,
+        found.ends,
+        found.seconds,
+        if found.cut { "  CUT BY BUDGET" } else { "" }
+    );
+    found
+}
+
+/// Explores to the end and finds nothing.
+fn clean(label: &str, scenario: Scenario) -> u64 {
+    let found = report(label, scenario, LIMIT);
+    assert!(found.violation.is_none(), "{label}: {:?}\n  {}", found.violation, found.trace.join("\n  "));
+    assert!(!found.cut, "{label}: not exhausted");
+    found.states
+}
+
+const ABSENT: [(&str, u32); 4] = [
+    ("no O_TMPFILE", STEADFAST_ABSENT_O_TMPFILE),
+    ("no O_TMPFILE, renameat2", STEADFAST_ABSENT_O_TMPFILE | STEADFAST_ABSENT_RENAMEAT2),
+    ("no pidfd", STEADFAST_ABSENT_PIDFD),
+    ("no xattr, /proc", STEADFAST_ABSENT_XATTR | STEADFAST_ABSENT_PROC),
+];
+
+const PLANTS: [Plant; 5] = [Plant::Nothing, Plant::Bare, Plant::Ours, Plant::Emptied, Plant::EmptiedKept];
+
+#[test]
+fn two_processes_two_kills() {
+    let pairs: [(&str, [Body; 2]); 9] = [
+        ("AA", [A, A]),
+        ("AC", [A, C]),
+        ("CC", [C, C]),
+        ("AI", [A, I]),
+        ("CI", [C, I]),
+        ("AF", [A, F]),
+        ("CF", [C, F]),
+        ("IF", [I, F]),
+        ("FF", [F, F]),
+    ];
+    for plant in PLANTS {
+        for (name, bodies) in pairs {
+            clean(&format!("{name} {plant:?}, 2 kills"), Scenario::new(&bodies, plant, 2));
+        }
+    }
+}
+
+/// What a process may forget (hooks::begin_look) makes no difference: the same ends, from fewer states.
+#[test]
+fn forgetting_loses_nothing() {
+    for (lack, absent) in [("all there", 0), ABSENT[0], ABSENT[1]] {
+        let scenario = Scenario { absent, ..Scenario::new(&[A, A], Plant::Ours, 1) };
+        let whole = report(&format!("AA Ours, 1 kill, {lack}, all kept"), scenario.clone(), LIMIT);
+        let forgetful = report(&format!("AA Ours, 1 kill, {lack}, forgetful"), Scenario { forgets: true, ..scenario }, LIMIT);
+        assert_eq!((whole.violation, forgetful.violation), (None, None));
+        assert_eq!(whole.end_states, forgetful.end_states, "{lack}: other ends");
+        assert!(forgetful.states < whole.states);
+    }
+}
+
+#[test]
+fn platforms_that_lack_something() {
+    for (lack, absent) in ABSENT {
+        for plant in [Plant::Bare, Plant::Ours, Plant::Emptied] {
+            for (name, bodies) in [("AA", [A, A]), ("AC", [A, C]), ("AF", [A, F])] {
+                clean(&format!("{name} {plant:?}, 1 kill, {lack}"), Scenario { absent, forgets: true, ..Scenario::new(&bodies, plant, 1) });
+            }
+        }
+    }
+}
+
+#[test]
+fn three_processes_one_kill() {
+    let triples: [(&str, [Body; 3]); 8] = [
+        ("CCC", [C, C, C]),
+        ("ACC", [A, C, C]),
+        ("AAC", [A, A, C]),
+        ("AAA", [A, A, A]),
+        ("ACF", [A, C, F]),
+        ("AAF", [A, A, F]),
+        ("CFF", [C, F, F]),
+        ("ACI", [A, C, I]),
+    ];
+    for (name, bodies) in triples {
+        clean(&format!("{name} Bare, 1 kill"), Scenario { forgets: true, ..Scenario::new(&bodies, Plant::Bare, 1) });
+    }
+}
+
+#[test]
+fn reused_numbers() {
+    for plant in [Plant::Bare, Plant::Ours, Plant::Nothing] {
+        for (name, bodies) in [("AA", [A, A]), ("AC", [A, C]), ("AF", [A, F])] {
+            let scenario = Scenario::new(&bodies, plant, 1);
+            clean(&format!("{name} {plant:?}, 1 kill, PID reused"), Scenario { reuses: 1, ..scenario.clone() });
+            clean(&format!("{name} {plant:?}, 1 kill, inode numbers reused"), Scenario { reuse_numbers: true, ..scenario });
+        }
+    }
+}
+
+#[test]
+fn a_waiter_always_gets_in() {
+    let noted = STEADFAST_ABSENT_INOTIFY;
+    for (lack, absent) in [("inotify and pidfd", 0), ("no inotify", noted), ("no inotify, pidfd", noted | STEADFAST_ABSENT_PIDFD)]
+    {
+        for (name, bodies, plant) in [
+            ("WA", [W, A], Plant::Bare),
+            ("WF", [W, F], Plant::Nothing),
+            ("WC", [W, C], Plant::Ours),
+            ("WW", [W, W], Plant::Bare),
+        ] {
+            let forgets = absent == 0;
+            clean(&format!("{name} {plant:?}, 1 kill, {lack}"), Scenario { absent, forgets, ..Scenario::new(&bodies, plant, 1) });
+        }
+    }
+}
+
+#[test]
+fn a_lost_lock_is_not_released() {
+    clean("RA Nothing, lock removed by hand", Scenario::new(&[R, A], Plant::Nothing, 1));
+    clean("RAA Nothing, lock removed by hand", Scenario { forgets: true, ..Scenario::new(&[R, A, A], Plant::Nothing, 0) });
+}
+
+/// Explores a mutant, and must find it out.
+fn killed(label: &str, scenario: Scenario, by: Violation) {
+    let found = report(&format!("mutant {label}"), scenario, LIMIT);
+    let shown = found.trace.join("\n  ");
+    assert_eq!(found.violation, Some(by), "{label} survives, or falls to something else:\n  {shown}");
+    println!(
+        "explorer: mutant killed: {label}, by {:?} after {} calls",
+        found.violation.unwrap_or(Violation::Stuck),
+        found.trace.len()
+    );
+}
+
+#[test]
+fn mutants_are_killed() {
+    use Violation::{Robbed, TwoHolders};
+    let two = |label: &str, bodies: &[Body], plant, kills| {
+        let scenario = Scenario::new(bodies, plant, kills);
+        killed(label, Scenario { only: Some(TwoHolders), ..scenario }, TwoHolders);
+    };
+    two("check and unlink", &[take_check_unlink, take_check_unlink], Plant::Bare, 0);
+    two("rename and unlink (the seed's)", &[take_rename_unlink, take_rename_unlink], Plant::Bare, 0);
+    two("rename, verify, put back", &[take_put_back, take_put_back, take_put_back], Plant::Bare, 0);
+    two("identity checked before liveness", &[clean_identity_first, F, F, F], Plant::Nothing, 0);
+    two("no flock while cleaning", &[clean_without_flock, C, A, A], Plant::Bare, 0);
+    two("flock given up before the removal", &[clean_unlocks_early, C, A, A], Plant::Bare, 0);
+    two("an empty file taken for stale", &[clean_empty, F, F], Plant::Nothing, 0);
+    two("release without comparing", &[release_blindly, A, A], Plant::Nothing, 0);
+    let robbed = |label: &str, bodies: &[Body], plant| {
+        killed(label, Scenario { only: Some(Robbed), ..Scenario::new(bodies, plant, 0) }, Robbed);
+    };
+    robbed("check and unlink against ours", &[clean_check_unlink, A, C], Plant::Bare);
+    robbed("rename and unlink against ours", &[clean_rename_unlink, A, C], Plant::Bare);
+    robbed("identity checked before liveness", &[clean_identity_first, F, A], Plant::Nothing);
+    let lies = Scenario { flock_lies: true, only: Some(TwoHolders), ..Scenario::new(&[C, A, A], Plant::Bare, 0) };
+    killed("the library on a kernel whose flock does nothing", lies, TwoHolders);
+}
+
+#[test]
+fn fake_and_real_directory_in_lockstep() {
+    const SEED: u64 = 0x5eed;
+    let mut compared = 0;
+    let mut schedules = 0;
+    let pairs: [[Body; 2]; 5] = [[A, A], [A, C], [A, F], [C, F], [R, A]];
+    for (tag, bodies) in pairs.iter().enumerate() {
+        for absent in [0, STEADFAST_ABSENT_O_TMPFILE, STEADFAST_ABSENT_O_TMPFILE | STEADFAST_ABSENT_RENAMEAT2] {
+            let scenario = Scenario { absent, ..Scenario::new(bodies, Plant::Nothing, 2) };
+            let found = Explorer::new(scenario).lockstep(tag as u64 * 16 + u64::from(absent), 60, SEED + tag as u64);
+            assert!(found.violation.is_none(), "{:?}", found.violation);
+            compared += found.compared;
+            schedules += found.schedules;
+        }
+    }
+    assert!(compared > 10_000, "only {compared} results compared");
+    println!("explorer: lock-step with a real directory: {schedules} schedules, {compared} results equal, seed {SEED:#x}");
+}

@@ -1,0 +1,289 @@
+//! The machine: processes, their descriptors, the PID table, one directory, and what must always hold.
+
+use super::fs::{Fs, Name, mix, name};
+use super::mirror::Mirror;
+use corosensei::Yielder;
+use libc::{EBADF, ESRCH};
+use std::collections::BTreeMap;
+use steadfast::ffi::context::steadfast_context;
+
+/// The lock file's name, and the path given to the library.
+pub const LOCK: &[u8] = b"L";
+pub const PATH: &std::ffi::CStr = c"/d/L";
+/// Number of the process that leaves the stale lock, and of the one that tidies up at the end.
+pub const GHOST_PID: i32 = 99;
+pub const JANITOR_PID: i32 = 900;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    Alive,
+    Ended,
+    Killed,
+}
+
+/// One life of a process number: a slot, or STRANGERS + number for a process that reused it.
+pub type Who = u32;
+pub const STRANGERS: Who = 1 << 16;
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Handle {
+    Directory,
+    File(usize),
+    Pidfd(Who),
+    /// A file of /proc: its text and, unless it is about this process or all, about whom.
+    Text(&'static str, i32, Option<Who>),
+    Inotify,
+}
+
+/// What a suspended process waits for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Pending {
+    Step,
+    /// poll: until a descriptor is ready or, `timed`, for a while.
+    Wait {
+        inotify: bool,
+        holder: Option<Who>,
+        timed: bool,
+    },
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Violation {
+    TwoHolders,
+    /// A name was taken away from a live owner.
+    Robbed,
+    /// Something is left in the directory.
+    Litter(String),
+    /// A stale lock that nobody could clean in the end.
+    NotCleaned(i32),
+    DescriptorLeak,
+    /// Nobody can go on, and somebody has not finished.
+    Stuck,
+    /// An answer that does not fit what happened.
+    WrongAnswer(String),
+    /// The fake and the real directory differ.
+    Mirror(String),
+}
+
+pub struct Proc {
+    pub world: *mut World,
+    pub slot: usize,
+    pub pid: i32,
+    pub context: *mut steadfast_context,
+    pub yielder: *const Yielder<(), ()>,
+    pub life: Life,
+    /// Runs through without being scheduled.
+    pub solo: bool,
+    /// Dead, or the run is over: every call fails until the routine has come back.
+    pub draining: bool,
+    /// Of all results so far: with the routine, all that this process is.
+    pub history: u64,
+    pub fds: Vec<Option<Handle>>,
+    /// Between its taking of the lock and its giving up.
+    pub holding: bool,
+    pub pending: Pending,
+    /// Somebody changed something since this process last looked.
+    pub dirty: bool,
+    pub waits: bool,
+    /// Events not yet read from its inotify descriptor.
+    pub events: u32,
+    /// Lock names that it removed.
+    pub removed: u32,
+    /// Its last call changed something that others can see, or it has made none. Killed after a call that
+    /// changes nothing it leaves what it leaves when killed before: one of the two is enough.
+    pub mutated: bool,
+    pub started: bool,
+    /// How often it slept.
+    pub sleeps: u64,
+    /// See hooks::begin_look.
+    pub forgets: bool,
+}
+
+impl Proc {
+    pub fn new(slot: usize, pid: i32) -> Proc {
+        Proc {
+            world: std::ptr::null_mut(),
+            slot,
+            pid,
+            context: std::ptr::null_mut(),
+            yielder: std::ptr::null(),
+            life: Life::Alive,
+            solo: false,
+            draining: false,
+            history: 0,
+            fds: Vec::new(),
+            holding: false,
+            pending: Pending::Step,
+            dirty: false,
+            waits: false,
+            events: 0,
+            removed: 0,
+            mutated: true,
+            started: false,
+            sleeps: 0,
+            forgets: false,
+        }
+    }
+
+    pub fn reset(&mut self) {
+        self.life = Life::Alive;
+        self.draining = false;
+        self.history = 0;
+        self.fds.clear();
+        self.holding = false;
+        self.pending = Pending::Step;
+        self.dirty = false;
+        self.events = 0;
+        self.removed = 0;
+        self.mutated = true;
+        self.started = false;
+        self.sleeps = 0;
+    }
+
+    pub fn open(&mut self, handle: Handle) -> i32 {
+        let free = self.fds.iter().position(Option::is_none).unwrap_or(self.fds.len());
+        if free == self.fds.len() {
+            self.fds.push(None);
+        }
+        self.fds[free] = Some(handle);
+        free as i32 + 3
+    }
+
+    pub fn handle(&self, fd: i32) -> Result<Handle, i32> {
+        usize::try_from(fd - 3).ok().and_then(|at| self.fds.get(at).copied().flatten()).ok_or(EBADF)
+    }
+
+    pub fn file(&self, fd: i32) -> Result<usize, i32> {
+        match self.handle(fd)? {
+            Handle::File(inode) => Ok(inode),
+            _ => Err(EBADF),
+        }
+    }
+}
+
+pub struct World {
+    pub fs: Fs,
+    pub procs: Vec<Box<Proc>>,
+    /// Numbers of dead processes that live processes of no concern have now.
+    pub strangers: Vec<i32>,
+    pub violation: Option<Violation>,
+    /// Tells every call, for the schedule of a violation.
+    pub log: Option<Vec<String>>,
+    pub mirror: Option<Mirror>,
+    /// A dead process's number may still come back.
+    pub may_reuse: bool,
+    /// Kernel without working flock: for the proof that it matters.
+    pub flock_lies: bool,
+    /// How often each call was made: the explorer shows that it saw the paths it claims.
+    pub calls: BTreeMap<&'static str, u64>,
+}
+
+impl World {
+    pub fn violate(&mut self, violation: Violation) {
+        if self.violation.is_none() {
+            self.violation = Some(violation);
+        }
+    }
+
+    pub fn note(&mut self, slot: usize, text: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            let line = text();
+            log.push(format!("P{slot} {line}"));
+        }
+    }
+
+    pub fn who_is(&self, pid: i32) -> Option<Who> {
+        if self.strangers.contains(&pid) {
+            return Some(STRANGERS + pid as u32);
+        }
+        self.procs.iter().find(|p| p.pid == pid && p.life == Life::Alive).map(|p| p.slot as Who)
+    }
+
+    pub fn is_alive(&self, who: Who) -> bool {
+        who >= STRANGERS || self.procs.get(who as usize).is_some_and(|p| p.life == Life::Alive)
+    }
+
+    pub fn start_of(&self, who: Who) -> u64 {
+        1000 + u64::from(who)
+    }
+
+    pub fn pidfd_open(&self, pid: i32) -> Result<Handle, i32> {
+        self.who_is(pid).map(Handle::Pidfd).ok_or(ESRCH)
+    }
+
+    /// Others may now see something new.
+    pub fn touch(&mut self, by: usize) {
+        if let Some(p) = self.procs.get_mut(by) {
+            p.mutated = true;
+        }
+        for p in &mut self.procs {
+            if p.waits && p.slot != by {
+                p.dirty = true;
+            }
+        }
+    }
+
+    /// A name went away or came by a rename: what the library asks inotify to tell.
+    pub fn tell_watchers(&mut self) {
+        for p in &mut self.procs {
+            if p.fds.contains(&Some(Handle::Inotify)) {
+                p.events += 1;
+            }
+        }
+    }
+
+    /// Process `by` takes the name `named` away: may it?
+    pub fn check_removal(&mut self, by: usize, named: &Name) {
+        if *named != name(LOCK) {
+            return;
+        }
+        self.procs[by].removed += 1;
+        let Some(inode) = self.fs.lookup(named) else { return };
+        let creator = self.fs.inodes[inode].creator;
+        if creator != by && self.procs.get(creator).is_some_and(|p| p.life == Life::Alive) {
+            self.violate(Violation::Robbed);
+        }
+    }
+
+    /// Process `slot` is sure to have the lock now.
+    pub fn enter(&mut self, slot: usize) {
+        let another = self.procs.iter().any(|p| p.slot != slot && p.life == Life::Alive && p.holding);
+        self.procs[slot].holding = true;
+        self.note(slot, || "HOLDS".into());
+        if another {
+            self.violate(Violation::TwoHolders);
+        }
+    }
+
+    /// What the kernel does when a process is gone.
+    pub fn bury(&mut self, slot: usize, life: Life) {
+        let fds = std::mem::take(&mut self.procs[slot].fds);
+        if life == Life::Ended && fds.iter().any(Option::is_some) {
+            self.violate(Violation::DescriptorLeak);
+        }
+        for (at, handle) in fds.iter().enumerate() {
+            if let Some(Handle::File(inode)) = handle {
+                self.fs.close(*inode, slot, at as i32 + 3);
+            }
+        }
+        if let Some(mirror) = &mut self.mirror {
+            mirror.forget(slot);
+        }
+        self.procs[slot].life = life;
+        self.procs[slot].holding = false;
+        self.touch(slot);
+    }
+
+    pub fn hash(&self, budgets: u64) -> u64 {
+        let mut h = mix(self.fs.hash(), budgets);
+        for p in &self.procs {
+            let flags = p.life as u64 | u64::from(p.holding) << 2 | u64::from(p.dirty) << 3 | u64::from(p.events.min(1)) << 4 | u64::from(p.started) << 5;
+            // What a dead process knew no longer matters.
+            h = mix(h, if p.life == Life::Alive { mix(p.history, flags) } else { flags });
+        }
+        for &pid in &self.strangers {
+            h = mix(h, pid as u64);
+        }
+        h
+    }
+}
