@@ -30,6 +30,7 @@ struct faults {
     int error;          /* with this errno */
     int for_ever;       /* and so do all counted ones after it */
     int short_writes;   /* SHORT_* */
+    int file_syncs;     /* every fsync of a file fails, none of a directory */
     int no_real_sync;   /* fsync answers 0 without syncing: what is not crashed need not wait for a disk */
     /* Called before each call is made, for a race at an exact moment. */
     void (*before)(struct faults *f, int call, const char *path);
@@ -124,11 +125,15 @@ static inline int32_t faults_fsync(void *user, int32_t fd)
     struct faults *f = user;
     struct stat st = { 0 };
     int64_t result = faults_count(user, STEADFAST_CALL_FSYNC, NULL);
-    if (result == 0 && !f->no_real_sync)
-        result = REAL->fsync(NULL, fd);
     /* A call retried a million times has to be cheap. */
     if (result != -EINTR)
         fstat(fd, &st);
+    if (result == 0 && f->file_syncs && S_ISREG(st.st_mode)) {
+        f->failed |= 1u << STEADFAST_CALL_FSYNC;
+        result = -f->error;
+    }
+    if (result == 0 && !f->no_real_sync)
+        result = REAL->fsync(NULL, fd);
     faults_note(user, STEADFAST_CALL_FSYNC, fd, S_ISDIR(st.st_mode), st.st_ino, NULL, result);
     return (int32_t)result;
 }

@@ -74,6 +74,19 @@ static void short_writes(struct world *w, const struct scenario *s)
     }
 }
 
+/* A file system that answers every fsync of a file with an error, and those of directories with success. */
+static void file_syncs(struct world *w, const struct scenario *s)
+{
+    const char *wrong = sweep_baseline(w, check_save, &LIBRARY, s);
+    for (int i = 0; i < SWEEP_ERROR_COUNT && wrong == NULL; i++) {
+        struct fault fault = { .error = SWEEP_ERRORS[i], .file_syncs = 1 };
+        if (fault.error != EINTR)
+            wrong = check_save(w, &LIBRARY, s, &fault);
+    }
+    if (!ok(wrong == NULL, "sweep: %s: every fsync of a file fails, with each errno", s->name))
+        diag("%s", wrong);
+}
+
 int main(void)
 {
     static struct world w;
@@ -83,6 +96,7 @@ int main(void)
     for (size_t i = 0; i < sizeof SAVES / sizeof SAVES[0]; i++) {
         sweep(&w, check_save, &SAVES[i]);
         short_writes(&w, &SAVES[i]);
+        file_syncs(&w, &SAVES[i]);
     }
     for (size_t i = 0; i < sizeof LOADS / sizeof LOADS[0]; i++)
         sweep(&w, check_load, &LOADS[i]);
