@@ -32,7 +32,8 @@ SOFILE := $(SO).$(VERSION)
 STRIP := strip --strip-unneeded
 endif
 
-# Nothing is installed behind the user's back: what is missing is named, with the command that installs it.
+# Nothing is installed behind the user's back: what a recipe lacks is named, with the command that installs it. What is
+# built already can be installed without them (sudo make install).
 need_cargo = $(if $(shell command -v $(CARGO) 2>/dev/null),,$(error Rust is missing; install it with: curl --proto '=https' -sSf https://sh.rustup.rs | sh))
 need_cc = $(if $(shell command -v $(firstword $(CC)) 2>/dev/null),,$(error a C compiler is missing; install one with: apt-get install gcc libc6-dev (Debian), dnf install gcc (Fedora), xcode-select --install (macOS)))
 
@@ -43,15 +44,12 @@ CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --quiet --lib --release -
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all tools help header clean demo test test-deep soak bench install install-strip uninstall
+.PHONY: all help header clean demo test test-deep soak bench install install-strip uninstall
 
-all: tools $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/steadfast
+all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/steadfast
 
-tools:
-	@$(need_cargo)$(need_cc):
-
-$(BUILD)/$(SOFILE): $(SOURCES) | tools
-	@mkdir -p $(BUILD)
+$(BUILD)/$(SOFILE): $(SOURCES)
+	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
 	$(CARGO_LIB) --crate-type cdylib
 	@cp $(TARGET)/release/$(SO) $@
 ifneq ($(shell uname -s),Darwin)
@@ -66,20 +64,22 @@ $(BUILD)/$(SO): $(BUILD)/$(SONAME)
 	@ln -sf $(SONAME) $@
 
 # What a static link needs besides is rustc's word.
-$(BUILD)/libsteadfast.a: $(SOURCES) | tools
-	@mkdir -p $(BUILD)
+$(BUILD)/libsteadfast.a: $(SOURCES)
+	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
 	$(CARGO_LIB) --crate-type staticlib -- --print native-static-libs=$(abspath $(BUILD))/native-static-libs
 	@cp $(TARGET)/release/libsteadfast.a $@
 
-$(BUILD)/header-checked: $(SOURCES) $(HEADER) cbindgen.toml tests/header.rs | tools
-	@mkdir -p $(BUILD)
+$(BUILD)/header-checked: $(SOURCES) $(HEADER) cbindgen.toml tests/header.rs
+	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
 	CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --quiet --test header
 	@touch $@
 
-$(BUILD)/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/$(SO) | tools
+$(BUILD)/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/$(SO)
+	@$(need_cc):
 	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $(CLI) -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS) -o $@
 
-$(BUILD)/demo-%: examples/demo/%.c examples/demo/demo.h $(HEADER) $(BUILD)/$(SO) | tools
+$(BUILD)/demo-%: examples/demo/%.c examples/demo/demo.h $(HEADER) $(BUILD)/$(SO)
+	@$(need_cc):
 	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $< -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS) -o $@
 
 DEMO := $(BUILD)/demo-crash $(BUILD)/demo-disk $(BUILD)/demo-race
@@ -87,7 +87,8 @@ DEMO := $(BUILD)/demo-crash $(BUILD)/demo-disk $(BUILD)/demo-race
 demo: all $(DEMO)
 	@bash examples/demo/demo.sh $(BUILD)
 
-header: tools
+header:
+	@$(need_cargo)$(need_cc):
 	CARGO_TARGET_DIR=$(TARGET) STEADFAST_WRITE_HEADER=1 $(CARGO) test --quiet --test header
 
 # Each suite ends with "N passed, N failed"; one that does not, or is not there, has failed. All are run.
@@ -97,7 +98,7 @@ PEERS := env NODE_PATH=$(abspath build/node/node_modules) $(if $(wildcard build/
 CTESTS := bash ctests/run.sh --lib $(BUILD) --out
 
 test: all
-	@$(SUITE) --begin test
+	@$(need_cargo)$(need_cc)$(SUITE) --begin test
 	@$(SUITE) rust env CARGO_TARGET_DIR=$(TARGET) $(CARGO) test
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
 	  $(SUITE) clippy env CARGO_TARGET_DIR=$(TARGET) $(CARGO) clippy --quiet --lib -- -D warnings; \
@@ -110,20 +111,25 @@ test: all
 	@$(SUITE) --end
 
 test-deep: all
-	@$(SUITE) --begin test-deep
+	@$(need_cc)$(SUITE) --begin test-deep
 	@$(SUITE) c-dlopen $(CTESTS) $(BUILD)/ctests-dlopen --dlopen
 	@$(SUITE) c-absent $(CTESTS) $(BUILD)/ctests-absent --absent
 	@$(SUITE) c-valgrind $(CTESTS) $(BUILD)/ctests-valgrind --valgrind
 	@$(SUITE) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race
 	@$(SUITE) --end
 
-# Kills, faults and races with a new seed each time, until the time is over.
+# Schedules, races, kills and faults, each for a third of the time, with a new seed each time.
+THIRD = $$(($(SECONDS) / 3 + 1))
+SOAK = SUITE_LIMIT=$$(($(SECONDS) * 2 + 900)) $(SUITE)
 soak: all $(DEMO)
-	@$(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race --seconds $$(($(SECONDS) / 2 + 1))
-	@bash examples/demo/soak.sh $(BUILD) $$(($(SECONDS) / 2 + 1))
+	@$(need_cargo)$(SUITE) --begin soak
+	@$(SOAK) explorer env STEADFAST_SOAK=$(THIRD) CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --release --test explorer -- --nocapture
+	@$(SOAK) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race --seconds $(THIRD)
+	@$(SOAK) crash-disk bash examples/demo/soak.sh $(BUILD) $(THIRD)
+	@$(SUITE) --end
 
 bench: all
-	@bash benches/run.sh --lib $(BUILD) --out $(BUILD)/benches
+	@$(need_cc)bash benches/run.sh --lib $(BUILD)
 
 $(BUILD)/steadfast.pc: steadfast.pc.in Cargo.toml $(BUILD)/libsteadfast.a FORCE
 	@test -s $(BUILD)/native-static-libs
