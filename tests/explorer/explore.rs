@@ -40,6 +40,8 @@ pub struct Scenario {
     pub absent: u32,
     pub reuse_numbers: bool,
     pub flock_lies: bool,
+    /// Kernel whose inotify tells nothing and whose pidfds never become readable.
+    pub deaf: bool,
     /// Processes of ours keep nothing from one look at the lock to the next: fewer states.
     pub forgets: bool,
     /// Only this violation counts: to see which property a mutant falls to.
@@ -56,6 +58,7 @@ impl Scenario {
             absent: 0,
             reuse_numbers: false,
             flock_lies: false,
+            deaf: false,
             forgets: false,
             only: None,
         }
@@ -131,6 +134,7 @@ impl Explorer {
         for p in &mut world.procs {
             p.world = raw;
             p.forgets = scenario.forgets;
+            p.watches = scenario.absent & steadfast::hooks::STEADFAST_ABSENT_INOTIFY == 0;
             p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
             let user: *mut Proc = &mut **p;
             let hooks = table(user.cast(), scenario.absent);
@@ -237,7 +241,7 @@ impl Explorer {
         match p.pending {
             Pending::Step => true,
             Pending::Wait { inotify, holder, timed } => {
-                let ready = p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who));
+                let ready = !self.scenario.deaf && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
                 // A timeout may end the sleep at any time, but without a change there is nothing new to see. With
                 // inotify it is a second line of defence: it counts only when nobody else can go on.
                 ready || timed && p.dirty && (!inotify || idle)
@@ -247,9 +251,14 @@ impl Explorer {
 
     fn choices(&self, out: &mut Vec<Choice>) {
         out.clear();
-        // Of processes that do the same and have not begun, one is as good as the other: the first begins.
-        let same = |a: usize, b: usize| std::ptr::fn_addr_eq(self.scenario.bodies[a], self.scenario.bodies[b]);
-        let waits_its_turn = |p: usize| !self.world.procs[p].started && (0..p).any(|q| same(p, q) && !self.world.procs[q].started);
+        // Processes that do the same, know the same and have changed nothing are interchangeable: one goes on for all.
+        let twins = |a: usize, b: usize| {
+            let (p, q) = (&self.world.procs[a], &self.world.procs[b]);
+            std::ptr::fn_addr_eq(self.scenario.bodies[a], self.scenario.bodies[b])
+                && (p.life, p.unseen, p.history, p.dirty, p.events) == (Life::Alive, true, q.history, q.dirty, q.events)
+                && q.unseen
+        };
+        let waits_its_turn = |p: usize| (0..p).any(|q| twins(q, p));
         let alive = |slot: &usize| self.world.procs[*slot].life == Life::Alive && !waits_its_turn(*slot);
         let all = 0..self.scenario.bodies.len();
         out.extend(all.clone().filter(alive).filter(|&slot| self.is_enabled(slot, false)).map(Choice::Step));
@@ -273,12 +282,8 @@ impl Explorer {
 
     fn take(&mut self, choice: Choice) {
         match choice {
-            Choice::Step(slot) => {
-                self.world.procs[slot].started = true;
-                self.resume(slot);
-            }
+            Choice::Step(slot) => self.resume(slot),
             Choice::Kill(slot) => {
-                self.world.procs[slot].started = true;
                 self.kills_left -= 1;
                 self.world.note(slot, || "KILLED".into());
                 self.world.bury(slot, Life::Killed);
@@ -301,10 +306,6 @@ impl Explorer {
 
     /// All have finished or died. Whatever is left must be cleanable, and then nothing must be left.
     fn check_end(&mut self) {
-        let stuck = self.world.procs.iter().any(|p| p.life == Life::Alive);
-        if stuck {
-            return self.world.violate(Violation::Stuck);
-        }
         let killed = self.scenario.kills - self.kills_left;
         let names = |fs: &Fs| {
             fs.names.iter().map(|(n, _)| String::from_utf8_lossy(n).trim_end_matches('\0').to_string()).collect::<Vec<_>>()
@@ -312,7 +313,8 @@ impl Explorer {
         let lock = String::from_utf8_lossy(LOCK).to_string();
         let before = names(&self.world.fs);
         let nameless = self.scenario.absent & steadfast::hooks::STEADFAST_ABSENT_O_TMPFILE == 0;
-        if let Some(other) = before.iter().find(|n| **n != lock && (nameless || killed == 0)) {
+        let all_gone = self.world.procs.iter().all(|p| p.life != Life::Alive);
+        if let Some(other) = before.iter().find(|n| **n != lock && (nameless || killed == 0 && all_gone)) {
             return self.world.violate(Violation::Litter(other.clone()));
         }
         // A foreign record that was never written, or whose number another process has now, stays: nobody can know.
@@ -322,6 +324,13 @@ impl Explorer {
             let pid = std::str::from_utf8(node.bytes()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
             (node.mode & 0o1000 == 0 && node.len == 0) || is_foreign && self.world.strangers.contains(&pid)
         });
+        if self.world.procs.iter().any(|p| p.life == Life::Alive) {
+            // Those who wait for such a lock wait for ever.
+            if !kept {
+                self.world.violate(Violation::Stuck);
+            }
+            return;
+        }
         let janitor = self.extra(1);
         let context = unsafe { (*janitor).context };
         let cleaned = unsafe { steadfast_lock_clean_stale(context, PATH.as_ptr(), std::ptr::null(), null_mut()) };

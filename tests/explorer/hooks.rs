@@ -268,7 +268,11 @@ unsafe extern "C" fn linkat(user: User, _: i32, from: *const c_char, _: i32, to:
 unsafe fn begin_look(user: User, candidate: &Name, to: *const c_char) {
     unsafe {
         let p = &mut *user.cast::<Proc>();
-        if p.forgets && bytes(to) == LOCK {
+        // One that waits also knows whether it has tried to set up a watch: a look without a sleep, and without a
+        // descriptor where there is no inotify.
+        let slept = p.sleeps > p.told_at || !p.waits || p.watches;
+        if p.forgets && slept && bytes(to) == LOCK {
+            p.told_at = p.sleeps;
             let open = p.fds.iter().flatten().count() as u64;
             p.history = mix(mix(mix_bytes(0, candidate), p.sleeps), open);
         }
@@ -361,12 +365,14 @@ unsafe extern "C" fn pread(user: User, fd: i32, buf: *mut c_void, len: usize, of
 
 fn stat_of(c: &mut Call<'_>, inode: usize) -> steadfast_stat {
     let node = &c.w.fs.inodes[inode];
-    let mut h = mix(c.p.history, node.ino);
+    // Its own file is to each process the same: that makes those that have done nothing else look alike.
+    let own = node.creator == c.p.slot;
+    let mut h = mix(c.p.history, if own { 0 } else { node.ino });
     // Others may unlink it, which does not matter to a lock: to be seen only where it is compared with a real one.
     let nlink = if node.settled && c.w.mirror.is_none() { 1 } else { node.nlink };
     h = mix(h, u64::from(node.mode) << 32 | u64::from(nlink));
     h = mix(h, node.len as u64);
-    c.p.history = mix(h, node.mtime.cast_unsigned());
+    c.p.history = mix(h, if own { node.mtime % 1_000_000 } else { node.mtime }.cast_unsigned());
     steadfast_stat {
         dev: 1,
         ino: node.ino,
@@ -427,7 +433,9 @@ unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i32 {
             Ok(())
         }
         kind => {
-            c.p.mutated = true;
+            if !c.w.fs.inodes[inode].linkable {
+                c.p.changed();
+            }
             c.w.fs.flock(inode, Flock { slot, fd, exclusive: kind == LOCK_EX })
         }
     });
@@ -458,7 +466,9 @@ unsafe extern "C" fn fsetxattr(user: User, fd: i32, _: *const c_char, buf: *cons
     c.check_writable(fd);
     let value = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
     let result = c.p.file(fd).map(|inode| c.w.fs.inodes[inode].xattr = Some(value.to_vec()));
-    c.p.mutated |= !c.is_private(fd);
+    if !c.is_private(fd) {
+        c.p.changed();
+    }
     if let Some(mirror) = &mut c.w.mirror {
         mirror.setxattr(c.p.slot, fd, value, result);
     }

@@ -85,7 +85,10 @@ fn platforms_that_lack_something() {
     for (lack, absent) in ABSENT {
         for plant in [Plant::Bare, Plant::Ours, Plant::Emptied] {
             for (name, bodies) in [("AA", [A, A]), ("AC", [A, C]), ("AF", [A, F])] {
-                clean(&format!("{name} {plant:?}, 1 kill, {lack}"), Scenario { absent, forgets: true, ..Scenario::new(&bodies, plant, 1) });
+                clean(
+                    &format!("{name} {plant:?}, 1 kill, {lack}"),
+                    Scenario { absent, forgets: true, ..Scenario::new(&bodies, plant, 1) },
+                );
             }
         }
     }
@@ -106,6 +109,11 @@ fn three_processes_one_kill() {
     for (name, bodies) in triples {
         clean(&format!("{name} Bare, 1 kill"), Scenario { forgets: true, ..Scenario::new(&bodies, Plant::Bare, 1) });
     }
+    for plant in [Plant::Ours, Plant::Emptied] {
+        for (name, bodies) in [("AAC", [A, A, C]), ("ACF", [A, C, F])] {
+            clean(&format!("{name} {plant:?}, 1 kill"), Scenario { forgets: true, ..Scenario::new(&bodies, plant, 1) });
+        }
+    }
 }
 
 #[test]
@@ -122,16 +130,19 @@ fn reused_numbers() {
 #[test]
 fn a_waiter_always_gets_in() {
     let noted = STEADFAST_ABSENT_INOTIFY;
-    for (lack, absent) in [("inotify and pidfd", 0), ("no inotify", noted), ("no inotify, pidfd", noted | STEADFAST_ABSENT_PIDFD)]
-    {
-        for (name, bodies, plant) in [
+    let lacks = [("inotify and pidfd", 0), ("no inotify", noted), ("no inotify, pidfd", noted | STEADFAST_ABSENT_PIDFD)];
+    for (lack, absent) in lacks {
+        let pairs: [(&str, [Body; 2], Plant); 4] = [
             ("WA", [W, A], Plant::Bare),
             ("WF", [W, F], Plant::Nothing),
             ("WC", [W, C], Plant::Ours),
             ("WW", [W, W], Plant::Bare),
-        ] {
-            let forgets = absent == 0;
-            clean(&format!("{name} {plant:?}, 1 kill, {lack}"), Scenario { absent, forgets, ..Scenario::new(&bodies, plant, 1) });
+        ];
+        for (name, bodies, plant) in pairs {
+            // Two that poll have many states.
+            let kills = if name == "WW" && absent != 0 { 0 } else { 1 };
+            let scenario = Scenario { absent, forgets: true, ..Scenario::new(&bodies, plant, kills) };
+            clean(&format!("{name} {plant:?}, kills: {kills}, {lack}"), scenario);
         }
     }
 }
@@ -177,6 +188,8 @@ fn mutants_are_killed() {
     robbed("identity checked before liveness", &[clean_identity_first, F, A], Plant::Nothing);
     let lies = Scenario { flock_lies: true, only: Some(TwoHolders), ..Scenario::new(&[C, A, A], Plant::Bare, 0) };
     killed("the library on a kernel whose flock does nothing", lies, TwoHolders);
+    let deaf = Scenario { deaf: true, forgets: true, only: Some(Violation::Stuck), ..Scenario::new(&[W, A], Plant::Nothing, 0) };
+    killed("a watch that is told nothing, and no pidfd", deaf, Violation::Stuck);
 }
 
 #[test]
@@ -196,4 +209,36 @@ fn fake_and_real_directory_in_lockstep() {
     }
     assert!(compared > 10_000, "only {compared} results compared");
     println!("explorer: lock-step with a real directory: {schedules} schedules, {compared} results equal, seed {SEED:#x}");
+}
+
+/// STEADFAST_SOAK=SECONDS: bounds that take too long for every run, as deep as the time allows.
+#[test]
+fn deeper_when_asked() {
+    let Some(seconds) = std::env::var("STEADFAST_SOAK").ok().and_then(|text| text.parse::<u64>().ok()) else {
+        println!("SKIPPED: deeper bounds of the explorer, set STEADFAST_SOAK=SECONDS");
+        return;
+    };
+    let end = std::time::Instant::now() + Duration::from_secs(seconds);
+    let shallow: [(&str, &[Body], u32, u32); 8] = [
+        ("AAF", &[A, A, F], 2, 0),
+        ("ACF", &[A, C, F], 2, 1),
+        ("AAC", &[A, A, C], 2, 0),
+        ("AAA", &[A, A, A], 2, 0),
+        ("AACF", &[A, A, C, F], 1, 0),
+        ("WAF", &[W, A, F], 1, 0),
+        ("AAA", &[A, A, A], 1, 1),
+        ("AAAC", &[A, A, A, C], 1, 0),
+    ];
+    for (name, bodies, kills, reuses) in shallow {
+        for plant in [Plant::Bare, Plant::Ours] {
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                println!("explorer: {name} {plant:?}, {kills} kills, {reuses} reuses: NOT BEGUN, the time is over");
+                continue;
+            }
+            let scenario = Scenario { forgets: true, reuses, ..Scenario::new(bodies, plant, kills) };
+            let found = report(&format!("{name} {plant:?}, {kills} kills, {reuses} reuses"), scenario, left);
+            assert!(found.violation.is_none(), "{name}: {:?}\n  {}", found.violation, found.trace.join("\n  "));
+        }
+    }
 }

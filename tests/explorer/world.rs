@@ -85,6 +85,8 @@ pub struct Proc {
     /// Somebody changed something since this process last looked.
     pub dirty: bool,
     pub waits: bool,
+    /// There is inotify.
+    pub watches: bool,
     /// Events not yet read from its inotify descriptor.
     pub events: u32,
     /// Lock names that it removed.
@@ -92,9 +94,12 @@ pub struct Proc {
     /// Its last call changed something that others can see, or it has made none. Killed after a call that
     /// changes nothing it leaves what it leaves when killed before: one of the two is enough.
     pub mutated: bool,
-    pub started: bool,
+    /// Nothing that it did can be seen by others.
+    pub unseen: bool,
     /// How often it slept.
     pub sleeps: u64,
+    /// How often when it last forgot.
+    pub told_at: u64,
     /// See hooks::begin_look.
     pub forgets: bool,
 }
@@ -116,11 +121,13 @@ impl Proc {
             pending: Pending::Step,
             dirty: false,
             waits: false,
+            watches: true,
             events: 0,
             removed: 0,
             mutated: true,
-            started: false,
+            unseen: true,
             sleeps: 0,
+            told_at: 0,
             forgets: false,
         }
     }
@@ -136,8 +143,15 @@ impl Proc {
         self.events = 0;
         self.removed = 0;
         self.mutated = true;
-        self.started = false;
+        self.unseen = true;
         self.sleeps = 0;
+        self.told_at = 0;
+    }
+
+    /// Others can see what it has just done.
+    pub fn changed(&mut self) {
+        self.mutated = true;
+        self.unseen = false;
     }
 
     pub fn open(&mut self, handle: Handle) -> i32 {
@@ -214,7 +228,7 @@ impl World {
     /// Others may now see something new.
     pub fn touch(&mut self, by: usize) {
         if let Some(p) = self.procs.get_mut(by) {
-            p.mutated = true;
+            p.changed();
         }
         for p in &mut self.procs {
             if p.waits && p.slot != by {
@@ -277,7 +291,7 @@ impl World {
     pub fn hash(&self, budgets: u64) -> u64 {
         let mut h = mix(self.fs.hash(), budgets);
         for p in &self.procs {
-            let flags = p.life as u64 | u64::from(p.holding) << 2 | u64::from(p.dirty) << 3 | u64::from(p.events.min(1)) << 4 | u64::from(p.started) << 5;
+            let flags = p.life as u64 | u64::from(p.holding) << 2 | u64::from(p.dirty) << 3 | u64::from(p.events.min(1)) << 4;
             // What a dead process knew no longer matters.
             h = mix(h, if p.life == Life::Alive { mix(p.history, flags) } else { flags });
         }
