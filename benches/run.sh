@@ -13,7 +13,8 @@ case "${1-}" in
 esac
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+memory=$(mktemp -d "${SHM:-/dev/shm}/steadfast-bench-XXXXXX" 2>/dev/null) || memory=
+trap 'rm -rf "$work" ${memory:+"$memory"}' EXIT
 trap 'exit 1' INT TERM
 
 if [ -z "$lib" ]; then
@@ -36,4 +37,5 @@ ${CC:-cc} -std=c11 -O2 -Wall -Wextra -I "$root/include" ratios.c measure.c state
 
 ms=4000
 [ -z "${QUICK-}" ] || ms=800
-"$work/ratios" "$ms" "${TMPDIR:-/tmp}" "${SHM:-/dev/shm}"
+mkdir "$work/disk"
+"$work/ratios" "$ms" "$work/disk" "${memory:-/nonexistent}"
