@@ -18,7 +18,7 @@ static int32_t try_lock(const char *path, steadfast_lock **out, steadfast_report
 
 static int try_in_child(void *arg)
 {
-    steadfast_lock *other = NULL;
+    static steadfast_lock *other;
     steadfast_report report = { .size = sizeof report };
     int32_t status = steadfast_lock_acquire(context, arg, 0, NULL, &other, &report);
     if (status == STEADFAST_E_LOCKED)
@@ -36,7 +36,7 @@ static int in_child(work work, void *arg)
 
 static void *try_in_thread(void *arg)
 {
-    steadfast_lock *other = NULL;
+    static steadfast_lock *other;
     steadfast_report report;
     int32_t status = try_lock(arg, &other, &report);
     return (void *)(intptr_t)(status == STEADFAST_E_LOCKED && report.pid == getpid() ? 1 : 0);
@@ -44,7 +44,7 @@ static void *try_in_thread(void *arg)
 
 static void take_and_release(void)
 {
-    steadfast_lock *held = NULL, *other = NULL;
+    static steadfast_lock *held, *other;
     steadfast_report report;
     char expected[32];
     size_t len = 0;
@@ -84,7 +84,7 @@ static void take_and_release(void)
 
 static void take_over(void)
 {
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     steadfast_report report;
     pid_t dead = dead_pid();
     write_pid(lock, dead);
@@ -122,7 +122,7 @@ static void take_over(void)
 
 static void names_and_modes(void)
 {
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     steadfast_report report;
     char name[300], path[1000];
     struct stat st;
@@ -217,7 +217,7 @@ static int pause_forever(void *arg)
 
 static void releases(void)
 {
-    steadfast_lock *held = NULL, *other = NULL;
+    static steadfast_lock *held, *other;
     steadfast_report report;
     int descriptors = count_fds();
 
@@ -299,8 +299,8 @@ static int die_at(void *arg)
     struct point *point = arg;
     struct faults faults = { .before = killer, .user = &point->at };
     steadfast_hooks hooks = faults_hooks(&faults);
-    steadfast_lock *held = NULL;
-    int32_t status = steadfast_lock_acquire(test_context(&hooks), lock, 0, NULL, &held, NULL);
+    static steadfast_lock *held;
+    int32_t status = steadfast_lock_acquire(child_context(&hooks), lock, 0, NULL, &held, NULL);
     return status == 0 && steadfast_lock_release(held, NULL) == 0 ? 0 : 1;
 }
 
@@ -314,7 +314,7 @@ static void kill_points(void)
             if (stale)
                 write_pid(lock, dead_pid());
             int end = in_child(die_at, &point);
-            steadfast_lock *held = NULL;
+            static steadfast_lock *held;
             steadfast_report report;
             int32_t status = try_lock(lock, &held, &report);
             if (status != 0 || steadfast_lock_release(held, NULL) != 0 || count_entries(dir) != 0 || (end != 0 && end != 1000 + SIGKILL)) {
@@ -343,7 +343,7 @@ int main(void)
         releases();
         kill_points();
     } else {
-        steadfast_lock *held = NULL;
+        static steadfast_lock *held;
         steadfast_report report;
         ok(try_lock(lock, &held, &report) == STEADFAST_E_UNSUPPORTED && held == NULL, "without flock: E_UNSUPPORTED");
         write_pid(lock, getpid());

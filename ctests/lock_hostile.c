@@ -33,7 +33,7 @@ static void paths(void)
     };
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         char path[700];
-        steadfast_lock *held = NULL;
+        static steadfast_lock *held;
         const char *pattern = odd[i].path;
         snprintf(path, sizeof path, "%s%s", strncmp(pattern, "%s", 2) == 0 ? dir : "", strncmp(pattern, "%s", 2) == 0 ? pattern + 2 : pattern);
         int32_t status = steadfast_lock_acquire(context, path, 0, NULL, &held, NULL);
@@ -52,7 +52,7 @@ static int without_descriptors(void *arg)
 {
     int room = (int)(intptr_t)arg;
     struct rlimit limit = { (rlim_t)(3 + room), (rlim_t)(3 + room) };
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     for (int fd = 3; fd < 256; fd++)
         close(fd);
     setrlimit(RLIMIT_NOFILE, &limit);
@@ -66,7 +66,7 @@ static int without_bytes(void *arg)
 {
     (void)arg;
     struct rlimit limit = { 0, 0 };
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     sigset_t pending;
     setrlimit(RLIMIT_FSIZE, &limit);
     int32_t status = steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL);
@@ -76,7 +76,7 @@ static int without_bytes(void *arg)
 
 static int no_room_to_name(void *arg)
 {
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     int32_t status = steadfast_lock_acquire(context, arg, 0, NULL, &held, NULL);
     return status == -EACCES ? 0 : 1;
 }
@@ -89,7 +89,10 @@ static void limits(void)
         good &= end == 0 || end == 2;
         taken += end == 0;
     }
-    ok(good && taken > 0 && taken < 8 && count_entries(dir) == 0, "with 0 to 7 descriptors left: -EMFILE or taken, nothing left");
+    if (test_small())
+        skip("valgrind has limits of its own", "with 0 to 7 descriptors left");
+    else
+        ok(good && taken > 0 && taken < 8 && count_entries(dir) == 0, "with 0 to 7 descriptors left: -EMFILE or taken, nothing left");
     ok(in_child(without_bytes, NULL) == 0 && count_entries(dir) == 0, "RLIMIT_FSIZE 0: -EFBIG, no signal, nothing left");
     chmod(dir, 0555);
     ok(as_user(no_room_to_name, lock) == 0 && count_entries(dir) == 0, "a directory that may not be written: -EACCES");
@@ -101,22 +104,23 @@ static void count_signal(int signal) { (void)signal, signals_seen++; }
 
 static void storm_of_signals(void)
 {
-    struct sigaction action = { .sa_handler = count_signal }, was;
+    /* Ignored afterwards: one may still be on its way. */
+    struct sigaction action = { .sa_handler = count_signal }, ignore = { .sa_handler = SIG_IGN };
     struct itimerval often = { { 0, 200 }, { 0, 200 } }, never = { { 0, 0 }, { 0, 0 } };
     struct timespec start, now;
     int cycles = 0, bad = 0;
-    sigaction(SIGALRM, &action, &was);
+    sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &often, NULL);
     clock_gettime(CLOCK_MONOTONIC, &start);
     do {
-        steadfast_lock *held = NULL;
+        static steadfast_lock *held;
         write_pid(lock, cycles % 2 ? 2147483647 : 99999999);
         bad += steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL) != 0 || steadfast_lock_release(held, NULL) != 0;
         cycles++;
         clock_gettime(CLOCK_MONOTONIC, &now);
     } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 300);
     setitimer(ITIMER_REAL, &never, NULL);
-    sigaction(SIGALRM, &was, NULL);
+    sigaction(SIGALRM, &ignore, NULL);
     ok(bad == 0 && signals_seen > 10 && count_entries(dir) == 0, "%d stale locks taken over and released under %d signals", cycles, (int)signals_seen);
 }
 
@@ -150,7 +154,7 @@ static void across_exec(void)
 /* A waiter that is stopped keeps its place in the queue, not the lock. */
 static int wait_long(void *arg)
 {
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     return steadfast_lock_acquire(context, arg, 20000, NULL, &held, NULL) == 0 && steadfast_lock_release(held, NULL) == 0 ? 0 : 1;
 }
 
@@ -169,7 +173,7 @@ static int has_slept(pid_t pid)
 
 static void stopped_waiter(void)
 {
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     if (steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL) != 0)
         bail_out("no lock");
     pid_t waiters[2];
@@ -195,20 +199,20 @@ static void stopped_waiter(void)
 
 static int clean(void *arg)
 {
-    int32_t status = steadfast_lock_clean_stale(test_context(NULL), arg, NULL, NULL);
+    int32_t status = steadfast_lock_clean_stale(child_context(NULL), arg, NULL, NULL);
     return status >= 0 ? status : status == STEADFAST_E_UNSUPPORTED ? 99 : 98;
 }
 
 static int clean_without_proc(void *arg)
 {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || umount2("/proc", MNT_DETACH) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || umount2("/proc", MNT_DETACH) != 0)
         return CANNOT;
     return clean(arg);
 }
 
 static int hold_without_proc(void *arg)
 {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || umount2("/proc", MNT_DETACH) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || umount2("/proc", MNT_DETACH) != 0)
         return CANNOT;
     return hold(arg);
 }
@@ -227,7 +231,8 @@ static void no_proc(void)
     if (live == CANNOT)
         skip("needs a mount namespace", "a cleaner without a mounted /proc");
     else
-        ok(live == STEADFAST_LOCK_HELD && dead == STEADFAST_LOCK_REMOVED && !exists(lock), "a cleaner without a mounted /proc: HELD, and killed: REMOVED");
+        ok(live == STEADFAST_LOCK_HELD && dead == STEADFAST_LOCK_REMOVED && !exists(lock), "a cleaner without a mounted /proc: HELD (%d), and killed: REMOVED (%d)",
+           live, dead);
     unlink(lock);
     holder = start(hold_without_proc, lock, &result);
     if (result == CANNOT) {

@@ -157,7 +157,7 @@ static void numbers(void)
 static int clean_as_user(void *arg)
 {
     steadfast_report report = { .size = sizeof report };
-    int32_t status = steadfast_lock_clean_stale(test_context(NULL), arg, NULL, &report);
+    int32_t status = steadfast_lock_clean_stale(child_context(NULL), arg, NULL, &report);
     return kill(1, 0) == 0 ? 96 : status >= 0 ? status : 99;
 }
 
@@ -259,7 +259,7 @@ static void reused_pid(void)
         forged.boot = forged.start = forged.pid_namespace = forged.pidfd = 0;
         probe_forged(holder, &forged, STEADFAST_LOCK_HELD, "live PID, nothing known about it");
 
-        steadfast_lock *held = NULL;
+        static steadfast_lock *held;
         char mine[700];
         snprintf(mine, sizeof mine, "%s/mine", dir);
         if (steadfast_lock_acquire(context, mine, 0, NULL, &held, NULL) != 0 || !read_attribute_of(mine, &own))
@@ -337,7 +337,7 @@ static int clean_inside(void *arg)
         return 97;
     pid_t child = fork();
     if (child == 0) {
-        int32_t status = steadfast_lock_clean_stale(test_context(NULL), arg, NULL, NULL);
+        int32_t status = steadfast_lock_clean_stale(child_context(NULL), arg, NULL, NULL);
         _exit(status >= 0 ? status : 99);
     }
     return wait_for(child);

@@ -42,7 +42,7 @@ static steadfast_context *counting_context(struct polls *polls)
     steadfast_hooks hooks = test_hooks();
     hooks.user = polls;
     hooks.poll = counting_poll;
-    return test_context(&hooks);
+    return child_context(&hooks);
 }
 
 /* A child that waits for the lock with no end, and that is about to sleep when this returns. */
@@ -57,12 +57,13 @@ static pid_t start_waiter(void)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         alarm(30);
         struct polls polls = { .tell = pipes[1] };
-        steadfast_lock *held = NULL;
+        static steadfast_lock *held;
         int32_t status = steadfast_lock_acquire(counting_context(&polls), lock, -1, NULL, &held, NULL);
         char expected[32];
         snprintf(expected, sizeof expected, "%ld\n", (long)getpid());
         char *content = read_file(lock, NULL);
         int named = content != NULL && strcmp(content, expected) == 0;
+        free(content);
         _exit(status == 0 && named && steadfast_lock_release(held, NULL) == 0 ? 0 : 1);
     }
     close(pipes[1]);
@@ -80,7 +81,7 @@ static int still_waits(pid_t child)
 
 static void what_ends_a_wait(void)
 {
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     if (steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL) != 0)
         bail_out("no lock");
     pid_t waiter = start_waiter();
@@ -133,7 +134,7 @@ static void what_ends_a_wait(void)
 
 static void timeouts(void)
 {
-    steadfast_lock *held = NULL, *other = NULL;
+    static steadfast_lock *held, *other;
     steadfast_report report = { .size = sizeof report };
     int descriptors;
     steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL);
@@ -194,7 +195,7 @@ static void *release_soon(void *arg)
  * however long. */
 static void threads(void)
 {
-    steadfast_lock *held = NULL, *other = NULL;
+    static steadfast_lock *held, *other;
     pthread_t thread;
     void *released = NULL;
     steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL);
@@ -209,15 +210,16 @@ static void nothing(int signal) { (void)signal; }
 
 static void signals(void)
 {
-    steadfast_lock *held = NULL, *other = NULL;
-    struct sigaction action = { .sa_handler = nothing }, was;
+    static steadfast_lock *held, *other;
+    /* Ignored afterwards: one may still be on its way. */
+    struct sigaction action = { .sa_handler = nothing }, ignore = { .sa_handler = SIG_IGN };
     /* Repeated: one that comes before the sleep is not seen. */
     struct itimerval soon = { { 0, 20000 }, { 0, 20000 } }, never = { { 0, 0 }, { 0, 0 } };
     steadfast_lock_options returns = lock_options(STEADFAST_LOCK_EINTR_RETURNS, 0);
     int descriptors;
     steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL);
     descriptors = count_fds();
-    sigaction(SIGALRM, &action, &was);
+    sigaction(SIGALRM, &action, NULL);
 
     setitimer(ITIMER_REAL, &soon, NULL);
     int64_t start = now_ms();
@@ -232,7 +234,7 @@ static void signals(void)
     took = now_ms() - start;
     setitimer(ITIMER_REAL, &never, NULL);
     ok(status == STEADFAST_E_LOCKED && took >= 149 && took < 3000, "without it signals do not end the wait, nor lengthen it: %lld ms", (long long)took);
-    sigaction(SIGALRM, &was, NULL);
+    sigaction(SIGALRM, &ignore, NULL);
     steadfast_lock_release(held, NULL);
 }
 
@@ -244,7 +246,7 @@ static int queue_up(char got[WAITERS + 1])
     int results[2];
     if (pipe(results) != 0)
         bail_out("pipe");
-    steadfast_lock *held = NULL;
+    static steadfast_lock *held;
     steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL);
     pid_t waiters[WAITERS];
     for (int i = 0; i < WAITERS; i++) {
@@ -256,7 +258,7 @@ static int queue_up(char got[WAITERS + 1])
         if (waiters[i] == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             struct polls polls = { .tell = ready[1] };
-            steadfast_lock *own = NULL;
+            static steadfast_lock *own;
             char number = (char)('0' + i);
             int32_t status = steadfast_lock_acquire(counting_context(&polls), lock, -1, NULL, &own, NULL);
             int told = write(results[1], &number, 1) == 1;
