@@ -38,6 +38,7 @@ struct faults {
     /* What happened. */
     long calls;
     long made[FAULTS_CALLS];
+    int directory_flags; /* O_DIRECTORY, when any openat had it */
     uint32_t failed;    /* bit STEADFAST_CALL_*: such a call was failed */
     int events;
     struct event event[FAULTS_EVENTS];
@@ -90,6 +91,7 @@ static inline void faults_note(void *user, int call, int fd, int directory, uint
 static inline int32_t faults_openat(void *user, int32_t dirfd, const char *path, int32_t flags, uint32_t mode)
 {
     int64_t result = faults_count(user, STEADFAST_CALL_OPENAT, path);
+    ((struct faults *)user)->directory_flags |= flags & O_DIRECTORY;
     if (result == 0)
         result = REAL->openat(NULL, dirfd, path, flags, mode);
     faults_note(user, STEADFAST_CALL_OPENAT, (int)result, 0, 0, path, result);
@@ -334,6 +336,7 @@ static inline void faults_reset(struct faults *f)
 {
     f->calls = 0;
     memset(f->made, 0, sizeof f->made);
+    f->directory_flags = 0;
     f->failed = 0;
     f->events = 0;
 }

@@ -93,6 +93,9 @@ static int is_possible(const struct lock_scenario *s, const struct fault *fault,
         return 1;
     if (result == STEADFAST_E_UNSUPPORTED)
         return is_unsupported(fault->error);
+    /* Without hard links, and with renameat2 taken for missing too, a name cannot be created. */
+    if (s->operation == ACQUIRE && result == -EPERM)
+        return (test_absent() & STEADFAST_ABSENT_LINK) != 0 && (f.failed & 1u << STEADFAST_CALL_RENAMEAT) != 0;
     if (s->operation == ACQUIRE)
         return result == STEADFAST_E_LOCKED && s->there != FREE;
     return s->operation != RELEASE && result == STEADFAST_LOCK_UNDECIDED;
