@@ -28,6 +28,8 @@ pub struct State {
     /// The last save asked for, the last one acknowledged.
     pub begun: u64,
     pub acknowledged: u64,
+    /// What is there may be damaged: only RECOVER is sure to find something.
+    pub reserved: bool,
 }
 
 /// Calls `check` with every different state after every prefix of the trace; stops at the first error.
@@ -39,6 +41,7 @@ pub fn each(r: &Recorder, model: Model, mut check: impl FnMut(&State) -> Result<
         let last = |wanted: fn(&Event) -> Option<u64>| events.iter().rev().find_map(wanted).unwrap_or(0);
         let begun = last(|e| if let Event::Begun(n) = e { Some(*n) } else { None });
         let acknowledged = last(|e| if let Event::Acknowledged(n) = e { Some(*n) } else { None });
+        let reserved = events.contains(&Event::Reserved);
         let forced = |at: usize, e: &Event| {
             events[at..].iter().any(|later| match (e, later) {
                 (Event::Names { dir, .. }, Event::SyncDirectory(synced)) => dir == synced,
@@ -50,7 +53,7 @@ pub fn each(r: &Recorder, model: Model, mut check: impl FnMut(&State) -> Result<
         };
         let open: Vec<usize> = (0..end)
             .filter(|&at| {
-                let change = !matches!(events[at], Event::SyncFile(_) | Event::SyncDirectory(_) | Event::Begun(_) | Event::Acknowledged(_));
+                let change = !matches!(events[at], Event::SyncFile(_) | Event::SyncDirectory(_) | Event::Begun(_) | Event::Acknowledged(_) | Event::Reserved);
                 change && !forced(at, &events[at])
             })
             .collect();
@@ -72,7 +75,7 @@ pub fn each(r: &Recorder, model: Model, mut check: impl FnMut(&State) -> Result<
             (&tree, begun, acknowledged).hash(&mut hasher);
             if seen.insert(hasher.finish()) {
                 count += 1;
-                if let Err(text) = check(&State { tree, begun, acknowledged }) {
+                if let Err(text) = check(&State { tree, begun, acknowledged, reserved }) {
                     return (count, Err(format!("after {end} events: {text}")));
                 }
             }

@@ -29,6 +29,8 @@ pub enum Event {
     /// Save number n was asked for; it was acknowledged as durable.
     Begun(u64),
     Acknowledged(u64),
+    /// From here on the disk fails: what is saved may be damaged, and the save says so.
+    Reserved,
 }
 
 /// How the recorded routine is spoilt.
@@ -48,6 +50,8 @@ pub struct Recorder {
     /// By file: the mode it was made with.
     pub modes: Vec<u32>,
     mutant: Mutant,
+    /// This many file syncs to come fail, as on a broken disk.
+    pub failing: u32,
     fds: HashMap<i32, Node>,
     known: HashMap<(u64, u64), Node>,
     directories: usize,
@@ -81,7 +85,7 @@ unsafe fn text(path: *const c_char) -> Vec<u8> {
 impl Recorder {
     pub fn new(root: &Path, mutant: Mutant) -> Box<Recorder> {
         let known = HashMap::from([(identity_of(root), Node::Directory(0))]);
-        Box::new(Recorder { events: vec![], modes: vec![], mutant, fds: HashMap::new(), known, directories: 1, pid: i32::MAX - 1 })
+        Box::new(Recorder { events: vec![], modes: vec![], mutant, failing: 0, fds: HashMap::new(), known, directories: 1, pid: i32::MAX - 1 })
     }
 
     fn file(&self, fd: i32) -> Option<usize> {
@@ -190,6 +194,10 @@ unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: 
 
 unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
     let r = unsafe { recorder(user) };
+    if r.failing > 0 && r.file(fd).is_some() {
+        r.failing -= 1;
+        return -libc::EIO;
+    }
     match r.fds.get(&fd) {
         Some(Node::File(file)) if r.mutant != Mutant::NoFileSync => r.events.push(Event::SyncFile(*file)),
         Some(Node::Directory(dir)) if r.mutant != Mutant::NoDirectorySync && r.mutant != Mutant::SyncBeforeRename => {
