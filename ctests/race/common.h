@@ -58,7 +58,7 @@ static inline int empty_directory(const char *path)
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
         count++;
-        if (unlinkat(dirfd(dir), entry->d_name, 0) && unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR)) die(entry->d_name);
+        if (unlinkat(dirfd(dir), entry->d_name, 0) && unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) && errno != ENOENT) die(entry->d_name);
     }
     closedir(dir);
     return count;

@@ -24,7 +24,7 @@ struct protocol {
     int (*take)(const char *path, int wait);    /* 1: taken. wait: do not give up soon */
     int (*release)(const char *path);           /* 1: released, 0: it was no longer ours */
     const char *const *command;                 /* or a worker of another language, by pipes */
-    const char *plant;                          /* NULL: "PID\n"; else: see plant_stale */
+    const char *plant;                          /* NULL: "PID\n"; else: see plant_once */
     const char *missing;                        /* not NULL: how to install what is not there */
     int ours;
 };
@@ -34,7 +34,6 @@ extern struct protocol protocol_ours, protocol_ours_plain, protocol_seed, protoc
 void delay(void);
 /* A PID that nobody has, kept while that is so. */
 pid_t stale_pid(void);
-void plant_stale(const struct protocol *protocol, const char *path);
 
 struct row { const char *protocol; int n; const char *speed; long rounds, doubles, lost, litter; int ours, report_only, orphans_allowed; };
 void print_row(const struct row *row);
