@@ -374,7 +374,7 @@ static int full_disk(void)
 {
     char path[320], *data = calloc(1, 200000);
     int result;
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("steadfast-test", in(dir, "directory"), "tmpfs", 0, "size=64k") != 0)
         return 77;
     snprintf(path, sizeof path, "%s/directory/state", dir);
@@ -388,7 +388,7 @@ static int full_disk(void)
     free(data);
     if (save(path, "small") != 0)
         return 4;
-    if (mount(NULL, in(dir, "directory"), NULL, MS_REMOUNT | MS_RDONLY, NULL) != 0)
+    if (mount("none", in(dir, "directory"), "none", MS_REMOUNT | MS_RDONLY, NULL) != 0)
         return 77;
     if (save(path, "new") != -EROFS || load(path, "small") != 0)
         return 5;

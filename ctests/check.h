@@ -128,7 +128,7 @@ static inline void world_set(struct world *w, const struct scenario *s)
     if (exists(in(w->dir, "a")))
         remove_tree(in(w->dir, "a"));
     place(w->path, s->current, w->old_record, w->damaged_record, w->old_len);
-    place(w->prev, s->previous, w->prev_record, w->damaged_record, w->prev_len);
+    place(w->prev, s->previous, w->prev_record, w->damaged_record, s->previous == DAMAGED ? w->old_len : w->prev_len);
     /* A sigxfsz hook that failed may have left the signal blocked. */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -193,6 +193,7 @@ static void generations_and_previous(void)
     char *bytes = read_file(path, &len);
     bytes[len - 1] ^= 1;
     write_file(path, bytes, len);
+    free(bytes);
     is_int(load(path, 0, &state, &report), STEADFAST_E_DIGEST, "a damaged state is E_DIGEST");
     is_int(load(path, STEADFAST_LOAD_RECOVER, &state, &report), STEADFAST_RECOVERED, "with RECOVER the previous one is loaded");
     ok(state.source == STEADFAST_SOURCE_PREVIOUS && state.generation == 4 && strcmp(state.data, "four") == 0, "and says so");

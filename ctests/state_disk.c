@@ -250,7 +250,7 @@ static void nfs_rename(void)
 static int bind_mounted(const char *d)
 {
     const char *path = in(d, "s");
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount(path, path, NULL, MS_BIND, NULL) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || mount(path, path, "none", MS_BIND, NULL) != 0)
         return 77;
     if (save(path, "new", 0) != -EBUSY)
         return 1;
@@ -353,6 +353,7 @@ static void readers(void)
                 if (steadfast_state_save(context, path, data, 1 + (size_t)n * 337 % 70000, &o, NULL) != STEADFAST_NOT_DURABLE)
                     _exit(1);
             }
+            free(data);
             _exit(0);
         }
     }
