@@ -6,6 +6,7 @@ use super::bodies::*;
 use super::fs::{Fs, mix};
 use super::hooks::table;
 use super::mirror::Mirror;
+pub use super::scenario::{Found, Plant, Scenario};
 use super::world::*;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -14,78 +15,12 @@ use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 use steadfast::ffi::context::*;
 use steadfast::ffi::lock::*;
-use steadfast::status::*;
-
-/// What the directory holds at the start.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Plant {
-    Nothing,
-    /// Another program's record of a dead process.
-    Bare,
-    /// Ours, of a dead process.
-    Ours,
-    /// Ours after a power cut: the name and the mode are there, the content is not.
-    Emptied,
-    /// The same with the attribute kept.
-    EmptiedKept,
-}
-
-#[derive(Clone)]
-pub struct Scenario {
-    pub bodies: Vec<Body>,
-    pub plant: Plant,
-    pub kills: u32,
-    /// How often a dead process's number may become a live process's.
-    pub reuses: u32,
-    pub absent: u32,
-    pub reuse_numbers: bool,
-    pub flock_lies: bool,
-    /// Kernel whose inotify tells nothing and whose pidfds never become readable.
-    pub deaf: bool,
-    /// Processes of ours keep nothing from one look at the lock to the next: fewer states.
-    pub forgets: bool,
-    /// Only this violation counts: to see which property a mutant falls to.
-    pub only: Option<Violation>,
-}
-
-impl Scenario {
-    pub fn new(bodies: &[Body], plant: Plant, kills: u32) -> Scenario {
-        Scenario {
-            bodies: bodies.to_vec(),
-            plant,
-            kills,
-            reuses: 0,
-            absent: 0,
-            reuse_numbers: false,
-            flock_lies: false,
-            deaf: false,
-            forgets: false,
-            only: None,
-        }
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Choice {
     Step(usize),
     Kill(usize),
     Reuse(i32),
-}
-
-#[derive(Default, Debug)]
-pub struct Found {
-    pub schedules: u64,
-    pub states: u64,
-    pub ends: u64,
-    /// What was on disk at each end, and who had died.
-    pub end_states: std::collections::BTreeSet<u64>,
-    pub seconds: f64,
-    pub violation: Option<Violation>,
-    /// The calls that led to the violation.
-    pub trace: Vec<String>,
-    /// The time was over before all was seen.
-    pub cut: bool,
-    pub compared: u64,
 }
 
 type Routine = Coroutine<(), (), (), DefaultStack>;
@@ -105,12 +40,12 @@ impl std::hash::Hasher for Plain {
 type Seen = HashSet<u64, std::hash::BuildHasherDefault<Plain>>;
 
 pub struct Explorer {
-    scenario: Scenario,
-    world: Box<World>,
+    pub scenario: Scenario,
+    pub world: Box<World>,
     start: Fs,
     routines: Vec<Option<Routine>>,
     stacks: Vec<DefaultStack>,
-    kills_left: u32,
+    pub kills_left: u32,
     reuses_left: u32,
 }
 
@@ -126,7 +61,6 @@ impl Explorer {
             mirror: None,
             may_reuse: scenario.reuses > 0,
             flock_lies: scenario.flock_lies,
-            calls: Default::default(),
         });
         world.procs.push(Box::new(Proc::new(count, GHOST_PID)));
         world.procs.push(Box::new(Proc::new(count + 1, JANITOR_PID)));
@@ -148,7 +82,7 @@ impl Explorer {
     }
 
     /// Everyone who is not scheduled: the ghost and the janitor.
-    fn extra(&mut self, which: usize) -> *mut Proc {
+    pub fn extra(&mut self, which: usize) -> *mut Proc {
         let slot = self.scenario.bodies.len() + which;
         let p = &mut self.world.procs[slot];
         p.reset();
@@ -304,73 +238,6 @@ impl Explorer {
         }
     }
 
-    /// All have finished or died. Whatever is left must be cleanable, and then nothing must be left.
-    fn check_end(&mut self) {
-        let killed = self.scenario.kills - self.kills_left;
-        let names = |fs: &Fs| {
-            fs.names.iter().map(|(n, _)| String::from_utf8_lossy(n).trim_end_matches('\0').to_string()).collect::<Vec<_>>()
-        };
-        let lock = String::from_utf8_lossy(LOCK).to_string();
-        let before = names(&self.world.fs);
-        let nameless = self.scenario.absent & steadfast::hooks::STEADFAST_ABSENT_O_TMPFILE == 0;
-        let all_gone = self.world.procs.iter().all(|p| p.life != Life::Alive);
-        if let Some(other) = before.iter().find(|n| **n != lock && (nameless || killed == 0 && all_gone)) {
-            return self.world.violate(Violation::Litter(other.clone()));
-        }
-        // A foreign record that was never written, or whose number another process has now, stays: nobody can know.
-        let kept = self.world.fs.lookup(&super::fs::name(LOCK)).is_some_and(|inode| {
-            let node = &self.world.fs.inodes[inode];
-            let is_foreign = node.mode & 0o1000 == 0 || self.scenario.absent & steadfast::hooks::STEADFAST_ABSENT_XATTR != 0;
-            let pid = std::str::from_utf8(node.bytes()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-            (node.mode & 0o1000 == 0 && node.len == 0) || is_foreign && self.world.strangers.contains(&pid)
-        });
-        if self.world.procs.iter().any(|p| p.life == Life::Alive) {
-            // Those who wait for such a lock wait for ever.
-            if !kept {
-                self.world.violate(Violation::Stuck);
-            }
-            return;
-        }
-        let janitor = self.extra(1);
-        let context = unsafe { (*janitor).context };
-        let cleaned = unsafe { steadfast_lock_clean_stale(context, PATH.as_ptr(), std::ptr::null(), null_mut()) };
-        let expected = if before.contains(&lock) { STEADFAST_LOCK_REMOVED } else { STEADFAST_LOCK_ABSENT };
-        if kept {
-            if cleaned != STEADFAST_LOCK_UNDECIDED && cleaned != STEADFAST_LOCK_HELD {
-                self.world.violate(Violation::WrongAnswer(format!("clean_stale returned {cleaned} for a lock it cannot judge")));
-            }
-        } else if cleaned != expected {
-            self.world.violate(Violation::NotCleaned(cleaned));
-        } else {
-            let mut held = null_mut();
-            let taken = unsafe { steadfast_lock_acquire(context, PATH.as_ptr(), 0, std::ptr::null(), &mut held, null_mut()) };
-            if taken != 0 {
-                self.world.violate(Violation::NotCleaned(taken));
-            } else if unsafe { steadfast_lock_release(held, null_mut()) } != 0 {
-                self.world.violate(Violation::WrongAnswer("the last release failed".into()));
-            }
-            // Where there is no O_TMPFILE, the next taker removes the orphan whose name it needs: the first. One
-            // whose writer had found the first name in use stays until somebody needs that name.
-            let left = names(&self.world.fs);
-            if left.len() > killed as usize || left.iter().any(|n| *n == lock || n.contains(".0.")) {
-                self.world.violate(Violation::Litter(left.join(" ")));
-            }
-        }
-        if unsafe { (*janitor).fds.iter().any(Option::is_some) } {
-            self.world.violate(Violation::DescriptorLeak);
-        }
-        let slot = unsafe { (*janitor).slot };
-        self.world.procs[slot].life = Life::Ended;
-        if let Some(mirror) = &mut self.world.mirror {
-            let mut fake = names(&self.world.fs);
-            fake.sort();
-            let real = mirror.names();
-            if fake != real {
-                self.world.violate(Violation::Mirror(format!("names: fake {fake:?}, real {real:?}")));
-            }
-        }
-    }
-
     fn finish(&mut self) {
         for slot in 0..self.scenario.bodies.len() {
             self.drain(slot);
@@ -486,7 +353,7 @@ impl Explorer {
                 random = mix(random, 1);
                 // Mostly steps: a kill ends what could still happen.
                 let steps = choices.iter().filter(|c| matches!(c, Choice::Step(_))).count();
-                let range = if random % 8 == 0 { choices.len() } else { steps };
+                let range = if random.is_multiple_of(8) { choices.len() } else { steps };
                 let choice = choices[(random >> 8) as usize % range];
                 self.take(choice);
             }

@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod bodies;
+mod ends;
 mod explore;
 mod fs;
 mod hooks;
 mod mirror;
 mod mutants;
+mod scenario;
 mod scenarios;
 mod world;

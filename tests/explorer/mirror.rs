@@ -117,11 +117,11 @@ impl Mirror {
     }
 
     fn stat(&mut self, call: &str, fake: Result<steadfast_stat, i32>, real: Result<libc::stat, i32>) {
-        let seen = |mode: u32, nlink: u64, size: u64| (mode & 0o171_700, nlink, size);
+        let seen = |mode: u32, nlink: u32, size: u64| (mode & 0o171_700, nlink, size);
         self.compare(
             call,
-            fake.map(|f| seen(f.mode, f.nlink.into(), f.size)),
-            real.map(|r| seen(r.st_mode, r.st_nlink as u64, r.st_size as u64)),
+            fake.map(|f| seen(f.mode, f.nlink, f.size)),
+            real.map(|r| seen(r.st_mode, r.st_nlink as u32, r.st_size.cast_unsigned())),
         );
         if let (Ok(fake), Ok(real)) = (fake, real) {
             let known = *self.numbers.entry(fake.ino).or_insert(real.st_ino);

@@ -4,7 +4,6 @@ use super::fs::{Fs, Name, mix, name};
 use super::mirror::Mirror;
 use corosensei::Yielder;
 use libc::{EBADF, ESRCH};
-use std::collections::BTreeMap;
 use steadfast::ffi::context::steadfast_context;
 
 /// The lock file's name, and the path given to the library.
@@ -177,6 +176,8 @@ impl Proc {
 
 pub struct World {
     pub fs: Fs,
+    /// Boxed: a hook is given the address.
+    #[allow(clippy::vec_box)]
     pub procs: Vec<Box<Proc>>,
     /// Numbers of dead processes that live processes of no concern have now.
     pub strangers: Vec<i32>,
@@ -188,8 +189,6 @@ pub struct World {
     pub may_reuse: bool,
     /// Kernel without working flock: for the proof that it matters.
     pub flock_lies: bool,
-    /// How often each call was made: the explorer shows that it saw the paths it claims.
-    pub calls: BTreeMap<&'static str, u64>,
 }
 
 impl World {

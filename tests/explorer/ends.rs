@@ -1,0 +1,78 @@
+//! What must hold when all processes of a schedule have finished or died.
+
+use super::explore::Explorer;
+use super::fs::Fs;
+use super::world::*;
+use std::ptr::null_mut;
+use steadfast::ffi::lock::*;
+use steadfast::hooks::{STEADFAST_ABSENT_O_TMPFILE, STEADFAST_ABSENT_XATTR};
+use steadfast::status::*;
+
+impl Explorer {
+    /// All have finished or died. Whatever is left must be cleanable, and then nothing must be left.
+    pub fn check_end(&mut self) {
+        let killed = self.scenario.kills - self.kills_left;
+        let names = |fs: &Fs| {
+            fs.names.iter().map(|(n, _)| String::from_utf8_lossy(n).trim_end_matches('\0').to_string()).collect::<Vec<_>>()
+        };
+        let lock = String::from_utf8_lossy(LOCK).to_string();
+        let before = names(&self.world.fs);
+        let nameless = self.scenario.absent & STEADFAST_ABSENT_O_TMPFILE == 0;
+        let all_gone = self.world.procs.iter().all(|p| p.life != Life::Alive);
+        if let Some(other) = before.iter().find(|n| **n != lock && (nameless || killed == 0 && all_gone)) {
+            return self.world.violate(Violation::Litter(other.clone()));
+        }
+        // A foreign record that was never written, or whose number another process has now, stays: nobody can know.
+        let kept = self.world.fs.lookup(&super::fs::name(LOCK)).is_some_and(|inode| {
+            let node = &self.world.fs.inodes[inode];
+            let is_foreign = node.mode & 0o1000 == 0 || self.scenario.absent & STEADFAST_ABSENT_XATTR != 0;
+            let pid = std::str::from_utf8(node.bytes()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            (node.mode & 0o1000 == 0 && node.len == 0) || is_foreign && self.world.strangers.contains(&pid)
+        });
+        if self.world.procs.iter().any(|p| p.life == Life::Alive) {
+            // Those who wait for such a lock wait for ever.
+            if !kept {
+                self.world.violate(Violation::Stuck);
+            }
+            return;
+        }
+        let janitor = self.extra(1);
+        let context = unsafe { (*janitor).context };
+        let cleaned = unsafe { steadfast_lock_clean_stale(context, PATH.as_ptr(), std::ptr::null(), null_mut()) };
+        let expected = if before.contains(&lock) { STEADFAST_LOCK_REMOVED } else { STEADFAST_LOCK_ABSENT };
+        if kept {
+            if cleaned != STEADFAST_LOCK_UNDECIDED && cleaned != STEADFAST_LOCK_HELD {
+                self.world.violate(Violation::WrongAnswer(format!("clean_stale returned {cleaned} for a lock it cannot judge")));
+            }
+        } else if cleaned != expected {
+            self.world.violate(Violation::NotCleaned(cleaned));
+        } else {
+            let mut held = null_mut();
+            let taken = unsafe { steadfast_lock_acquire(context, PATH.as_ptr(), 0, std::ptr::null(), &mut held, null_mut()) };
+            if taken != 0 {
+                self.world.violate(Violation::NotCleaned(taken));
+            } else if unsafe { steadfast_lock_release(held, null_mut()) } != 0 {
+                self.world.violate(Violation::WrongAnswer("the last release failed".into()));
+            }
+            // Where there is no O_TMPFILE, the next taker removes the orphan whose name it needs: the first. One
+            // whose writer had found the first name in use stays until somebody needs that name.
+            let left = names(&self.world.fs);
+            if left.len() > killed as usize || left.iter().any(|n| *n == lock || n.contains(".0.")) {
+                self.world.violate(Violation::Litter(left.join(" ")));
+            }
+        }
+        if unsafe { (*janitor).fds.iter().any(Option::is_some) } {
+            self.world.violate(Violation::DescriptorLeak);
+        }
+        let slot = unsafe { (*janitor).slot };
+        self.world.procs[slot].life = Life::Ended;
+        if let Some(mirror) = &mut self.world.mirror {
+            let mut fake = names(&self.world.fs);
+            fake.sort();
+            let real = mirror.names();
+            if fake != real {
+                self.world.violate(Violation::Mirror(format!("names: fake {fake:?}, real {real:?}")));
+            }
+        }
+    }
+}
