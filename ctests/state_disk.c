@@ -149,6 +149,7 @@ static void killed_writers(const char *name, uint32_t flags)
             struct faults f = { .before = kill_self, .no_real_sync = 1 };
             steadfast_context *c = faults_context(&f);
             save_with(c, path, "new", flags);
+            steadfast_context_free(c);
             _exit(0);
         }
         status = wait_for(child);
