@@ -193,6 +193,15 @@ static void stopped_waiter(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     long ms = (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000;
     ok(second == 0 && ms < 5000, "a stopped waiter does not keep the next one from the lock: %ld ms", ms);
+    steadfast_report report = { .size = sizeof report };
+    int32_t status = steadfast_lock_acquire(context, lock, 0, NULL, &held, &report);
+    ok(status == 0 && steadfast_lock_release(held, NULL) == 0, "nor one that tries once");
+    status = steadfast_lock_acquire(context, lock, 5, NULL, &held, &report);
+    ok(status == 0, "nor one that waits for 5 ms: nobody holds it");
+    if (status != 0)
+        diag("%s, pid %lld: %s", steadfast_status_name(status), (long long)report.pid, report.message);
+    else
+        steadfast_lock_release(held, NULL);
     kill(waiters[0], SIGCONT);
     is_int(wait_for(waiters[0]), 0, "and gets it when it goes on");
 }
