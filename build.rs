@@ -14,5 +14,10 @@ fn main() {
         // A missing symbol is found here, not by the dlopen of a user.
         println!("cargo:rustc-link-arg=-Wl,-z,defs");
         println!("cargo:rustc-link-arg=-Wl,-z,relro,-z,now");
+        // For the size: no unwind tables, and no page begun for each segment.
+        let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        println!("cargo:rerun-if-changed=discard.ld");
+        println!("cargo:rustc-link-arg=-Wl,-z,noseparate-code");
+        println!("cargo:rustc-link-arg=-T{root}/discard.ld");
     }
 }
