@@ -1,7 +1,7 @@
 //! Paths and names: pure, without a call and without memory of its own.
 #![forbid(unsafe_code)]
 
-use crate::hooks::{EINVAL, EISDIR, ENAMETOOLONG, Errno};
+use crate::hooks::{EINVAL, EISDIR, ENAMETOOLONG, Errno, c_str};
 use core::ffi::CStr;
 
 /// PATH_MAX of Linux, with the NUL; longer ones the kernel refuses as well.
@@ -40,9 +40,9 @@ impl<const N: usize> Text<N> {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// For a call.
+    /// For a call. (The last byte of the buffer is never anything but NUL.)
     pub fn c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+        c_str(&self.bytes)
     }
 }
 
@@ -52,7 +52,7 @@ fn join(out: &mut [u8], parts: &[&[u8]]) -> Result<usize, Errno> {
     let mut len = 0usize;
     for part in parts {
         let end = len.saturating_add(part.len());
-        out.get_mut(len..end).ok_or(TOO_LONG)?.copy_from_slice(part);
+        copy(out.get_mut(len..end).ok_or(TOO_LONG)?, part);
         len = end;
     }
     *out.get_mut(len).ok_or(TOO_LONG)? = 0;
@@ -75,6 +75,13 @@ pub fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Errno> {
         return Err(Errno(EISDIR.wrapping_neg()));
     }
     Ok((directory, name))
+}
+
+/// Copies as much of `from` as fits: copy_from_slice without its panic.
+pub fn copy(to: &mut [u8], from: &[u8]) {
+    for (slot, byte) in to.iter_mut().zip(from) {
+        *slot = *byte;
+    }
 }
 
 /// A path, split into the directory to open and the name in it. Large: it is built in place and borrowed.
@@ -174,10 +181,22 @@ pub fn decimal(number: u64, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(20usize.saturating_sub(used)..).unwrap_or_default()
 }
 
+/// The reverse: None when there is anything but digits, or none, or too many.
+#[inline(never)]
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, &digit| {
+        let digit = digit.checked_sub(b'0').filter(|&d| d <= 9)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
 /// Sixteen hexadecimal digits.
 fn hex64(number: u64, out: &mut [u8; 16]) {
     for (slot, byte) in out.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        slot.copy_from_slice(&hex(byte));
+        copy(slot, &hex(byte));
     }
 }
 

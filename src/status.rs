@@ -1,7 +1,7 @@
 //! Codes, steps and the report.
 #![forbid(unsafe_code)]
 
-use crate::hooks::Errno;
+use crate::hooks::{Errno, c_str};
 use core::ffi::CStr;
 
 mod detail;
@@ -273,7 +273,7 @@ fn text(list: &'static str, index: usize) -> &'static CStr {
         let end = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
         rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
     }
-    CStr::from_bytes_until_nul(rest).unwrap_or(c"")
+    c_str(rest)
 }
 
 /// Text number `offset` of the `stride` texts that belong to `key`.

@@ -83,6 +83,12 @@ pub mod call {
 }
 use call::*;
 
+/// The C string at the start of `bytes`, whose last byte must be NUL; else "". Unlike the one in core it is a
+/// strlen(3) and no code of ours.
+pub fn c_str(bytes: &[u8]) -> &CStr {
+    if bytes.last() == Some(&0) { unsafe { CStr::from_ptr(bytes.as_ptr().cast()) } } else { c"" }
+}
+
 /// A failed call: a negated errno, or STEADFAST_E_HOOK.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Errno(pub i32);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::hooks::*;
+use crate::path::number;
 use core::ffi::CStr;
 use core::num::NonZeroUsize;
 use once_cell::race::OnceNonZeroUsize;
@@ -119,14 +120,13 @@ pub fn read_stat(hooks: &Hooks, path: &CStr) -> Option<Stat> {
 }
 
 fn parse_stat(text: &[u8]) -> Option<Stat> {
-    let number = |field: Option<&[u8]>| core::str::from_utf8(field?).ok()?.parse::<u64>().ok();
-    let pid = number(text.split(|&byte| byte == b' ').next())?;
+    let pid = number(text.split(|&byte| byte == b' ').next()?)?;
     // The command may hold anything, ')' and blanks included: the last ')' ends it.
     let after = text.iter().rposition(|&byte| byte == b')')?.saturating_add(2);
     let mut fields = text.get(after..)?.split(|&byte| byte == b' ');
     let state = *fields.next()?.first()?;
     // Fields 20 and 22; the state was field 3.
-    let threads = number(fields.nth(16))?;
-    let start = number(fields.nth(1))?;
+    let threads = number(fields.nth(16)?)?;
+    let start = number(fields.nth(1)?)?;
     Some(Stat { pid: i32::try_from(pid).ok()?, state, threads, start })
 }

@@ -4,7 +4,7 @@
 use super::identity::{self, Identity};
 use super::record::{ATTRIBUTE, ATTRIBUTE_LEN, Attribute, MARK};
 use crate::hooks::*;
-use crate::path::{Text, decimal};
+use crate::path::{Text, decimal, number};
 use crate::status::Detail;
 
 /// What is known about the owner.
@@ -169,9 +169,9 @@ fn started_after(hooks: &Hooks, pid: i32, written_ns: i64) -> bool {
         let mut buf = [0u8; 64];
         let fd = hooks.openat(AT_FDCWD, c"/proc/uptime", O_RDONLY | O_CLOEXEC, 0).ok()?;
         let len = hooks.read(fd.raw(), &mut buf).ok()?;
-        let text = core::str::from_utf8(buf.get(..len)?).ok()?;
-        let (seconds, hundredths) = text.split(' ').next()?.split_once('.')?;
-        let ticks = seconds.parse::<i64>().ok()?.checked_mul(100)?.checked_add(hundredths.parse::<i64>().ok()?)?;
+        let mut words = buf.get(..len)?.split(|&byte| byte == b'.' || byte == b' ');
+        let (seconds, hundredths) = (number(words.next()?)?, number(words.next()?)?);
+        let ticks = i64::try_from(seconds.checked_mul(100)?.checked_add(hundredths)?).ok()?;
         let now = hooks.clock(STEADFAST_CLOCK_REALTIME).ok()?;
         now.checked_sub(ticks.checked_mul(TICK_NS)?)?.checked_add(start)
     };

@@ -2,7 +2,7 @@
 //! a reused PID. Pure.
 #![forbid(unsafe_code)]
 
-use crate::path::decimal;
+use crate::path::{copy, decimal, number};
 use core::ffi::CStr;
 
 /// The longest content looked at.
@@ -40,10 +40,7 @@ pub fn parse(content: &[u8]) -> Content {
     if digits.first() == Some(&b'0') {
         return Content::Malformed;
     }
-    let value = digits.iter().try_fold(0i32, |value, &digit| {
-        let digit = digit.checked_sub(b'0').filter(|&d| d <= 9)?;
-        value.checked_mul(10)?.checked_add(i32::from(digit))
-    });
+    let value = number(digits).and_then(|value| i32::try_from(value).ok());
     value.map_or(Content::Malformed, Content::Pid)
 }
 
@@ -80,7 +77,7 @@ impl Attribute {
         let mut out = [0u8; ATTRIBUTE_LEN];
         let words = [self.boot, self.start, self.pid_namespace, self.written_ns.cast_unsigned(), self.pidfd];
         for (slot, word) in out.chunks_exact_mut(8).zip(words) {
-            slot.copy_from_slice(&word.to_le_bytes());
+            copy(slot, &word.to_le_bytes());
         }
         out
     }

@@ -4,7 +4,7 @@
 //! and schema, padded with spaces to byte 255.
 #![forbid(unsafe_code)]
 
-use crate::path::hex;
+use crate::path::{copy, hex, number};
 use crate::status::*;
 use sha2::{Digest, Sha256};
 
@@ -65,21 +65,11 @@ fn put_number(header: &mut [u8; HEADER], at: core::ops::Range<usize>, number: u6
     }
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |value, &digit| {
-        let digit = digit.checked_sub(b'0').filter(|&d| d <= 9)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
-}
-
 /// A first line for this digest.
 fn first_line(digest: &[u8; 32]) -> [u8; COVERED] {
     let mut line = [b' '; COVERED];
     for (slot, byte) in line.chunks_exact_mut(2).zip(digest) {
-        slot.copy_from_slice(&hex(*byte));
+        copy(slot, &hex(*byte));
     }
     for (slot, byte) in line.iter_mut().skip(64).zip(b"  -\n") {
         *slot = *byte;
