@@ -79,8 +79,9 @@ pub fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Errno> {
 
 /// Copies as much of `from` as fits: copy_from_slice without its panic.
 pub fn copy(to: &mut [u8], from: &[u8]) {
-    for (slot, byte) in to.iter_mut().zip(from) {
-        *slot = *byte;
+    let len = to.len().min(from.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
+        to.copy_from_slice(from);
     }
 }
 
