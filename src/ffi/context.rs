@@ -62,7 +62,7 @@ pub unsafe extern "C" fn steadfast_context_new_failing(
 unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut *mut steadfast_context) -> i32 {
     let table = match unsafe { super::read_sized(hooks, core::mem::offset_of!(steadfast_hooks, openat)) } {
         Ok(table) => table.unwrap_or(steadfast_hooks::real()),
-        Err(outcome) => return outcome.status,
+        Err(outcome) => return outcome.status(),
     };
     if out.is_null() || table.absent & !ABSENT_ALL != 0 || table.reserved != 0 {
         return super::INVALID.0;
@@ -73,7 +73,7 @@ unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut 
             unsafe { out.write(context) };
             0
         }
-        Err(error) => Outcome::failed(error, 0).status,
+        Err(error) => Outcome::failed(error, 0).status(),
     }
 }
 

@@ -16,7 +16,7 @@ use status::steadfast_report;
 const INVALID: Errno = Errno(EINVAL.wrapping_neg());
 
 fn invalid(detail: Detail) -> Outcome {
-    Outcome { step: STEADFAST_STEP_ARGUMENTS as u8, ..Outcome::because(INVALID.0, detail) }
+    Outcome::because(INVALID.0, detail).with_step(STEADFAST_STEP_ARGUMENTS)
 }
 
 /// A struct that the caller filled: `size` first. A missing tail reads as zero, a longer one must be zero.
@@ -75,7 +75,7 @@ fn parse_path(path: &mut Path, bytes: &[u8]) -> Result<(), Outcome> {
 
 fn bad_path(error: Errno) -> Outcome {
     let detail = if error == INVALID { Detail::NO_PATH } else { Detail::NONE };
-    Outcome { detail, ..Outcome::failed(error, STEADFAST_STEP_ARGUMENTS) }
+    Outcome::failed(error, STEADFAST_STEP_ARGUMENTS).with_detail(detail)
 }
 
 /// Runs `call`, and tells what it came to.
@@ -92,5 +92,5 @@ unsafe fn reported(path: &CStr, report: *mut steadfast_report, call: impl FnOnce
     if !report.is_null() {
         unsafe { status::store(report, &outcome, path.to_bytes()) };
     }
-    outcome.status
+    outcome.status()
 }

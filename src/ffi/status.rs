@@ -40,12 +40,12 @@ pub unsafe fn store(report: *mut steadfast_report, outcome: &Outcome, path: &[u8
     status::sentence(outcome, path, text.get_mut(..room).unwrap_or_default());
     let value = steadfast_report {
         size,
-        status: outcome.status,
-        os_error: i32::from(outcome.os_error),
-        step: i32::from(outcome.step),
-        on_disk: i32::from(outcome.on_disk),
-        generation: outcome.generation,
-        pid: i64::from(outcome.pid),
+        status: outcome.status(),
+        os_error: outcome.os_error(),
+        step: outcome.step(),
+        on_disk: outcome.on_disk(),
+        generation: outcome.generation(),
+        pid: i64::from(outcome.pid()),
         message: text.map(|byte| byte as c_char),
     };
     unsafe { super::write_sized(report, value) };

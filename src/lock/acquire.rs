@@ -74,7 +74,7 @@ pub fn acquire(
             }
         }
         let found = clean::examine(hooks, identity, dir.raw(), path.name(), settings, true)?;
-        match found.status {
+        match found.status() {
             STEADFAST_LOCK_REMOVED => {
                 taken_over = Some(found);
                 continue;
@@ -90,7 +90,7 @@ pub fn acquire(
                 wait.insert((Deadline::new(hooks, timeout_ms)?, Watch::new(hooks, path), queue))
             }
         };
-        let free = matches!(found.status, STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);
+        let free = matches!(found.status(), STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);
         if !watch.until_changed(deadline, &found, free, settings)? {
             return Err(locked(found));
         }
@@ -116,18 +116,18 @@ fn taken(dir: Fd<'_>, path: &Path, own: i32, candidate: Option<Candidate<'_>>, w
 
 /// What there is to tell about a lock just taken.
 fn describe(hooks: &Hooks, held: &Held, taken_over: Option<Outcome>, told: bool) -> Outcome {
-    let mut outcome = Outcome { pid: held.pid, ..Outcome::new(STEADFAST_OK) };
+    let mut outcome = Outcome::new(STEADFAST_OK).with_pid(held.pid);
     if let Some(stale) = taken_over {
-        outcome = Outcome { detail: Detail::TAKEN_OVER, pid: stale.pid, ..outcome };
+        outcome = outcome.with_detail(Detail::TAKEN_OVER).with_pid(stale.pid());
     }
     if told && owner::shared_between_machines(hooks, held.file) {
-        outcome.detail = Detail::NETWORK;
+        outcome = outcome.with_detail(Detail::NETWORK);
     }
     outcome
 }
 
 fn locked(found: Outcome) -> Outcome {
-    Outcome { status: STEADFAST_E_LOCKED, ..found }
+    found.with_status(STEADFAST_E_LOCKED)
 }
 
 /// What is under the lock's name is no regular file.
@@ -266,7 +266,7 @@ fn unlink_own(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
     let own = hooks.getpid().at(STEADFAST_STEP_UNLINK)?;
     if own != held.pid {
         // flock is shared with the parent: LOCK_UN here would free its lock (flock(2)). Closing does not.
-        return Err(Outcome { pid: held.pid, ..Outcome::new(STEADFAST_E_WRONG_PROCESS) });
+        return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(held.pid));
     }
     let removed = match hooks.fstatat(held.dir, held.name.c_str()) {
         Ok(named) if same(&held.stat, &named) => hooks.unlink(held.dir, held.name.c_str()).at(STEADFAST_STEP_UNLINK),
@@ -279,5 +279,5 @@ fn unlink_own(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
     if removed.is_err() {
         let _ = hooks.flock(held.file, LOCK_UN);
     }
-    removed.map(|()| Outcome { pid: held.pid, ..Outcome::new(STEADFAST_OK) })
+    removed.map(|()| Outcome::new(STEADFAST_OK).with_pid(held.pid))
 }

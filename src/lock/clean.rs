@@ -82,14 +82,14 @@ pub fn examine(
         && hooks.flock(fd.raw(), LOCK_SH | LOCK_NB).is_err_and(|e| e.is(EAGAIN))
     {
         let detail = if hooks.probe(pid).is_err_and(|e| e.is(ESRCH)) { Detail::BUSY } else { Detail::ALIVE };
-        return Ok(Outcome { pid, ..Outcome::because(STEADFAST_LOCK_HELD, detail) });
+        return Ok(Outcome::because(STEADFAST_LOCK_HELD, detail).with_pid(pid));
     }
     // 2: is the owner dead, provably?
     let (why, pid) = match judge(hooks, identity, fd.raw(), &stat, content, settings)? {
         Ok(found) => found,
         Err(decided) => return Ok(decided),
     };
-    let verdict = |status, detail| Outcome { pid, ..Outcome::because(status, detail) };
+    let verdict = |status, detail| Outcome::because(status, detail).with_pid(pid);
     // 3: the flock of the inode, without waiting.
     let operation = if remove { LOCK_EX } else { LOCK_SH };
     match hooks.flock(fd.raw(), operation | LOCK_NB) {
@@ -99,7 +99,7 @@ pub fn examine(
             let lacking = verdict(STEADFAST_E_UNSUPPORTED, Detail::CLEANING_NEEDS_FLOCK);
             return Err(lacking.caused_by(e, STEADFAST_STEP_LOCK_FILE));
         }
-        Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_LOCK_FILE) }),
+        Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE).with_pid(pid)),
     }
     if !remove {
         // Nothing will be removed: what was found is what was there a moment ago.
@@ -110,7 +110,7 @@ pub fn examine(
         Ok(named) if same(&stat, &named) && stat.size == named.size => {}
         Ok(_) => return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED)),
         Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
-        Err(e) => return Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_COMPARE) }),
+        Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_COMPARE).with_pid(pid)),
     }
     let mut again = [0u8; MOST + 1];
     if read_content(hooks, &fd, &stat, &mut again).at(STEADFAST_STEP_COMPARE)? != content {
@@ -120,7 +120,7 @@ pub fn examine(
     match hooks.unlink(dir, name) {
         Ok(()) => Ok(verdict(STEADFAST_LOCK_REMOVED, why)),
         Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
-        Err(e) => Err(Outcome { pid, ..Outcome::failed(e, STEADFAST_STEP_UNLINK) }),
+        Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_UNLINK).with_pid(pid)),
     }
 }
 
@@ -179,7 +179,7 @@ fn judge(
     let owner = owner::judge(hooks, identity, fd, stat, pid, trust_start).at(STEADFAST_STEP_CHECK_OWNER)?;
     match owner {
         Owner::Dead(why) | Owner::Elsewhere(why) => Ok(Ok((why, pid))),
-        Owner::Alive(why) => Ok(Err(Outcome { pid, ..Outcome::because(STEADFAST_LOCK_HELD, why) })),
-        Owner::Unknown(why) => Ok(Err(Outcome { pid, ..Outcome::because(STEADFAST_LOCK_UNDECIDED, why) })),
+        Owner::Alive(why) => Ok(Err(Outcome::because(STEADFAST_LOCK_HELD, why).with_pid(pid))),
+        Owner::Unknown(why) => Ok(Err(Outcome::because(STEADFAST_LOCK_UNDECIDED, why).with_pid(pid))),
     }
 }

@@ -104,7 +104,7 @@ impl<'h> Watch<'h> {
     ) -> Result<bool, Outcome> {
         if deadline.once {
             deadline.looks = deadline.looks.saturating_sub(1);
-            let again = found.detail == Detail::BUSY && deadline.looks > 0;
+            let again = found.detail() == Detail::BUSY && deadline.looks > 0;
             if again {
                 self.sleep(MS, &mut [], settings)?;
             }
@@ -149,8 +149,8 @@ impl<'h> Watch<'h> {
             self.patience_over = false;
         }
         // The holder's death, where the number is a process of ours to watch.
-        let holder = if found.status == STEADFAST_LOCK_HELD && found.detail != Detail::BUSY {
-            self.hooks.pidfd_open(found.pid).ok()
+        let holder = if found.status() == STEADFAST_LOCK_HELD && found.detail() != Detail::BUSY {
+            self.hooks.pidfd_open(found.pid()).ok()
         } else {
             None
         };

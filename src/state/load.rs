@@ -43,28 +43,28 @@ pub fn load(hooks: &Hooks, path: &CStr, request: &Request) -> Result<(Loaded, Ou
         Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
         Err(outcome) => outcome,
     };
-    let missing = error.status == ENOENT.wrapping_neg();
+    let missing = error.status() == ENOENT.wrapping_neg();
     let recover = request.flags & STEADFAST_LOAD_RECOVER != 0;
-    let instead = missing || (recover && recoverable(error.status));
+    let instead = missing || (recover && recoverable(error.status()));
     if !instead {
         return Err(error);
     }
     match load_previous(hooks, path, request, recover) {
         Ok(Some(loaded)) => {
             let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
-            Ok((loaded, Outcome { os_error: error.os_error, step: error.step, ..outcome }))
+            Ok((loaded, outcome.after(error)))
         }
-        Ok(None) => Err(Outcome { status: STEADFAST_E_LOST, ..error }),
+        Ok(None) => Err(error.with_status(STEADFAST_E_LOST)),
         // What is wrong with the current state is the news, unless it is missing: "no state" is only said when
         // there is no previous one either.
-        Err(outcome) if missing && outcome.status != ENOENT.wrapping_neg() => Err(outcome),
+        Err(outcome) if missing && outcome.status() != ENOENT.wrapping_neg() => Err(outcome),
         Err(_) => Err(error),
     }
 }
 
 fn succeed(loaded: Loaded, status: i32) -> (Loaded, Outcome) {
     let generation = loaded.fields.generation;
-    (loaded, Outcome { generation, ..Outcome::new(status) })
+    (loaded, Outcome::new(status).with_generation(generation))
 }
 
 /// Is this damage, or an unreadable disk, for which the previous generation is kept?
@@ -145,7 +145,7 @@ fn verify(mut record: Buffer, request: &Request) -> Result<Loaded, Outcome> {
     let (fields, sha256) = record::verify(record.bytes()).map_err(Outcome::new)?;
     let len = record.bytes().len().saturating_sub(HEADER);
     if request.flags & STEADFAST_LOAD_REQUIRE_SCHEMA != 0 && fields.schema != request.schema {
-        return Err(Outcome { generation: fields.generation, ..Outcome::new(STEADFAST_E_SCHEMA) });
+        return Err(Outcome::new(STEADFAST_E_SCHEMA).with_generation(fields.generation));
     }
     record.append(&[0]);
     Ok(Loaded { record, len, fields, sha256, previous: false })

@@ -98,25 +98,25 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
         let _ = hooks.flock(old.fd.raw(), LOCK_UN);
     }
     // 10: its durability.
-    let done = Outcome { generation, on_disk: STEADFAST_ON_DISK_EITHER as u8, ..Outcome::new(STEADFAST_NOT_DURABLE) };
+    let done = Outcome::new(STEADFAST_NOT_DURABLE).with_generation(generation).with_on_disk(STEADFAST_ON_DISK_EITHER);
     match synced {
         Synced::Yes => {}
-        Synced::Skipped => return Ok(Outcome { detail: Detail::NO_SYNC, ..done }),
+        Synced::Skipped => return Ok(done.with_detail(Detail::NO_SYNC)),
         // With the content not known to be on disk, a synced name is worse than none: after a power cut
         // xfs and btrfs then show an empty file, where without it the old file is still there.
         Synced::Unsupported(e) | Synced::Failed(e) => return Ok(done.caused_by(e, STEADFAST_STEP_SYNC_FILE)),
     }
     if hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
-        return Ok(Outcome { detail: Detail::NO_DIR_FSYNC, ..done });
+        return Ok(done.with_detail(Detail::NO_DIR_FSYNC));
     }
     match hooks.fsync(dir) {
         Ok(()) if target.parents_synced.is_none() => {
-            Ok(Outcome { generation, on_disk: STEADFAST_ON_DISK_NEW as u8, ..Outcome::new(STEADFAST_OK) })
+            Ok(done.with_status(STEADFAST_OK).with_on_disk(STEADFAST_ON_DISK_NEW))
         }
         Ok(()) => Ok(done.caused_by(target.parents_synced.unwrap_or(Errno(0)), STEADFAST_STEP_MAKE_PARENT)),
         Err(e) => {
             let status = if request.has(STEADFAST_SAVE_STRICT) { STEADFAST_E_SAVED_NOT_DURABLE } else { STEADFAST_NOT_DURABLE };
-            Ok(Outcome { status, ..done }.caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY))
+            Ok(done.with_status(status).caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY))
         }
     }
 }
@@ -133,14 +133,14 @@ fn open_target<'h>(hooks: &'h Hooks, path: &mut Path, request: &Request<'_>) -> 
     let mut parents_synced = None;
     for _ in 0..LINKS {
         let dir = match open_directory(hooks, path) {
-            Err(outcome) if outcome.status == ENOENT.wrapping_neg() && request.has(STEADFAST_SAVE_CREATE_PARENTS) => {
+            Err(outcome) if outcome.status() == ENOENT.wrapping_neg() && request.has(STEADFAST_SAVE_CREATE_PARENTS) => {
                 parents_synced = make_parents(hooks, path, request)?;
                 open_directory(hooks, path)?
             }
             other => other?,
         };
         match current::open(hooks, dir.raw(), path.name()) {
-            Err(outcome) if outcome.status == STEADFAST_E_SYMLINK && request.has(STEADFAST_SAVE_FOLLOW_SYMLINK) => {
+            Err(outcome) if outcome.status() == STEADFAST_E_SYMLINK && request.has(STEADFAST_SAVE_FOLLOW_SYMLINK) => {
                 follow(hooks, dir.raw(), path)?;
             }
             current => return Ok(Target { dir, current: current?, parents_synced }),
@@ -229,7 +229,7 @@ fn next_generation<'h>(
         Some(current) => current.read_generation(hooks)?,
     };
     if swap && there != Some(request.expected_generation).filter(|&expected| expected != 0) {
-        return Err(Outcome { generation: there.unwrap_or(0), ..Outcome::new(STEADFAST_E_CONFLICT) });
+        return Err(Outcome::new(STEADFAST_E_CONFLICT).with_generation(there.unwrap_or(0)));
     }
     match there.unwrap_or(0).checked_add(1) {
         Some(next) => Ok((next, verified)),
@@ -350,10 +350,10 @@ fn publish(
             Ok(())
         }
         Ok(false) if flags != 0 && error.is(EEXIST) => Err(conflict),
-        Ok(false) if error.is(EBUSY) => Err(Outcome { detail: Detail::MOUNT_POINT, ..Outcome::failed(error, STEP) }),
+        Ok(false) if error.is(EBUSY) => Err(Outcome::failed(error, STEP).with_detail(Detail::MOUNT_POINT)),
         Ok(false) => Err(Outcome::failed(error, STEP)),
         Err(_) => {
-            Err(Outcome { on_disk: STEADFAST_ON_DISK_EITHER as u8, ..Outcome::new(STEADFAST_E_INDETERMINATE) }
+            Err(Outcome::new(STEADFAST_E_INDETERMINATE).with_on_disk(STEADFAST_ON_DISK_EITHER)
                 .caused_by(error, STEP))
         }
     }

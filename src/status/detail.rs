@@ -3,13 +3,19 @@
 
 use core::ffi::CStr;
 
+/// A reason, by its place in the list below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Detail(pub(super) u8);
+
 macro_rules! details {
     ($($name:ident $text:literal;)*) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        #[repr(u8)]
-        pub enum Detail {
+        enum Index {
             $($name),*
+        }
+        #[allow(missing_docs)]
+        impl Detail {
+            $(pub const $name: Detail = Detail(Index::$name as u8);)*
         }
         /// In the same order, NUL-terminated.
         const TEXTS: &str = concat!($($text, "\0"),*);
@@ -66,6 +72,6 @@ details! {
 impl Detail {
     /// In words; "" for NONE.
     pub fn text(self) -> &'static CStr {
-        super::text(TEXTS, self as usize)
+        super::text(TEXTS, usize::from(self.0))
     }
 }
