@@ -48,7 +48,7 @@ impl<const N: usize> Text<N> {
 
 /// Writes the parts and a NUL into `out`: the length without the NUL.
 fn join(out: &mut [u8], parts: &[&[u8]]) -> Result<usize, Errno> {
-    const TOO_LONG: Errno = Errno(ENAMETOOLONG.wrapping_neg());
+    const TOO_LONG: Errno = Errno::of(ENAMETOOLONG);
     let mut len = 0usize;
     for part in parts {
         let end = len.saturating_add(part.len());
@@ -62,7 +62,7 @@ fn join(out: &mut [u8], parts: &[&[u8]]) -> Result<usize, Errno> {
 /// Directory and name of `path`. -EINVAL when it is empty, -EISDIR when it can only be a directory.
 pub fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Errno> {
     if path.is_empty() {
-        return Err(Errno(EINVAL.wrapping_neg()));
+        return Err(Errno::of(EINVAL));
     }
     let (directory, name) = match path.iter().rposition(|&byte| byte == b'/') {
         None => (&b"."[..], path),
@@ -72,7 +72,7 @@ pub fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Errno> {
         }
     };
     if name.is_empty() || name == b"." || name == b".." {
-        return Err(Errno(EISDIR.wrapping_neg()));
+        return Err(Errno::of(EISDIR));
     }
     Ok((directory, name))
 }
@@ -101,7 +101,7 @@ impl Path {
         self.directory.set(&[directory])?;
         self.name.set(&[name])?;
         if directory.len().saturating_add(name.len()) >= PATH_MAX - 1 {
-            return Err(Errno(ENAMETOOLONG.wrapping_neg()));
+            return Err(Errno::of(ENAMETOOLONG));
         }
         Ok(())
     }

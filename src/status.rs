@@ -246,14 +246,14 @@ impl Outcome {
     #[cold]
     #[inline(never)]
     pub fn failed(error: Errno, step: i32) -> Outcome {
-        Outcome::new(error.0).caused_by(error, step)
+        Outcome::new(error.code()).caused_by(error, step)
     }
 
     /// The same, with the failed call that led to it.
     #[cold]
     #[inline(never)]
     pub fn caused_by(self, error: Errno, step: i32) -> Outcome {
-        let os_error = if error.0 >= -4095 { u64::from(error.0.unsigned_abs()) } else { 0 };
+        let os_error = if error.code() >= -4095 { u64::from(error.code().unsigned_abs()) } else { 0 };
         self.with(OS_ERROR, os_error).with_step(step)
     }
 

@@ -52,7 +52,7 @@ pub unsafe extern "C" fn steadfast_context_new_failing(
     out: *mut *mut steadfast_context,
 ) -> i32 {
     if call > LAST || nth == 0 || !(1..=4095).contains(&error) || for_ever > 1 {
-        return super::INVALID.0;
+        return super::INVALID.code();
     }
     unsafe { create(hooks, Some(Fault::new(call, nth, error, for_ever != 0)), out) }
 }
@@ -65,7 +65,7 @@ unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut 
         Err(outcome) => return outcome.status(),
     };
     if out.is_null() || table.absent & !ABSENT_ALL != 0 || table.reserved != 0 {
-        return super::INVALID.0;
+        return super::INVALID.code();
     }
     let context = steadfast_context { hooks: Hooks::new(table, fault), identity: Identity::new() };
     match memory::boxed(context) {

@@ -13,10 +13,10 @@ use core::ffi::{CStr, c_char};
 use status::steadfast_report;
 
 /// -EINVAL.
-const INVALID: Errno = Errno(EINVAL.wrapping_neg());
+const INVALID: Errno = Errno::of(EINVAL);
 
 fn invalid(detail: Detail) -> Outcome {
-    Outcome::because(INVALID.0, detail).with_step(STEADFAST_STEP_ARGUMENTS)
+    Outcome::because(INVALID.code(), detail).with_step(STEADFAST_STEP_ARGUMENTS)
 }
 
 /// A struct that the caller filled: `size` first. A missing tail reads as zero, a longer one must be zero.
@@ -84,7 +84,7 @@ fn bad_path(error: Errno) -> Outcome {
 /// `report` is NULL or a steadfast_report of the caller's.
 unsafe fn reported(path: &CStr, report: *mut steadfast_report, call: impl FnOnce() -> Result<Outcome, Outcome>) -> i32 {
     if !report.is_null() && unsafe { report.cast::<usize>().read() } < status::REPORT_MINIMUM {
-        return INVALID.0;
+        return INVALID.code();
     }
     let outcome = match call() {
         Ok(outcome) | Err(outcome) => outcome,

@@ -26,7 +26,7 @@ impl Buffer {
         };
         match NonNull::new(raw.cast::<u8>()) {
             Some(pointer) => Ok(Buffer { pointer, capacity, len: 0 }),
-            None => Err(Errno(libc::ENOMEM.wrapping_neg())),
+            None => Err(Errno::of(libc::ENOMEM)),
         }
     }
 

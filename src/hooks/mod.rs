@@ -16,6 +16,7 @@ pub use table::*;
 
 use crate::status::STEADFAST_E_HOOK;
 use core::ffi::CStr;
+use core::num::NonZeroI64;
 
 pub use libc::{
     AT_FDCWD, AT_SYMLINK_FOLLOW, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFBIG, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMLINK,
@@ -89,14 +90,33 @@ pub fn c_str(bytes: &[u8]) -> &CStr {
     if bytes.last() == Some(&0) { unsafe { CStr::from_ptr(bytes.as_ptr().cast()) } } else { c"" }
 }
 
-/// A failed call: a negated errno, or STEADFAST_E_HOOK.
+/// A failed call: a negated errno, or STEADFAST_E_HOOK. As wide as a length, so that what a call returns comes
+/// back in registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Errno(pub i32);
+pub struct Errno(NonZeroI64);
 
 impl Errno {
+    /// This errno.
+    pub const fn of(errno: i32) -> Errno {
+        Errno::from_code((errno as i64).wrapping_neg())
+    }
+
+    /// From a code below 0.
+    const fn from_code(code: i64) -> Errno {
+        match NonZeroI64::new(code) {
+            Some(code) => Errno(code),
+            None => Errno(NonZeroI64::MIN),
+        }
+    }
+
+    /// Below 0.
+    pub const fn code(self) -> i32 {
+        self.0.get() as i32
+    }
+
     /// Is it this errno?
     pub fn is(self, errno: i32) -> bool {
-        self.0 == errno.wrapping_neg()
+        self == Errno::of(errno)
     }
 
     /// Does it say that the system or the file system has no such operation?
@@ -127,22 +147,17 @@ unsafe impl Send for Hooks {}
 
 /// An EINTR that never ends is a broken hook, not a signal.
 const EINTR_LIMIT: u32 = 1 << 20;
+/// -EINTR.
+const INTERRUPTED: i64 = -(EINTR as i64);
 
-/// What a hook returned, looked at: None when it is to be called again.
+/// What a hook returned, looked at.
 #[inline(never)]
-fn settle(result: i64, most: i64, retries: &mut u32) -> Option<Result<i64, Errno>> {
-    if (0..=most).contains(&result) {
-        return Some(Ok(result));
+fn settled(result: i64, most: i64) -> Result<i64, Errno> {
+    match result {
+        0.. if result <= most => Ok(result),
+        -4095..0 => Err(Errno::from_code(result)),
+        _ => Err(Errno::from_code(STEADFAST_E_HOOK as i64)),
     }
-    if !(-4095..0).contains(&result) {
-        return Some(Err(Errno(STEADFAST_E_HOOK)));
-    }
-    let error = Errno(result as i32);
-    if error.is(EINTR) && *retries > 0 {
-        *retries = retries.saturating_sub(1);
-        return None;
-    }
-    Some(Err(error))
 }
 
 /// Calls hook `$name`, or the real call when it is NULL, again after EINTR up to `$retries` times.
@@ -152,16 +167,13 @@ macro_rules! call_hook {
         loop {
             let mut result = $self.injected($number);
             if result == 0 {
-                result = i64::from(unsafe {
-                    match $self.table.$name {
-                        Some(hook) => hook($self.table.user $(, $argument)*),
-                        None => real::$name($self.table.user $(, $argument)*),
-                    }
-                });
+                let hook = $self.table.$name.unwrap_or(real::$name);
+                result = i64::from(unsafe { hook($self.table.user $(, $argument)*) });
             }
-            if let Some(result) = settle(result, $most, &mut retries) {
-                break result;
+            if result != INTERRUPTED || retries == 0 {
+                break settled(result, $most);
             }
+            retries = retries.saturating_sub(1);
         }
     }};
 }
@@ -244,7 +256,7 @@ impl Hooks {
                 // Nothing written and no error: POSIX allows it, for ever it is a device that is full or broken.
                 empty = if written == 0 { empty.saturating_add(1) } else { 0 };
                 if empty > 100 {
-                    return Err(Errno(EIO.wrapping_neg()));
+                    return Err(Errno::of(EIO));
                 }
             }
         }
@@ -261,7 +273,7 @@ impl Hooks {
     #[inline(never)]
     pub fn rename(&self, dir: i32, old: &CStr, new: &CStr, flags: u32) -> Result<(), Errno> {
         if flags != 0 && self.absent(STEADFAST_ABSENT_RENAMEAT2) {
-            return Err(Errno(ENOSYS.wrapping_neg()));
+            return Err(Errno::of(ENOSYS));
         }
         done(retried!(self, STEADFAST_CALL_RENAMEAT, renameat, INT, dir, old.as_ptr(), dir, new.as_ptr(), flags))
     }
@@ -276,7 +288,7 @@ impl Hooks {
     #[inline(never)]
     pub fn link(&self, old_dir: i32, old: &CStr, dir: i32, new: &CStr, flags: i32) -> Result<(), Errno> {
         if self.absent(STEADFAST_ABSENT_LINK) {
-            return Err(Errno(EPERM.wrapping_neg()));
+            return Err(Errno::of(EPERM));
         }
         done(retried!(self, STEADFAST_CALL_LINKAT, linkat, INT, old_dir, old.as_ptr(), dir, new.as_ptr(), flags))
     }
@@ -372,7 +384,7 @@ impl Hooks {
     #[inline(never)]
     pub fn flock(&self, fd: i32, operation: i32) -> Result<(), Errno> {
         if self.absent(STEADFAST_ABSENT_FLOCK) {
-            return Err(Errno(ENOSYS.wrapping_neg()));
+            return Err(Errno::of(ENOSYS));
         }
         done(retried!(self, STEADFAST_CALL_FLOCK, flock, INT, fd, operation))
     }
@@ -381,7 +393,7 @@ impl Hooks {
     #[inline(never)]
     pub fn ofdlock_set(&self, fd: i32, at: i64) -> Result<(), Errno> {
         if self.absent(STEADFAST_ABSENT_OFDLOCK) {
-            return Err(Errno(ENOSYS.wrapping_neg()));
+            return Err(Errno::of(ENOSYS));
         }
         let mut found = 0i64;
         done(retried!(self, STEADFAST_CALL_OFDLOCK, ofdlock, INT, fd, STEADFAST_OFDLOCK_SET, at, 1, &mut found))
@@ -391,7 +403,7 @@ impl Hooks {
     #[inline(never)]
     pub fn ofdlock_test(&self, fd: i32, at: i64, len: i64) -> Result<Option<i64>, Errno> {
         if self.absent(STEADFAST_ABSENT_OFDLOCK) {
-            return Err(Errno(ENOSYS.wrapping_neg()));
+            return Err(Errno::of(ENOSYS));
         }
         let mut found = at;
         let locked = retried!(self, STEADFAST_CALL_OFDLOCK, ofdlock, 1, fd, STEADFAST_OFDLOCK_TEST, at, len, &mut found)?;
@@ -402,7 +414,7 @@ impl Hooks {
     #[inline(never)]
     pub fn fgetxattr(&self, fd: i32, name: &CStr, buf: &mut [u8]) -> Result<usize, Errno> {
         if self.absent(STEADFAST_ABSENT_XATTR) {
-            return Err(Errno(EOPNOTSUPP.wrapping_neg()));
+            return Err(Errno::of(EOPNOTSUPP));
         }
         let (pointer, len) = (buf.as_mut_ptr().cast(), buf.len());
         Ok(retried!(self, STEADFAST_CALL_FGETXATTR, fgetxattr, most(len), fd, name.as_ptr(), pointer, len)? as usize)
@@ -412,7 +424,7 @@ impl Hooks {
     #[inline(never)]
     pub fn fsetxattr(&self, fd: i32, name: &CStr, value: &[u8]) -> Result<(), Errno> {
         if self.absent(STEADFAST_ABSENT_XATTR) {
-            return Err(Errno(EOPNOTSUPP.wrapping_neg()));
+            return Err(Errno::of(EOPNOTSUPP));
         }
         let (pointer, len) = (value.as_ptr().cast(), value.len());
         done(retried!(self, STEADFAST_CALL_FSETXATTR, fsetxattr, INT, fd, name.as_ptr(), pointer, len))
@@ -440,7 +452,7 @@ impl Hooks {
     #[inline(never)]
     pub fn pidfd_open(&self, pid: i32) -> Result<Fd<'_>, Errno> {
         if self.absent(STEADFAST_ABSENT_PIDFD) {
-            return Err(Errno(ENOSYS.wrapping_neg()));
+            return Err(Errno::of(ENOSYS));
         }
         let raw = retried!(self, STEADFAST_CALL_PIDFD_OPEN, pidfd_open, INT, pid, 0)?;
         Ok(Fd { hooks: self, raw: raw as i32 })
@@ -457,7 +469,7 @@ impl Hooks {
     #[inline(never)]
     pub fn inotify(&self) -> Result<Fd<'_>, Errno> {
         if self.absent(STEADFAST_ABSENT_INOTIFY) {
-            return Err(Errno(ENOSYS.wrapping_neg()));
+            return Err(Errno::of(ENOSYS));
         }
         let raw = retried!(self, STEADFAST_CALL_INOTIFY_INIT, inotify_init, INT, IN_CLOEXEC | IN_NONBLOCK)?;
         Ok(Fd { hooks: self, raw: raw as i32 })

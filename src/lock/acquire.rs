@@ -97,7 +97,7 @@ pub fn acquire(
         lookups = 0;
         barred = queue.has_someone_before() && !watch.is_patience_over();
     }
-    Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEADFAST_STEP_LINK))
+    Err(Outcome::failed(Errno::of(EAGAIN), STEADFAST_STEP_LINK))
 }
 
 /// The lock, once the candidate has the name.

@@ -42,7 +42,7 @@ pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outco
     if hooks.absent(STEADFAST_ABSENT_O_DIRECTORY) {
         let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         if !is_directory(stat.mode) {
-            return Err(Outcome::failed(Errno(ENOTDIR.wrapping_neg()), STEADFAST_STEP_OPEN_DIRECTORY));
+            return Err(Outcome::failed(Errno::of(ENOTDIR), STEADFAST_STEP_OPEN_DIRECTORY));
         }
     }
     Ok(dir)

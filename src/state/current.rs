@@ -33,7 +33,7 @@ pub fn open<'h>(hooks: &'h Hooks, dir: i32, name: &CStr) -> Result<Option<Curren
         return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
     }
     if stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0 {
-        return Err(Outcome::failed(Errno(EBUSY.wrapping_neg()), STEP).with_detail(Detail::MOUNT_POINT));
+        return Err(Outcome::failed(Errno::of(EBUSY), STEP).with_detail(Detail::MOUNT_POINT));
     }
     Ok(Some(Current { fd, stat }))
 }
@@ -58,7 +58,7 @@ pub fn hold<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, first: Option<Current<'
         }
         next = open(hooks, dir, name)?;
     }
-    Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEP))
+    Err(Outcome::failed(Errno::of(EAGAIN), STEP))
 }
 
 impl Current<'_> {

@@ -69,7 +69,7 @@ pub fn keep(
         let Some(next) = &reopened else { return Ok(()) };
         (current, verified) = (next, false);
     }
-    Err(Outcome::failed(Errno(EAGAIN.wrapping_neg()), STEP))
+    Err(Outcome::failed(Errno::of(EAGAIN), STEP))
 }
 
 /// Renames, if what was linked is what was verified.

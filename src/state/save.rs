@@ -66,7 +66,7 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
         return Err(Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, Detail::NO_DIR_FSYNC_STRICT));
     }
     if request.has(STEADFAST_SAVE_IF_GENERATION) && hooks.absent(STEADFAST_ABSENT_FLOCK) {
-        return Err(current::no_flock(Errno(ENOSYS.wrapping_neg())));
+        return Err(current::no_flock(Errno::of(ENOSYS)));
     }
     // 1, 2: the directory first, then the target.
     let mut target = open_target(hooks, path, request)?;
@@ -110,10 +110,10 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
         return Ok(done.with_detail(Detail::NO_DIR_FSYNC));
     }
     match hooks.fsync(dir) {
-        Ok(()) if target.parents_synced.is_none() => {
-            Ok(done.with_status(STEADFAST_OK).with_on_disk(STEADFAST_ON_DISK_NEW))
-        }
-        Ok(()) => Ok(done.caused_by(target.parents_synced.unwrap_or(Errno(0)), STEADFAST_STEP_MAKE_PARENT)),
+        Ok(()) => Ok(match target.parents_synced {
+            None => done.with_status(STEADFAST_OK).with_on_disk(STEADFAST_ON_DISK_NEW),
+            Some(e) => done.caused_by(e, STEADFAST_STEP_MAKE_PARENT),
+        }),
         Err(e) => {
             let status = if request.has(STEADFAST_SAVE_STRICT) { STEADFAST_E_SAVED_NOT_DURABLE } else { STEADFAST_NOT_DURABLE };
             Ok(done.with_status(status).caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY))
@@ -146,7 +146,7 @@ fn open_target<'h>(hooks: &'h Hooks, path: &mut Path, request: &Request<'_>) -> 
             current => return Ok(Target { dir, current: current?, parents_synced }),
         }
     }
-    Err(Outcome::failed(Errno(ELOOP.wrapping_neg()), STEADFAST_STEP_READ_LINK))
+    Err(Outcome::failed(Errno::of(ELOOP), STEADFAST_STEP_READ_LINK))
 }
 
 /// Goes where the symbolic link at `path` leads.
@@ -163,7 +163,7 @@ pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outco
     if hooks.absent(STEADFAST_ABSENT_O_DIRECTORY) {
         let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         if !is_directory(stat.mode) {
-            return Err(Outcome::failed(Errno(ENOTDIR.wrapping_neg()), STEADFAST_STEP_OPEN_DIRECTORY));
+            return Err(Outcome::failed(Errno::of(ENOTDIR), STEADFAST_STEP_OPEN_DIRECTORY));
         }
     }
     Ok(dir)

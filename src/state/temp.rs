@@ -23,7 +23,7 @@ pub struct Temp<'h> {
 impl<'h> Temp<'h> {
     /// Creates and locks the next free temporary name of `target`, removing orphans on the way.
     pub fn create(hooks: &'h Hooks, dir: i32, target: &CStr, mode: u32) -> Result<Temp<'h>, Errno> {
-        let mut last = Errno(EEXIST.wrapping_neg());
+        let mut last = Errno::of(EEXIST);
         for number in 0..NAMES {
             let name = path::temporary(target, number)?;
             let mut created = create_exclusive(hooks, dir, &name, mode);
