@@ -38,6 +38,7 @@ enum Candidate<'h> {
 }
 
 /// Takes the lock at `path`.
+#[inline(never)]
 pub fn acquire(
     hooks: &Hooks,
     identity: &Identity,
@@ -137,6 +138,7 @@ fn no_lock(hooks: &Hooks, dir: i32, name: &CStr) -> Outcome {
 }
 
 /// A nameless record, or None where there are none.
+#[inline(never)]
 fn nameless<'h>(
     hooks: &'h Hooks,
     identity: &Identity,

@@ -205,6 +205,7 @@ fn make_parents(hooks: &Hooks, path: &Path, request: &Request<'_>) -> Result<Opt
 
 /// Step 3: the generation to write, and whether the current state has been verified. For IF_GENERATION its
 /// flock is taken first.
+#[inline(never)]
 fn next_generation<'h>(
     hooks: &'h Hooks,
     target: &mut Target<'h>,
