@@ -227,6 +227,15 @@ impl Hooks {
         Ok(Fd { hooks: self, raw: raw as i32 })
     }
 
+    /// Opens a directory; `more` flags are O_PATH or 0. Where O_DIRECTORY is absent, fstat tells what it is.
+    pub fn open_directory(&self, path: &CStr, more: i32) -> Result<Fd<'_>, Errno> {
+        let dir = self.openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | more, 0)?;
+        if self.absent(STEADFAST_ABSENT_O_DIRECTORY) && !is_directory(self.fstat(dir.raw())?.mode) {
+            return Err(Errno::of(ENOTDIR));
+        }
+        Ok(dir)
+    }
+
     /// close(2), never retried: the descriptor is gone whatever it answers (close(2), "Dealing with error returns").
     #[inline(never)]
     pub fn close(&self, fd: i32) -> Result<(), Errno> {

@@ -37,15 +37,7 @@ impl Default for Settings {
 
 /// Opens the directory of a lock: only to name files in it, so that it need not be readable.
 pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outcome> {
-    let flags = O_RDONLY | O_DIRECTORY | O_PATH | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    let dir = hooks.openat(AT_FDCWD, path.directory(), flags, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-    if hooks.absent(STEADFAST_ABSENT_O_DIRECTORY) {
-        let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-        if !is_directory(stat.mode) {
-            return Err(Outcome::failed(Errno::of(ENOTDIR), STEADFAST_STEP_OPEN_DIRECTORY));
-        }
-    }
-    Ok(dir)
+    hooks.open_directory(path.directory(), O_PATH).at(STEADFAST_STEP_OPEN_DIRECTORY)
 }
 
 /// Cleans (`remove`) or inspects the lock at `path`.

@@ -158,15 +158,7 @@ pub fn follow(hooks: &Hooks, dir: i32, path: &mut Path) -> Result<(), Outcome> {
 
 /// Opens the directory of `path`.
 pub fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outcome> {
-    let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    let dir = hooks.openat(AT_FDCWD, path.directory(), flags, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-    if hooks.absent(STEADFAST_ABSENT_O_DIRECTORY) {
-        let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-        if !is_directory(stat.mode) {
-            return Err(Outcome::failed(Errno::of(ENOTDIR), STEADFAST_STEP_OPEN_DIRECTORY));
-        }
-    }
-    Ok(dir)
+    hooks.open_directory(path.directory(), 0).at(STEADFAST_STEP_OPEN_DIRECTORY)
 }
 
 /// Makes every missing directory on the way, syncing the parent of each. An unsynced parent is a reservation,
