@@ -345,10 +345,7 @@ fn publish(
         Ok(false) if flags != 0 && error.is(EEXIST) => Err(conflict),
         Ok(false) if error.is(EBUSY) => Err(Outcome::failed(error, STEP).with_detail(Detail::MOUNT_POINT)),
         Ok(false) => Err(Outcome::failed(error, STEP)),
-        Err(_) => {
-            Err(Outcome::new(STEADFAST_E_INDETERMINATE).with_on_disk(STEADFAST_ON_DISK_EITHER)
-                .caused_by(error, STEP))
-        }
+        Err(_) => Err(Outcome::new(STEADFAST_E_INDETERMINATE).with_on_disk(STEADFAST_ON_DISK_EITHER).caused_by(error, STEP)),
     }
 }
 
