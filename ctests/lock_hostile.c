@@ -78,7 +78,7 @@ static int no_room_to_name(void *arg)
 {
     static steadfast_lock *held;
     int32_t status = steadfast_lock_acquire(context, arg, 0, NULL, &held, NULL);
-    return status == -EACCES ? 0 : 1;
+    return status == -EACCES ? 0 : 1; /* also when it cannot be reached at all */
 }
 
 static void limits(void)

@@ -171,4 +171,9 @@ static inline int as_user(work work, void *arg)
     return wait_for(child);
 }
 
+static inline int look_at(void *arg) { return access(arg, F_OK) != 0; }
+
+/* Can the user nobody get to a file in this directory, which all may search? Not below a private $TMPDIR. */
+static inline int user_can_reach(const char *file) { return as_user(look_at, (void *)(uintptr_t)file) == 0; }
+
 #endif
