@@ -206,6 +206,76 @@ static void stopped_waiter(void)
     is_int(wait_for(waiters[0]), 0, "and gets it when it goes on");
 }
 
+/* Another thread forks while this one looks at a stale lock: the child has the descriptor, and its flock, for life. */
+static pid_t forked;
+
+static int32_t forking_flock(void *user, int32_t fd, int32_t operation)
+{
+    (void)user;
+    int32_t result = steadfast_hooks_default()->flock(NULL, fd, operation);
+    if (result == 0 && forked == 0 && (operation & LOCK_UN) == 0) {
+        forked = fork_child();
+        if (forked == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;)
+                pause();
+        }
+    }
+    return result;
+}
+
+static int32_t failing_unlinkat(void *user, int32_t at, const char *path, int32_t flags)
+{
+    (void)user, (void)at, (void)path, (void)flags;
+    return -EACCES;
+}
+
+static void fork_in_the_middle(void)
+{
+    steadfast_hooks hooks = test_hooks();
+    hooks.flock = forking_flock;
+    steadfast_context *forking = test_context(&hooks);
+    hooks.unlinkat = failing_unlinkat;
+    steadfast_context *failing = test_context(&hooks);
+
+    write_pid(lock, dead_pid());
+    forked = 0;
+    int32_t status = steadfast_lock_inspect(forking, lock, NULL, NULL);
+    ok(status == STEADFAST_LOCK_STALE && forked > 0, "inspect of a stale lock while another thread forks: STALE");
+    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_REMOVED, "the child of that fork does not keep it from being cleaned");
+    stop(forked);
+    unlink(lock);
+
+    leave_lock(lock);
+    forked = 0;
+    steadfast_lock_inspect(forking, lock, NULL, NULL);
+    status = steadfast_lock_clean_stale(context, lock, NULL, NULL);
+    ok(forked > 0 && status == STEADFAST_LOCK_REMOVED, "nor a stale lock of ours that was inspected");
+    stop(forked);
+    unlink(lock);
+
+    write_pid(lock, dead_pid());
+    forked = 0;
+    status = steadfast_lock_clean_stale(failing, lock, NULL, NULL);
+    int32_t again = steadfast_lock_clean_stale(context, lock, NULL, NULL);
+    ok(status == -EACCES && forked > 0 && again == STEADFAST_LOCK_REMOVED, "nor one whose removal failed");
+    stop(forked);
+    unlink(lock);
+
+    /* A candidate that was not needed, flocked while somebody forked: it has no name, and keeps nobody out. */
+    steadfast_lock *held = NULL;
+    write_pid(lock, getpid());
+    forked = 0;
+    status = steadfast_lock_acquire(forking, lock, 0, NULL, &held, NULL);
+    unlink(lock);
+    again = steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL);
+    ok(status == STEADFAST_E_LOCKED && again == 0 && steadfast_lock_release(held, NULL) == 0, "nor does a fork in a vain acquire");
+    if (forked > 0)
+        stop(forked);
+    steadfast_context_free(forking);
+    steadfast_context_free(failing);
+}
+
 static int clean(void *arg)
 {
     int32_t status = steadfast_lock_clean_stale(child_context(NULL), arg, NULL, NULL);
@@ -314,6 +384,7 @@ int main(void)
         limits();
         storm_of_signals();
         across_exec();
+        fork_in_the_middle();
         stopped_waiter();
         no_proc();
         another_time();
