@@ -11,6 +11,8 @@ DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 SECONDS ?= 300
+# A shell counts its own in a variable of this name.
+unexport SECONDS
 # Of the shell that runs this, not of the environment: cargo's output is looked for here.
 TARGET := target
 BUILD := build
