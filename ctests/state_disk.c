@@ -168,6 +168,49 @@ static void killed_writers(const char *name, uint32_t flags)
         is_int(litter, 0, "%s: and nothing is left over after it", name);
 }
 
+static pid_t bystander;
+
+/* Another thread forks in the midst of a save. */
+static void fork_bystander(struct faults *f, int call, const char *path)
+{
+    (void)f, (void)path;
+    if (call != STEADFAST_CALL_RENAMEAT || bystander != 0)
+        return;
+    bystander = fork_child();
+    while (bystander == 0)
+        pause();
+}
+
+/* The temporary file's flock must not live on in a child: the next compare-and-swap would wait for it for ever. */
+static void forked_meanwhile(void)
+{
+    char d[300], path[320];
+    struct faults f = { .before = fork_bystander };
+    steadfast_context *c = faults_context(&f);
+    pid_t child;
+    int status;
+    if (NO_FLOCK) {
+        skip("without flock (absent) IF_GENERATION is E_UNSUPPORTED", "a child forked during a save");
+        steadfast_context_free(c);
+        return;
+    }
+    snprintf(d, sizeof d, "%s", fresh("forked"));
+    snprintf(path, sizeof path, "%s/s", d);
+    is_int(save_with(c, path, "one", 0), SAVED, "a save, during which a child is forked");
+    steadfast_context_free(c);
+    child = fork_child();
+    if (child == 0) {
+        steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_IF_GENERATION, .expected_generation = 1 };
+        alarm(20);
+        _exit(steadfast_state_save(context, path, "two", 3, &o, NULL) == SAVED ? 0 : 1);
+    }
+    status = wait_for(child);
+    ok(bystander > 0 && kill(bystander, 0) == 0, "the child is still there");
+    is_int(status, 0, "it does not hold up the next IF_GENERATION save");
+    kill(bystander, SIGKILL);
+    wait_for(bystander);
+}
+
 static void failed_syncs(void)
 {
     char d[300], path[320];
@@ -387,6 +430,7 @@ int main(void)
     orphans();
     killed_writers("plain", 0);
     killed_writers("keep_previous", STEADFAST_SAVE_KEEP_PREVIOUS);
+    forked_meanwhile();
     failed_syncs();
     nfs_rename();
     bind_mount();
