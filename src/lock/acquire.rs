@@ -92,11 +92,13 @@ pub fn acquire(
             }
         };
         let free = matches!(found.status(), STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);
-        if !watch.until_changed(deadline, &found, free, settings)? {
+        let in_time = watch.until_changed(deadline, &found, free, settings)?;
+        if !in_time && !(free && barred) {
             return Err(locked(found));
         }
         lookups = 0;
-        barred = queue.has_someone_before() && !watch.is_patience_over();
+        // A free lock is not left for ever to someone who does not come: a stopped process waits in front.
+        barred = in_time && queue.has_someone_before() && !watch.is_patience_over();
     }
     Err(Outcome::failed(Errno::of(EAGAIN), STEADFAST_STEP_LINK))
 }

@@ -110,9 +110,9 @@ fn process(hooks: &Hooks, pid: i32) -> Result<Process<'_>, Errno> {
             return Ok(if exited { ZOMBIE } else { Process::Alive(Some(fd)) });
         }
         Err(e) if e.is(ESRCH) => return Ok(GONE),
-        // The id of a thread that is not its process's first: EINVAL, since Linux 6.9 ENOENT (pidfd_open(2)).
-        Err(e) if e.is(EINVAL) || e.is(ENOENT) => return Ok(THREAD),
-        // None here, or no descriptor left.
+        // The id of a thread that is not its process's first (EINVAL, since Linux 6.9 ENOENT: pidfd_open(2)); but
+        // EINVAL has other meanings too, and no error of a call makes an owner dead. Or there are no pidfds, or
+        // no descriptor is left.
         Err(_) => {}
     }
     match hooks.probe(pid) {
