@@ -176,4 +176,51 @@ static inline int look_at(void *arg) { return access(arg, F_OK) != 0; }
 /* Can the user nobody get to a file in this directory, which all may search? Not below a private $TMPDIR. */
 static inline int user_can_reach(const char *file) { return as_user(look_at, (void *)(uintptr_t)file) == 0; }
 
+/* The attribute of a record, as the library writes it. */
+struct attribute { uint64_t boot, start, pid_namespace; int64_t written_ns; uint64_t pidfd; };
+
+static inline int read_attribute(const char *path, struct attribute *out)
+{
+    return getxattr(path, "user.steadfast", out, sizeof *out) == (ssize_t)sizeof *out;
+}
+
+/* Boot and PID namespace are read from /proc. */
+#define can_tell (has(STEADFAST_ABSENT_XATTR) && has(STEADFAST_ABSENT_PROC))
+
+/* A reused PID shows in the start time, from /proc, or in the inode of a pidfd, where those have a file system of their
+ * own (Linux 6.9). */
+static inline int can_tell_reuse(void)
+{
+    struct stat first, own;
+    int a = (int)syscall(SYS_pidfd_open, getppid(), 0), b = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    int differ = a >= 0 && b >= 0 && fstat(a, &first) == 0 && fstat(b, &own) == 0 && first.st_ino != own.st_ino;
+    close(a), close(b);
+    return has(STEADFAST_ABSENT_XATTR) && (has(STEADFAST_ABSENT_PROC) || (has(STEADFAST_ABSENT_PIDFD) && differ));
+}
+
+/* Gives the next child the PID `pid`, if nobody else takes it first; needs root. */
+static inline pid_t fork_with_pid(pid_t pid, work work, void *arg)
+{
+    for (int i = 0; i < 50; i++) {
+        FILE *file = fopen("/proc/sys/kernel/ns_last_pid", "we");
+        if (file == NULL)
+            return -1;
+        fprintf(file, "%d", (int)pid - 1);
+        if (fclose(file) != 0)
+            return -1;
+        pid_t child = fork();
+        if (child == 0) {
+            if (getpid() != pid)
+                _exit(0);
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            _exit(work(arg));
+        }
+        if (child == pid)
+            return child;
+        if (child > 0)
+            wait_for(child);
+    }
+    return -1;
+}
+
 #endif
