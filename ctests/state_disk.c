@@ -1,53 +1,13 @@
 /*
- * State files among other processes and on disks that fail: orphans of killed writers, racing savers, links,
- * a sync that fails, a rename that happened but was answered with an error.
+ * State files on disks that fail, and where something is in the way: orphans, links, missing directories, a
+ * sync that fails, a rename that happened but was answered with an error, a bind-mounted file.
  */
 #include "tap.h"
-#include "faults.h"
+#include "state_test.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
-
-static char *dir;
-static steadfast_context *context;
-
-#define NO_DIR_FSYNC ((test_absent() & STEADFAST_ABSENT_DIR_FSYNC) != 0)
-#define NO_FLOCK ((test_absent() & STEADFAST_ABSENT_FLOCK) != 0)
-#define NO_LINK ((test_absent() & STEADFAST_ABSENT_LINK) != 0)
-#define SAVED (NO_DIR_FSYNC ? STEADFAST_NOT_DURABLE : STEADFAST_OK)
-
-static steadfast_report report;
-
-static int save_with(const steadfast_context *c, const char *path, const char *text, uint32_t flags)
-{
-    steadfast_save_options o = { .size = sizeof o, .flags = flags };
-    report.size = sizeof report;
-    return steadfast_state_save(c, path, text, strlen(text), &o, &report);
-}
-
-static int save(const char *path, const char *text, uint32_t flags)
-{
-    return save_with(context, path, text, flags);
-}
-
-static int holds(const char *path, const char *text)
-{
-    steadfast_state state = { .size = sizeof state };
-    int same = steadfast_state_load(NULL, path, NULL, &state, NULL) == 0 && state.len == strlen(text) && memcmp(state.data, text, state.len) == 0;
-    steadfast_state_free(&state);
-    return same;
-}
-
-/* An empty directory of its own for a test. */
-static const char *fresh(const char *name)
-{
-    const char *path = in(dir, name);
-    if (mkdir(path, 0700) != 0)
-        bail_out("mkdir %s: %s", path, strerror(errno));
-    return path;
-}
 
 static void links(void)
 {
@@ -121,94 +81,6 @@ static void orphans(void)
     } else {
         skip("needs root", "another user's file under a temporary name");
     }
-}
-
-static long kill_at;
-
-static void kill_self(struct faults *f, int call, const char *path)
-{
-    (void)call, (void)path;
-    if (f->calls == kill_at)
-        kill(getpid(), SIGKILL);
-}
-
-/* A writer killed before each of its calls in turn. */
-static void killed_writers(const char *name, uint32_t flags)
-{
-    char d[300], path[320];
-    int torn = 0, litter = 0, unusable = 0, killed = 0;
-    const char *expected = (flags & STEADFAST_SAVE_KEEP_PREVIOUS) != 0 ? "s s.prev" : "s";
-    snprintf(d, sizeof d, "%s", fresh(name));
-    snprintf(path, sizeof path, "%s/s", d);
-    save(path, "the first", flags);
-    save(path, "old", flags);
-    for (kill_at = 1; kill_at < 100; kill_at++) {
-        int status;
-        pid_t child = fork_child();
-        if (child == 0) {
-            struct faults f = { .before = kill_self, .no_real_sync = 1 };
-            steadfast_context *c = faults_context(&f);
-            save_with(c, path, "new", flags);
-            steadfast_context_free(c);
-            _exit(0);
-        }
-        status = wait_for(child);
-        if (status != 1000 + SIGKILL)
-            break;
-        killed++;
-        torn += !holds(path, "old") && !holds(path, "new");
-        unusable += save(path, "old", flags | STEADFAST_SAVE_NO_SYNC) != STEADFAST_NOT_DURABLE || !holds(path, "old");
-        litter += *leftovers(d, expected) != '\0';
-    }
-    ok(killed >= 10 && torn == 0, "%s: a writer killed at each of %d calls: the old state or the new one, whole", name, killed);
-    is_int(unusable, 0, "%s: the next save always works", name);
-    if (NO_FLOCK)
-        skip("without flock (absent) orphans stay", "%s: and nothing is left over", name);
-    else
-        is_int(litter, 0, "%s: and nothing is left over after it", name);
-}
-
-static pid_t bystander;
-
-/* Another thread forks in the midst of a save. */
-static void fork_bystander(struct faults *f, int call, const char *path)
-{
-    (void)f, (void)path;
-    if (call != STEADFAST_CALL_RENAMEAT || bystander != 0)
-        return;
-    bystander = fork_child();
-    while (bystander == 0)
-        pause();
-}
-
-/* The temporary file's flock must not live on in a child: the next compare-and-swap would wait for it for ever. */
-static void forked_meanwhile(void)
-{
-    char d[300], path[320];
-    struct faults f = { .before = fork_bystander };
-    steadfast_context *c = faults_context(&f);
-    pid_t child;
-    int status;
-    if (NO_FLOCK) {
-        skip("without flock (absent) IF_GENERATION is E_UNSUPPORTED", "a child forked during a save");
-        steadfast_context_free(c);
-        return;
-    }
-    snprintf(d, sizeof d, "%s", fresh("forked"));
-    snprintf(path, sizeof path, "%s/s", d);
-    is_int(save_with(c, path, "one", 0), SAVED, "a save, during which a child is forked");
-    steadfast_context_free(c);
-    child = fork_child();
-    if (child == 0) {
-        steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_IF_GENERATION, .expected_generation = 1 };
-        alarm(20);
-        _exit(steadfast_state_save(context, path, "two", 3, &o, NULL) == SAVED ? 0 : 1);
-    }
-    status = wait_for(child);
-    ok(bystander > 0 && kill(bystander, 0) == 0, "the child is still there");
-    is_int(status, 0, "it does not hold up the next IF_GENERATION save");
-    kill(bystander, SIGKILL);
-    wait_for(bystander);
 }
 
 static void failed_syncs(void)
@@ -324,101 +196,6 @@ static void bind_mount(void)
         is_int(status, 0, "a bind-mounted file is -EBUSY, explained, and nothing changes");
 }
 
-/* N processes that expect the same generation: exactly one wins. */
-static void compare_and_swap_race(void)
-{
-    enum { SAVERS = 6 };
-    int rounds = test_small() ? 3 : 30, bad = 0;
-    uint64_t generation = 0;
-    const char *path;
-    char d[300];
-    if (NO_FLOCK) {
-        skip("without flock (absent) IF_GENERATION is E_UNSUPPORTED", "racing compare-and-swap");
-        return;
-    }
-    snprintf(d, sizeof d, "%s", fresh("race"));
-    path = in(d, "s");
-    for (int round = 0; round < rounds; round++) {
-        pid_t children[SAVERS];
-        int start[2], won = 0, lost = 0;
-        char path_copy[320];
-        snprintf(path_copy, sizeof path_copy, "%s/s", d);
-        if (pipe(start) != 0)
-            bail_out("pipe");
-        for (int i = 0; i < SAVERS; i++) {
-            children[i] = fork_child();
-            if (children[i] == 0) {
-                steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_IF_GENERATION, .expected_generation = generation };
-                char go, text[20];
-                int result;
-                close(start[1]);
-                snprintf(text, sizeof text, "saver %d", i);
-                if (read(start[0], &go, 1) < 0)
-                    _exit(9);
-                result = steadfast_state_save(context, path_copy, text, strlen(text), &o, NULL);
-                _exit(result == SAVED ? 1 : result == STEADFAST_E_CONFLICT ? 2 : 3);
-            }
-        }
-        close(start[0]);
-        close(start[1]); /* the start: every reader sees the end of the pipe */
-        for (int i = 0; i < SAVERS; i++) {
-            int status = wait_for(children[i]);
-            won += status == 1;
-            lost += status == 2;
-        }
-        generation++;
-        bad += won != 1 || lost != SAVERS - 1;
-    }
-    is_int(bad, 0, "%d processes expect the same generation, %d rounds: each time exactly one wins, the others get E_CONFLICT", (int)SAVERS, rounds);
-    steadfast_state state = { .size = sizeof state };
-    ok(steadfast_state_load(NULL, in(d, "s"), NULL, &state, NULL) == 0 && state.generation == (uint64_t)rounds, "and the generation counts the winners");
-    steadfast_state_free(&state);
-    ok(*leftovers(d, "s") == '\0', "nothing is left over%s", leftovers(d, "s"));
-    (void)path;
-}
-
-/* Savers beside a reader: it never sees anything but whole states. */
-static void readers(void)
-{
-    enum { SAVERS = 3 };
-    char d[300], path[320];
-    pid_t children[SAVERS];
-    int bad = 0, loads = 0, failed = 0, saves = test_small() ? 20 : 200;
-    snprintf(d, sizeof d, "%s", fresh("readers"));
-    snprintf(path, sizeof path, "%s/s", d);
-    save(path, "begin", 0);
-    for (int i = 0; i < SAVERS; i++) {
-        children[i] = fork_child();
-        if (children[i] == 0) {
-            char *data = malloc(70000);
-            memset(data, 'a' + i, 70000);
-            for (int n = 0; n < saves; n++) {
-                steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_NO_SYNC | (i == 0 ? STEADFAST_SAVE_KEEP_PREVIOUS : 0) };
-                if (steadfast_state_save(context, path, data, 1 + (size_t)n * 337 % 70000, &o, NULL) != STEADFAST_NOT_DURABLE)
-                    _exit(1);
-            }
-            free(data);
-            _exit(0);
-        }
-    }
-    for (int running = SAVERS; running > 0;) {
-        steadfast_state state = { .size = sizeof state };
-        int status, result = steadfast_state_load(context, path, NULL, &state, NULL);
-        loads++;
-        bad += result != 0;
-        for (size_t n = 1; result == 0 && state.len > 5 && n < state.len; n++)
-            bad += ((char *)state.data)[n] != ((char *)state.data)[0];
-        steadfast_state_free(&state);
-        if (waitpid(-1, &status, WNOHANG) > 0) {
-            running--;
-            failed += status != 0;
-        }
-    }
-    ok(bad == 0 && loads > 10, "a reader beside %d savers: %d loads, each a whole state", (int)SAVERS, loads);
-    is_int(failed, 0, "and every save succeeds");
-    ok(*leftovers(d, "s s.prev") == '\0', "nothing is left over%s", leftovers(d, "s s.prev"));
-}
-
 int main(void)
 {
     int fds;
@@ -428,14 +205,9 @@ int main(void)
     links();
     parents();
     orphans();
-    killed_writers("plain", 0);
-    killed_writers("keep_previous", STEADFAST_SAVE_KEEP_PREVIOUS);
-    forked_meanwhile();
     failed_syncs();
     nfs_rename();
     bind_mount();
-    compare_and_swap_race();
-    readers();
     is_int(count_fds(), fds, "no descriptor stays open");
     steadfast_context_free(context);
     remove_tree(dir);

@@ -1,0 +1,48 @@
+/* What the tests of state files share: a directory, a context, a save and a look. Include tap.h first. */
+#ifndef STATE_TEST_H
+#define STATE_TEST_H
+
+#include "faults.h"
+
+#include <signal.h>
+
+static char *dir;
+static steadfast_context *context;
+
+#define NO_DIR_FSYNC ((test_absent() & STEADFAST_ABSENT_DIR_FSYNC) != 0)
+#define NO_FLOCK ((test_absent() & STEADFAST_ABSENT_FLOCK) != 0)
+#define NO_LINK ((test_absent() & STEADFAST_ABSENT_LINK) != 0)
+#define SAVED (NO_DIR_FSYNC ? STEADFAST_NOT_DURABLE : STEADFAST_OK)
+
+static steadfast_report report;
+
+static inline int save_with(const steadfast_context *c, const char *path, const char *text, uint32_t flags)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = flags };
+    report.size = sizeof report;
+    return steadfast_state_save(c, path, text, strlen(text), &o, &report);
+}
+
+static inline int save(const char *path, const char *text, uint32_t flags)
+{
+    return save_with(context, path, text, flags);
+}
+
+static inline int holds(const char *path, const char *text)
+{
+    steadfast_state state = { .size = sizeof state };
+    int same = steadfast_state_load(NULL, path, NULL, &state, NULL) == 0 && state.len == strlen(text) && memcmp(state.data, text, state.len) == 0;
+    steadfast_state_free(&state);
+    return same;
+}
+
+/* An empty directory of its own for a test. */
+static inline const char *fresh(const char *name)
+{
+    const char *path = in(dir, name);
+    if (mkdir(path, 0700) != 0)
+        bail_out("mkdir %s: %s", path, strerror(errno));
+    return path;
+}
+
+#endif
