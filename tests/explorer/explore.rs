@@ -56,6 +56,7 @@ impl Explorer {
             fs: Fs { reuse_numbers: scenario.reuse_numbers, ..Fs::default() },
             procs: (0..count).map(|slot| Box::new(Proc::new(slot, 101 + slot as i32))).collect(),
             strangers: vec![],
+            tickets: vec![],
             violation: None,
             log: None,
             mirror: None,
@@ -68,6 +69,7 @@ impl Explorer {
         for p in &mut world.procs {
             p.world = raw;
             p.forgets = scenario.forgets;
+            p.queues = p.waits && scenario.absent & steadfast::hooks::STEADFAST_ABSENT_OFDLOCK == 0;
             p.watches = scenario.absent & steadfast::hooks::STEADFAST_ABSENT_INOTIFY == 0;
             p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
             let user: *mut Proc = &mut **p;
@@ -127,6 +129,7 @@ impl Explorer {
     fn begin(&mut self) {
         self.world.fs.clone_from(&self.start);
         self.world.strangers.clear();
+        self.world.tickets.clear();
         self.world.violation = None;
         (self.kills_left, self.reuses_left) = (self.scenario.kills, self.scenario.reuses);
         self.world.may_reuse = self.reuses_left > 0;
@@ -176,9 +179,10 @@ impl Explorer {
             Pending::Step => true,
             Pending::Wait { inotify, holder, timed } => {
                 let ready = !self.scenario.deaf && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
-                // A timeout may end the sleep at any time, but without a change there is nothing new to see. With
-                // inotify it is a second line of defence: it counts only when nobody else can go on.
-                ready || timed && p.dirty && (!inotify || idle)
+                // A timeout may end the sleep at any time, but without a change there is little new to see. With
+                // inotify it is a second line of defence: it counts only when nobody else can go on. The time
+                // itself may be what was waited for, once or twice.
+                ready || timed && (p.dirty && !inotify || idle && (p.dirty || p.idle_sleeps < 3))
             }
         }
     }

@@ -129,8 +129,13 @@ fn reused_numbers() {
 
 #[test]
 fn a_waiter_always_gets_in() {
-    let noted = STEADFAST_ABSENT_INOTIFY;
-    let lacks = [("inotify and pidfd", 0), ("no inotify", noted), ("no inotify, pidfd", noted | STEADFAST_ABSENT_PIDFD)];
+    let (unordered, unnoted) = (STEADFAST_ABSENT_OFDLOCK, STEADFAST_ABSENT_OFDLOCK | STEADFAST_ABSENT_INOTIFY);
+    let lacks = [
+        ("all there", 0),
+        ("no queue", unordered),
+        ("no queue, inotify", unnoted),
+        ("no queue, inotify, pidfd", unnoted | STEADFAST_ABSENT_PIDFD),
+    ];
     for (lack, absent) in lacks {
         let pairs: [(&str, [Body; 2], Plant); 4] = [
             ("WA", [W, A], Plant::Bare),
@@ -140,7 +145,7 @@ fn a_waiter_always_gets_in() {
         ];
         for (name, bodies, plant) in pairs {
             // Two that poll have many states.
-            let kills = if name == "WW" && absent != 0 { 0 } else { 1 };
+            let kills = if name == "WW" && absent & STEADFAST_ABSENT_INOTIFY != 0 { 0 } else { 1 };
             let scenario = Scenario { absent, forgets: true, ..Scenario::new(&bodies, plant, kills) };
             clean(&format!("{name} {plant:?}, kills: {kills}, {lack}"), scenario);
         }
@@ -188,7 +193,13 @@ fn mutants_are_killed() {
     robbed("identity checked before liveness", &[clean_identity_first, F, A], Plant::Nothing);
     let lies = Scenario { flock_lies: true, only: Some(TwoHolders), ..Scenario::new(&[C, A, A], Plant::Bare, 0) };
     killed("the library on a kernel whose flock does nothing", lies, TwoHolders);
-    let deaf = Scenario { deaf: true, forgets: true, only: Some(Violation::Stuck), ..Scenario::new(&[W, A], Plant::Nothing, 0) };
+    let deaf = Scenario {
+        deaf: true,
+        absent: STEADFAST_ABSENT_OFDLOCK,
+        forgets: true,
+        only: Some(Violation::Stuck),
+        ..Scenario::new(&[W, A], Plant::Nothing, 0)
+    };
     killed("a watch that is told nothing, and no pidfd", deaf, Violation::Stuck);
 }
 

@@ -64,6 +64,14 @@ pub enum Violation {
     Mirror(String),
 }
 
+/// An open file description lock on one byte.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Ticket {
+    pub slot: usize,
+    pub fd: i32,
+    pub at: i64,
+}
+
 pub struct Proc {
     pub world: *mut World,
     pub slot: usize,
@@ -97,6 +105,13 @@ pub struct Proc {
     pub unseen: bool,
     /// How often it slept.
     pub sleeps: u64,
+    /// How long it slept until a timeout ended it, and how often in a row without a change.
+    pub slept_ns: i64,
+    pub idle_sleeps: u32,
+    /// It has waited with its watch set up.
+    pub watched: bool,
+    /// There are tickets.
+    pub queues: bool,
     /// How often when it last forgot.
     pub told_at: u64,
     /// See hooks::begin_look.
@@ -126,6 +141,10 @@ impl Proc {
             mutated: true,
             unseen: true,
             sleeps: 0,
+            slept_ns: 0,
+            idle_sleeps: 0,
+            watched: false,
+            queues: false,
             told_at: 0,
             forgets: false,
         }
@@ -144,6 +163,9 @@ impl Proc {
         self.mutated = true;
         self.unseen = true;
         self.sleeps = 0;
+        self.slept_ns = 0;
+        self.idle_sleeps = 0;
+        self.watched = false;
         self.told_at = 0;
     }
 
@@ -185,6 +207,8 @@ pub struct World {
     /// Tells every call, for the schedule of a violation.
     pub log: Option<Vec<String>>,
     pub mirror: Option<Mirror>,
+    /// Shared byte locks on the directory, in the order of their taking: the tickets of those who wait.
+    pub tickets: Vec<Ticket>,
     /// A dead process's number may still come back.
     pub may_reuse: bool,
     /// Kernel without working flock: for the proof that it matters.
@@ -279,6 +303,7 @@ impl World {
                 self.fs.close(*inode, slot, at as i32 + 3);
             }
         }
+        self.tickets.retain(|t| t.slot != slot);
         if let Some(mirror) = &mut self.mirror {
             mirror.forget(slot);
         }
@@ -293,6 +318,9 @@ impl World {
             let flags = p.life as u64 | u64::from(p.holding) << 2 | u64::from(p.dirty) << 3 | u64::from(p.events.min(1)) << 4;
             // What a dead process knew no longer matters.
             h = mix(h, if p.life == Life::Alive { mix(p.history, flags) } else { flags });
+        }
+        for t in &self.tickets {
+            h = mix(mix(h, t.slot as u64), t.at.cast_unsigned());
         }
         for &pid in &self.strangers {
             h = mix(h, pid as u64);

@@ -51,16 +51,24 @@ pub(super) unsafe extern "C" fn close(user: User, fd: i32) -> i32 {
     let noticed = unsafe {
         let p = &*user.cast::<Proc>();
         let w = &*p.world;
-        p.file(fd).is_ok_and(|inode| {
-            let node = &w.fs.inodes[inode];
-            node.flocks.iter().any(|f| (f.slot, f.fd) == (p.slot, fd)) && !node.linkable || w.fs.reuse_numbers && node.nlink == 0
-        })
+        let ticket = w.tickets.iter().any(|t| (t.slot, t.fd) == (p.slot, fd));
+        ticket
+            || p.file(fd).is_ok_and(|inode| {
+                let node = &w.fs.inodes[inode];
+                node.flocks.iter().any(|f| (f.slot, f.fd) == (p.slot, fd)) && !node.linkable
+                    || w.fs.reuse_numbers && node.nlink == 0
+            })
     };
     let Some(c) = (unsafe { begin(user, noticed) }) else { return GONE };
     let handle = c.p.handle(fd);
     if let Ok(Handle::File(inode)) = handle
         && c.w.fs.close(inode, c.p.slot, fd)
     {
+        c.w.touch(c.p.slot);
+    }
+    let tickets = c.w.tickets.len();
+    c.w.tickets.retain(|t| (t.slot, t.fd) != (c.p.slot, fd));
+    if c.w.tickets.len() < tickets {
         c.w.touch(c.p.slot);
     }
     if let Some(mirror) = &mut c.w.mirror {
@@ -144,7 +152,8 @@ pub(super) unsafe fn begin_look(user: User, candidate: &Name, to: *const c_char)
         // One that waits also knows whether it has tried to set up a watch: a look without a sleep, and without a
         // descriptor where there is no inotify.
         let slept = p.sleeps > p.told_at || !p.waits || p.watches;
-        if p.forgets && slept && bytes(to) == LOCK {
+        // One that queues has, once it waits, patience to lose.
+        if p.forgets && slept && !(p.queues && p.watched) && bytes(to) == LOCK {
             p.told_at = p.sleeps;
             let open = p.fds.iter().flatten().count() as u64;
             p.history = mix(mix(mix_bytes(0, candidate), p.sleeps), open);

@@ -101,12 +101,6 @@ fn show(n: &Name) -> String {
 
 const GONE: i32 = -EIO;
 
-/// Time stands still: no deadline of a wait passes by itself.
-unsafe extern "C" fn clock(_: User, _: i32, ns: *mut i64) -> i32 {
-    unsafe { ns.write(1) };
-    0
-}
-
 unsafe extern "C" fn sigxfsz(_: User, _: i32, _: i32) -> i32 {
     0
 }
@@ -124,10 +118,6 @@ unsafe extern "C" fn no_chmod(_: User, _: i32, _: u32) -> i32 {
 }
 
 unsafe extern "C" fn no_chown(_: User, _: i32, _: u32, _: u32) -> i32 {
-    -ENOSYS
-}
-
-unsafe extern "C" fn no_ofdlock(_: User, _: i32, _: i32, _: i64, _: i64, _: *mut i64) -> i32 {
     -ENOSYS
 }
 
@@ -155,6 +145,7 @@ pub fn table(user: User, absent: u32) -> steadfast_hooks {
     table.fstatat = Some(files::fstatat);
     table.fstatfs = Some(files::fstatfs);
     table.flock = Some(files::flock);
+    table.ofdlock = Some(processes::ofdlock);
     table.fgetxattr = Some(files::fgetxattr);
     table.fsetxattr = Some(files::fsetxattr);
     table.getpid = Some(processes::getpid);
@@ -164,13 +155,12 @@ pub fn table(user: User, absent: u32) -> steadfast_hooks {
     table.poll = Some(processes::poll);
     table.inotify_init = Some(processes::inotify_init);
     table.inotify_add_watch = Some(processes::inotify_add_watch);
-    table.clock = Some(clock);
+    table.clock = Some(processes::clock);
     table.sigxfsz = Some(sigxfsz);
     // Not needed by locks; a NULL hook would be a real call.
     table.fsync = Some(fsync);
     table.mkdirat = Some(no_mkdir);
     table.fchmod = Some(no_chmod);
     table.fchown = Some(no_chown);
-    table.ofdlock = Some(no_ofdlock);
     table
 }

@@ -1,10 +1,10 @@
 //! Calls about processes, what /proc tells of them, and waiting.
 
-use super::super::fs::mix_bytes;
+use super::super::fs::{mix, mix_bytes};
 use super::super::world::*;
 use super::*;
 use libc::*;
-use steadfast::hooks::steadfast_pollfd;
+use steadfast::hooks::{STEADFAST_OFDLOCK_SET, steadfast_pollfd};
 
 /// Of the simulated boot and namespace.
 const BOOT: &str = "01234567-89ab-4def-8123-456789abcdef\n";
@@ -117,7 +117,9 @@ pub(super) unsafe extern "C" fn poll(user: User, fds: *mut steadfast_pollfd, cou
     let begun = unsafe { begin(user, !handles.iter().all(over)) };
     unsafe { (*raw).pending = Pending::Step };
     let Some(c) = begun else { return GONE };
+    c.p.idle_sleeps = if c.p.dirty { 0 } else { c.p.idle_sleeps + 1 };
     c.p.dirty = false;
+    c.p.watched |= count > 0 && timeout_ns != 0;
     c.p.sleeps += u64::from(timeout_ns != 0);
     let mut ready = 0;
     for (slot, handle) in fds.iter_mut().zip(handles) {
@@ -128,6 +130,9 @@ pub(super) unsafe extern "C" fn poll(user: User, fds: *mut steadfast_pollfd, cou
         };
         slot.revents = if is_ready { POLLIN } else { 0 };
         ready = ready << 1 | i64::from(is_ready);
+    }
+    if ready == 0 {
+        c.p.slept_ns += timeout_ns.max(0);
     }
     let (bits, count) = (ready, fds.iter().filter(|f| f.revents != 0).count() as i32);
     c.told("poll", || format!("{timeout_ns} ns"), Ok(bits));
@@ -145,4 +150,26 @@ pub(super) unsafe extern "C" fn inotify_add_watch(user: User, _: i32, _: *const 
     let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
     c.p.events = 0;
     c.told("inotify_add_watch", String::new, Ok(1)) as i32
+}
+
+pub(super) unsafe extern "C" fn ofdlock(user: User, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32 {
+    let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
+    if operation == STEADFAST_OFDLOCK_SET {
+        c.w.tickets.push(Ticket { slot: c.p.slot, fd, at: start });
+        c.w.touch(c.p.slot);
+        return c.told("ofdlock", || format!("set {start}"), Ok(0)) as i32;
+    }
+    let other = |t: &&Ticket| (t.slot, t.fd) != (c.p.slot, fd) && (start..start + len).contains(&t.at);
+    let first = c.w.tickets.iter().find(other).map(|t| t.at);
+    if let Some(at) = first {
+        unsafe { found.write(at) };
+        c.p.history = mix(c.p.history, at.cast_unsigned());
+    }
+    c.told("ofdlock", || format!("test {start}, {len}: {first:?}"), Ok(first.is_some().into())) as i32
+}
+
+/// A process's time passes when it sleeps to the end of a timeout.
+pub(super) unsafe extern "C" fn clock(user: User, _: i32, ns: *mut i64) -> i32 {
+    unsafe { ns.write(1 + (*user.cast::<Proc>()).slept_ns) };
+    0
 }
