@@ -45,8 +45,10 @@ python=${STEADFAST_PYTHON:-python3}
 node=node
 node -e "require('proper-lockfile')" 2>/dev/null || node=-
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-rate.XXXXXX") || exit 1
+# Below one directory, so that nothing is left of a run that is ended.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-race.XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
+export TMPDIR=$scratch
 echo "== hand to hand ($(df -T "$scratch" 2>/dev/null | awk 'NR == 2 { print $2 }'), $(nproc) cores)"
 "$out/handoff" 300 1.5 | tee "$out/handoff.txt" || { echo "0 passed, 1 failed"; exit 1; }
 # In whole times, of this run.
