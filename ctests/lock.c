@@ -31,7 +31,7 @@ static void strike(struct race *race)
 static int32_t racing_flock(void *user, int32_t fd, int32_t operation)
 {
     struct race *race = user;
-    if (!race->in_unlink)
+    if (!race->in_unlink && !(operation & LOCK_UN))
         strike(race);
     return steadfast_hooks_default()->flock(NULL, fd, operation);
 }
@@ -100,7 +100,7 @@ static void seed_cases(void)
         struct race replaced = { .replace = 1 };
         snprintf(replaced.path, sizeof replaced.path, "%s", lock);
         first = clean_racing(&replaced);
-        ok(first == STEADFAST_LOCK_CHANGED && replaced.done == 1 && exists(lock), "replaced between check and removal: CHANGED, the new lock untouched");
+        ok(first == STEADFAST_LOCK_CHANGED && replaced.done >= 1 && exists(lock), "replaced between check and removal: CHANGED, the new lock untouched");
         unlink(lock);
     }
 
