@@ -553,11 +553,6 @@ enum { STEADFAST_ON_DISK_NEW = 1 };
 enum { STEADFAST_ON_DISK_EITHER = 2 };
 
 /**
- * A path, split into the directory to open and the name in it. Large: it is built in place and borrowed.
- */
-typedef struct Path Path;
-
-/**
  * Hooks, and nothing else of the caller's. Immutable: threads may share it without a lock.
  */
 typedef struct steadfast_context steadfast_context;
@@ -1055,16 +1050,9 @@ const char *steadfast_status_name(int32_t status);
  */
 const char *steadfast_status_message(int32_t status);
 
-/**
- * Never called: with panic = abort nothing unwinds.
- */
-void steadfast_internal_no_unwind(void);
-
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
-
-#endif  /* STEADFAST_H */
 
 #ifndef STEADFAST_NO_INLINE
 /**
@@ -1081,3 +1069,5 @@ static inline steadfast_hooks steadfast_hooks_init(void)
   return hooks;
 }
 #endif
+
+#endif  /* STEADFAST_H */

@@ -188,7 +188,8 @@ pub fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0u64, |value, &digit| {
+    // Most of them are leading zeros: a multiplication is a chain, a comparison is not.
+    digits.iter().skip_while(|&&digit| digit == b'0').try_fold(0u64, |value, &digit| {
         let digit = digit.checked_sub(b'0').filter(|&d| d <= 9)?;
         value.checked_mul(10)?.checked_add(u64::from(digit))
     })
@@ -199,6 +200,17 @@ fn hex64(number: u64, out: &mut [u8; 16]) {
     for (slot, byte) in out.chunks_exact_mut(2).zip(number.to_be_bytes()) {
         copy(slot, &hex(byte));
     }
+}
+
+/// Eight lowercase hexadecimal digits, all at once.
+pub fn hex32(number: u32) -> [u8; 8] {
+    // One digit in each byte, the first in the highest.
+    let x = u64::from(number);
+    let x = (x << 16 | x) & 0x0000_ffff_0000_ffff;
+    let x = (x << 8 | x) & 0x00ff_00ff_00ff_00ff;
+    let x = (x << 4 | x) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (x.wrapping_add(0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    x.wrapping_add(0x3030_3030_3030_3030).wrapping_add(letters.wrapping_mul(0x27)).to_be_bytes()
 }
 
 /// Two lowercase hexadecimal digits.

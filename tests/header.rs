@@ -55,11 +55,15 @@ fn with_enums(generated: &str) -> String {
 
 fn generate() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
+    let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
+    let trailer = config.trailer.take().expect("a trailer");
     let bindings = cbindgen::Builder::new().with_crate(root).with_config(config).generate().expect("cbindgen");
     let mut raw = Vec::new();
     bindings.write(&mut raw);
-    with_enums(&String::from_utf8(raw).expect("the header is UTF-8"))
+    let header = with_enums(&String::from_utf8(raw).expect("the header is UTF-8"));
+    // cbindgen puts its trailer after the include guard.
+    let (body, end) = header.rsplit_once("#endif  /* STEADFAST_H */").expect("the include guard");
+    format!("{body}{}\n\n#endif  /* STEADFAST_H */{end}", trailer.trim())
 }
 
 #[test]
@@ -68,6 +72,10 @@ fn header_is_up_to_date() {
     let generated = generate();
     if std::env::var_os("STEADFAST_WRITE_HEADER").is_some() {
         std::fs::write(&path, &generated).expect("write the header");
+    }
+    for line in generated.lines().filter(|line| line.starts_with("typedef ") && line.ends_with(';')) {
+        let name = line.rsplit(' ').next().unwrap_or_default();
+        assert!(name.starts_with("steadfast_"), "a private type in the header: {line}");
     }
     let committed = std::fs::read_to_string(&path).expect("read include/steadfast.h");
     assert!(committed == generated, "include/steadfast.h is out of date: run `make header`");

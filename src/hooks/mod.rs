@@ -398,6 +398,12 @@ impl Hooks {
         done(retried!(self, STEADFAST_CALL_FLOCK, flock, INT, fd, operation))
     }
 
+    /// flock(2), given up when the answer is dropped.
+    pub fn lock(&self, fd: &Fd<'_>, operation: i32) -> Result<Flock<'_>, Errno> {
+        self.flock(fd.raw(), operation)?;
+        Ok(Flock { hooks: self, fd: fd.raw() })
+    }
+
     /// Takes a shared open file description lock on one byte (fcntl(2), F_OFD_SETLK).
     #[inline(never)]
     pub fn ofdlock_set(&self, fd: i32, at: i64) -> Result<(), Errno> {
@@ -524,6 +530,19 @@ impl Drop for Fd<'_> {
     fn drop(&mut self) {
         // What a close could still report, a checked fsync has reported already.
         let _ = self.hooks.close(self.raw);
+    }
+}
+
+/// A flock, given up when dropped: closing the descriptor would not do, a child that was forked meanwhile has
+/// it too.
+pub struct Flock<'h> {
+    hooks: &'h Hooks,
+    fd: i32,
+}
+
+impl Drop for Flock<'_> {
+    fn drop(&mut self) {
+        let _ = self.hooks.flock(self.fd, LOCK_UN);
     }
 }
 

@@ -68,13 +68,18 @@ pub fn examine(
     let mut buf = [0u8; MOST + 1];
     let content = read_content(hooks, &fd, &stat, &mut buf).at(STEADFAST_STEP_READ_FILE)?;
     // Of our own locks the kernel knows whether they are held: a look at the flock is all that an answer needs.
+    let mut look = None;
     if !remove
         && stat.mode & record::MARK != 0
         && let Content::Pid(pid) = record::parse(content)
-        && hooks.flock(fd.raw(), LOCK_SH | LOCK_NB).is_err_and(|e| e.is(EAGAIN))
     {
-        let detail = if hooks.probe(pid).is_err_and(|e| e.is(ESRCH)) { Detail::BUSY } else { Detail::ALIVE };
-        return Ok(Outcome::because(STEADFAST_LOCK_HELD, detail).with_pid(pid));
+        look = match hooks.lock(&fd, LOCK_SH | LOCK_NB) {
+            Err(e) if e.is(EAGAIN) => {
+                let detail = if hooks.probe(pid).is_err_and(|e| e.is(ESRCH)) { Detail::BUSY } else { Detail::ALIVE };
+                return Ok(Outcome::because(STEADFAST_LOCK_HELD, detail).with_pid(pid));
+            }
+            other => other.ok(),
+        };
     }
     // 2: is the owner dead, provably?
     let (why, pid) = match judge(hooks, identity, fd.raw(), &stat, content, settings)? {
@@ -84,15 +89,15 @@ pub fn examine(
     let verdict = |status, detail| Outcome::because(status, detail).with_pid(pid);
     // 3: the flock of the inode, without waiting.
     let operation = if remove { LOCK_EX } else { LOCK_SH };
-    match hooks.flock(fd.raw(), operation | LOCK_NB) {
-        Ok(()) => {}
+    let _flock = match look.map_or_else(|| hooks.lock(&fd, operation | LOCK_NB), Ok) {
+        Ok(flock) => flock,
         Err(e) if e.is(EAGAIN) => return Ok(verdict(STEADFAST_LOCK_HELD, Detail::BUSY)),
         Err(e) if e.unsupported() || e.is(EBADF) || e.is(ENOLCK) => {
             let lacking = verdict(STEADFAST_E_UNSUPPORTED, Detail::CLEANING_NEEDS_FLOCK);
             return Err(lacking.caused_by(e, STEADFAST_STEP_LOCK_FILE));
         }
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE).with_pid(pid)),
-    }
+    };
     if !remove {
         // Nothing will be removed: what was found is what was there a moment ago.
         return Ok(verdict(STEADFAST_LOCK_STALE, why));

@@ -12,6 +12,8 @@ pub const CAREFUL: i32 = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCT
 
 /// The current state: the file at the target, open.
 pub struct Current<'h> {
+    /// Before the descriptor, so that it is dropped before it.
+    flock: Option<Flock<'h>>,
     pub fd: Fd<'h>,
     pub stat: steadfast_stat,
 }
@@ -35,7 +37,7 @@ pub fn open<'h>(hooks: &'h Hooks, dir: i32, name: &CStr) -> Result<Option<Curren
     if stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0 {
         return Err(Outcome::failed(Errno::of(EBUSY), STEP).with_detail(Detail::MOUNT_POINT));
     }
-    Ok(Some(Current { fd, stat }))
+    Ok(Some(Current { flock: None, fd, stat }))
 }
 
 /// How often a state may be replaced while it is being opened, before that is taken for a defect.
@@ -46,9 +48,9 @@ pub fn hold<'h>(hooks: &'h Hooks, dir: i32, name: &CStr, first: Option<Current<'
     const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
     let mut next = first;
     for _ in 0..ATTEMPTS {
-        let Some(current) = next else { return Ok(None) };
-        match hooks.flock(current.fd.raw(), LOCK_EX) {
-            Ok(()) => {}
+        let Some(mut current) = next else { return Ok(None) };
+        match hooks.lock(&current.fd, LOCK_EX) {
+            Ok(flock) => current.flock = Some(flock),
             // EBADF: over NFS an exclusive flock needs a descriptor open for writing (flock(2)).
             Err(e) if e.unsupported() || e.is(EBADF) || e.is(ENOLCK) => return Err(no_flock(e)),
             Err(e) => return Err(Outcome::failed(e, STEP)),

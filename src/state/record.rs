@@ -4,7 +4,7 @@
 //! and schema, padded with spaces to byte 255.
 #![forbid(unsafe_code)]
 
-use crate::path::{copy, hex, number};
+use crate::path::{copy, hex32, number};
 use crate::status::*;
 use sha2::{Digest, Sha256};
 
@@ -68,8 +68,8 @@ fn put_number(header: &mut [u8; HEADER], at: core::ops::Range<usize>, number: u6
 /// A first line for this digest.
 fn first_line(digest: &[u8; 32]) -> [u8; COVERED] {
     let mut line = [b' '; COVERED];
-    for (slot, byte) in line.chunks_exact_mut(2).zip(digest) {
-        copy(slot, &hex(*byte));
+    for (slot, word) in line.chunks_exact_mut(8).zip(digest.chunks_exact(4)) {
+        copy(slot, &hex32(word.try_into().map_or(0, u32::from_be_bytes)));
     }
     for (slot, byte) in line.iter_mut().skip(64).zip(b"  -\n") {
         *slot = *byte;

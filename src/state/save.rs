@@ -94,9 +94,7 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
     // The new file is the current state now: its flock belongs to savers that compare and swap, and a
     // child forked meanwhile must not keep it. The same holds for the old one.
     let _ = hooks.flock(temp.fd.raw(), LOCK_UN);
-    if let Some(old) = target.current.as_ref().filter(|_| request.has(STEADFAST_SAVE_IF_GENERATION)) {
-        let _ = hooks.flock(old.fd.raw(), LOCK_UN);
-    }
+    drop(target.current.take());
     // 10: its durability.
     let done = Outcome::new(STEADFAST_NOT_DURABLE).with_generation(generation).with_on_disk(STEADFAST_ON_DISK_EITHER);
     match synced {

@@ -120,9 +120,7 @@ fn remove_orphan(hooks: &Hooks, dir: i32, target: &CStr, number: u32) -> Result<
     if !is_regular(own.mode) || own.uid != hooks.geteuid()? {
         return Ok(false);
     }
-    if hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).is_err() {
-        return Ok(false);
-    }
+    let Ok(_flock) = hooks.lock(&fd, LOCK_EX | LOCK_NB) else { return Ok(false) };
     match hooks.fstatat(dir, name.c_str()) {
         Ok(named) if same(&own, &named) => {}
         Ok(_) => return Ok(false),
