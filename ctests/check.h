@@ -98,6 +98,9 @@ static inline const char *check_previous(struct world *w, const struct scenario 
         COMPLAIN("the previous generation was not kept");
     if (!keep && !sync_failed && !as_before)
         COMPLAIN("the previous generation was replaced unasked");
+    /* Without hard links it is kept by a copy, which cannot be synced here either. */
+    if ((test_absent() & STEADFAST_ABSENT_LINK) != 0)
+        return NULL;
     if (result == STEADFAST_NOT_DURABLE && w->f.failed == 1u << STEADFAST_CALL_FSYNC && s->current == WHOLE && !rotated &&
         !is_unsupported(fault->error) && durability_of(&w->f).file_synced == 0)
         COMPLAIN("saved without a sync, and the old state was not kept as the previous one");
