@@ -40,6 +40,66 @@ enum { STEADFAST_SOURCE_CURRENT = 0 };
  */
 enum { STEADFAST_SOURCE_PREVIOUS = 1 };
 
+enum { STEADFAST_CALL_ANY = 0 };
+
+enum { STEADFAST_CALL_OPENAT = 1 };
+
+enum { STEADFAST_CALL_CLOSE = 2 };
+
+enum { STEADFAST_CALL_WRITE = 3 };
+
+enum { STEADFAST_CALL_FSYNC = 4 };
+
+enum { STEADFAST_CALL_RENAMEAT = 5 };
+
+enum { STEADFAST_CALL_UNLINKAT = 6 };
+
+enum { STEADFAST_CALL_LINKAT = 7 };
+
+enum { STEADFAST_CALL_MKDIRAT = 8 };
+
+enum { STEADFAST_CALL_READLINKAT = 9 };
+
+enum { STEADFAST_CALL_READ = 10 };
+
+enum { STEADFAST_CALL_PREAD = 11 };
+
+enum { STEADFAST_CALL_FSTAT = 12 };
+
+enum { STEADFAST_CALL_FSTATAT = 13 };
+
+enum { STEADFAST_CALL_FSTATFS = 14 };
+
+enum { STEADFAST_CALL_FCHMOD = 15 };
+
+enum { STEADFAST_CALL_FCHOWN = 16 };
+
+enum { STEADFAST_CALL_FLOCK = 17 };
+
+enum { STEADFAST_CALL_OFDLOCK = 18 };
+
+enum { STEADFAST_CALL_FGETXATTR = 19 };
+
+enum { STEADFAST_CALL_FSETXATTR = 20 };
+
+enum { STEADFAST_CALL_GETPID = 21 };
+
+enum { STEADFAST_CALL_GETEUID = 22 };
+
+enum { STEADFAST_CALL_KILL = 23 };
+
+enum { STEADFAST_CALL_PIDFD_OPEN = 24 };
+
+enum { STEADFAST_CALL_POLL = 25 };
+
+enum { STEADFAST_CALL_INOTIFY_INIT = 26 };
+
+enum { STEADFAST_CALL_INOTIFY_ADD_WATCH = 27 };
+
+enum { STEADFAST_CALL_CLOCK = 28 };
+
+enum { STEADFAST_CALL_SIGXFSZ = 29 };
+
 /**
  * In steadfast_stat.attributes: the file is the root of a mount (a bind-mounted file).
  */
@@ -145,66 +205,6 @@ enum { STEADFAST_ABSENT_OFDLOCK = 512 };
  * No hard links: the previous generation is kept by a copy.
  */
 enum { STEADFAST_ABSENT_LINK = 1024 };
-
-enum { STEADFAST_CALL_ANY = 0 };
-
-enum { STEADFAST_CALL_OPENAT = 1 };
-
-enum { STEADFAST_CALL_CLOSE = 2 };
-
-enum { STEADFAST_CALL_WRITE = 3 };
-
-enum { STEADFAST_CALL_FSYNC = 4 };
-
-enum { STEADFAST_CALL_RENAMEAT = 5 };
-
-enum { STEADFAST_CALL_UNLINKAT = 6 };
-
-enum { STEADFAST_CALL_LINKAT = 7 };
-
-enum { STEADFAST_CALL_MKDIRAT = 8 };
-
-enum { STEADFAST_CALL_READLINKAT = 9 };
-
-enum { STEADFAST_CALL_READ = 10 };
-
-enum { STEADFAST_CALL_PREAD = 11 };
-
-enum { STEADFAST_CALL_FSTAT = 12 };
-
-enum { STEADFAST_CALL_FSTATAT = 13 };
-
-enum { STEADFAST_CALL_FSTATFS = 14 };
-
-enum { STEADFAST_CALL_FCHMOD = 15 };
-
-enum { STEADFAST_CALL_FCHOWN = 16 };
-
-enum { STEADFAST_CALL_FLOCK = 17 };
-
-enum { STEADFAST_CALL_OFDLOCK = 18 };
-
-enum { STEADFAST_CALL_FGETXATTR = 19 };
-
-enum { STEADFAST_CALL_FSETXATTR = 20 };
-
-enum { STEADFAST_CALL_GETPID = 21 };
-
-enum { STEADFAST_CALL_GETEUID = 22 };
-
-enum { STEADFAST_CALL_KILL = 23 };
-
-enum { STEADFAST_CALL_PIDFD_OPEN = 24 };
-
-enum { STEADFAST_CALL_POLL = 25 };
-
-enum { STEADFAST_CALL_INOTIFY_INIT = 26 };
-
-enum { STEADFAST_CALL_INOTIFY_ADD_WATCH = 27 };
-
-enum { STEADFAST_CALL_CLOCK = 28 };
-
-enum { STEADFAST_CALL_SIGXFSZ = 29 };
 
 /**
  * Take a bare PID for reused when its process started after the lock was last written. Off by default:

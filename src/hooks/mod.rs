@@ -4,126 +4,26 @@
 //! refuses what a hook could not have meant.
 #![allow(unsafe_code)]
 
+pub mod call;
+mod errno;
 pub mod errno_names;
 mod fault;
+mod guard;
 pub mod memory;
+mod platform;
 mod real;
 mod table;
 
+pub use errno::{Errno, c_str};
 pub use fault::Fault;
+pub use guard::{Fd, Flock};
 pub use memory::Buffer;
+pub use platform::*;
 pub use table::*;
 
 use crate::status::STEADFAST_E_HOOK;
-use core::ffi::CStr;
-use core::num::NonZeroI64;
-
-pub use libc::{
-    AT_FDCWD, AT_SYMLINK_FOLLOW, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFBIG, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMLINK,
-    ENAMETOOLONG, ENOENT, ENOLCK, ENOMEM, ENOSYS, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, EROFS, ESRCH, LOCK_EX,
-    LOCK_NB, LOCK_SH, LOCK_UN, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR,
-    POLLIN,
-};
-
-/// open(2) flags that only Linux has; 0 elsewhere, where the call that needs them is absent.
-#[cfg(target_os = "linux")]
-pub use libc::{
-    AT_EMPTY_PATH, IN_CLOEXEC, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, O_PATH, O_TMPFILE,
-    RENAME_NOREPLACE,
-};
-#[cfg(not(target_os = "linux"))]
-mod elsewhere {
-    pub const AT_EMPTY_PATH: i32 = 0;
-    pub const IN_CLOEXEC: i32 = 0;
-    pub const IN_DELETE: u32 = 0;
-    pub const IN_MOVED_FROM: u32 = 0;
-    pub const IN_MOVED_TO: u32 = 0;
-    pub const IN_NONBLOCK: i32 = 0;
-    pub const IN_ONLYDIR: u32 = 0;
-    pub const O_PATH: i32 = 0;
-    pub const O_TMPFILE: i32 = 0;
-    pub const RENAME_NOREPLACE: u32 = 1;
-}
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::*;
-
-/// The fault injector's names for the hooks: their order in steadfast_hooks. 0 stands for any call.
-pub mod call {
-    #![allow(missing_docs)]
-    pub const STEADFAST_CALL_ANY: u32 = 0;
-    pub const STEADFAST_CALL_OPENAT: u32 = 1;
-    pub const STEADFAST_CALL_CLOSE: u32 = 2;
-    pub const STEADFAST_CALL_WRITE: u32 = 3;
-    pub const STEADFAST_CALL_FSYNC: u32 = 4;
-    pub const STEADFAST_CALL_RENAMEAT: u32 = 5;
-    pub const STEADFAST_CALL_UNLINKAT: u32 = 6;
-    pub const STEADFAST_CALL_LINKAT: u32 = 7;
-    pub const STEADFAST_CALL_MKDIRAT: u32 = 8;
-    pub const STEADFAST_CALL_READLINKAT: u32 = 9;
-    pub const STEADFAST_CALL_READ: u32 = 10;
-    pub const STEADFAST_CALL_PREAD: u32 = 11;
-    pub const STEADFAST_CALL_FSTAT: u32 = 12;
-    pub const STEADFAST_CALL_FSTATAT: u32 = 13;
-    pub const STEADFAST_CALL_FSTATFS: u32 = 14;
-    pub const STEADFAST_CALL_FCHMOD: u32 = 15;
-    pub const STEADFAST_CALL_FCHOWN: u32 = 16;
-    pub const STEADFAST_CALL_FLOCK: u32 = 17;
-    pub const STEADFAST_CALL_OFDLOCK: u32 = 18;
-    pub const STEADFAST_CALL_FGETXATTR: u32 = 19;
-    pub const STEADFAST_CALL_FSETXATTR: u32 = 20;
-    pub const STEADFAST_CALL_GETPID: u32 = 21;
-    pub const STEADFAST_CALL_GETEUID: u32 = 22;
-    pub const STEADFAST_CALL_KILL: u32 = 23;
-    pub const STEADFAST_CALL_PIDFD_OPEN: u32 = 24;
-    pub const STEADFAST_CALL_POLL: u32 = 25;
-    pub const STEADFAST_CALL_INOTIFY_INIT: u32 = 26;
-    pub const STEADFAST_CALL_INOTIFY_ADD_WATCH: u32 = 27;
-    pub const STEADFAST_CALL_CLOCK: u32 = 28;
-    pub const STEADFAST_CALL_SIGXFSZ: u32 = 29;
-    pub(crate) const LAST: u32 = STEADFAST_CALL_SIGXFSZ;
-}
 use call::*;
-
-/// The C string at the start of `bytes`, whose last byte must be NUL; else "". Unlike the one in core it is a
-/// strlen(3) and no code of ours.
-pub fn c_str(bytes: &[u8]) -> &CStr {
-    if bytes.last() == Some(&0) { unsafe { CStr::from_ptr(bytes.as_ptr().cast()) } } else { c"" }
-}
-
-/// A failed call: a negated errno, or STEADFAST_E_HOOK. As wide as a length, so that what a call returns comes
-/// back in registers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Errno(NonZeroI64);
-
-impl Errno {
-    /// This errno.
-    pub const fn of(errno: i32) -> Errno {
-        Errno::from_code((errno as i64).wrapping_neg())
-    }
-
-    /// From a code below 0.
-    const fn from_code(code: i64) -> Errno {
-        match NonZeroI64::new(code) {
-            Some(code) => Errno(code),
-            None => Errno(NonZeroI64::MIN),
-        }
-    }
-
-    /// Below 0.
-    pub const fn code(self) -> i32 {
-        self.0.get() as i32
-    }
-
-    /// Is it this errno?
-    pub fn is(self, errno: i32) -> bool {
-        self == Errno::of(errno)
-    }
-
-    /// Does it say that the system or the file system has no such operation?
-    pub fn unsupported(self) -> bool {
-        [EINVAL, ENOSYS, EOPNOTSUPP, ENOTTY].iter().any(|&errno| self.is(errno))
-    }
-}
+use core::ffi::CStr;
 
 /// steadfast_hooks_default returns a pointer to one of these; its user pointer is NULL.
 pub struct SharedTable(pub steadfast_hooks);
@@ -503,58 +403,4 @@ impl Hooks {
         retried!(self, STEADFAST_CALL_CLOCK, clock, INT, clock, &mut ns)?;
         Ok(ns)
     }
-}
-
-/// A descriptor, closed through its hooks when dropped.
-pub struct Fd<'h> {
-    hooks: &'h Hooks,
-    raw: i32,
-}
-
-impl Fd<'_> {
-    /// The number.
-    pub fn raw(&self) -> i32 {
-        self.raw
-    }
-
-    /// The number, no longer closed by us.
-    pub fn into_raw(self) -> i32 {
-        let raw = self.raw;
-        core::mem::forget(self);
-        raw
-    }
-}
-
-impl Drop for Fd<'_> {
-    #[inline(never)]
-    fn drop(&mut self) {
-        // What a close could still report, a checked fsync has reported already.
-        let _ = self.hooks.close(self.raw);
-    }
-}
-
-/// A flock, given up when dropped: closing the descriptor would not do, a child that was forked meanwhile has
-/// it too.
-pub struct Flock<'h> {
-    hooks: &'h Hooks,
-    fd: i32,
-}
-
-impl Drop for Flock<'_> {
-    fn drop(&mut self) {
-        let _ = self.hooks.flock(self.fd, LOCK_UN);
-    }
-}
-
-/// File types of `mode`.
-pub fn is_regular(mode: u32) -> bool {
-    mode & 0o170_000 == 0o100_000
-}
-/// See [`is_regular`].
-pub fn is_directory(mode: u32) -> bool {
-    mode & 0o170_000 == 0o040_000
-}
-/// See [`is_regular`].
-pub fn is_symlink(mode: u32) -> bool {
-    mode & 0o170_000 == 0o120_000
 }

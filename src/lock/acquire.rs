@@ -93,7 +93,8 @@ pub fn acquire(
         };
         let free = matches!(found.status(), STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);
         let in_time = watch.until_changed(deadline, &found, free, settings)?;
-        if !in_time && !(free && barred) {
+        let left_to_others = free && barred;
+        if !(in_time || left_to_others) {
             return Err(locked(found));
         }
         lookups = 0;

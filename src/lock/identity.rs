@@ -36,15 +36,13 @@ impl Identity {
 
     /// The PID namespace of process `own`, which is this one; 0 when the system does not tell.
     pub fn pid_namespace(&self, hooks: &Hooks, own: i32) -> u64 {
-        self.of_process(&self.pid_namespace, own, || read_namespace(hooks))
+        self.of_process(&self.pid_namespace, own, || read_namespace(hooks, c"/proc/self/ns/pid"))
     }
 
-    /// When process `own`, which is this one, started; 0 when the system does not tell, or when the /proc that
-    /// is mounted is another PID namespace's.
+    /// When process `own`, which is this one, started; 0 when the system does not tell, when the /proc that is
+    /// mounted is another PID namespace's, or when the times in it are shifted.
     pub fn start(&self, hooks: &Hooks, own: i32) -> u64 {
-        self.of_process(&self.start, own, || {
-            read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start)
-        })
+        self.of_process(&self.start, own, || read_start(hooks, own))
     }
 
     /// The inode of a pidfd of process `own`, which is this one; 0 where all pidfds share one.
@@ -84,15 +82,25 @@ fn read_boot(hooks: &Hooks) -> u64 {
     digits.fold(0u64, |value, digit| (value << 4) | u64::from(digit))
 }
 
-/// The inode of the namespace file (namespaces(7)).
-fn read_namespace(hooks: &Hooks) -> u64 {
+/// The inode of a namespace file (namespaces(7)); 0 when there is none.
+fn read_namespace(hooks: &Hooks, path: &CStr) -> u64 {
     if hooks.absent(STEADFAST_ABSENT_PROC) {
         return 0;
     }
     let mut buf = [0u8; 64];
-    let link = hooks.readlink(AT_FDCWD, c"/proc/self/ns/pid", &mut buf).unwrap_or_default();
-    let digits = link.iter().filter_map(|&byte| (byte as char).to_digit(10));
-    digits.fold(0u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit)))
+    let link = hooks.readlink(AT_FDCWD, path, &mut buf).unwrap_or_default();
+    let digits = link.iter().filter(|byte| byte.is_ascii_digit());
+    digits.fold(0u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))))
+}
+
+/// Start times are shown shifted in a time namespace (time_namespaces(7)): they only compare in the first one,
+/// whose number is PROC_TIME_INIT_INO.
+fn read_start(hooks: &Hooks, own: i32) -> u64 {
+    const FIRST_TIME_NAMESPACE: u64 = 4_026_531_834;
+    if ![0, FIRST_TIME_NAMESPACE].contains(&read_namespace(hooks, c"/proc/self/ns/time")) {
+        return 0;
+    }
+    read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start)
 }
 
 /// The file system of pidfds has its own magic number (linux/magic.h).

@@ -1,0 +1,33 @@
+//! The fault injector's names for the hooks: their order in steadfast_hooks. 0 stands for any call.
+
+pub const STEADFAST_CALL_ANY: u32 = 0;
+pub const STEADFAST_CALL_OPENAT: u32 = 1;
+pub const STEADFAST_CALL_CLOSE: u32 = 2;
+pub const STEADFAST_CALL_WRITE: u32 = 3;
+pub const STEADFAST_CALL_FSYNC: u32 = 4;
+pub const STEADFAST_CALL_RENAMEAT: u32 = 5;
+pub const STEADFAST_CALL_UNLINKAT: u32 = 6;
+pub const STEADFAST_CALL_LINKAT: u32 = 7;
+pub const STEADFAST_CALL_MKDIRAT: u32 = 8;
+pub const STEADFAST_CALL_READLINKAT: u32 = 9;
+pub const STEADFAST_CALL_READ: u32 = 10;
+pub const STEADFAST_CALL_PREAD: u32 = 11;
+pub const STEADFAST_CALL_FSTAT: u32 = 12;
+pub const STEADFAST_CALL_FSTATAT: u32 = 13;
+pub const STEADFAST_CALL_FSTATFS: u32 = 14;
+pub const STEADFAST_CALL_FCHMOD: u32 = 15;
+pub const STEADFAST_CALL_FCHOWN: u32 = 16;
+pub const STEADFAST_CALL_FLOCK: u32 = 17;
+pub const STEADFAST_CALL_OFDLOCK: u32 = 18;
+pub const STEADFAST_CALL_FGETXATTR: u32 = 19;
+pub const STEADFAST_CALL_FSETXATTR: u32 = 20;
+pub const STEADFAST_CALL_GETPID: u32 = 21;
+pub const STEADFAST_CALL_GETEUID: u32 = 22;
+pub const STEADFAST_CALL_KILL: u32 = 23;
+pub const STEADFAST_CALL_PIDFD_OPEN: u32 = 24;
+pub const STEADFAST_CALL_POLL: u32 = 25;
+pub const STEADFAST_CALL_INOTIFY_INIT: u32 = 26;
+pub const STEADFAST_CALL_INOTIFY_ADD_WATCH: u32 = 27;
+pub const STEADFAST_CALL_CLOCK: u32 = 28;
+pub const STEADFAST_CALL_SIGXFSZ: u32 = 29;
+pub(crate) const LAST: u32 = STEADFAST_CALL_SIGXFSZ;

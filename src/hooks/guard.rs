@@ -1,0 +1,45 @@
+//! What is given back when it is dropped.
+
+use super::Hooks;
+use super::platform::LOCK_UN;
+
+/// A descriptor, closed through its hooks when dropped.
+pub struct Fd<'h> {
+    pub(super) hooks: &'h Hooks,
+    pub(super) raw: i32,
+}
+
+impl Fd<'_> {
+    /// The number.
+    pub fn raw(&self) -> i32 {
+        self.raw
+    }
+
+    /// The number, no longer closed by us.
+    pub fn into_raw(self) -> i32 {
+        let raw = self.raw;
+        core::mem::forget(self);
+        raw
+    }
+}
+
+impl Drop for Fd<'_> {
+    #[inline(never)]
+    fn drop(&mut self) {
+        // What a close could still report, a checked fsync has reported already.
+        let _ = self.hooks.close(self.raw);
+    }
+}
+
+/// A flock, given up when dropped: closing the descriptor would not do, a child that was forked meanwhile has
+/// it too.
+pub struct Flock<'h> {
+    pub(super) hooks: &'h Hooks,
+    pub(super) fd: i32,
+}
+
+impl Drop for Flock<'_> {
+    fn drop(&mut self) {
+        let _ = self.hooks.flock(self.fd, LOCK_UN);
+    }
+}

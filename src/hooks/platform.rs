@@ -1,0 +1,43 @@
+//! What the callers of the hooks need of the platform's headers.
+
+pub use libc::{
+    AT_FDCWD, AT_SYMLINK_FOLLOW, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFBIG, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMLINK,
+    ENAMETOOLONG, ENOENT, ENOLCK, ENOMEM, ENOSYS, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, EROFS, ESRCH, LOCK_EX,
+    LOCK_NB, LOCK_SH, LOCK_UN, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR,
+    POLLIN,
+};
+
+/// open(2) flags that only Linux has; 0 elsewhere, where the call that needs them is absent.
+#[cfg(target_os = "linux")]
+pub use libc::{
+    AT_EMPTY_PATH, IN_CLOEXEC, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, O_PATH, O_TMPFILE,
+    RENAME_NOREPLACE,
+};
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    pub const AT_EMPTY_PATH: i32 = 0;
+    pub const IN_CLOEXEC: i32 = 0;
+    pub const IN_DELETE: u32 = 0;
+    pub const IN_MOVED_FROM: u32 = 0;
+    pub const IN_MOVED_TO: u32 = 0;
+    pub const IN_NONBLOCK: i32 = 0;
+    pub const IN_ONLYDIR: u32 = 0;
+    pub const O_PATH: i32 = 0;
+    pub const O_TMPFILE: i32 = 0;
+    pub const RENAME_NOREPLACE: u32 = 1;
+}
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::*;
+
+/// File types of `mode`.
+pub fn is_regular(mode: u32) -> bool {
+    mode & 0o170_000 == 0o100_000
+}
+/// See [`is_regular`].
+pub fn is_directory(mode: u32) -> bool {
+    mode & 0o170_000 == 0o040_000
+}
+/// See [`is_regular`].
+pub fn is_symlink(mode: u32) -> bool {
+    mode & 0o170_000 == 0o120_000
+}
