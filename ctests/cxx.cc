@@ -46,10 +46,11 @@ int saves_with_a_lambda(const std::string &path)
 
 int main()
 {
-    char dir[] = "/tmp/steadfast-cxx-XXXXXX";
-    if (mkdtemp(dir) == nullptr)
+    const char *base = getenv("TMPDIR");
+    std::string dir = std::string(base == nullptr ? "/tmp" : base) + "/steadfast-cxx-XXXXXX";
+    if (mkdtemp(dir.data()) == nullptr)
         bail_out("no temporary directory");
-    const std::string path = std::string(dir) + "/state";
+    const std::string path = dir + "/state";
     is_int(saves_with_a_lambda(path), 2, "a save from C++ with a lambda as a hook");
     steadfast_state state = {};
     state.size = sizeof state;
@@ -60,7 +61,7 @@ int main()
     steadfast_state_free(&state);
     is_int(size_of_hooks_elsewhere(), sizeof(steadfast_hooks), "the inline initialiser in two translation units");
     unlink(path.c_str());
-    rmdir(dir);
+    rmdir(dir.c_str());
     return done_testing();
 }
 

@@ -5,6 +5,8 @@
 #include "tap.h"
 #include "state_test.h"
 
+#include <sys/prctl.h>
+
 static long kill_at;
 
 static void kill_self(struct faults *f, int call, const char *path)
@@ -59,6 +61,8 @@ static void fork_bystander(struct faults *f, int call, const char *path)
     if (call != STEADFAST_CALL_RENAMEAT || bystander != 0)
         return;
     bystander = fork_child();
+    if (bystander == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (bystander == 0)
         pause();
 }

@@ -5,6 +5,8 @@
 #include "tap.h"
 #include "check.h"
 
+#include <sys/prctl.h>
+
 enum { ACQUIRE, CLEAN, INSPECT, RELEASE };
 enum { FREE, STALE, HELD };
 
@@ -222,9 +224,9 @@ int main(void)
     wait_for(dead);
     alive = fork_child();
     if (alive == 0) {
-        while (getppid() != 1)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
             pause();
-        _exit(0);
     }
     for (size_t i = 0; i < sizeof LOCKS / sizeof LOCKS[0]; i++)
         sweep(&LOCKS[i]);
