@@ -78,6 +78,41 @@ pub fn acquirer(p: *mut Proc) {
     }
 }
 
+/// Alone with whatever is there, it must get the lock.
+pub fn taker(p: *mut Proc) {
+    unsafe {
+        match acquire(p, 0) {
+            Some(lock) => {
+                hold(p);
+                steadfast_lock_release(lock, null_mut());
+            }
+            None => wrong(p, "a lock that nobody holds was not to be had".into()),
+        }
+    }
+}
+
+/// Became a daemon with closefrom(): alive, but its flock is gone. It still holds the lock.
+pub fn daemon(p: *mut Proc) {
+    unsafe {
+        if let Some(lock) = acquire(p, 0) {
+            let slot = (*p).slot;
+            world(p).enter(slot);
+            if pause(p.cast::<c_void>()) {
+                for node in &mut world(p).fs.inodes {
+                    node.flocks.retain(|f| f.slot != slot);
+                }
+                world(p).touch(slot);
+            }
+            hold(p);
+            let code = steadfast_lock_release(lock, null_mut());
+            if code != 0 {
+                wrong(p, format!("release returned {code}"));
+            }
+        }
+        linger(p);
+    }
+}
+
 /// Waits for the lock for ever.
 pub fn waiter(p: *mut Proc) {
     unsafe {

@@ -80,6 +80,9 @@ impl Explorer {
             Explorer { scenario, world, start: Fs::default(), routines: vec![], stacks: vec![], kills_left: 0, reuses_left: 0 };
         explorer.plant();
         explorer.start = explorer.world.fs.clone();
+        if explorer.scenario.own_number {
+            explorer.world.procs[0].pid = GHOST_PID;
+        }
         explorer
     }
 

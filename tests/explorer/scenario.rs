@@ -27,6 +27,8 @@ pub struct Scenario {
     pub absent: u32,
     pub reuse_numbers: bool,
     pub flock_lies: bool,
+    /// The first process has the number of the one that left the stale lock.
+    pub own_number: bool,
     /// Kernel whose inotify tells nothing and whose pidfds never become readable.
     pub deaf: bool,
     /// Processes of ours keep nothing from one look at the lock to the next: fewer states.
@@ -45,6 +47,7 @@ impl Scenario {
             absent: 0,
             reuse_numbers: false,
             flock_lies: false,
+            own_number: false,
             deaf: false,
             forgets: false,
             only: None,

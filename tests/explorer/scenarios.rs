@@ -13,6 +13,8 @@ const I: Body = inspector;
 const F: Body = foreign;
 const W: Body = waiter;
 const R: Body = robbed;
+const D: Body = daemon;
+const T: Body = taker;
 
 /// No single scenario of the normal run comes near this.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -148,6 +150,33 @@ fn a_waiter_always_gets_in() {
             let kills = if name == "WW" && absent & STEADFAST_ABSENT_INOTIFY != 0 { 0 } else { 1 };
             let scenario = Scenario { absent, forgets: true, ..Scenario::new(&bodies, plant, kills) };
             clean(&format!("{name} {plant:?}, kills: {kills}, {lack}"), scenario);
+        }
+    }
+}
+
+/// An owner without its flock is an owner as long as it lives.
+#[test]
+fn a_daemon_that_closed_everything_is_not_robbed() {
+    for (name, bodies) in [("DA", [D, A]), ("DC", [D, C]), ("DI", [D, I])] {
+        for (lack, absent) in [("all there", 0), ABSENT[0], ABSENT[2]] {
+            let scenario = Scenario { absent, forgets: true, ..Scenario::new(&bodies, Plant::Nothing, 2) };
+            clean(&format!("{name} Nothing, 2 kills, {lack}"), scenario);
+        }
+    }
+    clean("DAC Ours, 1 kill", Scenario { forgets: true, ..Scenario::new(&[D, A, C], Plant::Ours, 1) });
+}
+
+/// Alone with a stale lock, one gets it: also when the number in it has become one's own.
+#[test]
+fn a_stale_lock_is_taken_at_once() {
+    for plant in PLANTS {
+        for (lack, absent) in [("all there", 0), ABSENT[0], ABSENT[1], ABSENT[2], ABSENT[3]] {
+            clean(&format!("T {plant:?}, {lack}"), Scenario { absent, ..Scenario::new(&[T], plant, 1) });
+            // Without the attribute, and in a foreign record, nothing tells that the number is another's.
+            if plant != Plant::Bare && (plant == Plant::Nothing || absent & STEADFAST_ABSENT_XATTR == 0) {
+                let scenario = Scenario { absent, own_number: true, ..Scenario::new(&[T], plant, 1) };
+                clean(&format!("T {plant:?}, own number, {lack}"), scenario);
+            }
         }
     }
 }

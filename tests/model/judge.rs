@@ -108,7 +108,13 @@ pub fn check_state(state: &State, below: &str, flags: u32, absent: u32) -> Resul
     let scratch = Scratch::new();
     materialize(&scratch.0, &state.tree);
     let path = scratch.0.join(below);
-    let shown = || format!("{:?}, acknowledged {}", state.tree.keys().map(|k| String::from_utf8_lossy(k)).collect::<Vec<_>>(), state.acknowledged);
+    let shown = || {
+        format!(
+            "{:?}, acknowledged {}",
+            state.tree.keys().map(|k| String::from_utf8_lossy(k)).collect::<Vec<_>>(),
+            state.acknowledged
+        )
+    };
     let mut generation = 0;
     for recover in [0, RECOVER] {
         match load(&path, recover) {

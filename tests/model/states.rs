@@ -45,15 +45,19 @@ pub fn each(r: &Recorder, model: Model, mut check: impl FnMut(&State) -> Result<
         let forced = |at: usize, e: &Event| {
             events[at..].iter().any(|later| match (e, later) {
                 (Event::Names { dir, .. }, Event::SyncDirectory(synced)) => dir == synced,
-                (Event::Size { file, .. } | Event::Part { file, .. } | Event::Xattr { file, .. } | Event::Mode { file, .. }, Event::SyncFile(synced)) => {
-                    file == synced
-                }
+                (
+                    Event::Size { file, .. } | Event::Part { file, .. } | Event::Xattr { file, .. } | Event::Mode { file, .. },
+                    Event::SyncFile(synced),
+                ) => file == synced,
                 _ => false,
             })
         };
         let open: Vec<usize> = (0..end)
             .filter(|&at| {
-                let change = !matches!(events[at], Event::SyncFile(_) | Event::SyncDirectory(_) | Event::Begun(_) | Event::Acknowledged(_) | Event::Reserved);
+                let change = !matches!(
+                    events[at],
+                    Event::SyncFile(_) | Event::SyncDirectory(_) | Event::Begun(_) | Event::Acknowledged(_) | Event::Reserved
+                );
                 change && !forced(at, &events[at])
             })
             .collect();

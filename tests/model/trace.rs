@@ -19,11 +19,28 @@ pub enum Node {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
     /// Names set and cleared together.
-    Names { dir: usize, set: Vec<(Vec<u8>, Option<Node>)> },
-    Size { file: usize, len: usize },
-    Part { file: usize, at: usize, bytes: Vec<u8> },
-    Xattr { file: usize, value: Vec<u8>, mtime: (i64, i64) },
-    Mode { file: usize, mode: u32 },
+    Names {
+        dir: usize,
+        set: Vec<(Vec<u8>, Option<Node>)>,
+    },
+    Size {
+        file: usize,
+        len: usize,
+    },
+    Part {
+        file: usize,
+        at: usize,
+        bytes: Vec<u8>,
+    },
+    Xattr {
+        file: usize,
+        value: Vec<u8>,
+        mtime: (i64, i64),
+    },
+    Mode {
+        file: usize,
+        mode: u32,
+    },
     SyncFile(usize),
     SyncDirectory(usize),
     /// Save number n was asked for; it was acknowledged as durable.
@@ -85,7 +102,16 @@ unsafe fn text(path: *const c_char) -> Vec<u8> {
 impl Recorder {
     pub fn new(root: &Path, mutant: Mutant) -> Box<Recorder> {
         let known = HashMap::from([(identity_of(root), Node::Directory(0))]);
-        Box::new(Recorder { events: vec![], modes: vec![], mutant, failing: 0, fds: HashMap::new(), known, directories: 1, pid: i32::MAX - 1 })
+        Box::new(Recorder {
+            events: vec![],
+            modes: vec![],
+            mutant,
+            failing: 0,
+            fds: HashMap::new(),
+            known,
+            directories: 1,
+            pid: i32::MAX - 1,
+        })
     }
 
     fn file(&self, fd: i32) -> Option<usize> {
@@ -241,7 +267,9 @@ unsafe extern "C" fn linkat(user: *mut c_void, od: i32, from: *const c_char, nd:
         let node = match flags {
             libc::AT_EMPTY_PATH => r.fds.get(&od).copied(),
             // By way of /proc/self/fd, where AT_EMPTY_PATH needs a privilege.
-            libc::AT_SYMLINK_FOLLOW => String::from_utf8_lossy(&text(from)).rsplit('/').next().and_then(|fd| r.fds.get(&fd.parse().ok()?).copied()),
+            libc::AT_SYMLINK_FOLLOW => {
+                String::from_utf8_lossy(&text(from)).rsplit('/').next().and_then(|fd| r.fds.get(&fd.parse().ok()?).copied())
+            }
             _ => r.named(od, &text(from)),
         };
         if r.mutant == Mutant::PreviousByRename && flags == 0 {

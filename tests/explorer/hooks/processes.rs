@@ -6,9 +6,10 @@ use super::*;
 use libc::*;
 use steadfast::hooks::{STEADFAST_OFDLOCK_SET, steadfast_pollfd};
 
-/// Of the simulated boot and namespace.
+/// Of the simulated boot and its first namespaces.
 const BOOT: &str = "01234567-89ab-4def-8123-456789abcdef\n";
-const NAMESPACE: &[u8] = b"pid:[4026531836]";
+const PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
+const TIME_NAMESPACE: &[u8] = b"time:[4026531834]";
 
 /// A file of /proc, and about whom it is. None: no such file.
 pub(super) fn proc_file(w: &World, slot: usize, path: &str) -> Option<Handle> {
@@ -42,12 +43,13 @@ pub(super) fn proc_text(w: &World, file: &str, pid: i32, who: Option<Who>) -> Re
     Ok(format!("{pid} (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {} 0 0\n", w.start_of(who)))
 }
 
-pub(super) unsafe extern "C" fn readlinkat(user: User, _: i32, _: *const c_char, buf: *mut c_void, len: usize) -> i64 {
+pub(super) unsafe extern "C" fn readlinkat(user: User, _: i32, path: *const c_char, buf: *mut c_void, len: usize) -> i64 {
     if (unsafe { begin(user, PRIVATE) }).is_none() {
         return GONE.into();
     }
-    let count = NAMESPACE.len().min(len);
-    unsafe { core::ptr::copy_nonoverlapping(NAMESPACE.as_ptr(), buf.cast(), count) };
+    let target = if unsafe { bytes(path) }.ends_with(b"/time") { TIME_NAMESPACE } else { PID_NAMESPACE };
+    let count = target.len().min(len);
+    unsafe { core::ptr::copy_nonoverlapping(target.as_ptr(), buf.cast(), count) };
     count as i64
 }
 
