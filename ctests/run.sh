@@ -184,7 +184,7 @@ case $mode in
             for name in $usable; do run "$name" STEADFAST_TEST_ABSENT=$((1 << bit)) STEADFAST_TEST_SMALL=1; done
         done ;;
     valgrind)
-        wrapper="valgrind -q --error-exitcode=96 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
+        wrapper="valgrind -q --error-exitcode=96 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=$here/valgrind.supp"
         for name in $usable; do
             if [ "$name" = oom ]; then
                 skip "oom: valgrind brings a malloc of its own"
