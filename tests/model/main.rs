@@ -15,13 +15,14 @@ use std::ptr::null_mut;
 use std::time::Instant;
 use steadfast::ffi::lock::*;
 use steadfast::hooks::{STEADFAST_ABSENT_LINK, STEADFAST_ABSENT_O_TMPFILE, STEADFAST_ABSENT_RENAMEAT2, STEADFAST_ABSENT_XATTR};
-use steadfast::status::{STEADFAST_E_NOT_SAVED_DURABLY, STEADFAST_NOT_DURABLE};
+use steadfast::status::{STEADFAST_E_NOT_SAVED_DURABLY, STEADFAST_LOCK_REMOVED, STEADFAST_NOT_DURABLE};
 use trace::*;
 
 const STRICT: u32 = 1 << 0;
 const KEEP_PREVIOUS: u32 = 1 << 1;
 const IF_GENERATION: u32 = 1 << 2;
 const CREATE_PARENTS: u32 = 1 << 4;
+const NO_SYNC: u32 = 1 << 6;
 
 /// What is saved, and with which flags: the first save, and two more.
 fn record_saves(below: &str, flags: u32, absent: u32, mutant: Mutant) -> (Box<Recorder>, Scratch) {
@@ -117,6 +118,30 @@ fn failing_syncs_lose_nothing_that_was_acknowledged() {
     }
 }
 
+/// Nothing is promised but that no load takes damage for a state, and that the next save goes well.
+#[test]
+fn without_syncs_damage_is_told() {
+    for (label, flags) in [("NO_SYNC", NO_SYNC), ("NO_SYNC, KEEP_PREVIOUS", NO_SYNC | KEEP_PREVIOUS)] {
+        let scratch = Scratch::new();
+        let mut recorder = Recorder::new(&scratch.0, Mutant::None);
+        let context = recorder.context(0);
+        recorder.events.push(Event::Reserved);
+        for n in 1..=2 {
+            recorder.events.push(Event::Begun(n));
+            assert_eq!(save(context.0, &scratch.0.join("state"), n, flags, 0), STEADFAST_NOT_DURABLE);
+        }
+        drop(context);
+        for model in [Model::AnySubset, Model::InOrder] {
+            let next = flags & !NO_SYNC;
+            let (count, result) = each(&recorder, model, |state| check_state(state, "state", next, 0));
+            match result {
+                Ok(()) => println!("model: two saves, {label}, {model:?}: {count} states, damage always told"),
+                Err(text) => panic!("two saves, {label}, {model:?}: {text}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn mutants_of_save_are_killed() {
     let mutants = [
@@ -173,6 +198,31 @@ fn locks_never_lock_out_after_a_power_cut() {
                 }
             }
         }
+    }
+}
+
+/// Cleaning has one change: the name is there or it is not.
+#[test]
+fn cleaning_survives_a_power_cut() {
+    let scratch = Scratch::new();
+    let mut recorder = Recorder::new(&scratch.0, Mutant::None);
+    let path = c_path(&scratch.0.join("lock"));
+    let context = recorder.context(0);
+    let mut lock = null_mut();
+    let code = unsafe { steadfast_lock_acquire(context.0, path.as_ptr(), 0, std::ptr::null(), &mut lock, null_mut()) };
+    assert_eq!(code, 0, "acquire of the recording");
+    recorder.events.extend([Event::SyncFile(0), Event::SyncDirectory(0)]);
+    recorder.drop_flocks();
+    let before = recorder.events.len();
+    let code = unsafe { steadfast_lock_clean_stale(context.0, path.as_ptr(), std::ptr::null(), null_mut()) };
+    assert_eq!(code, STEADFAST_LOCK_REMOVED, "clean_stale of the recording");
+    assert_eq!(recorder.events.len(), before + 1, "cleaning changes one thing");
+    let (count, result) = each(&recorder, Model::AnySubset, |state| check_lock(state, 0));
+    unsafe { steadfast_lock_release(lock, null_mut()) };
+    drop(context);
+    match result {
+        Ok(()) => println!("model: acquire, death, clean_stale: {count} states, all good"),
+        Err(text) => panic!("clean_stale: {text}"),
     }
 }
 

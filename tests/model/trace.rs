@@ -130,6 +130,15 @@ impl Recorder {
         if result == 0 { self.known.get(&(stat.st_dev, stat.st_ino)).copied() } else { None }
     }
 
+    /// As when the holder is dead.
+    pub fn drop_flocks(&self) {
+        for (&fd, node) in &self.fds {
+            if matches!(node, Node::File(_)) {
+                unsafe { libc::flock(fd, libc::LOCK_UN) };
+            }
+        }
+    }
+
     /// A context whose calls are recorded here.
     pub fn context(&mut self, absent: u32) -> Context {
         let mut table: steadfast_hooks = unsafe { std::mem::zeroed() };
