@@ -77,11 +77,15 @@ fn rotate(hooks: &Hooks, dir: i32, rotating: &CStr, previous: &CStr, verified: &
     if !same(&hooks.fstatat(dir, rotating).at(STEP)?, verified) {
         return Ok(false);
     }
-    match hooks.rename(dir, rotating, previous, 0) {
-        Ok(()) => Ok(true),
-        // Over NFS a rename that happened may be answered with an error.
-        Err(e) => match current::still_named(hooks, dir, previous, verified) {
-            Ok(true) => Ok(true),
+    rename(hooks, dir, rotating, previous, verified).map(|()| true)
+}
+
+/// Over NFS a rename that happened may be answered with an error: the inode tells.
+fn rename(hooks: &Hooks, dir: i32, from: &CStr, to: &CStr, stat: &steadfast_stat) -> Result<(), Outcome> {
+    match hooks.rename(dir, from, to, 0) {
+        Ok(()) => Ok(()),
+        Err(e) => match current::still_named(hooks, dir, to, stat) {
+            Ok(true) => Ok(()),
             _ => Err(Outcome::failed(e, STEP)),
         },
     }
@@ -108,7 +112,7 @@ fn copy(hooks: &Hooks, dir: i32, name: &CStr, previous: &CStr, current: &Current
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
     }
-    hooks.rename(dir, copy.name.c_str(), previous, 0).at(STEP)?;
+    rename(hooks, dir, copy.name.c_str(), previous, &copy.stat)?;
     copy.published();
     Ok(())
 }
