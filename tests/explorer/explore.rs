@@ -61,7 +61,7 @@ impl Explorer {
             log: None,
             mirror: None,
             may_reuse: scenario.reuses > 0,
-            flock_lies: scenario.flock_lies,
+            lie: scenario.lie,
         });
         world.procs.push(Box::new(Proc::new(count, GHOST_PID)));
         world.procs.push(Box::new(Proc::new(count + 1, JANITOR_PID)));
@@ -181,7 +181,8 @@ impl Explorer {
         match p.pending {
             Pending::Step => true,
             Pending::Wait { inotify, holder, timed } => {
-                let ready = !self.scenario.deaf && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
+                let ready =
+                    self.scenario.lie != Some(Lie::Deaf) && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
                 // A timeout may end the sleep at any time, but without a change there is little new to see. With
                 // inotify it is a second line of defence: it counts only when nobody else can go on. The time
                 // itself may be what was waited for, once or twice.

@@ -1,7 +1,7 @@
 //! What is to be explored, and what came of it.
 
 use super::bodies::Body;
-use super::world::Violation;
+use super::world::{Lie, Violation};
 
 /// What the directory holds at the start.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -26,11 +26,9 @@ pub struct Scenario {
     pub reuses: u32,
     pub absent: u32,
     pub reuse_numbers: bool,
-    pub flock_lies: bool,
+    pub lie: Option<Lie>,
     /// The first process has the number of the one that left the stale lock.
     pub own_number: bool,
-    /// Kernel whose inotify tells nothing and whose pidfds never become readable.
-    pub deaf: bool,
     /// Processes of ours keep nothing from one look at the lock to the next: fewer states.
     pub forgets: bool,
     /// Only this violation counts: to see which property a mutant falls to.
@@ -46,9 +44,8 @@ impl Scenario {
             reuses: 0,
             absent: 0,
             reuse_numbers: false,
-            flock_lies: false,
+            lie: None,
             own_number: false,
-            deaf: false,
             forgets: false,
             only: None,
         }

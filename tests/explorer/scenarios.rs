@@ -3,7 +3,7 @@
 use super::bodies::*;
 use super::explore::*;
 use super::mutants::*;
-use super::world::Violation;
+use super::world::{Lie, Violation};
 use std::time::Duration;
 use steadfast::hooks::*;
 
@@ -97,7 +97,7 @@ fn platforms_that_lack_something() {
 }
 
 #[test]
-fn three_processes_one_kill() {
+fn three_processes() {
     let triples: [(&str, [Body; 3]); 8] = [
         ("CCC", [C, C, C]),
         ("ACC", [A, C, C]),
@@ -109,7 +109,9 @@ fn three_processes_one_kill() {
         ("ACI", [A, C, I]),
     ];
     for (name, bodies) in triples {
-        clean(&format!("{name} Bare, 1 kill"), Scenario { forgets: true, ..Scenario::new(&bodies, Plant::Bare, 1) });
+        // Three takers have too many states for two kills in every run.
+        let kills = if name == "AAA" { 1 } else { 2 };
+        clean(&format!("{name} Bare, kills: {kills}"), Scenario { forgets: true, ..Scenario::new(&bodies, Plant::Bare, kills) });
     }
     for plant in [Plant::Ours, Plant::Emptied] {
         for (name, bodies) in [("AAC", [A, A, C]), ("ACF", [A, C, F])] {
@@ -220,16 +222,20 @@ fn mutants_are_killed() {
     robbed("check and unlink against ours", &[clean_check_unlink, A, C], Plant::Bare);
     robbed("rename and unlink against ours", &[clean_rename_unlink, A, C], Plant::Bare);
     robbed("identity checked before liveness", &[clean_identity_first, F, A], Plant::Nothing);
-    let lies = Scenario { flock_lies: true, only: Some(TwoHolders), ..Scenario::new(&[C, A, A], Plant::Bare, 0) };
-    killed("the library on a kernel whose flock does nothing", lies, TwoHolders);
-    let deaf = Scenario {
-        deaf: true,
-        absent: STEADFAST_ABSENT_OFDLOCK,
-        forgets: true,
-        only: Some(Violation::Stuck),
-        ..Scenario::new(&[W, A], Plant::Nothing, 0)
+    // The shipped routines, on a kernel that takes one of their steps away.
+    let lying = |label: &str, bodies: &[Body], plant, lie, by: Violation| {
+        let absent = if lie == Lie::Deaf { STEADFAST_ABSENT_OFDLOCK } else { 0 };
+        let forgets = lie == Lie::Deaf;
+        let scenario = Scenario { lie: Some(lie), absent, forgets, only: Some(by.clone()), ..Scenario::new(bodies, plant, 0) };
+        killed(&format!("ours, {label}"), scenario, by);
     };
-    killed("a watch that is told nothing, and no pidfd", deaf, Violation::Stuck);
+    lying("its flock without effect", &[C, A, A], Plant::Bare, Lie::Flock, TwoHolders);
+    lying("its comparison without effect", &[C, C, A, A], Plant::Bare, Lie::Name, TwoHolders);
+    lying("its comparison without effect", &[C, C, A], Plant::Bare, Lie::Name, Robbed);
+    lying("its check of the owner without effect", &[C, F], Plant::Nothing, Lie::Dead, Robbed);
+    lying("its check of the owner without effect", &[A, F], Plant::Nothing, Lie::Dead, TwoHolders);
+    lying("its watch and pidfd without effect", &[W, A], Plant::Nothing, Lie::Deaf, Violation::Stuck);
+    println!("explorer: 17 of 17 mutants killed");
 }
 
 #[test]

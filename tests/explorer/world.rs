@@ -46,6 +46,19 @@ pub enum Pending {
     },
 }
 
+/// A kernel that does not do its part: the library on it is a mutant that lacks one of its steps.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Lie {
+    /// flock always succeeds.
+    Flock,
+    /// The name seems to mean the file that was opened by it: no comparison finds anything.
+    Name,
+    /// Everyone else seems to be dead.
+    Dead,
+    /// inotify tells nothing, pidfds never become readable.
+    Deaf,
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub enum Violation {
     TwoHolders,
@@ -212,7 +225,7 @@ pub struct World {
     /// A dead process's number may still come back.
     pub may_reuse: bool,
     /// Kernel without working flock: for the proof that it matters.
-    pub flock_lies: bool,
+    pub lie: Option<Lie>,
 }
 
 impl World {
@@ -245,7 +258,7 @@ impl World {
     }
 
     pub fn pidfd_open(&self, pid: i32) -> Result<Handle, i32> {
-        self.who_is(pid).map(Handle::Pidfd).ok_or(ESRCH)
+        self.who_is(pid).filter(|_| self.lie != Some(Lie::Dead)).map(Handle::Pidfd).ok_or(ESRCH)
     }
 
     /// Others may now see something new.

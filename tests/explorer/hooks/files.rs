@@ -257,7 +257,9 @@ pub(super) unsafe extern "C" fn fstat(user: User, fd: i32, out: *mut steadfast_s
 pub(super) unsafe extern "C" fn fstatat(user: User, _: i32, path: *const c_char, out: *mut steadfast_stat) -> i32 {
     let Some(mut c) = (unsafe { begin(user, SHARED) }) else { return GONE };
     let named = name(unsafe { bytes(path) });
-    let result = c.w.fs.lookup(&named).ok_or(ENOENT).map(|inode| stat_of(&mut c, inode));
+    let opened = c.p.fds.iter().rev().find_map(|h| if let Some(Handle::File(inode)) = h { Some(*inode) } else { None });
+    let lied = opened.filter(|&inode| c.w.lie == Some(Lie::Name) && c.w.fs.inodes[inode].creator != c.p.slot);
+    let result = lied.or(c.w.fs.lookup(&named)).ok_or(ENOENT).map(|inode| stat_of(&mut c, inode));
     if let Ok(stat) = result {
         unsafe { out.write(stat) };
     }
@@ -275,7 +277,7 @@ pub(super) unsafe extern "C" fn fstatfs(user: User, fd: i32) -> i64 {
 
 pub(super) unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i32 {
     let Some(c) = (unsafe { begin(user, shared(user, fd)) }) else { return GONE };
-    let (slot, lies) = (c.p.slot, c.w.flock_lies);
+    let (slot, lies) = (c.p.slot, c.w.lie == Some(Lie::Flock));
     let result = c.p.file(fd).and_then(|inode| match operation & !LOCK_NB {
         _ if lies => Ok(()),
         LOCK_UN => {
