@@ -94,10 +94,6 @@ int main(int argc, char **argv)
         for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++) {
             for (uint32_t for_ever = 0; for_ever < 2; for_ever++) {
                 for (uint32_t call = STEADFAST_CALL_OPENAT; call <= STEADFAST_CALL_SIGXFSZ; call++) {
-                    /* Linux closes a descriptor whatever close answers; an injected failure does not. */
-                    if (call == STEADFAST_CALL_CLOSE) {
-                        continue;
-                    }
                     /* Some failures are survived without a word (unlocking); three in a row are the end. */
                     int silent = 0;
                     for (uint64_t nth = 1; silent < 3; nth++) {

@@ -139,7 +139,11 @@ impl Hooks {
     /// close(2), never retried: the descriptor is gone whatever it answers (close(2), "Dealing with error returns").
     #[inline(never)]
     pub fn close(&self, fd: i32) -> Result<(), Errno> {
-        done(once!(self, STEADFAST_CALL_CLOSE, close, INT, fd))
+        // An injected error comes after a real close, as the kernel's do: it frees the descriptor first.
+        let injected = self.injected(STEADFAST_CALL_CLOSE);
+        let hook = self.table.close.unwrap_or(real::close);
+        let result = i64::from(unsafe { hook(self.table.user, fd) });
+        done(settled(if injected == 0 { result } else { injected }, INT))
     }
 
     /// Writes all of `parts`, one after the other, going on after short writes, with SIGXFSZ held off.
