@@ -104,7 +104,7 @@ fn copy(hooks: &Hooks, dir: i32, name: &CStr, previous: &CStr, current: &Current
         hooks.write_all(copy.fd.raw(), &[piece.get(..len).unwrap_or_default()]).at(STEP)?;
         at = at.saturating_add(len as u64);
     }
-    super::save::set_owner_and_mode(hooks, &copy, Some(&current.stat), 0).at(STEP)?;
+    copy.set_owner_and_mode(Some(&current.stat), 0).at(STEP)?;
     if sync {
         match hooks.fsync(copy.fd.raw()) {
             Ok(()) => {}

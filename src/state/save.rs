@@ -259,7 +259,7 @@ fn write_once<'h>(
     let fd = temp.fd.raw();
     write_record(hooks, fd, header, request.data).at(STEADFAST_STEP_WRITE)?;
     let mode = if request.mode == 0 { 0o600 } else { request.mode };
-    set_owner_and_mode(hooks, &temp, target.current.as_ref().map(|current| &current.stat), mode).at(STEADFAST_STEP_SET_MODE)?;
+    temp.set_owner_and_mode(target.current.as_ref().map(|current| &current.stat), mode).at(STEADFAST_STEP_SET_MODE)?;
     if request.has(STEADFAST_SAVE_NO_SYNC) {
         return Ok((temp, Synced::Skipped));
     }
@@ -283,24 +283,6 @@ fn write_record(hooks: &Hooks, fd: i32, header: &[u8], data: &[u8]) -> Result<()
         }
         None => hooks.write_all(fd, &[header, data]),
     }
-}
-
-/// Owner and mode of the file that is replaced, or `mode` for a new one.
-pub fn set_owner_and_mode(hooks: &Hooks, temp: &Temp<'_>, replaced: Option<&steadfast_stat>, mode: u32) -> Result<(), Errno> {
-    let own = &temp.stat;
-    let mut mode = mode;
-    if let Some(old) = replaced {
-        mode = old.mode & 0o7777;
-        if old.uid != own.uid || old.gid != own.gid {
-            match hooks.fchown(temp.fd.raw(), old.uid, old.gid) {
-                Ok(()) => {}
-                // Only root may give a file away (chown(2)). What set-id bits promise then no longer holds.
-                Err(e) if e.is(EPERM) || e.unsupported() => mode &= 0o1777,
-                Err(e) => return Err(e),
-            }
-        }
-    }
-    if mode != own.mode & 0o7777 { hooks.fchmod(temp.fd.raw(), mode) } else { Ok(()) }
 }
 
 /// Step 9.

@@ -45,6 +45,24 @@ impl<'h> Temp<'h> {
         Err(last)
     }
 
+    /// Owner and mode of the file that is replaced, or `mode` for a new one.
+    pub fn set_owner_and_mode(&self, replaced: Option<&steadfast_stat>, mode: u32) -> Result<(), Errno> {
+        let own = &self.stat;
+        let mut mode = mode;
+        if let Some(old) = replaced {
+            mode = old.mode & 0o7777;
+            if old.uid != own.uid || old.gid != own.gid {
+                match self.hooks.fchown(self.fd.raw(), old.uid, old.gid) {
+                    Ok(()) => {}
+                    // Only root may give a file away (chown(2)). What set-id bits promise then no longer holds.
+                    Err(e) if e.is(EPERM) || e.unsupported() => mode &= 0o1777,
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        if mode != own.mode & 0o7777 { self.hooks.fchmod(self.fd.raw(), mode) } else { Ok(()) }
+    }
+
     /// The name is gone to where it belongs: nothing is left to remove.
     pub fn published(&mut self) {
         self.named = false;

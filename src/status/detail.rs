@@ -72,6 +72,6 @@ details! {
 impl Detail {
     /// In words; "" for NONE.
     pub fn text(self) -> &'static CStr {
-        super::text(TEXTS, usize::from(self.0))
+        super::codes::text(TEXTS, usize::from(self.0))
     }
 }

@@ -1,0 +1,70 @@
+//! The report's message.
+#![forbid(unsafe_code)]
+
+use super::codes::{self, message, name};
+use super::{Detail, Outcome};
+
+/// A sentence being put together in a fixed buffer; what does not fit is dropped.
+struct Sentence<'b> {
+    buf: &'b mut [u8],
+    len: usize,
+}
+
+impl Sentence<'_> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        for (slot, byte) in self.buf.iter_mut().skip(self.len).zip(bytes) {
+            *slot = *byte;
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn number(&mut self, number: u64) {
+        let mut digits = [0u8; 20];
+        self.bytes(crate::path::decimal(number, &mut digits));
+    }
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0xC0 == 0x80
+}
+
+/// Writes the sentence of `outcome` into `buf`, NUL-terminated, naming `path`, or as much of the end of it
+/// as fits.
+pub fn sentence(outcome: &Outcome, path: &[u8], buf: &mut [u8]) {
+    let Some(room) = buf.len().checked_sub(1) else { return };
+    buf.fill(0);
+    let mut out = Sentence { buf: buf.get_mut(..room).unwrap_or_default(), len: 0 };
+    out.bytes(if outcome.detail() == Detail::NONE { message(outcome.status()) } else { outcome.detail().text() }.to_bytes());
+    if outcome.pid() > 0 {
+        out.text(" (PID ");
+        out.number(u64::from(outcome.pid().unsigned_abs()));
+        out.text(")");
+    }
+    if let Some(step) = codes::step(outcome.step()) {
+        out.text(if outcome.status() < 0 { ", at " } else { "; failed was " });
+        out.bytes(step.to_bytes());
+    }
+    let os_error = outcome.os_error();
+    if os_error > 0 && (outcome.status().wrapping_neg() != os_error || outcome.detail() != Detail::NONE) {
+        out.text(": ");
+        out.bytes(name(os_error.wrapping_neg()).to_bytes());
+    }
+    out.text(": ");
+    let left = room.saturating_sub(out.len);
+    if path.len() <= left {
+        out.bytes(path);
+        return;
+    }
+    out.text("...");
+    let left = left.saturating_sub(3);
+    let mut tail = path.get(path.len().saturating_sub(left)..).unwrap_or_default();
+    while let Some((first, rest)) = tail.split_first().filter(|(first, _)| is_continuation(**first)) {
+        let _ = first;
+        tail = rest;
+    }
+    out.bytes(tail);
+}
