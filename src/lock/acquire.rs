@@ -47,13 +47,15 @@ pub fn acquire(
     settings: &Settings,
     told: bool,
 ) -> Result<(Held, Outcome), Outcome> {
-    let dir = clean::open_directory(hooks, path)?;
+    // Whoever may wait looks for others who do, for which the directory must be open for reading.
+    let reading = if timeout_ms == 0 { None } else { hooks.open_directory(path.directory(), 0).ok() };
+    let dir = reading.map_or_else(|| clean::open_directory(hooks, path), Ok)?;
     let own = hooks.getpid().at(STEADFAST_STEP_CREATE_LOCK)?;
     let mut candidate = nameless(hooks, identity, dir.raw(), settings, own)?;
     let mut wait: Option<(Deadline, Watch<'_>, Queue<'_>)> = None;
     let mut taken_over = None;
     // Waiters are not overtaken by someone who is ready to wait as well.
-    let mut barred = timeout_ms != 0 && Queue::is_waited_for(hooks, path);
+    let mut barred = timeout_ms != 0 && Queue::is_waited_for(hooks, &dir, path);
     let mut lookups = 0u32;
     while lookups < ATTEMPTS {
         lookups = lookups.saturating_add(1);

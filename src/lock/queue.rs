@@ -38,9 +38,8 @@ impl<'h> Queue<'h> {
         Queue { hooks, dir: None, first: 0, ticket: 0 }
     }
 
-    /// Is somebody waiting?
-    pub fn is_waited_for(hooks: &Hooks, path: &Path) -> bool {
-        let Some(dir) = open(hooks, path) else { return false };
+    /// Is somebody waiting for the name of `path` in `dir`?
+    pub fn is_waited_for(hooks: &Hooks, dir: &Fd<'_>, path: &Path) -> bool {
         hooks.ofdlock_test(dir.raw(), first_ticket(path), TICKETS).is_ok_and(|found| found.is_some())
     }
 
