@@ -131,6 +131,12 @@ impl Path {
     }
 }
 
+/// What an open descriptor is called in /proc.
+pub fn of_descriptor(fd: i32) -> Result<Text<64>, Errno> {
+    let mut digits = [0u8; 20];
+    Text::new(&[b"/proc/self/fd/", decimal(u64::from(fd.unsigned_abs()), &mut digits)])
+}
+
 /// The name of the previous generation: NAME.prev.
 pub fn previous(name: &CStr) -> Result<Name, Errno> {
     Text::new(&[name.to_bytes(), b".prev"])

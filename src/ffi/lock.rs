@@ -1,7 +1,7 @@
 //! Lock files.
 
 use super::context::{self, steadfast_context};
-use super::status::steadfast_report;
+use super::status::{REPORT_MINIMUM, steadfast_report};
 use super::{borrow_path, invalid, parse_path, read_sized, reported};
 use crate::hooks::{Hooks, memory};
 use crate::lock::acquire::{self, Held};
@@ -167,6 +167,9 @@ pub unsafe extern "C" fn steadfast_lock_release(lock: *mut steadfast_lock, repor
         return unsafe { reported(c"(no lock)", report, || Ok(Outcome::new(STEADFAST_OK))) };
     }
     let lock = unsafe { memory::unboxed(lock) };
+    // Too small a report is not told of: what became of the lock is the news.
+    let small = !report.is_null() && unsafe { report.cast::<usize>().read() } < REPORT_MINIMUM;
+    let report = if small { core::ptr::null_mut() } else { report };
     let outcome = acquire::release(&lock.hooks, &lock.held);
     unsafe { reported(lock.shown.c_str(), report, || outcome) }
 }

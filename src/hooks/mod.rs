@@ -136,6 +136,22 @@ impl Hooks {
         Ok(dir)
     }
 
+    /// Fills the descriptors of the standard streams that are closed, for as long as the answer lives: a file
+    /// of ours that got number 1 would be written to by whoever prints. `first` was opened just now.
+    pub fn keep_off_streams(&self, first: &Fd<'_>) -> [Option<Fd<'_>>; 3] {
+        let mut fillers = [None, None, None];
+        if first.raw() > 2 {
+            return fillers;
+        }
+        for filler in &mut fillers {
+            *filler = self.openat(AT_FDCWD, c"/dev/null", O_RDWR | O_CLOEXEC, 0).ok().filter(|fd| fd.raw() <= 2);
+            if filler.is_none() {
+                break;
+            }
+        }
+        fillers
+    }
+
     /// close(2), never retried: the descriptor is gone whatever it answers (close(2), "Dealing with error returns").
     #[inline(never)]
     pub fn close(&self, fd: i32) -> Result<(), Errno> {

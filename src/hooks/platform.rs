@@ -1,7 +1,7 @@
 //! What the callers of the hooks need of the platform's headers.
 
 pub use libc::{
-    AT_FDCWD, AT_SYMLINK_FOLLOW, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFBIG, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMLINK,
+    AT_FDCWD, AT_SYMLINK_FOLLOW, EACCES, EAGAIN, EBADF, EBADMSG, EBUSY, EEXIST, EFBIG, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMLINK,
     ENAMETOOLONG, ENOENT, ENOLCK, ENOMEM, ENOSYS, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, EROFS, ESRCH, LOCK_EX,
     LOCK_NB, LOCK_SH, LOCK_UN, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR,
     POLLIN,
@@ -10,12 +10,14 @@ pub use libc::{
 /// open(2) flags that only Linux has; 0 elsewhere, where the call that needs them is absent.
 #[cfg(target_os = "linux")]
 pub use libc::{
-    AT_EMPTY_PATH, IN_CLOEXEC, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, O_PATH, O_TMPFILE,
-    RENAME_NOREPLACE,
+    AT_EMPTY_PATH, ENODATA, EUCLEAN, IN_CLOEXEC, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, O_PATH,
+    O_TMPFILE, RENAME_NOREPLACE,
 };
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
     pub const AT_EMPTY_PATH: i32 = 0;
+    pub const ENODATA: i32 = super::EOPNOTSUPP;
+    pub const EUCLEAN: i32 = super::EIO;
     pub const IN_CLOEXEC: i32 = 0;
     pub const IN_DELETE: u32 = 0;
     pub const IN_MOVED_FROM: u32 = 0;

@@ -2,13 +2,13 @@
 #![forbid(unsafe_code)]
 
 use super::clean::{self, Settings};
-use super::identity::Identity;
+use super::identity::{self, Identity};
 use super::owner;
 use super::queue::Queue;
 use super::record::{self, ATTRIBUTE, Attribute, MARK};
 use super::wait::{Deadline, Watch};
 use crate::hooks::*;
-use crate::path::{Name, Path, Text, decimal};
+use crate::path::{self, Name, Path};
 use crate::state::temp::{Temp, same};
 use crate::status::*;
 use core::ffi::CStr;
@@ -23,6 +23,8 @@ pub struct Held {
     name: Name,
     stat: steadfast_stat,
     pid: i32,
+    /// Of a process that is the first one of its namespace.
+    pid_namespace: u64,
 }
 
 /// How often in a row the lock may change hands between two calls of ours, before that is taken for a defect.
@@ -50,6 +52,7 @@ pub fn acquire(
     // Whoever may wait looks for others who do, for which the directory must be open for reading.
     let reading = if timeout_ms == 0 { None } else { hooks.open_directory(path.directory(), 0).ok() };
     let dir = reading.map_or_else(|| clean::open_directory(hooks, path), Ok)?;
+    let _streams = hooks.keep_off_streams(&dir);
     let own = hooks.getpid().at(STEADFAST_STEP_CREATE_LOCK)?;
     let mut candidate = nameless(hooks, identity, dir.raw(), settings, own)?;
     let mut wait: Option<(Deadline, Watch<'_>, Queue<'_>)> = None;
@@ -65,7 +68,8 @@ pub fn acquire(
             }
             match publish(hooks, dir.raw(), path.name(), candidate.as_mut())? {
                 Published::Yes => {
-                    let held = taken(dir, path, own, candidate, wait.map(|wait| wait.1));
+                    let pid_namespace = if own == 1 { identity.pid_namespace(hooks, own) } else { 0 };
+                    let held = Held { pid_namespace, ..taken(dir, path, own, candidate, wait.map(|wait| wait.1)) };
                     let outcome = describe(hooks, &held, taken_over, told);
                     return Ok((held, outcome));
                 }
@@ -90,7 +94,7 @@ pub fn acquire(
             Some(wait) => wait,
             None => {
                 let queue = if timeout_ms == 0 { Queue::none(hooks) } else { Queue::join(hooks, path) };
-                wait.insert((Deadline::new(hooks, timeout_ms)?, Watch::new(hooks, path), queue))
+                wait.insert((Deadline::new(hooks, timeout_ms)?, Watch::new(hooks, &dir, path), queue))
             }
         };
         let free = matches!(found.status(), STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);
@@ -117,7 +121,7 @@ fn taken(dir: Fd<'_>, path: &Path, own: i32, candidate: Option<Candidate<'_>>, w
         None => (-1, steadfast_stat::default()),
     };
     let watch = watch.map_or(-1, Watch::into_raw);
-    Held { dir: dir.into_raw(), file, watch, name: path.name_owned(), stat, pid: own }
+    Held { dir: dir.into_raw(), file, watch, name: path.name_owned(), stat, pid: own, pid_namespace: 0 }
 }
 
 /// What there is to tell about a lock just taken.
@@ -222,9 +226,7 @@ fn publish(hooks: &Hooks, dir: i32, name: &CStr, candidate: Option<&mut Candidat
             let mut linked = hooks.link(fd.raw(), c"", dir, name, AT_EMPTY_PATH);
             // ENOENT: AT_EMPTY_PATH is for CAP_DAC_READ_SEARCH only (before Linux 6.10); /proc does it for all (open(2)).
             if linked.is_err_and(|e| e.is(ENOENT)) && !hooks.absent(STEADFAST_ABSENT_PROC) {
-                let mut digits = [0u8; 20];
-                let path: Text<64> = Text::new(&[b"/proc/self/fd/", decimal(u64::from(fd.raw().unsigned_abs()), &mut digits)])
-                    .at(STEADFAST_STEP_LINK)?;
+                let path = path::of_descriptor(fd.raw()).at(STEADFAST_STEP_LINK)?;
                 linked = hooks.link(AT_FDCWD, path.c_str(), dir, name, AT_SYMLINK_FOLLOW);
             }
             match linked {
@@ -241,7 +243,7 @@ fn publish(hooks: &Hooks, dir: i32, name: &CStr, candidate: Option<&mut Candidat
                 temp.published();
             }
             let stat = temp.stat;
-            verify(hooks, dir, name, &stat, renamed).inspect(|()| temp.remove())
+            verify(hooks, dir, name, &stat, renamed).inspect(|()| temp.remove_if_ours())
         }
     };
     match result {
@@ -272,7 +274,8 @@ pub fn release(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
 
 fn unlink_own(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
     let own = hooks.getpid().at(STEADFAST_STEP_UNLINK)?;
-    if own != held.pid {
+    // The first process of a nested PID namespace may have the number of the first of its parent's.
+    if own != held.pid || (own == 1 && identity::pid_namespace_now(hooks) != held.pid_namespace) {
         // flock is shared with the parent: LOCK_UN here would free its lock (flock(2)). Closing does not.
         return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(held.pid));
     }

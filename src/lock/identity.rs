@@ -12,6 +12,7 @@ pub struct Identity {
     boot: OnceNonZeroUsize,
     /// The process for which the others were found out: a forked child is another one.
     pid: OnceNonZeroUsize,
+    first_namespace: OnceNonZeroUsize,
     pid_namespace: OnceNonZeroUsize,
     start: OnceNonZeroUsize,
     pidfd: OnceNonZeroUsize,
@@ -23,6 +24,7 @@ impl Identity {
         Identity {
             boot: OnceNonZeroUsize::new(),
             pid: OnceNonZeroUsize::new(),
+            first_namespace: OnceNonZeroUsize::new(),
             pid_namespace: OnceNonZeroUsize::new(),
             start: OnceNonZeroUsize::new(),
             pidfd: OnceNonZeroUsize::new(),
@@ -36,24 +38,33 @@ impl Identity {
 
     /// The PID namespace of process `own`, which is this one; 0 when the system does not tell.
     pub fn pid_namespace(&self, hooks: &Hooks, own: i32) -> u64 {
-        self.of_process(&self.pid_namespace, own, || read_namespace(hooks, c"/proc/self/ns/pid"))
+        self.of_process(hooks, &self.pid_namespace, own, || pid_namespace_now(hooks))
     }
 
     /// When process `own`, which is this one, started; 0 when the system does not tell, when the /proc that is
     /// mounted is another PID namespace's, or when the times in it are shifted.
     pub fn start(&self, hooks: &Hooks, own: i32) -> u64 {
-        self.of_process(&self.start, own, || read_start(hooks, own))
+        self.of_process(hooks, &self.start, own, || read_start(hooks, own))
     }
 
     /// The inode of a pidfd of process `own`, which is this one; 0 where all pidfds share one.
     pub fn pidfd(&self, hooks: &Hooks, own: i32) -> u64 {
-        self.of_process(&self.pidfd, own, || read_pidfd(hooks, own))
+        self.of_process(hooks, &self.pidfd, own, || read_pidfd(hooks, own))
     }
 
-    fn of_process(&self, cell: &OnceNonZeroUsize, own: i32, ask: impl FnOnce() -> u64) -> u64 {
-        let first = NonZeroUsize::new(own.unsigned_abs() as usize).map_or(0, |own| self.pid.get_or_init(|| own).get());
-        if first == own.unsigned_abs() as usize { cached(cell, ask) } else { ask() }
+    fn of_process(&self, hooks: &Hooks, cell: &OnceNonZeroUsize, own: i32, ask: impl FnOnce() -> u64) -> u64 {
+        let number = own.unsigned_abs() as usize;
+        let first = NonZeroUsize::new(number).map_or(0, |number| self.pid.get_or_init(|| number).get());
+        // 1 is a number that a forked child in a namespace of its own may have as well.
+        let same = first == number
+            && (own != 1 || cached(&self.first_namespace, || pid_namespace_now(hooks)) == pid_namespace_now(hooks));
+        if same { cached(cell, ask) } else { ask() }
     }
+}
+
+/// The PID namespace, asked anew.
+pub fn pid_namespace_now(hooks: &Hooks) -> u64 {
+    read_namespace(hooks, c"/proc/self/ns/pid")
 }
 
 /// An answer that is not 0 is kept. (On a 32-bit system, its low half: it is only ever compared.)

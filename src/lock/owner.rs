@@ -38,7 +38,7 @@ pub fn judge(
     trust_start: bool,
 ) -> Result<Owner, Errno> {
     let pidfd = match process(hooks, pid)? {
-        Process::Dead(why) => return Ok(Owner::Dead(why)),
+        Process::Dead(why) => return Ok(dead(hooks, identity, fd, stat, why)),
         Process::Alive(pidfd) => pidfd,
     };
     let Some(attribute) = attribute(hooks, fd, stat) else {
@@ -71,6 +71,17 @@ pub fn judge(
     Ok(if same { Owner::Alive(Detail::ALIVE) } else { Owner::Dead(Detail::REUSED) })
 }
 
+/// A number that no process here has. Where several machines see the file, that only counts when the record
+/// says that it was written here.
+fn dead(hooks: &Hooks, identity: &Identity, fd: i32, stat: &steadfast_stat, why: Detail) -> Owner {
+    let boot = identity.boot(hooks);
+    let here = |attribute: Attribute| boot != 0 && attribute.boot == boot;
+    if shared_between_machines(hooks, fd) && !attribute(hooks, fd, stat).is_some_and(here) {
+        return Owner::Unknown(Detail::OTHER_MACHINE);
+    }
+    Owner::Dead(why)
+}
+
 /// On a 32-bit system the cached half is compared with the half.
 fn low(value: u64) -> usize {
     value as usize
@@ -81,9 +92,10 @@ pub fn is_ours(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
     stat.mode & MARK != 0 && (attribute(hooks, fd, stat).is_some() || !has_attribute(hooks, fd))
 }
 
+/// Unless it is known that there is none: an attribute that cannot be read may say anything.
 fn has_attribute(hooks: &Hooks, fd: i32) -> bool {
     let mut bytes = [0u8; ATTRIBUTE_LEN];
-    hooks.fgetxattr(fd, ATTRIBUTE, &mut bytes).is_ok()
+    !hooks.fgetxattr(fd, ATTRIBUTE, &mut bytes).is_err_and(|e| e.is(ENODATA) || e.unsupported())
 }
 
 /// The attribute, if it speaks of the content that is there: a record that was written after the file got its
@@ -106,7 +118,8 @@ fn process(hooks: &Hooks, pid: i32) -> Result<Process<'_>, Errno> {
         Ok(fd) => {
             let mut fds = [steadfast_pollfd { fd: fd.raw(), events: POLLIN, revents: 0 }];
             // Readable when every thread has exited: a zombie is dead, a process that lost its first thread is not.
-            let exited = hooks.poll(&mut fds, 0).is_ok_and(|ready| ready > 0);
+            let polled = hooks.poll(&mut fds, 0).is_ok();
+            let exited = polled && fds.iter().all(|fd| fd.revents & POLLIN != 0);
             return Ok(if exited { ZOMBIE } else { Process::Alive(Some(fd)) });
         }
         Err(e) if e.is(ESRCH) => return Ok(GONE),

@@ -4,7 +4,7 @@
 
 use super::clean::{STEADFAST_LOCK_EINTR_RETURNS, Settings};
 use crate::hooks::*;
-use crate::path::Path;
+use crate::path::{self, Path};
 use crate::status::*;
 use core::ffi::CStr;
 
@@ -56,6 +56,7 @@ fn now(hooks: &Hooks) -> Result<i64, Outcome> {
 /// What tells a waiter that something has changed.
 pub struct Watch<'h> {
     hooks: &'h Hooks,
+    dir: i32,
     directory: &'h CStr,
     name: &'h CStr,
     short_sleeps: u32,
@@ -69,9 +70,10 @@ pub struct Watch<'h> {
 
 impl<'h> Watch<'h> {
     /// Nothing is set up before it is needed.
-    pub fn new(hooks: &'h Hooks, path: &'h Path) -> Watch<'h> {
+    pub fn new(hooks: &'h Hooks, dir: &Fd<'_>, path: &'h Path) -> Watch<'h> {
         Watch {
             hooks,
+            dir: dir.raw(),
             directory: path.directory(),
             name: path.name(),
             short_sleeps: 0,
@@ -120,26 +122,25 @@ impl<'h> Watch<'h> {
             self.inotify = self.watch_directory();
             // What happened before the watch was there, it does not tell: one more look.
         } else {
-            self.sleep_until_told(left, deadline, found, free, settings)?;
+            self.sleep_until_told(left, found, free, settings)?;
         }
         Ok(true)
     }
 
-    /// Watches the directory for names that go away.
+    /// Watches the directory for names that go away: by its descriptor, since another thread may change the
+    /// working directory; by its path where there is no /proc.
     fn watch_directory(&self) -> Option<Fd<'h>> {
         let inotify = self.hooks.inotify().ok()?;
         let mask = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
-        self.hooks.inotify_watch(inotify.raw(), self.directory, mask).ok().map(|()| inotify)
+        let watch = |path: &CStr| self.hooks.inotify_watch(inotify.raw(), path, mask);
+        let watched = match path::of_descriptor(self.dir) {
+            Ok(path) if !self.hooks.absent(STEADFAST_ABSENT_PROC) => watch(path.c_str()).or_else(|_| watch(self.directory)),
+            _ => watch(self.directory),
+        };
+        watched.ok().map(|()| inotify)
     }
 
-    fn sleep_until_told(
-        &mut self,
-        mut left: i64,
-        deadline: &Deadline,
-        found: &Outcome,
-        free: bool,
-        settings: &Settings,
-    ) -> Result<(), Outcome> {
+    fn sleep_until_told(&mut self, mut left: i64, found: &Outcome, free: bool, settings: &Settings) -> Result<(), Outcome> {
         if free {
             let now = now(self.hooks)?;
             let waited = now.saturating_sub(*self.free_since.get_or_insert(now));
@@ -162,6 +163,7 @@ impl<'h> Watch<'h> {
         }
         let pollfd = |fd: Option<&Fd<'_>>| steadfast_pollfd { fd: fd.map_or(-1, Fd::raw), events: POLLIN, revents: 0 };
         let mut fds = [pollfd(self.inotify.as_ref()), pollfd(holder.as_ref())];
+        let end = if left == i64::MAX { None } else { Some(now(self.hooks)?.saturating_add(left)) };
         loop {
             self.sleep(left, &mut fds, settings)?;
             let [changes, death] = &fds;
@@ -172,10 +174,12 @@ impl<'h> Watch<'h> {
                 self.free_since = None;
                 return Ok(());
             }
-            // Another name in the directory: on with the sleep.
-            match deadline.left_ns(self.hooks)? {
-                Some(rest) => left = left.min(rest),
-                None => return Ok(()),
+            // Another name in the directory: on with what is left of the sleep.
+            if let Some(end) = end {
+                left = end.saturating_sub(now(self.hooks)?);
+                if left <= 0 {
+                    return Ok(());
+                }
             }
         }
     }

@@ -69,19 +69,20 @@ fn succeed(loaded: Loaded, status: i32) -> (Loaded, Outcome) {
 
 /// Is this damage, or an unreadable disk, for which the previous generation is kept?
 fn recoverable(status: i32) -> bool {
-    (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status) || status == EIO.wrapping_neg()
+    (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status)
+        || [EIO, EBADMSG, EUCLEAN].iter().any(|errno| status == errno.wrapping_neg())
 }
 
 /// PATH.prev: loaded when `recover`, else None when it is there. A link at PATH is followed to the end first.
 fn load_previous(hooks: &Hooks, whole: &CStr, request: &Request, recover: bool) -> Result<Option<Loaded>, Outcome> {
     let mut path = Path::EMPTY;
     path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
-    let mut dir = save::open_directory(hooks, &path)?;
+    let mut dir = open_directory(hooks, &path)?;
     for _ in 0..40 {
         match hooks.fstatat(dir.raw(), path.name()) {
             Ok(stat) if is_symlink(stat.mode) => {
                 save::follow(hooks, dir.raw(), &mut path)?;
-                dir = save::open_directory(hooks, &path)?;
+                dir = open_directory(hooks, &path)?;
             }
             _ => break,
         }
@@ -94,6 +95,11 @@ fn load_previous(hooks: &Hooks, whole: &CStr, request: &Request, recover: bool) 
         stat if is_regular(stat.mode) => Ok(None),
         _ => Err(Outcome::new(ENOENT.wrapping_neg())),
     }
+}
+
+/// Only to name files in it: it need not be readable.
+fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outcome> {
+    hooks.open_directory(path.directory(), O_PATH).at(STEADFAST_STEP_OPEN_DIRECTORY)
 }
 
 fn load_file(hooks: &Hooks, dir: i32, path: &CStr, request: &Request) -> Result<Loaded, Outcome> {

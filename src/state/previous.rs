@@ -34,7 +34,8 @@ pub fn keep(
     let mut reopened;
     let mut current = current;
     for _ in 0..ATTEMPTS {
-        if !verified && current.verify(hooks)?.is_err() {
+        // A later format is whole as well.
+        if !verified && current.verify(hooks)?.is_err_and(|code| code != STEADFAST_E_NEWER) {
             return Ok(());
         }
         // rename between two names of one file does nothing, and would leave the second name behind.

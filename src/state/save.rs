@@ -70,6 +70,7 @@ pub fn save(hooks: &Hooks, path: &mut Path, request: &Request<'_>) -> Result<Out
     }
     // 1, 2: the directory first, then the target.
     let mut target = open_target(hooks, path, request)?;
+    let _streams = hooks.keep_off_streams(&target.dir);
     let (dir, name) = (target.dir.raw(), path.name());
     // 3: what is there.
     let (generation, verified) = next_generation(hooks, &mut target, name, request)?;
@@ -317,11 +318,10 @@ fn publish(
         return Ok(());
     };
     // Over NFS, a rename whose answer was lost is repeated and then fails, although it happened.
-    match current::still_named(hooks, dir, name, &temp.stat) {
-        Ok(true) => {
-            temp.remove();
-            Ok(())
-        }
+    let happened = current::still_named(hooks, dir, name, &temp.stat);
+    temp.remove_if_ours();
+    match happened {
+        Ok(true) => Ok(()),
         Ok(false) if flags != 0 && error.is(EEXIST) => Err(conflict),
         Ok(false) if error.is(EBUSY) => Err(Outcome::failed(error, STEP).with_detail(Detail::MOUNT_POINT)),
         Ok(false) => Err(Outcome::failed(error, STEP)),

@@ -52,9 +52,17 @@ impl<'h> Temp<'h> {
         if let Some(old) = replaced {
             mode = old.mode & 0o7777;
             if old.uid != own.uid || old.gid != own.gid {
-                match self.hooks.fchown(self.fd.raw(), old.uid, old.gid) {
+                const KEEP: u32 = u32::MAX;
+                let both = self.hooks.fchown(self.fd.raw(), old.uid, old.gid);
+                // Only root may give a file away, but a member may give it to its group (chown(2)).
+                let owned = if both.is_err_and(|e| e.is(EPERM)) {
+                    self.hooks.fchown(self.fd.raw(), KEEP, old.gid).and(both)
+                } else {
+                    both
+                };
+                match owned {
                     Ok(()) => {}
-                    // Only root may give a file away (chown(2)). What set-id bits promise then no longer holds.
+                    // What set-id bits promise then no longer holds.
                     Err(e) if e.is(EPERM) || e.unsupported() => mode &= 0o1777,
                     Err(e) => return Err(e),
                 }
@@ -85,6 +93,17 @@ impl<'h> Temp<'h> {
     }
 }
 
+impl Temp<'_> {
+    /// The same after a rename or link of unknown outcome: if it happened, the name may be another writer's by now.
+    pub fn remove_if_ours(&mut self) {
+        let ours = self.named && self.hooks.fstatat(self.dir, self.name.c_str()).is_ok_and(|named| same(&self.stat, &named));
+        if ours {
+            self.remove();
+        }
+        self.named = false;
+    }
+}
+
 impl Drop for Temp<'_> {
     fn drop(&mut self) {
         self.remove();
@@ -101,7 +120,7 @@ fn claim(hooks: &Hooks, dir: i32, fd: &Fd<'_>, name: &Name) -> Result<Option<ste
     let locked = match hooks.flock(fd.raw(), LOCK_EX | LOCK_NB) {
         Err(e) if e.is(EAGAIN) => return Ok(None),
         // No flock here: then nobody takes our file for an orphan either.
-        Err(e) if e.unsupported() => Ok(()),
+        Err(e) if e.unsupported() || e.is(ENOLCK) => Ok(()),
         other => other,
     };
     let compared = locked.and_then(|()| Ok((hooks.fstat(fd.raw())?, hooks.fstatat(dir, name.c_str()))));
