@@ -89,6 +89,7 @@ static void failed_syncs(void)
     struct faults f = { .only = STEADFAST_CALL_FSYNC, .fail_at = 1, .error = EIO };
     steadfast_context *c = faults_context(&f);
     int first, second;
+    struct stat st;
     snprintf(d, sizeof d, "%s", fresh("syncs"));
     snprintf(path, sizeof path, "%s/s", d);
     save(path, "older", 0);
@@ -110,6 +111,10 @@ static void failed_syncs(void)
     } else {
         is_int(f.made[STEADFAST_CALL_FSYNC], 2, "after two attempts");
         ok(holds(path, "newer") && holds(in(d, "s.prev"), "new"), "the old state is kept as the previous one");
+        save_with(c, path, "newest", 0);
+        ok(holds(path, "newest") && holds(in(d, "s.prev"), "new"), "a state that was never synced does not take the place of one that was");
+        save(path, "newest, synced", STEADFAST_SAVE_KEEP_PREVIOUS);
+        ok(holds(in(d, "s.prev"), "new") && stat(path, &st) == 0 && (st.st_mode & S_ISVTX) == 0, "nor when the disk works again, and the mark goes with it");
     }
 
     f.error = EINVAL;

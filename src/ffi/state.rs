@@ -132,7 +132,7 @@ fn save_request<'a>(
         if request.flags & contradiction == contradiction {
             return Err(invalid(Detail::CONTRADICTION));
         }
-        if options.reserved != 0 || request.mode & !0o7777 != 0 {
+        if options.reserved != 0 || request.mode & !0o6777 != 0 {
             return Err(invalid(Detail::BAD_MEMBER));
         }
         if request.expected_generation != 0 && request.flags & save::STEADFAST_SAVE_IF_GENERATION == 0 {

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::current::{self, Current};
-use super::temp::{Temp, same};
+use super::temp::{Temp, UNSYNCED, same};
 use crate::hooks::*;
 use crate::path;
 use crate::status::*;
@@ -16,8 +16,8 @@ const STEP: i32 = STEADFAST_STEP_KEEP_PREVIOUS;
 /// The current state was replaced again and again while it was being kept.
 const ATTEMPTS: u32 = 100;
 
-/// Makes the current state the previous generation, if it is whole (`verified`: known to be). A damaged one, or
-/// none, leaves .prev alone. `temp` is the file about to be published: its number owns the rotating name.
+/// Makes the current state the previous generation, if it is whole (`verified`: known to be). A damaged one, one
+/// that could not be synced, or none, leaves .prev alone. `temp` is the file about to be published: its number owns the rotating name.
 pub fn keep(
     hooks: &Hooks,
     dir: i32,
@@ -34,6 +34,9 @@ pub fn keep(
     let mut reopened;
     let mut current = current;
     for _ in 0..ATTEMPTS {
+        if current.stat.mode & UNSYNCED != 0 {
+            return Ok(());
+        }
         // A later format is whole as well.
         if !verified && current.verify(hooks)?.is_err_and(|code| code != STEADFAST_E_NEWER) {
             return Ok(());

@@ -246,6 +246,9 @@ fn write_new<'h>(
     // this inode would answer 0 with nothing on disk (fsync(2), "Errors"; Rebello et al., ATC'20).
     first.remove();
     let (second, synced) = write_once(hooks, target, name, request, header)?;
+    if matches!(synced, Synced::Failed(_)) {
+        second.mark_unsynced();
+    }
     Ok((second, synced, Some(first)))
 }
 

@@ -5,6 +5,9 @@ use crate::hooks::*;
 use crate::path::{self, Name};
 use core::ffi::CStr;
 
+/// In the mode of a state whose sync has failed: the sticky bit, which means nothing on a regular file (inode(7)).
+pub const UNSYNCED: u32 = 0o1000;
+
 /// Names tried before giving up.
 const NAMES: u32 = 1000;
 
@@ -50,7 +53,7 @@ impl<'h> Temp<'h> {
         let own = &self.stat;
         let mut mode = mode;
         if let Some(old) = replaced {
-            mode = old.mode & 0o7777;
+            mode = old.mode & 0o7777 & !UNSYNCED;
             if old.uid != own.uid || old.gid != own.gid {
                 const KEEP: u32 = u32::MAX;
                 let both = self.hooks.fchown(self.fd.raw(), old.uid, old.gid);
@@ -69,6 +72,14 @@ impl<'h> Temp<'h> {
             }
         }
         if mode != own.mode & 0o7777 { self.hooks.fchmod(self.fd.raw(), mode) } else { Ok(()) }
+    }
+
+    /// Marks a content whose sync has failed. When it is the current state, it is not kept as the previous one:
+    /// that one is durable, as far as is known.
+    pub fn mark_unsynced(&self) {
+        if let Ok(stat) = self.hooks.fstat(self.fd.raw()) {
+            let _ = self.hooks.fchmod(self.fd.raw(), (stat.mode & 0o7777) | UNSYNCED);
+        }
     }
 
     /// The name is gone to where it belongs: nothing is left to remove.
