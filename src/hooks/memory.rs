@@ -42,11 +42,6 @@ impl Buffer {
         self.len = self.len.saturating_add(count);
     }
 
-    /// Forgets what was written after the first `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
-    }
-
     /// Where the next byte goes, and how many have room.
     pub(super) fn spare(&mut self) -> (*mut c_void, usize) {
         let room = self.capacity.saturating_sub(self.len);
