@@ -31,6 +31,10 @@ static void network_file_system(void)
         skip("this run cannot tell the boot", "NFS, a record of this boot");
     }
     unlink(lock);
+    write_text(in(dir, ".state.0.tmp"), "a writer's on another machine");
+    ok(steadfast_state_save(context, state, "x", 1, NULL, NULL) >= 0 && exists(in(dir, ".state.0.tmp")),
+       "NFS: a temporary file whose flock looks free is left alone");
+    unlink(in(dir, ".state.0.tmp"));
     steadfast_context_free(context);
 }
 

@@ -40,7 +40,7 @@ pub unsafe extern "C" fn steadfast_context_new(hooks: *const steadfast_hooks, ou
 ///
 /// Counts the calls of hook `call` (STEADFAST_CALL_*; 0 counts every call) made with this context, by all
 /// threads together, and lets number `nth` (1 is the first) fail with errno `error` instead of being made;
-/// with `for_ever` not 0 also every one after it. A lock taken with the context goes on counting in a copy.
+/// with `for_ever` 1 instead of 0 also every one after it. A lock taken with the context goes on counting in a copy.
 /// Returns as steadfast_context_new, and -EINVAL for an unknown `call`, `nth` 0 or an `error` outside 1..4095.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_context_new_failing(

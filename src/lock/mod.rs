@@ -4,7 +4,7 @@
 pub mod acquire;
 pub mod clean;
 pub mod identity;
-mod owner;
+pub mod owner;
 mod queue;
 pub mod record;
 mod wait;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::hooks::*;
+use crate::lock::owner::shared_between_machines;
 use crate::path::{self, Name};
 use core::ffi::CStr;
 
@@ -166,6 +167,10 @@ fn remove_orphan(hooks: &Hooks, dir: i32, target: &CStr, number: u32) -> Result<
     };
     let Ok(own) = hooks.fstat(fd.raw()) else { return Ok(false) };
     if !is_regular(own.mode) || own.uid != hooks.geteuid()? {
+        return Ok(false);
+    }
+    // Where several machines see the directory, a free flock may only mean that its holder is on another one.
+    if shared_between_machines(hooks, fd.raw()) {
         return Ok(false);
     }
     let Ok(_flock) = hooks.lock(&fd, LOCK_EX | LOCK_NB) else { return Ok(false) };
