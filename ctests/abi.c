@@ -211,6 +211,9 @@ static void injector(void)
         is_int(steadfast_context_new_failing(NULL, call, 1, EIO, 0, &context), 0, "inject into call %u", call);
         steadfast_context_free(context);
     }
+    h = steadfast_hooks_init();
+    h.size -= 4;
+    is_int(steadfast_context_new(&h, &context), -EINVAL, "not a table that ends in the middle of a hook");
     is_int(steadfast_context_new_failing(NULL, STEADFAST_CALL_SIGXFSZ + 1, 1, EIO, 0, &context), -EINVAL, "not into an unknown one");
     is_int(steadfast_context_new_failing(NULL, 0, 0, EIO, 0, &context), -EINVAL, "not into the 0th");
     is_int(steadfast_context_new_failing(NULL, 0, 1, 0, 0, &context), -EINVAL, "not with errno 0");

@@ -153,6 +153,46 @@ static void newer_format(void)
     steadfast_context_free(context);
 }
 
+static char proc_files[2][600];
+static pid_t outer_namesake;
+
+/* /proc of another PID namespace: it calls us 4242, and has a zombie of the owner's number. */
+static int32_t foreign_proc(void *user, int32_t at, const char *path, int32_t flags, uint32_t mode)
+{
+    char stat_path[64];
+    (void)user;
+    snprintf(stat_path, sizeof stat_path, "/proc/%d/stat", (int)outer_namesake);
+    if (strcmp(path, "/proc/self/stat") == 0)
+        path = proc_files[0];
+    else if (strcmp(path, stat_path) == 0)
+        path = proc_files[1];
+    return steadfast_hooks_default()->openat(NULL, at, path, flags, mode);
+}
+
+static void proc_of_another_namespace(void)
+{
+    char text[300];
+    snprintf(proc_files[0], sizeof proc_files[0], "%s/proc-self", dir);
+    snprintf(proc_files[1], sizeof proc_files[1], "%s/proc-owner", dir);
+    outer_namesake = getpid();
+    write_text(proc_files[0], "4242 (us) R 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 77 0\n");
+    snprintf(text, sizeof text, "%d (them) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 88 0\n", (int)outer_namesake);
+    write_text(proc_files[1], text);
+    steadfast_hooks hooks = test_hooks();
+    hooks.openat = foreign_proc;
+    hooks.absent |= STEADFAST_ABSENT_PIDFD;
+    steadfast_context *context = test_context(&hooks);
+    write_pid(lock, getpid());
+    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_HELD, "a /proc that is another PID namespace's proves no death");
+    ok(exists(lock), "the live owner's lock is still there, without pidfd");
+    unlink(lock);
+    unlink(proc_files[0]);
+    unlink(proc_files[1]);
+    steadfast_context_free(context);
+}
+
+static void late_conflict(void);
+
 static void small_report(void)
 {
     steadfast_lock *held = NULL;
@@ -164,6 +204,34 @@ static void small_report(void)
         is_int(steadfast_lock_release(held, (steadfast_report *)(void *)&report), 0, "release with a report that is too small: what became of the lock");
         ok(!exists(lock) && report == sizeof report, "released, and nothing written");
     }
+    steadfast_context_free(context);
+}
+
+/* Another saver, between the comparison and the rename of a first save. */
+static int32_t late_rename(void *user, int32_t od, const char *op, int32_t nd, const char *np, uint32_t flags)
+{
+    int *raced = user;
+    if (flags != 0 && (*raced)++ == 0)
+        steadfast_state_save(NULL, state, "theirs", 6, NULL, NULL);
+    return steadfast_hooks_default()->renameat(NULL, od, op, nd, np, flags);
+}
+
+static void late_conflict(void)
+{
+    if (!has(STEADFAST_ABSENT_FLOCK) || !has(STEADFAST_ABSENT_RENAMEAT2)) {
+        skip("this run has no flock or no rename flags", "the generation of a late conflict");
+        return;
+    }
+    int raced = 0;
+    steadfast_hooks hooks = test_hooks();
+    hooks.user = &raced;
+    hooks.renameat = late_rename;
+    steadfast_context *context = test_context(&hooks);
+    steadfast_save_options options = { .size = sizeof options, .flags = STEADFAST_SAVE_IF_GENERATION };
+    steadfast_report report = { .size = sizeof report };
+    unlink(state);
+    is_int(steadfast_state_save(context, state, "ours", 4, &options, &report), STEADFAST_E_CONFLICT, "somebody else was first, at the last moment");
+    is_int((long long)report.generation, 1, "the report gives the generation that is there");
     steadfast_context_free(context);
 }
 
@@ -183,6 +251,8 @@ int main(void)
     lying_rename();
     newer_format();
     small_report();
+    proc_of_another_namespace();
+    late_conflict();
     remove_tree(dir);
     return done_testing();
 }

@@ -64,7 +64,9 @@ unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut 
         Ok(table) => table.unwrap_or(steadfast_hooks::real()),
         Err(outcome) => return outcome.status(),
     };
-    if out.is_null() || table.absent & !ABSENT_ALL != 0 || table.reserved != 0 {
+    // A table ends after a hook, not in one.
+    let whole = table.size.is_multiple_of(size_of::<usize>());
+    if out.is_null() || !whole || table.absent & !ABSENT_ALL != 0 || table.reserved != 0 {
         return super::INVALID.code();
     }
     let context = steadfast_context { hooks: Hooks::new(table, fault), identity: Identity::new() };

@@ -152,6 +152,9 @@ fn proc_path(pid: i32, file: &[u8]) -> Option<Text<64>> {
 }
 
 fn stat_of(hooks: &Hooks, pid: i32) -> Option<identity::Stat> {
+    // A /proc that does not know us by our number is another PID namespace's, and speaks of other processes.
+    let own = hooks.getpid().ok()?;
+    identity::read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own)?;
     identity::read_stat(hooks, proc_path(pid, b"/stat")?.c_str()).filter(|stat| stat.pid == pid)
 }
 

@@ -116,7 +116,7 @@ fn load_file(hooks: &Hooks, dir: i32, path: &CStr, request: &Request) -> Result<
     }
     let max_len = if request.max_len == 0 { DEFAULT_MAX_LEN } else { request.max_len };
     let mut record;
-    if stat.size <= SMALL {
+    if stat.size <= SMALL.min(max_len.saturating_add(HEADER as u64)) {
         // One byte more than the file has: reading less then proves its end without another call.
         record = Buffer::new((stat.size as usize).saturating_add(1)).at(STEADFAST_STEP_ALLOCATE)?;
         hooks.fill(fd.raw(), &mut record, stat.size as usize).at(STEP)?;

@@ -289,6 +289,13 @@ fn write_record(hooks: &Hooks, fd: i32, header: &[u8], data: &[u8]) -> Result<()
     }
 }
 
+/// Somebody else was first: with the generation that is there now.
+fn conflict(hooks: &Hooks, dir: i32, name: &CStr) -> Outcome {
+    let there =
+        current::open(hooks, dir, name).and_then(|current| current.map_or(Ok(None), |current| current.read_generation(hooks)));
+    Outcome::because(STEADFAST_E_CONFLICT, Detail::SAVED_MEANWHILE).with_generation(there.ok().flatten().unwrap_or(0))
+}
+
 /// Step 9.
 fn publish(
     hooks: &Hooks,
@@ -299,13 +306,12 @@ fn publish(
     current: Option<&Current<'_>>,
 ) -> Result<(), Outcome> {
     const STEP: i32 = STEADFAST_STEP_RENAME;
-    let conflict = Outcome::because(STEADFAST_E_CONFLICT, Detail::SAVED_MEANWHILE);
     let mut flags = 0;
     if request.has(STEADFAST_SAVE_IF_GENERATION) {
         match current {
             None => flags = RENAME_NOREPLACE,
             Some(current) if current::still_named(hooks, dir, name, &current.stat).at(STEP)? => {}
-            Some(_) => return Err(conflict),
+            Some(_) => return Err(conflict(hooks, dir, name)),
         }
     }
     let mut renamed = hooks.rename(dir, temp.name.c_str(), name, flags);
@@ -325,7 +331,7 @@ fn publish(
     temp.remove_if_ours();
     match happened {
         Ok(true) => Ok(()),
-        Ok(false) if flags != 0 && error.is(EEXIST) => Err(conflict),
+        Ok(false) if flags != 0 && error.is(EEXIST) => Err(conflict(hooks, dir, name)),
         Ok(false) if error.is(EBUSY) => Err(Outcome::failed(error, STEP).with_detail(Detail::MOUNT_POINT)),
         Ok(false) => Err(Outcome::failed(error, STEP)),
         Err(_) => Err(Outcome::new(STEADFAST_E_INDETERMINATE).with_on_disk(STEADFAST_ON_DISK_EITHER).caused_by(error, STEP)),
