@@ -118,6 +118,7 @@ test-deep: all
 	@$(SUITE) c-absent $(CTESTS) $(BUILD)/ctests-absent --absent
 	@$(SUITE) c-valgrind $(CTESTS) $(BUILD)/ctests-valgrind --valgrind
 	@$(SUITE) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race
+	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) --end
 
 # Schedules, races, kills and faults, each for a third of the time, with a new seed each time.
