@@ -108,6 +108,7 @@ test: all
 	else echo "SKIPPED: clippy is not installed"; fi
 	@$(SUITE) c-shared $(CTESTS) $(BUILD)/ctests
 	@$(SUITE) c-static $(CTESTS) $(BUILD)/ctests-static --static
+	@$(SUITE) cpp bash ctests/hpp/run.sh --lib $(BUILD) --out $(BUILD)/hpp --quick
 	@$(SUITE) command bash tests/install-command.sh $(BUILD)
 	@$(SUITE) install env MAKE='$(MAKE)' bash tests/install.sh
 	@$(SUITE) --end

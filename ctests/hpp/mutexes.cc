@@ -1,0 +1,115 @@
+// steadfast::mutex with std::unique_lock and std::lock_guard, with and without exceptions.
+#include "other_unit.h"
+#include "scratch.h"
+
+#include <csignal>
+#include <mutex>
+#include <sys/wait.h>
+#include <thread>
+#include <vector>
+
+#include "tap.h" // last: its ok() is a macro
+
+using namespace std::chrono_literals;
+
+namespace {
+
+void guards(const scratch &dir)
+{
+    const std::string path = dir / "mutex";
+    steadfast::mutex mutex(path);
+    steadfast::mutex same_file(path);
+    {
+        const std::lock_guard<steadfast::mutex> guard(mutex);
+        ok(exists(path), "lock_guard takes the lock file");
+        ok(!same_file.try_lock(), "try_lock says no");
+        ok(!mutex.try_lock(), "and so on the object itself: it is not recursive");
+        ok(!same_file.try_lock_for(1ms), "try_lock_for says no");
+        ok(!same_file.try_lock_until(std::chrono::steady_clock::now() + 1ms), "try_lock_until says no");
+        std::error_code ec;
+        ok(!same_file.try_lock_for(0ms, ec) && ec == steadfast::errc::locked, "with an error code: locked");
+        ok(!mutex_in_other_unit(path), "a unit of the other kind says no too");
+    }
+    ok(!exists(path), "lock_guard gives it back");
+    ok(mutex_in_other_unit(path), "and the other unit gets it");
+    std::unique_lock<steadfast::mutex> waiting(mutex, std::defer_lock);
+    ok(waiting.try_lock_for(1s) && exists(path), "unique_lock with a timeout");
+    waiting.unlock();
+    ok(!exists(path), "unlocked");
+    waiting.lock();
+    ok(waiting.owns_lock() && exists(path), "and locked again");
+    waiting.unlock();
+    const std::scoped_lock<steadfast::mutex> scoped(mutex);
+    ok(exists(path), "scoped_lock");
+}
+
+void ends_with_its_object(const scratch &dir)
+{
+    const std::string path = dir / "object";
+    {
+        steadfast::mutex mutex(path);
+        mutex.lock();
+    }
+    ok(!exists(path), "a mutex that ends locked gives its file back");
+}
+
+// Under ThreadSanitizer's rules too: what one holder wrote the next one sees.
+void threads_exclude_each_other(const scratch &dir)
+{
+    steadfast::mutex mutex(dir / "threads");
+    long counter = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; i++)
+        threads.emplace_back([&] {
+            for (int round = 0; round < 50; round++) {
+                const std::lock_guard<steadfast::mutex> guard(mutex);
+                const long seen = counter;
+                std::this_thread::yield();
+                counter = seen + 1;
+            }
+        });
+    for (std::thread &thread : threads)
+        thread.join();
+    is_int(counter, 200, "threads that share a mutex exclude each other");
+}
+
+void what_cannot_be_locked(const scratch &dir)
+{
+    const std::string path = dir / "no/such/directory";
+    steadfast::mutex mutex(path);
+    std::error_code ec;
+    ok(!mutex.try_lock_for(0ms, ec) && ec == std::errc::no_such_file_or_directory, "an error is no timeout");
+#if STEADFAST_EXCEPTIONS
+    for (int call = 0; call < 2; call++) {
+        bool thrown = false;
+        try {
+            call == 0 ? mutex.lock() : void(mutex.try_lock());
+        } catch (const std::system_error &error) {
+            thrown = error.code() == std::errc::no_such_file_or_directory;
+        }
+        ok(thrown, "%s throws it", call == 0 ? "lock" : "try_lock");
+    }
+#else
+    const pid_t child = fork();
+    if (child == 0) {
+        std::freopen("/dev/null", "w", stderr);
+        mutex.lock();
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "without exceptions lock aborts, and does not go on unlocked");
+#endif
+}
+
+} // namespace
+
+int main()
+{
+    const scratch dir;
+    guards(dir);
+    ends_with_its_object(dir);
+    threads_exclude_each_other(dir);
+    what_cannot_be_locked(dir);
+    return done_testing();
+}

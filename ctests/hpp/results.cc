@@ -1,0 +1,300 @@
+// steadfast.hpp by error codes: compiled with and without exceptions and run-time type information.
+#include "other_unit.h"
+#include "scratch.h"
+#include "steadfast.hpp" // twice, as headers that include one another do it
+
+#include <array>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <thread>
+#include <vector>
+#if __cplusplus >= 202002L
+#include <span>
+#endif
+
+#include "tap.h" // last: its ok() is a macro
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+using namespace std::string_view_literals;
+
+namespace {
+
+static_assert(!std::is_copy_constructible_v<steadfast::lock> && !std::is_copy_assignable_v<steadfast::lock>);
+static_assert(std::is_nothrow_move_constructible_v<steadfast::lock> && std::is_nothrow_move_assignable_v<steadfast::lock>);
+static_assert(!std::is_copy_constructible_v<steadfast::state> && std::is_nothrow_move_constructible_v<steadfast::state>);
+static_assert(!std::is_copy_constructible_v<steadfast::context> && std::is_nothrow_move_constructible_v<steadfast::context>);
+// An array of char is text; other things that are not bytes are not data at all.
+static_assert(!std::is_convertible_v<std::vector<int>, steadfast::data_arg>);
+static_assert(!std::is_convertible_v<std::u16string, steadfast::data_arg>);
+static_assert(noexcept(steadfast::save("", "", std::declval<std::error_code &>())));
+
+std::string loaded(const steadfast::path_arg &path)
+{
+    std::error_code ec;
+    const steadfast::state state = steadfast::load(path, ec);
+    return state ? std::string(state.view()) : "error: " + ec.message();
+}
+
+void a_state_round_trips(const scratch &dir)
+{
+    std::error_code ec = std::make_error_code(std::errc::io_error);
+    const std::string path = dir / "round";
+    const steadfast::report saved = steadfast::save(path, "{\"jobs\": 3}", ec, steadfast::save_options().schema(7).mode(0640));
+    ok(!ec && saved && saved.durable(), "a save clears the error code and is durable");
+    is_int(saved.generation(), 1, "the report has the generation");
+    ok(saved.name() == "STEADFAST_OK"sv && saved.code() == std::error_code(), "and the name of the result");
+    is_int(saved.on_disk(), STEADFAST_ON_DISK_NEW, "and what is on disk");
+
+    steadfast::state state = steadfast::load(path, ec);
+    ok(!ec && state && state.view() == "{\"jobs\": 3}" && state.data()[state.size()] == '\0', "a load gives the bytes back");
+    is_int(state.schema(), 7, "and the schema");
+    ok(!state.recovered() && state.generation() == 1, "from the current state");
+    const auto age = std::chrono::system_clock::now() - state.saved_at();
+    ok(age > -1h && age < 1h, "saved just now");
+    std::string hex;
+    for (const std::uint8_t byte : state.sha256()) {
+        char two[3];
+        std::snprintf(two, sizeof two, "%02x", byte);
+        hex += two;
+    }
+    ok(content(path).substr(0, 64) == hex, "and the digest that the file begins with");
+
+    const char *data = state.data();
+    steadfast::state moved = std::move(state);
+    ok(moved.data() == data && !state && state.size() == 0, "a state moves"); // NOLINT: asked on purpose
+    steadfast::state other = steadfast::load(path, ec);
+    other = std::move(moved);
+    ok(other.data() == data && !moved, "and is move-assigned");  // NOLINT
+    steadfast::state &self = other;
+    other = std::move(self);
+    ok(other.data() == data, "also to itself");
+    ok(load_in_other_unit(path, ec).size() == 11 && !ec, "a state comes from another translation unit");
+}
+
+void all_kinds_of_data_and_paths(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "kinds";
+    steadfast::save(path.c_str(), "with\0nul"s, ec);
+    ok(loaded(std::filesystem::path(path)) == "with\0nul"s, "std::string data, path as const char* and filesystem::path");
+    steadfast::save(std::string_view(path + "+cut").substr(0, path.size()), "view"sv, ec);
+    ok(!ec && loaded(path) == "view", "a string_view path without a NUL behind it");
+    steadfast::save(path, std::vector<std::byte>{std::byte{1}, std::byte{2}}, ec);
+    ok(loaded(path) == "\1\2", "vector<byte>");
+    const unsigned char raw[] = {3, 4, 0};
+    steadfast::save(path, raw, ec);
+    ok(loaded(path) == "\3\4\0"s, "an array of unsigned char, whole");
+    steadfast::save(path, std::array<char, 2>{'a', 'b'}, ec);
+    ok(loaded(path) == "ab", "array<char>");
+    const int number = 258;
+    steadfast::save(path, {&number, sizeof number}, ec);
+    ok(loaded(path) == std::string(reinterpret_cast<const char *>(&number), sizeof number), "pointer and length");
+    steadfast::save(path, {nullptr, 0}, ec);
+    ok(!ec && loaded(path).empty(), "nothing at all");
+#if __cplusplus >= 202002L
+    const std::array<std::byte, 1> one{std::byte{'s'}};
+    steadfast::save(path, std::span(one), ec);
+    ok(loaded(path) == "s", "span<const byte>");
+#endif
+}
+
+void paths_that_are_none(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "cut";
+    const std::string with_nul = path + "\0tail"s;
+    const steadfast::report refused = steadfast::save(with_nul, "x", ec);
+    ok(ec == std::errc::invalid_argument && refused.step() == STEADFAST_STEP_ARGUMENTS && !refused.durable(),
+       "a std::string with a NUL in it is refused: %s", refused.message());
+    steadfast::save(std::string_view(with_nul), "x", ec);
+    ok(ec == std::errc::invalid_argument, "so is a string_view");
+    steadfast::save(std::filesystem::path(with_nul), "x", ec);
+    ok(ec == std::errc::invalid_argument, "and a filesystem::path");
+    ok(!exists(path), "and nothing is cut to what is before it");
+    ok(!steadfast::load(with_nul, ec) && ec == std::errc::invalid_argument, "load");
+    ok(!steadfast::lock(with_nul, 0ms, ec) && ec == std::errc::invalid_argument, "lock");
+    steadfast::inspect(with_nul, ec);
+    ok(ec == std::errc::invalid_argument, "inspect");
+    steadfast::clean_stale(with_nul, ec);
+    ok(ec == std::errc::invalid_argument, "clean_stale");
+    const std::string longest(4096, 'x');
+    steadfast::save(std::string_view(longest), "x", ec);
+    ok(ec == std::errc::filename_too_long, "a string_view of 4096 bytes is too long");
+    steadfast::save(static_cast<const char *>(nullptr), "x", ec);
+    ok(ec == std::errc::invalid_argument, "a null pointer");
+}
+
+void errors_are_error_codes(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "errors";
+    steadfast::state none = steadfast::load(path, ec);
+    ok(!none && ec == std::errc::no_such_file_or_directory && ec.category() == std::generic_category(),
+       "errnos are of the generic category");
+    ok(std::strstr(none.report().message(), path.c_str()) != nullptr, "the report names the path: %s", none.report().message());
+    steadfast::save(path, "whole", ec);
+    std::string bytes = content(path);
+    bytes.back() ^= 1;
+    put(path, bytes);
+    const steadfast::state damaged = steadfast::load(path, ec);
+    ok(ec == steadfast::errc::digest && ec.category() == steadfast::category(), "damage is of the library's category");
+    ok(!damaged && damaged.data() == nullptr, "and gives no bytes");
+    ok(ec.message() == steadfast_status_message(STEADFAST_E_DIGEST) && steadfast::category().name() == "steadfast"sv,
+       "with the library's words: %s", ec.message().c_str());
+    ok(ec != std::errc::io_error, "and is no I/O error");
+    ok(&category_of_other_unit() == &steadfast::category(), "the category is one in all translation units");
+    steadfast::load(path, ec, steadfast::load_options().max_size(2));
+    ok(ec == steadfast::errc::too_large && ec == std::errc::file_too_large, "max_size");
+    steadfast::save(path, "whole", ec, steadfast::save_options().schema(1));
+    steadfast::load(path, ec, steadfast::load_options().require_schema(2));
+    ok(ec == steadfast::errc::schema, "require_schema");
+    steadfast::save(path, "late", ec, steadfast::save_options().if_generation(77));
+    ok(ec == steadfast::errc::conflict, "if_generation");
+    ok(loaded(path) == "whole", "and then nothing was saved");
+}
+
+void options_reach_the_library(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "options";
+    steadfast::save(path, "one", ec);
+    steadfast::save(path, "two", ec, steadfast::save_options().keep_previous());
+    std::filesystem::remove(path, ec);
+    ok(!steadfast::load(path, ec) && ec == steadfast::errc::lost, "a previous state alone is lost");
+    const steadfast::state state = steadfast::load(path, ec, steadfast::load_options().recover());
+    ok(!ec && state.recovered() && state.view() == "one" && state.report().status() == STEADFAST_RECOVERED, "recover");
+    const std::string deep = dir / "a/b/c";
+    steadfast::save(deep, "x", ec);
+    ok(ec == std::errc::no_such_file_or_directory, "no parents");
+    steadfast::save(deep, "x", ec, steadfast::save_options().create_parents());
+    ok(!ec && loaded(deep) == "x", "create_parents");
+    const std::string link = dir / "link";
+    std::filesystem::create_symlink(deep, link, ec);
+    steadfast::save(link, "y", ec);
+    ok(ec == steadfast::errc::symlink && ec == std::errc::too_many_symbolic_link_levels, "a link is refused");
+    steadfast::save(link, "y", ec, steadfast::save_options().follow_symlink());
+    ok(!ec && loaded(deep) == "y", "follow_symlink");
+    const steadfast::report fast = steadfast::save(path, "z", ec, steadfast::save_options().no_sync());
+    ok(!ec && fast && !fast.durable() && fast.on_disk() == STEADFAST_ON_DISK_EITHER, "no_sync is done, but not durable");
+}
+
+void hooks_and_faults(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "hooks";
+    steadfast::save(path, "old", ec);
+    // TC-80-4: the state is saved even if fsync fails, and the result says that it is not durable.
+    const steadfast::context failing = steadfast::context::failing(STEADFAST_CALL_FSYNC, 1, EIO, true, ec);
+    ok(failing && !ec, "a context that injects a fault");
+    const steadfast::report saved = steadfast::save(path, "new", ec, steadfast::save_options().with(failing));
+    ok(!ec && saved && !saved.durable() && saved.os_error() == EIO && saved.step() == STEADFAST_STEP_SYNC_FILE,
+       "TC-80-4: fsync fails, the state is saved, not durable");
+    ok(loaded(path) == "new", "and is there");
+    steadfast::save(path, "strict", ec, steadfast::save_options().strict().with(failing));
+    ok(ec == steadfast::errc::not_saved_durably && loaded(path) == "new", "strict: nothing is replaced");
+
+    int fsyncs = 0;
+    steadfast_hooks hooks = steadfast_hooks_init();
+    hooks.user = &fsyncs;
+    hooks.fsync = [](void *user, std::int32_t fd) -> std::int32_t {
+        ++*static_cast<int *>(user);
+        return steadfast_hooks_default()->fsync(nullptr, fd);
+    };
+    steadfast::context counting(hooks, ec);
+    steadfast::context moved = std::move(counting);
+    steadfast::save(path, "counted", ec, steadfast::save_options().with(moved));
+    ok(!ec && fsyncs == 2 && !counting, "a lambda as a hook, in a context that moved"); // NOLINT
+    hooks.size = 3;
+    ok(!steadfast::context(hooks, ec) && ec == std::errc::invalid_argument, "a table that is none");
+}
+
+void locks(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "lock";
+    steadfast::lock first(path, 5s, ec);
+    ok(!ec && first && content(path) == std::to_string(getpid()) + "\n", "a lock file with our PID");
+    const steadfast::lock second(path, 1ms, ec);
+    ok(!second && ec == steadfast::errc::locked && ec == std::errc::timed_out && second.report().pid() == getpid(),
+       "a second one is told who holds it: %s", second.report().message());
+    ok(!lock_in_other_unit(path, ec), "also in another translation unit");
+    const steadfast::lock_status status = steadfast::inspect(path, ec);
+    ok(!ec && status.verdict() == steadfast::verdict::held && status.pid() == getpid(), "inspect: held");
+    ok(steadfast::clean_stale(path, ec).verdict() == steadfast::verdict::held && exists(path), "clean_stale: kept");
+    steadfast::lock moved = std::move(first);
+    ok(moved && !first, "a lock moves"); // NOLINT
+    const std::string other = dir / "other.lock";
+    steadfast::lock target(other, 0ms, ec);
+    target = std::move(moved);
+    ok(target && !exists(other) && exists(path), "move-assignment releases what was held");
+    const steadfast::report released = target.release(ec);
+    ok(!ec && released && !target && !exists(path), "release removes the file");
+    target.release(ec);
+    ok(!ec, "a second release has nothing to do");
+    {
+        const steadfast::lock scoped(path, 0ms, ec);
+        ok(scoped && exists(path), "held in a scope");
+    }
+    ok(!exists(path), "and released at its end");
+    ok(steadfast::inspect(path, ec).verdict() == steadfast::verdict::absent && !ec, "inspect: absent");
+    steadfast::lock lost(path, 0ms, ec);
+    std::filesystem::remove(path, ec);
+    lost.release(ec);
+    ok(ec == steadfast::errc::lock_lost, "lock_lost");
+    steadfast::lock nowhere(dir / "no/such/lock", 0ms, ec);
+    ok(!nowhere && ec == std::errc::no_such_file_or_directory, "no such directory");
+}
+
+void a_stale_lock_and_a_child(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "stale.lock";
+    const pid_t dead = fork();
+    if (dead == 0)
+        _exit(0);
+    waitpid(dead, nullptr, 0);
+    put(path, std::to_string(dead) + "\n");
+    ok(steadfast::inspect(path, ec).verdict() == steadfast::verdict::stale, "stale");
+    const steadfast::lock_status cleaned = steadfast::clean_stale(path, ec);
+    ok(cleaned.verdict() == steadfast::verdict::removed && cleaned.pid() == dead && !exists(path), "removed");
+
+    steadfast::lock held(path, 0ms, ec);
+    const pid_t child = fork();
+    if (child == 0) {
+        held.release(ec);
+        _exit(ec == steadfast::errc::wrong_process ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    is_int(status, 0, "a forked child's release is of the wrong process");
+    ok(exists(path) && steadfast::inspect(path, ec).verdict() == steadfast::verdict::held, "and its parent still holds the lock");
+}
+
+void timeouts()
+{
+    using steadfast::timeout;
+    is_int(timeout(1500us).ms(), 2, "never shorter than asked for");
+    is_int(timeout(0ms).ms(), 0, "zero");
+    is_int(timeout(-5s).ms(), 0, "a negative duration tries once");
+    is_int(timeout(std::chrono::hours::max()).ms(), -1, "the longest duration does not overflow");
+    is_int(timeout(std::chrono::duration<double>(0.25)).ms(), 250, "floating point");
+    is_int(timeout::forever().ms(), -1, "for ever");
+}
+
+} // namespace
+
+int main()
+{
+    const scratch dir;
+    a_state_round_trips(dir);
+    all_kinds_of_data_and_paths(dir);
+    paths_that_are_none(dir);
+    errors_are_error_codes(dir);
+    options_reach_the_library(dir);
+    hooks_and_faults(dir);
+    locks(dir);
+    a_stale_lock_and_a_child(dir);
+    timeouts();
+    return done_testing();
+}

@@ -1,0 +1,93 @@
+// The overloads of steadfast.hpp that throw.
+#include "other_unit.h"
+#include "scratch.h"
+
+#include "tap.h" // last: its ok() is a macro
+
+using namespace std::chrono_literals;
+
+namespace {
+
+template <class Call> steadfast::report thrown_by(Call call)
+{
+    try {
+        call();
+    } catch (const steadfast::error &error) {
+        is_int(error.code().value() == error.report().code().value(), 1, "code() and report() agree: %s", error.what());
+        return error.report();
+    }
+    return {};
+}
+
+void states(const scratch &dir)
+{
+    const std::string path = dir / "state";
+    ok(steadfast::save(path, "one").durable(), "save");
+    ok(steadfast::load(path).generation() == 1, "load");
+    const steadfast::report none = thrown_by([&] { steadfast::load(dir / "none"); });
+    ok(none.code() == std::errc::no_such_file_or_directory, "load throws");
+    ok(thrown_by([&] { steadfast::save(path, "x", steadfast::save_options().if_generation(9)); }).code() == steadfast::errc::conflict,
+       "save throws");
+    try {
+        steadfast::load(dir / "none");
+        ok(false, "load throws a std::system_error");
+    } catch (const std::system_error &error) {
+        ok(std::strstr(error.what(), "none") != nullptr, "a std::system_error that names the path: %s", error.what());
+    }
+    std::error_code ec;
+    const steadfast::context failing = steadfast::context::failing(STEADFAST_CALL_FSYNC, 1, EIO, true, ec);
+    const steadfast::report saved = steadfast::save(path, "two", steadfast::save_options().with(failing));
+    ok(saved && !saved.durable(), "a save that is not durable is done, and does not throw");
+}
+
+void locks(const scratch &dir)
+{
+    const std::string path = dir / "lock";
+    steadfast::lock held(path, 5s);
+    ok(held && exists(path), "the constructor takes the lock");
+    const steadfast::report refused = thrown_by([&] { steadfast::lock second(path, 0ms); });
+    ok(refused.code() == steadfast::errc::locked && refused.pid() == getpid(), "or throws who holds it");
+    ok(exists(path), "whose lock stays");
+    ok(steadfast::inspect(path).verdict() == steadfast::verdict::held, "inspect");
+    ok(steadfast::clean_stale(path).verdict() == steadfast::verdict::held, "clean_stale");
+    held.release();
+    ok(!held && !exists(path), "release");
+    steadfast::lock lost(path);
+    std::filesystem::remove(path);
+    ok(thrown_by([&] { lost.release(); }).code() == steadfast::errc::lock_lost, "release throws");
+    ok(thrown_by([&] { steadfast::inspect(dir / "no/such/lock"); }).code() == std::errc::no_such_file_or_directory, "inspect throws");
+    ok(thrown_by([&] { steadfast::clean_stale(dir / "no/such/lock"); }).code() == std::errc::no_such_file_or_directory,
+       "clean_stale throws");
+}
+
+void contexts()
+{
+    steadfast_hooks hooks = steadfast_hooks_init();
+    ok(static_cast<bool>(steadfast::context(hooks)), "a context");
+    hooks.absent = ~0U;
+    ok(thrown_by([&] { steadfast::context none(hooks); }).code() == std::errc::invalid_argument, "or an error");
+}
+
+// An exception on its way through a scope gives the lock back.
+void unwinding(const scratch &dir)
+{
+    const std::string path = dir / "unwound";
+    try {
+        const steadfast::lock held(path, 0ms);
+        steadfast::load(dir / "none");
+    } catch (const steadfast::error &) {
+    }
+    ok(!exists(path), "unwinding releases");
+}
+
+} // namespace
+
+int main()
+{
+    const scratch dir;
+    states(dir);
+    locks(dir);
+    contexts();
+    unwinding(dir);
+    return done_testing();
+}

@@ -1,0 +1,732 @@
+// steadfast for C++17 and later: header only, over steadfast.h; link with -lsteadfast.
+//
+//     steadfast::lock guard("app.lock", 5s);                        // throws steadfast::error
+//     steadfast::save("app.state", "{\"jobs\": 3}");
+//     steadfast::state state = steadfast::load("app.state");
+//     use(state.view());
+//
+// As in std::filesystem each call comes twice: one that throws steadfast::error, and one with a std::error_code&
+// that is noexcept. Under -fno-exceptions only the second kind is there. -fno-rtti is fine.
+//
+// An error_code is set when the call was not done (a status < 0): negated errnos in std::generic_category(), codes of
+// the library in steadfast::category() (enum steadfast::errc). What was done with a reservation (a save that is not
+// durable, a load from the previous generation) is no error: ask report::durable() and state::recovered(), or
+// ask for save_options().strict().
+//
+// Nothing here allocates but what the C library does, steadfast::mutex for its path, and a thrown error.
+#ifndef STEADFAST_HPP
+#define STEADFAST_HPP
+
+#include "steadfast.h"
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#if defined(__cpp_exceptions) && !defined(STEADFAST_NO_EXCEPTIONS)
+#define STEADFAST_EXCEPTIONS 1
+#else
+#define STEADFAST_EXCEPTIONS 0
+#endif
+
+namespace steadfast {
+
+/// The codes of the library, for comparing with an error_code: `if (ec == steadfast::errc::digest)`.
+enum class errc : int {
+    empty = STEADFAST_E_EMPTY,                                ///< the state file is empty
+    truncated = STEADFAST_E_TRUNCATED,                        ///< shorter than it says it is
+    trailing = STEADFAST_E_TRAILING,                          ///< longer than it says it is
+    digest = STEADFAST_E_DIGEST,                              ///< the SHA-256 does not match
+    format = STEADFAST_E_FORMAT,                              ///< not a state file
+    newer = STEADFAST_E_NEWER,                                ///< intact, but of a later format
+    schema = STEADFAST_E_SCHEMA,                              ///< intact, but of another schema
+    lost = STEADFAST_E_LOST,                                  ///< no current state, but a previous one
+    too_large = STEADFAST_E_TOO_LARGE,                        ///< larger than the caller allows
+    conflict = STEADFAST_E_CONFLICT,                          ///< the state there has another generation
+    symlink = STEADFAST_E_SYMLINK,                            ///< the path is a symbolic link
+    not_regular = STEADFAST_E_NOT_REGULAR,                    ///< a directory, a device, a FIFO or a socket
+    not_saved_durably = STEADFAST_E_NOT_SAVED_DURABLY,        ///< strict: nothing was replaced
+    saved_not_durable = STEADFAST_E_SAVED_NOT_DURABLE,        ///< strict: replaced, but the directory is not synced
+    indeterminate = STEADFAST_E_INDETERMINATE,                ///< whether it was done cannot be found out
+    locked = STEADFAST_E_LOCKED,                              ///< the lock is held
+    lock_lost = STEADFAST_E_LOCK_LOST,                        ///< the lock file was no longer ours at release
+    wrong_process = STEADFAST_E_WRONG_PROCESS,                ///< a forked child released its parent's lock
+    hook = STEADFAST_E_HOOK,                                  ///< a hook returned what it cannot have meant
+    unsupported = STEADFAST_E_UNSUPPORTED,                    ///< the platform or the file system lacks it
+};
+
+namespace detail {
+
+struct category final : std::error_category {
+    const char *name() const noexcept override { return "steadfast"; }
+
+    std::string message(int code) const override { return steadfast_status_message(code); }
+
+    // So that portable code can ask `ec == std::errc::timed_out` without knowing this library.
+    std::error_condition default_error_condition(int code) const noexcept override
+    {
+        switch (code) {
+        case STEADFAST_E_LOCKED: return std::errc::timed_out;
+        case STEADFAST_E_SYMLINK: return std::errc::too_many_symbolic_link_levels;
+        case STEADFAST_E_TOO_LARGE: return std::errc::file_too_large;
+        case STEADFAST_E_UNSUPPORTED: return std::errc::not_supported;
+        default: return std::error_condition(code, *this);
+        }
+    }
+};
+
+} // namespace detail
+
+/// The category of enum errc.
+inline const std::error_category &category() noexcept
+{
+    static const detail::category the_one;
+    return the_one;
+}
+
+inline std::error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), category()}; }
+
+} // namespace steadfast
+
+template <> struct std::is_error_code_enum<steadfast::errc> : std::true_type {};
+
+namespace steadfast {
+
+/// What a call came to: a steadfast_report with names. By value, without memory of its own.
+class report {
+public:
+    report() noexcept : c_() { c_.size = sizeof c_; }
+
+    /// The value that the C function returned.
+    std::int32_t status() const noexcept { return c_.status; }
+    /// Was it done?
+    explicit operator bool() const noexcept { return c_.status >= 0; }
+    /// Of a save: done, and no power cut can take it back.
+    bool durable() const noexcept { return c_.status == STEADFAST_OK; }
+    /// Set if it was not done.
+    std::error_code code() const noexcept
+    {
+        if (c_.status >= 0)
+            return {};
+        if (c_.status >= -4095)
+            return {-c_.status, std::generic_category()};
+        return {c_.status, category()};
+    }
+    /// One English sentence that names the path. Valid as long as this report.
+    const char *message() const noexcept { return c_.message; }
+    /// "STEADFAST_E_DIGEST", "ENOSPC", "STEADFAST_OK". Static.
+    const char *name() const noexcept { return steadfast_status_name(c_.status); }
+    /// errno of the call that failed, 0 when none did.
+    int os_error() const noexcept { return c_.os_error; }
+    /// STEADFAST_STEP_*: the call that failed.
+    int step() const noexcept { return c_.step; }
+    /// STEADFAST_ON_DISK_*: what a power cut now would leave.
+    int on_disk() const noexcept { return c_.on_disk; }
+    /// Of the state written or read; after errc::conflict of the state that is there.
+    std::uint64_t generation() const noexcept { return c_.generation; }
+    /// Lock calls: the process named in the lock.
+    std::int64_t pid() const noexcept { return c_.pid; }
+    const steadfast_report &c() const noexcept { return c_; }
+    /// For handing it to the C functions.
+    steadfast_report *c_ptr() noexcept { return &c_; }
+
+private:
+    steadfast_report c_;
+};
+
+/// A path argument: const char*, std::string, std::string_view or std::filesystem::path; not to be kept. One with a NUL
+/// in it is refused (invalid_argument), not cut. Only a string_view is copied, into this object.
+class path_arg {
+public:
+    path_arg(const char *path) noexcept : path_(path), error_(path == nullptr ? EINVAL : 0) {}
+    path_arg(const std::string &path) noexcept : path_(path.c_str()) { refuse_nul(path); }
+    path_arg(const std::filesystem::path &path) noexcept : path_(path.c_str()) { refuse_nul(path.native()); }
+    path_arg(std::string_view path) noexcept : path_(copy_)
+    {
+        refuse_nul(path);
+        if (path.size() >= sizeof copy_) {
+            error_ = ENAMETOOLONG;
+            path = {};
+        }
+        if (!path.empty())
+            std::memcpy(copy_, path.data(), path.size());
+        copy_[path.size()] = '\0';
+    }
+    path_arg(const path_arg &) = delete;
+    path_arg &operator=(const path_arg &) = delete;
+
+    const char *c_str() const noexcept { return path_; }
+
+    /// False, with the report filled, when it is no path at all.
+    bool valid(report &out) const noexcept
+    {
+        if (error_ == 0)
+            return true;
+        out = report();
+        out.c_ptr()->status = -error_;
+        out.c_ptr()->os_error = 0;
+        out.c_ptr()->step = STEADFAST_STEP_ARGUMENTS;
+        std::snprintf(out.c_ptr()->message, sizeof out.c_ptr()->message, "%s",
+                      path_ == nullptr ? "the path is a null pointer"
+                      : error_ == EINVAL ? "the path has a NUL byte in it"
+                                         : "the path is too long");
+        return false;
+    }
+
+private:
+    void refuse_nul(std::string_view path) noexcept
+    {
+        if (path.find('\0') != path.npos)
+            error_ = EINVAL;
+    }
+
+    const char *path_;
+    int error_ = 0;
+    char copy_[4096]; // PATH_MAX, the library's limit; left alone unless it is needed
+};
+
+/// Bytes to save: text, (pointer, length), or any contiguous container of bytes (vector<std::byte>, span<const char>,
+/// array<unsigned char, N>). A char array is text up to its NUL. Not to be kept.
+class data_arg {
+    template <class T>
+    static constexpr bool is_byte = std::is_same_v<T, char> || std::is_same_v<T, unsigned char> ||
+                                    std::is_same_v<T, signed char> || std::is_same_v<T, std::byte>;
+    template <class C>
+    using element = std::remove_cv_t<std::remove_pointer_t<decltype(std::data(std::declval<const C &>()))>>;
+
+public:
+    data_arg(const void *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    data_arg(const char *text) noexcept : data_(text), size_(text == nullptr ? 0 : std::strlen(text)) {}
+    template <class C, class = std::enable_if_t<is_byte<element<C>> && !(std::is_array_v<C> && std::is_same_v<element<C>, char>)>>
+    data_arg(const C &bytes) noexcept : data_(std::data(bytes)), size_(std::size(bytes))
+    {
+    }
+
+    const void *data() const noexcept { return data_; }
+    std::size_t size() const noexcept { return size_; }
+
+private:
+    const void *data_;
+    std::size_t size_;
+};
+
+#if STEADFAST_EXCEPTIONS
+/// What the throwing calls throw. what() is the library's sentence; code() and report() say the rest.
+class error : public std::system_error {
+public:
+    explicit error(const steadfast::report &report) : std::system_error(report.code(), report.message()), report_(report) {}
+    const steadfast::report &report() const noexcept { return report_; }
+
+private:
+    steadfast::report report_;
+};
+#endif
+
+#if STEADFAST_EXCEPTIONS
+namespace detail {
+inline void throw_unless_done(const report &report)
+{
+    if (!report)
+        throw error(report);
+}
+} // namespace detail
+#endif
+
+/// Hooks in place of system calls, for tests (see steadfast_hooks). Without one the real calls are made. Share it
+/// between threads; it must outlive the calls made with it, but not the locks taken with it.
+class context {
+public:
+    context() noexcept = default;
+    /// Copies the table; an invalid one (invalid_argument) or no memory leave an empty context.
+    context(const steadfast_hooks &hooks, std::error_code &ec) noexcept { adopt(steadfast_context_new(&hooks, &c_), ec); }
+    /// Call number `nth` of `call` (STEADFAST_CALL_*) fails with `error`, and with for_ever every later one too.
+    static context failing(std::uint32_t call, std::uint64_t nth, int error, bool for_ever, std::error_code &ec) noexcept
+    {
+        context made;
+        made.adopt(steadfast_context_new_failing(nullptr, call, nth, error, for_ever ? 1U : 0U, &made.c_), ec);
+        return made;
+    }
+    /// Copies the table, or throws steadfast::error. (Not defined under -fno-exceptions.)
+    explicit context(const steadfast_hooks &hooks);
+    context(context &&other) noexcept : c_(std::exchange(other.c_, nullptr)) {}
+    context &operator=(context &&other) noexcept
+    {
+        context(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~context() { steadfast_context_free(c_); }
+
+    void swap(context &other) noexcept { std::swap(c_, other.c_); }
+    explicit operator bool() const noexcept { return c_ != nullptr; }
+    const steadfast_context *c() const noexcept { return c_; }
+
+private:
+    void adopt(std::int32_t status, std::error_code &ec) noexcept
+    {
+        report made;
+        made.c_ptr()->status = status;
+        ec = made.code();
+    }
+
+    steadfast_context *c_ = nullptr;
+};
+
+/// How to save: `save_options().strict().keep_previous().schema(2)`. The default is a plain, durable save.
+class save_options {
+public:
+    constexpr save_options() noexcept = default;
+    /// What cannot be made durable is an error, not a reservation.
+    constexpr save_options &strict() noexcept { return flag(STEADFAST_SAVE_STRICT); }
+    /// The verified previous generation stays as PATH.prev.
+    constexpr save_options &keep_previous() noexcept { return flag(STEADFAST_SAVE_KEEP_PREVIOUS); }
+    /// Compare and swap: errc::conflict unless the state there has this generation; 0: unless there is none.
+    constexpr save_options &if_generation(std::uint64_t expected) noexcept
+    {
+        c_.expected_generation = expected;
+        return flag(STEADFAST_SAVE_IF_GENERATION);
+    }
+    /// Save to what a link at PATH points to; otherwise a link is refused.
+    constexpr save_options &follow_symlink() noexcept { return flag(STEADFAST_SAVE_FOLLOW_SYMLINK); }
+    /// Make missing parent directories, durably.
+    constexpr save_options &create_parents() noexcept { return flag(STEADFAST_SAVE_CREATE_PARENTS); }
+    /// Overwrite the spare generation in place instead of allocating a file; implies keep_previous.
+    constexpr save_options &recycle() noexcept { return flag(STEADFAST_SAVE_RECYCLE); }
+    /// Atomic and verified, but never durable.
+    constexpr save_options &no_sync() noexcept { return flag(STEADFAST_SAVE_NO_SYNC); }
+    /// Permission bits of a new file; the default is 0600.
+    constexpr save_options &mode(std::uint32_t bits) noexcept
+    {
+        c_.mode = bits;
+        return *this;
+    }
+    /// The caller's own format number, handed back by load.
+    constexpr save_options &schema(std::uint32_t number) noexcept
+    {
+        c_.schema = number;
+        return *this;
+    }
+    /// Any STEADFAST_SAVE_* of a later version.
+    constexpr save_options &flag(std::uint32_t bits) noexcept
+    {
+        c_.flags |= bits;
+        return *this;
+    }
+    /// Use these hooks.
+    save_options &with(const context &hooks) noexcept
+    {
+        context_ = hooks.c();
+        return *this;
+    }
+    const steadfast_save_options *c() const noexcept { return &c_; }
+    const steadfast_context *hooks() const noexcept { return context_; }
+
+private:
+    steadfast_save_options c_ = {sizeof(steadfast_save_options), 0, 0, 0, 0, 0};
+    const steadfast_context *context_ = nullptr;
+};
+
+/// How to load: `load_options().recover().max_size(1 << 20)`.
+class load_options {
+public:
+    constexpr load_options() noexcept = default;
+    /// Fall back to PATH.prev; state::recovered() then says so.
+    constexpr load_options &recover() noexcept { return flag(STEADFAST_LOAD_RECOVER); }
+    /// Anything but this schema is errc::schema.
+    constexpr load_options &require_schema(std::uint32_t number) noexcept
+    {
+        c_.schema = number;
+        return flag(STEADFAST_LOAD_REQUIRE_SCHEMA);
+    }
+    /// The longest payload accepted; the default is 1 GiB.
+    constexpr load_options &max_size(std::uint64_t bytes) noexcept
+    {
+        c_.max_len = bytes;
+        return *this;
+    }
+    constexpr load_options &flag(std::uint32_t bits) noexcept
+    {
+        c_.flags |= bits;
+        return *this;
+    }
+    load_options &with(const context &hooks) noexcept
+    {
+        context_ = hooks.c();
+        return *this;
+    }
+    const steadfast_load_options *c() const noexcept { return &c_; }
+    const steadfast_context *hooks() const noexcept { return context_; }
+
+private:
+    steadfast_load_options c_ = {sizeof(steadfast_load_options), 0, 0, 0};
+    const steadfast_context *context_ = nullptr;
+};
+
+/// A loaded state: owns its bytes, moves, does not copy.
+class state {
+public:
+    state() noexcept : c_() { c_.size = sizeof c_; }
+    state(state &&other) noexcept : c_(other.c_), report_(other.report_) { other.forget(); }
+    state &operator=(state &&other) noexcept
+    {
+        if (this != &other) {
+            steadfast_state_free(&c_);
+            c_ = other.c_;
+            report_ = other.report_;
+            other.forget();
+        }
+        return *this;
+    }
+    ~state() { steadfast_state_free(&c_); }
+
+    /// Is there one? False for a failed load, whose report() says why.
+    explicit operator bool() const noexcept { return c_.data != nullptr; }
+    /// size() bytes, aligned to 16, with a NUL after them; null only when there is no state.
+    const char *data() const noexcept { return static_cast<const char *>(c_.data); }
+    std::size_t size() const noexcept { return c_.len; }
+    std::string_view view() const & noexcept { return {data(), size()}; }
+    std::string_view view() const && = delete; // it would outlive the bytes
+    std::uint64_t generation() const noexcept { return c_.generation; }
+    std::uint32_t schema() const noexcept { return c_.schema; }
+    /// Does it come from PATH.prev?
+    bool recovered() const noexcept { return c_.source == STEADFAST_SOURCE_PREVIOUS; }
+    /// By the clock of the machine that saved it.
+    std::chrono::system_clock::time_point saved_at() const noexcept
+    {
+        const std::chrono::nanoseconds since_epoch(c_.saved_at_ns);
+        return std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(since_epoch));
+    }
+    const std::uint8_t (&sha256() const noexcept)[32] { return c_.sha256; }
+    const steadfast::report &report() const noexcept { return report_; }
+
+private:
+    friend state load(const path_arg &, std::error_code &, const load_options &) noexcept;
+
+    void forget() noexcept
+    {
+        c_ = steadfast_state();
+        c_.size = sizeof c_;
+    }
+
+    steadfast_state c_;
+    steadfast::report report_;
+};
+
+/// Saves: after a crash at any moment a reader finds the old state or the new one, whole. See steadfast_state_save.
+inline report save(const path_arg &path, const data_arg &data, std::error_code &ec, const save_options &options = {}) noexcept
+{
+    report out;
+    if (path.valid(out))
+        steadfast_state_save(options.hooks(), path.c_str(), data.data(), data.size(), options.c(), out.c_ptr());
+    ec = out.code();
+    return out;
+}
+
+/// Loads and verifies: what was saved, to the bit, or an empty state. See steadfast_state_load.
+inline state load(const path_arg &path, std::error_code &ec, const load_options &options = {}) noexcept
+{
+    state out;
+    if (path.valid(out.report_))
+        steadfast_state_load(options.hooks(), path.c_str(), options.c(), &out.c_, out.report_.c_ptr());
+    ec = out.report_.code();
+    return out;
+}
+
+/// How long to wait for a lock: a std::chrono duration of any kind, or timeout::forever(). Zero and less try once.
+class timeout {
+public:
+    template <class Rep, class Period> constexpr timeout(std::chrono::duration<Rep, Period> time) noexcept
+    {
+        // In floating point, which no duration overflows; beyond 285,000 years it is for ever.
+        const double ms = std::chrono::duration<double, std::milli>(time).count();
+        if (ms > 0) {
+            ms_ = ms < 9e15 ? static_cast<std::int64_t>(ms) : -1;
+            if (ms_ >= 0 && static_cast<double>(ms_) < ms)
+                ++ms_; // never shorter than asked for
+        }
+    }
+    static constexpr timeout forever() noexcept
+    {
+        timeout t{std::chrono::milliseconds(0)};
+        t.ms_ = -1;
+        return t;
+    }
+    constexpr std::int64_t ms() const noexcept { return ms_; }
+
+private:
+    std::int64_t ms_ = 0;
+};
+
+/// How to treat a lock file.
+class lock_options {
+public:
+    constexpr lock_options() noexcept = default;
+    /// A foreign PID whose process is younger than the lock file is a reused one. Off by default: clocks step.
+    constexpr lock_options &trust_start_time() noexcept { return flag(STEADFAST_LOCK_TRUST_START_TIME); }
+    /// A signal ends a wait with std::errc::interrupted.
+    constexpr lock_options &interruptible() noexcept { return flag(STEADFAST_LOCK_EINTR_RETURNS); }
+    /// Permission bits of the file, less the umask; the default is 0644.
+    constexpr lock_options &mode(std::uint32_t bits) noexcept
+    {
+        c_.mode = bits;
+        return *this;
+    }
+    /// An empty lock file of another program is stale after this time; the default is never.
+    constexpr lock_options &empty_grace(std::chrono::milliseconds time) noexcept
+    {
+        c_.empty_grace_ms = time.count();
+        return *this;
+    }
+    constexpr lock_options &flag(std::uint32_t bits) noexcept
+    {
+        c_.flags |= bits;
+        return *this;
+    }
+    lock_options &with(const context &hooks) noexcept
+    {
+        context_ = hooks.c();
+        return *this;
+    }
+    const steadfast_lock_options *c() const noexcept { return &c_; }
+    const steadfast_context *hooks() const noexcept { return context_; }
+
+private:
+    steadfast_lock_options c_ = {sizeof(steadfast_lock_options), 0, 0, 0};
+    const steadfast_context *context_ = nullptr;
+};
+
+/// A lock file held by this process: released at the end of its scope, moves, does not copy. One thread at a time.
+class lock {
+public:
+    lock() noexcept = default;
+    /// Takes the lock, or tells why not: errc::locked, whose report().pid() holds it.
+    lock(const path_arg &path, timeout wait, std::error_code &ec, const lock_options &options = {}) noexcept
+    {
+        if (path.valid(report_))
+            steadfast_lock_acquire(options.hooks(), path.c_str(), wait.ms(), options.c(), &c_, report_.c_ptr());
+        ec = report_.code();
+    }
+    /// Takes the lock, or throws steadfast::error. (Not defined under -fno-exceptions.)
+    explicit lock(const path_arg &path, timeout wait = timeout::forever(), const lock_options &options = {});
+    lock(lock &&other) noexcept : c_(std::exchange(other.c_, nullptr)), report_(other.report_) {}
+    lock &operator=(lock &&other) noexcept
+    {
+        if (this != &other) {
+            steadfast_lock_release(c_, nullptr);
+            c_ = std::exchange(other.c_, nullptr);
+            report_ = other.report_;
+        }
+        return *this;
+    }
+    ~lock() { steadfast_lock_release(c_, nullptr); }
+
+    explicit operator bool() const noexcept { return c_ != nullptr; }
+    /// Gives it back. errc::lock_lost: someone took the file away; errc::wrong_process: this is a forked child.
+    /// Nothing to do, and no error, when none is held.
+    const steadfast::report &release(std::error_code &ec) noexcept
+    {
+        report_ = steadfast::report();
+        steadfast_lock_release(std::exchange(c_, nullptr), report_.c_ptr());
+        ec = report_.code();
+        return report_;
+    }
+    /// The same, throwing. (Not defined under -fno-exceptions.)
+    void release();
+    /// Of the last call, whether it took a stale lock over for instance.
+    const steadfast::report &report() const noexcept { return report_; }
+    /// The C lock, which is now the caller's to release.
+    steadfast_lock *detach() noexcept { return std::exchange(c_, nullptr); }
+
+private:
+    steadfast_lock *c_ = nullptr;
+    steadfast::report report_;
+};
+
+/// What clean_stale and inspect find. See steadfast_lock_clean_stale.
+enum class verdict : std::int32_t {
+    absent = STEADFAST_LOCK_ABSENT,       ///< there is no lock file
+    removed = STEADFAST_LOCK_REMOVED,     ///< it was stale, and this call removed it
+    held = STEADFAST_LOCK_HELD,           ///< its owner is alive
+    undecided = STEADFAST_LOCK_UNDECIDED, ///< it cannot be known: kept
+    ignored = STEADFAST_LOCK_IGNORED,     ///< a symbolic link or no regular file: not touched
+    changed = STEADFAST_LOCK_CHANGED,     ///< someone else replaced it meanwhile: nothing done
+    stale = STEADFAST_LOCK_STALE,         ///< inspect only: clean_stale would remove it
+};
+
+/// A verdict, and the report that says why.
+class lock_status {
+public:
+    /// Only if the call did not fail.
+    steadfast::verdict verdict() const noexcept { return static_cast<steadfast::verdict>(report_.status()); }
+    /// Whom the lock names, 0 when nobody.
+    std::int64_t pid() const noexcept { return report_.pid(); }
+    const steadfast::report &report() const noexcept { return report_; }
+
+private:
+    friend lock_status clean_stale(const path_arg &, std::error_code &, const lock_options &) noexcept;
+    friend lock_status inspect(const path_arg &, std::error_code &, const lock_options &) noexcept;
+    steadfast::report report_;
+};
+
+/// Removes the lock file if its owner is provably dead; never takes it from a live one.
+inline lock_status clean_stale(const path_arg &path, std::error_code &ec, const lock_options &options = {}) noexcept
+{
+    lock_status out;
+    if (path.valid(out.report_))
+        steadfast_lock_clean_stale(options.hooks(), path.c_str(), options.c(), out.report_.c_ptr());
+    ec = out.report_.code();
+    return out;
+}
+
+/// Says what clean_stale would do; changes nothing.
+inline lock_status inspect(const path_arg &path, std::error_code &ec, const lock_options &options = {}) noexcept
+{
+    lock_status out;
+    if (path.valid(out.report_))
+        steadfast_lock_inspect(options.hooks(), path.c_str(), options.c(), out.report_.c_ptr());
+    ec = out.report_.code();
+    return out;
+}
+
+#if STEADFAST_EXCEPTIONS
+
+inline report save(const path_arg &path, const data_arg &data, const save_options &options = {})
+{
+    std::error_code ec;
+    const report out = save(path, data, ec, options);
+    detail::throw_unless_done(out);
+    return out;
+}
+
+inline state load(const path_arg &path, const load_options &options = {})
+{
+    std::error_code ec;
+    state out = load(path, ec, options);
+    detail::throw_unless_done(out.report());
+    return out;
+}
+
+inline lock_status clean_stale(const path_arg &path, const lock_options &options = {})
+{
+    std::error_code ec;
+    const lock_status out = clean_stale(path, ec, options);
+    detail::throw_unless_done(out.report());
+    return out;
+}
+
+inline lock_status inspect(const path_arg &path, const lock_options &options = {})
+{
+    std::error_code ec;
+    const lock_status out = inspect(path, ec, options);
+    detail::throw_unless_done(out.report());
+    return out;
+}
+
+inline context::context(const steadfast_hooks &hooks)
+{
+    report made;
+    made.c_ptr()->status = steadfast_context_new(&hooks, &c_);
+    std::snprintf(made.c_ptr()->message, sizeof made.c_ptr()->message, "the table of hooks is not accepted");
+    detail::throw_unless_done(made);
+}
+
+inline lock::lock(const path_arg &path, timeout wait, const lock_options &options)
+{
+    std::error_code ec;
+    *this = lock(path, wait, ec, options);
+    detail::throw_unless_done(report_);
+}
+
+inline void lock::release()
+{
+    std::error_code ec;
+    detail::throw_unless_done(release(ec));
+}
+
+#endif
+
+// Of two kinds, so that translation units with and without exceptions can be linked together.
+#if STEADFAST_EXCEPTIONS
+inline namespace throwing {
+#else
+inline namespace not_throwing {
+#endif
+
+/// A TimedLockable over a lock file, for std::unique_lock, std::lock_guard and std::scoped_lock: excludes other
+/// processes and other threads of this one, which may share the object. Not recursive.
+///
+/// "It is held" is an answer of the try_ calls. Anything else that goes wrong (no such directory) throws
+/// steadfast::error; under -fno-exceptions it is written to stderr and the program aborts, as the standard library's do:
+/// use the calls with an error_code there.
+class mutex {
+public:
+    /// Copies the path (the one allocation); the hooks of `options` must outlive this object.
+    explicit mutex(std::filesystem::path path, const lock_options &options = {}) : path_(std::move(path)), options_(options) {}
+    mutex(const mutex &) = delete;
+    mutex &operator=(const mutex &) = delete;
+    /// Releases it if it is still locked.
+    ~mutex() { unlock(); }
+
+    void lock() { acquire_or_raise(timeout::forever()); }
+    bool try_lock() { return acquire_or_raise(timeout(std::chrono::milliseconds(0))); }
+    bool try_lock_for(timeout wait) { return acquire_or_raise(wait); }
+    template <class Clock, class Duration> bool try_lock_until(std::chrono::time_point<Clock, Duration> when)
+    {
+        return acquire_or_raise(timeout(when - Clock::now()));
+    }
+    /// True when it was taken; errc::locked when it was not in time.
+    bool try_lock_for(timeout wait, std::error_code &ec) noexcept
+    {
+        ec = acquire(wait).code();
+        return !ec;
+    }
+    /// Never fails: if someone took the file away, what is there now is not touched.
+    void unlock() noexcept { steadfast_lock_release(held_.exchange(nullptr, std::memory_order_acq_rel), nullptr); }
+
+private:
+    report acquire(timeout wait) noexcept
+    {
+        std::error_code ec;
+        steadfast::lock taken(path_, wait, ec, options_);
+        // An exchange in both directions: what the last holder wrote before unlock() is seen here.
+        if (taken)
+            held_.exchange(taken.detach(), std::memory_order_acq_rel);
+        return taken.report();
+    }
+
+    bool acquire_or_raise(timeout wait)
+    {
+        const report out = acquire(wait);
+        if (out)
+            return true;
+        if (out.status() == STEADFAST_E_LOCKED && wait.ms() >= 0)
+            return false;
+#if STEADFAST_EXCEPTIONS
+        throw error(out);
+#else
+        std::fprintf(stderr, "steadfast::mutex: %s\n", out.message());
+        std::abort();
+#endif
+    }
+
+    const std::filesystem::path path_;
+    const lock_options options_;
+    std::atomic<steadfast_lock *> held_{nullptr};
+};
+
+} // namespace throwing or not_throwing
+
+} // namespace steadfast
+
+#endif // STEADFAST_HPP
