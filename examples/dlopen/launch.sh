@@ -42,6 +42,7 @@ lacks() {
 compile() {
     mkdir -p "$out"
     local new=$out/.$1.$$
+    trap 'rm -rf "$out"/.*.$$ "$out"/.*.$$.jar' EXIT
     case $1 in
     c)
         [ "$out/demo" -nt "$here/demo.c" ] && [ "$out/demo" -nt "$here/../../include/steadfast.h" ] && return
@@ -56,12 +57,12 @@ compile() {
     java)
         [ "$out/Demo.jar" -nt "$here/Demo.java" ] && return
         mkdir "$new"
-        javac -Xlint:all -Werror -cp "$jna" -d "$new" "$here/Demo.java"
+        javac -Xlint:all,-try -Werror -cp "$jna" -d "$new" "$here/Demo.java"
         jar cf "$new.jar" -C "$new" .
         mv "$new.jar" "$out/Demo.jar"
-        rm -r "$new"
         ;;
     esac
+    rm -rf "$new"
 }
 
 if [ "$1" = --list ]; then
