@@ -82,7 +82,8 @@ static inline const char *check_calls(const struct faults *f, const struct scena
 /* May a temporary file be left? Only where it could not be removed, or nobody could say whose it was. */
 static inline int may_leave_temp(const struct faults *f)
 {
-    uint32_t excused = 1u << STEADFAST_CALL_UNLINKAT | 1u << STEADFAST_CALL_FLOCK | 1u << STEADFAST_CALL_FSTAT | 1u << STEADFAST_CALL_FSTATAT;
+    uint64_t excused = UINT64_C(1) << STEADFAST_CALL_UNLINKAT | UINT64_C(1) << STEADFAST_CALL_FLOCK | UINT64_C(1) << STEADFAST_CALL_FSTAT |
+        UINT64_C(1) << STEADFAST_CALL_FSTATAT;
     return (f->failed & excused) != 0;
 }
 
@@ -92,6 +93,9 @@ static inline const char *check_previous(struct world *w, const struct scenario 
     int rotated = s->current == WHOLE && file_is(w->prev, w->old_record, w->old_len);
     int as_before = s->previous == NOTHING ? !exists(w->prev) : file_is(w->prev, w->prev_record, w->prev_len);
     int sync_failed = (w->f.failed & 1u << STEADFAST_CALL_FSYNC) != 0;
+    /* RECYCLE writes over it: a save that failed on the way may leave it torn, or with the new state in it. */
+    if ((s->flags & STEADFAST_SAVE_RECYCLE) != 0 && result < 0)
+        return NULL;
     if (!rotated && !as_before)
         COMPLAIN("the previous generation is neither what it was nor the old state");
     if (keep && result >= 0 && s->current == WHOLE && !rotated)

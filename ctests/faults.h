@@ -10,7 +10,7 @@
 
 #include "util.h"
 
-enum { FAULTS_EVENTS = 400, FAULTS_CALLS = 30 };
+enum { FAULTS_EVENTS = 400, FAULTS_CALLS = 35 };
 enum { SHORT_NO, SHORT_ONE_BYTE, SHORT_HALF, SHORT_NOTHING };
 
 /* A call that matters for durability, and what the system answered. */
@@ -39,7 +39,7 @@ struct faults {
     long calls;
     long made[FAULTS_CALLS];
     int directory_flags; /* O_DIRECTORY, when any openat had it */
-    uint32_t failed;    /* bit STEADFAST_CALL_*: such a call was failed */
+    uint64_t failed;    /* bit STEADFAST_CALL_*: such a call was failed; of a sync, FSYNC's */
     int events;
     struct event event[FAULTS_EVENTS];
 };
@@ -57,7 +57,7 @@ static inline int64_t faults_count(void *user, int call, const char *path)
         return 0;
     number = f->only != 0 ? f->made[call] : f->calls;
     if (number == f->fail_at || (f->for_ever && number > f->fail_at)) {
-        f->failed |= 1u << call;
+        f->failed |= UINT64_C(1) << (call == STEADFAST_CALL_FDATASYNC || call == STEADFAST_CALL_SYNCFS ? STEADFAST_CALL_FSYNC : call);
         return -f->error;
     }
     return 0;
@@ -122,11 +122,12 @@ static inline int64_t faults_write(void *user, int32_t fd, const void *buf, size
     return REAL->write(NULL, fd, buf, len);
 }
 
-static inline int32_t faults_fsync(void *user, int32_t fd)
+/* fsync and fdatasync: both are written down as the former. */
+static inline int32_t faults_sync(void *user, int call, int32_t (*real)(void *, int32_t), int32_t fd)
 {
     struct faults *f = user;
     struct stat st = { 0 };
-    int64_t result = faults_count(user, STEADFAST_CALL_FSYNC, NULL);
+    int64_t result = faults_count(user, call, NULL);
     /* A call retried a million times has to be cheap. */
     if (result != -EINTR)
         fstat(fd, &st);
@@ -135,9 +136,26 @@ static inline int32_t faults_fsync(void *user, int32_t fd)
         result = -f->error;
     }
     if (result == 0 && !f->no_real_sync)
-        result = REAL->fsync(NULL, fd);
+        result = real(NULL, fd);
     faults_note(user, STEADFAST_CALL_FSYNC, fd, S_ISDIR(st.st_mode), st.st_ino, NULL, result);
     return (int32_t)result;
+}
+
+static inline int32_t faults_fsync(void *user, int32_t fd)
+{
+    return faults_sync(user, STEADFAST_CALL_FSYNC, REAL->fsync, fd);
+}
+
+static inline int32_t faults_fdatasync(void *user, int32_t fd)
+{
+    return faults_sync(user, STEADFAST_CALL_FDATASYNC, REAL->fdatasync, fd);
+}
+
+static inline int32_t faults_syncfs(void *user, int32_t fd)
+{
+    struct faults *f = user;
+    FAIL_OR(STEADFAST_CALL_SYNCFS, NULL);
+    return f->no_real_sync ? 0 : REAL->syncfs(NULL, fd);
 }
 
 static inline void faults_note_name(void *user, int call, int dirfd, const char *path, int64_t result)
@@ -310,6 +328,24 @@ static inline int32_t faults_sigxfsz(void *user, int32_t operation, int32_t stat
     return REAL->sigxfsz(NULL, operation, state);
 }
 
+static inline int32_t faults_ftruncate(void *user, int32_t fd, uint64_t len)
+{
+    FAIL_OR(STEADFAST_CALL_FTRUNCATE, NULL);
+    return REAL->ftruncate(NULL, fd, len);
+}
+
+static inline int32_t faults_writeback(void *user, int32_t fd, int32_t operation, uint64_t offset, uint64_t len)
+{
+    FAIL_OR(STEADFAST_CALL_WRITEBACK, NULL);
+    return REAL->writeback(NULL, fd, operation, offset, len);
+}
+
+static inline int64_t faults_aio(void *user, int32_t operation, uint64_t *queue, int32_t fd, const void *buf, size_t len, uint64_t offset)
+{
+    FAIL_OR(STEADFAST_CALL_AIO, NULL);
+    return REAL->aio(NULL, operation, queue, fd, buf, len, offset);
+}
+
 /* Every hook, with `f` as their user; the absent bits are those of this run. */
 static inline steadfast_hooks faults_hooks(struct faults *f)
 {
@@ -320,6 +356,7 @@ static inline steadfast_hooks faults_hooks(struct faults *f)
     USE(readlinkat); USE(read); USE(pread); USE(fstat); USE(fstatat); USE(fstatfs); USE(fchmod); USE(fchown);
     USE(flock); USE(ofdlock); USE(fgetxattr); USE(fsetxattr); USE(getpid); USE(geteuid); USE(kill); USE(pidfd_open);
     USE(poll); USE(inotify_init); USE(inotify_add_watch); USE(clock); USE(sigxfsz);
+    USE(fdatasync); USE(syncfs); USE(ftruncate); USE(writeback); USE(aio);
 #undef USE
     return h;
 }

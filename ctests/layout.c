@@ -33,7 +33,7 @@ OFFSET(steadfast_pollfd, fd, 0);
 OFFSET(steadfast_pollfd, events, 4);
 OFFSET(steadfast_pollfd, revents, 6);
 
-SIZE(steadfast_hooks, 256);
+SIZE(steadfast_hooks, 296);
 OFFSET(steadfast_hooks, size, 0);
 OFFSET(steadfast_hooks, user, 8);
 OFFSET(steadfast_hooks, absent, 16);
@@ -67,6 +67,20 @@ OFFSET(steadfast_hooks, inotify_init, 224);
 OFFSET(steadfast_hooks, inotify_add_watch, 232);
 OFFSET(steadfast_hooks, clock, 240);
 OFFSET(steadfast_hooks, sigxfsz, 248);
+OFFSET(steadfast_hooks, fdatasync, 256);
+OFFSET(steadfast_hooks, syncfs, 264);
+OFFSET(steadfast_hooks, ftruncate, 272);
+OFFSET(steadfast_hooks, writeback, 280);
+OFFSET(steadfast_hooks, aio, 288);
+
+SIZE(steadfast_save_entry, 48);
+OFFSET(steadfast_save_entry, size, 0);
+OFFSET(steadfast_save_entry, path, 8);
+OFFSET(steadfast_save_entry, data, 16);
+OFFSET(steadfast_save_entry, len, 24);
+OFFSET(steadfast_save_entry, status, 32);
+OFFSET(steadfast_save_entry, os_error, 36);
+OFFSET(steadfast_save_entry, generation, 40);
 
 SIZE(steadfast_lock_options, 24);
 OFFSET(steadfast_lock_options, size, 0);
@@ -133,6 +147,19 @@ CONSTANT(STEADFAST_ABSENT_PROC, 128);
 CONSTANT(STEADFAST_ABSENT_INOTIFY, 256);
 CONSTANT(STEADFAST_ABSENT_OFDLOCK, 512);
 CONSTANT(STEADFAST_ABSENT_LINK, 1024);
+CONSTANT(STEADFAST_ABSENT_FDATASYNC, 2048);
+CONSTANT(STEADFAST_ABSENT_SYNCFS, 4096);
+CONSTANT(STEADFAST_ABSENT_AIO, 8192);
+CONSTANT(STEADFAST_OFDLOCK_WAIT, 2);
+CONSTANT(STEADFAST_OFDLOCK_EXCLUSIVE, 3);
+CONSTANT(STEADFAST_OFDLOCK_UNLOCK, 4);
+CONSTANT(STEADFAST_WRITEBACK_START, 0);
+CONSTANT(STEADFAST_WRITEBACK_WAIT, 1);
+CONSTANT(STEADFAST_AIO_OPEN, 0);
+CONSTANT(STEADFAST_AIO_WRITE, 1);
+CONSTANT(STEADFAST_AIO_WAIT, 2);
+CONSTANT(STEADFAST_AIO_CLOSE, 3);
+CONSTANT(STEADFAST_SAVE_SYNCFS, 128);
 CONSTANT(STEADFAST_CALL_ANY, 0);
 CONSTANT(STEADFAST_CALL_OPENAT, 1);
 CONSTANT(STEADFAST_CALL_CLOSE, 2);
@@ -163,6 +190,11 @@ CONSTANT(STEADFAST_CALL_INOTIFY_INIT, 26);
 CONSTANT(STEADFAST_CALL_INOTIFY_ADD_WATCH, 27);
 CONSTANT(STEADFAST_CALL_CLOCK, 28);
 CONSTANT(STEADFAST_CALL_SIGXFSZ, 29);
+CONSTANT(STEADFAST_CALL_FDATASYNC, 30);
+CONSTANT(STEADFAST_CALL_SYNCFS, 31);
+CONSTANT(STEADFAST_CALL_FTRUNCATE, 32);
+CONSTANT(STEADFAST_CALL_WRITEBACK, 33);
+CONSTANT(STEADFAST_CALL_AIO, 34);
 CONSTANT(STEADFAST_LOCK_TRUST_START_TIME, 1);
 CONSTANT(STEADFAST_LOCK_EINTR_RETURNS, 2);
 CONSTANT(STEADFAST_LOAD_RECOVER, 1);
@@ -265,7 +297,7 @@ int main(void)
     for (size_t i = 0; i < count; i++)
         missing += member[i] == NULL;
     ok(missing == 0 && real->size == sizeof *real && real->user == NULL && real->absent == 0, "the default table has every real call");
-    is_int(count, STEADFAST_CALL_SIGXFSZ, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
+    is_int(count, STEADFAST_CALL_AIO, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
     ok(init.size == sizeof init && init.absent == 0 && init.openat == NULL && init.sigxfsz == NULL, "steadfast_hooks_init");
 
     for (int status = STEADFAST_E_UNSUPPORTED - 50; status <= 50; status++) {

@@ -100,6 +100,16 @@ enum { STEADFAST_CALL_CLOCK = 28 };
 
 enum { STEADFAST_CALL_SIGXFSZ = 29 };
 
+enum { STEADFAST_CALL_FDATASYNC = 30 };
+
+enum { STEADFAST_CALL_SYNCFS = 31 };
+
+enum { STEADFAST_CALL_FTRUNCATE = 32 };
+
+enum { STEADFAST_CALL_WRITEBACK = 33 };
+
+enum { STEADFAST_CALL_AIO = 34 };
+
 /**
  * In steadfast_stat.attributes: the file is the root of a mount (a bind-mounted file).
  */
@@ -141,15 +151,60 @@ enum { STEADFAST_CLOCK_REALTIME = 0 };
 enum { STEADFAST_CLOCK_MONOTONIC = 1 };
 
 /**
- * Operations of the ofdlock hook, which gives and asks for open file description locks (shared ones, on
- * a range of bytes).
+ * Operations of the ofdlock hook, which gives and asks for open file description locks on a range of bytes:
+ * take a shared one without waiting.
  */
 enum { STEADFAST_OFDLOCK_SET = 0 };
 
 /**
- * See STEADFAST_OFDLOCK_SET.
+ * Is there one of somebody else's?
  */
 enum { STEADFAST_OFDLOCK_TEST = 1 };
+
+/**
+ * Take a shared one, waiting.
+ */
+enum { STEADFAST_OFDLOCK_WAIT = 2 };
+
+/**
+ * Take an exclusive one without waiting.
+ */
+enum { STEADFAST_OFDLOCK_EXCLUSIVE = 3 };
+
+/**
+ * Give it up.
+ */
+enum { STEADFAST_OFDLOCK_UNLOCK = 4 };
+
+/**
+ * Operations of the writeback hook: begin to write what is dirty in a range of bytes.
+ */
+enum { STEADFAST_WRITEBACK_START = 0 };
+
+/**
+ * The same, and wait; an error that it met is returned.
+ */
+enum { STEADFAST_WRITEBACK_WAIT = 1 };
+
+/**
+ * Operations of the aio hook. OPEN turns O_DIRECT on for `fd` and stores a queue for 2 writes in `queue`.
+ */
+enum { STEADFAST_AIO_OPEN = 0 };
+
+/**
+ * Starts writing `len` bytes at `offset`, all multiples of 4096; `buf` stays in use until its WAIT.
+ */
+enum { STEADFAST_AIO_WRITE = 1 };
+
+/**
+ * Waits for one of the started writes: how much it wrote, or its error.
+ */
+enum { STEADFAST_AIO_WAIT = 2 };
+
+/**
+ * Waits for what is still being written, frees the queue and turns O_DIRECT off.
+ */
+enum { STEADFAST_AIO_CLOSE = 3 };
 
 /**
  * steadfast_hooks.absent: act as if the platform had no such thing.
@@ -207,6 +262,21 @@ enum { STEADFAST_ABSENT_OFDLOCK = 512 };
 enum { STEADFAST_ABSENT_LINK = 1024 };
 
 /**
+ * No fdatasync: fsync is called instead.
+ */
+enum { STEADFAST_ABSENT_FDATASYNC = 2048 };
+
+/**
+ * No syncfs: STEADFAST_SAVE_SYNCFS syncs one file after the other.
+ */
+enum { STEADFAST_ABSENT_SYNCFS = 4096 };
+
+/**
+ * No direct asynchronous writes: a large state is hashed first and then written through the page cache.
+ */
+enum { STEADFAST_ABSENT_AIO = 8192 };
+
+/**
  * Take a bare PID for reused when its process started after the lock was last written. Off by default:
  * clocks step.
  */
@@ -253,7 +323,8 @@ enum { STEADFAST_SAVE_FOLLOW_SYMLINK = 8 };
 enum { STEADFAST_SAVE_CREATE_PARENTS = 16 };
 
 /**
- * Reserved for overwriting the spare generation in place: until then the same as KEEP_PREVIOUS.
+ * Overwrite the spare PATH.prev in place and exchange the two, instead of allocating; implies KEEP_PREVIOUS. Where
+ * there is no spare yet, or it cannot be had, an ordinary save is made.
  */
 enum { STEADFAST_SAVE_RECYCLE = 32 };
 
@@ -261,6 +332,12 @@ enum { STEADFAST_SAVE_RECYCLE = 32 };
  * Atomic and verified, but no fsync at all: always NOT_DURABLE, on_disk EITHER; with STRICT -EINVAL.
  */
 enum { STEADFAST_SAVE_NO_SYNC = 64 };
+
+/**
+ * steadfast_state_save_batch: one syncfs(2) for all files instead of one fsync for each. It flushes what others have
+ * written to the file system as well.
+ */
+enum { STEADFAST_SAVE_SYNCFS = 128 };
 
 /**
  * Done; for a save: durable.
@@ -629,7 +706,8 @@ typedef struct {
 /**
  * The system calls of the library, as function pointers.
  *
- * Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call. The
+ * Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call; but fdatasync is the
+ * fsync hook, where there is one, and nothing goes past an fsync or write hook by syncfs or aio. The
  * library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
  * STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
  * runs in the thread that called the library; it must not call back with the same lock.
@@ -691,7 +769,7 @@ typedef struct {
   int32_t (*fchown)(void *user, int32_t fd, uint32_t uid, uint32_t gid);
   int32_t (*flock)(void *user, int32_t fd, int32_t operation);
   /**
-   * SET takes a shared lock on [start, start + len); TEST returns 1, and in `found` its start, when a
+   * One of STEADFAST_OFDLOCK_* on [start, start + len). TEST returns 1, and in `found` its start, when a
    * lock of someone else lies in that range, else 0.
    */
   int32_t (*ofdlock)(void *user, int32_t fd, int32_t operation, int64_t start, int64_t len, int64_t *found);
@@ -718,6 +796,29 @@ typedef struct {
    * BLOCK holds SIGXFSZ off the calling thread and returns the state to give back to RESTORE.
    */
   int32_t (*sigxfsz)(void *user, int32_t operation, int32_t state);
+  /**
+   * fsync, but for metadata that reading the content back does not need.
+   */
+  int32_t (*fdatasync)(void *user, int32_t fd);
+  /**
+   * Syncs the whole file system of `fd`.
+   */
+  int32_t (*syncfs)(void *user, int32_t fd);
+  int32_t (*ftruncate)(void *user, int32_t fd, uint64_t len);
+  /**
+   * One of STEADFAST_WRITEBACK_*, as sync_file_range(2). It makes nothing durable.
+   */
+  int32_t (*writeback)(void *user, int32_t fd, int32_t operation, uint64_t offset, uint64_t len);
+  /**
+   * One of STEADFAST_AIO_*.
+   */
+  int64_t (*aio)(void *user,
+                 int32_t operation,
+                 uint64_t *queue,
+                 int32_t fd,
+                 const void *buf,
+                 size_t len,
+                 uint64_t offset);
 } steadfast_hooks;
 
 /**
@@ -810,6 +911,40 @@ typedef struct {
    */
   uint64_t expected_generation;
 } steadfast_save_options;
+
+/**
+ * One state of steadfast_state_save_batch.
+ */
+typedef struct {
+  /**
+   * sizeof(steadfast_save_entry), the same in all entries of a call.
+   */
+  size_t size;
+  /**
+   * Where to save it.
+   */
+  const char *path;
+  /**
+   * What to save: `len` bytes.
+   */
+  const void *data;
+  /**
+   * Length in bytes.
+   */
+  size_t len;
+  /**
+   * Set by the call: what steadfast_state_save would have returned for it.
+   */
+  int32_t status;
+  /**
+   * Set by the call: errno of the call that failed, 0 when none did.
+   */
+  int32_t os_error;
+  /**
+   * Set by the call: the generation written, or with STEADFAST_E_CONFLICT the one that is there.
+   */
+  uint64_t generation;
+} steadfast_save_entry;
 
 /**
  * How to load. Zero, or NULL instead of the struct, is the default everywhere.
@@ -1003,6 +1138,26 @@ int32_t steadfast_state_save(const steadfast_context *context,
                              steadfast_report *report);
 
 /**
+ * Saves many states in one call, faster than one after the other: all are written before the first is synced, and
+ * each directory is synced once. Each is atomic and durable for itself; there is no promise across them.
+ *
+ * `options` are those of all. With STEADFAST_SAVE_SYNCFS one syncfs(2) for each file system takes the place of one
+ * fsync for each file: faster for many, but it also flushes what others have written there. RECYCLE is
+ * KEEP_PREVIOUS here. A path that comes twice is saved twice, in order. At most some 200 descriptors are open at
+ * once, and fewer where the limit is lower.
+ *
+ * Every entry gets its own `status`, `os_error` and `generation`, with the meanings of steadfast_state_save. Returns 0
+ * when all are 0; else the first status below 0, or when there is none the first above 0, and the report is about
+ * that entry. -EINVAL (arguments, an entry's size) and -ENOMEM, with the report's step STEADFAST_STEP_ARGUMENTS or
+ * STEADFAST_STEP_ALLOCATE: nothing was done, no entry was written to.
+ */
+int32_t steadfast_state_save_batch(const steadfast_context *context,
+                                   steadfast_save_entry *entries,
+                                   size_t count,
+                                   const steadfast_save_options *options,
+                                   steadfast_report *report);
+
+/**
  * Loads the state at `path` and verifies it: what `out` gets is what was saved, to the bit, or nothing.
  *
  * `out->size` must be set; the rest is written on success only, and is to be given to steadfast_state_free.
@@ -1022,6 +1177,22 @@ int32_t steadfast_state_load(const steadfast_context *context,
                              const steadfast_load_options *options,
                              steadfast_state *out,
                              steadfast_report *report);
+
+/**
+ * Loads the state at `path` into memory of the caller's: `cap` bytes at `buf`. Nothing is allocated.
+ *
+ * Otherwise as steadfast_state_load, but that the payload has no NUL after it, and the report alone tells of the
+ * generation. `*out_len` gets the length of the payload; when that is more than `cap` (or max_len) allows, the
+ * call returns STEADFAST_E_TOO_LARGE and `*out_len` is the length needed. A call with `cap` 0 asks for it. After any
+ * other error `*out_len` is as it was, and no byte of an unverified payload stays in `buf`: what was written to is zeroed.
+ */
+int32_t steadfast_state_load_into(const steadfast_context *context,
+                                  const char *path,
+                                  const steadfast_load_options *options,
+                                  void *buf,
+                                  size_t cap,
+                                  size_t *out_len,
+                                  steadfast_report *report);
 
 /**
  * Frees what steadfast_state_load put into `state` and zeroes the struct, but for its size. NULL is fine, and

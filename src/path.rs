@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::hooks::{EINVAL, EISDIR, ENAMETOOLONG, Errno, c_str};
+pub use crate::hooks::{Text, copy};
 use core::ffi::CStr;
 
 /// PATH_MAX of Linux, with the NUL; longer ones the kernel refuses as well.
@@ -9,55 +10,8 @@ pub const PATH_MAX: usize = 4096;
 /// NAME_MAX of every file system in use here.
 pub const NAME_MAX: usize = 255;
 
-/// Bytes with a NUL after them, in a buffer of fixed size.
-pub struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
 /// One component of a path.
 pub type Name = Text<256>;
-
-impl<const N: usize> Text<N> {
-    /// Nothing.
-    pub const EMPTY: Text<N> = Text { bytes: [0; N], len: 0 };
-
-    /// The parts, one after the other.
-    pub fn new(parts: &[&[u8]]) -> Result<Text<N>, Errno> {
-        let mut text = Self::EMPTY;
-        text.set(parts)?;
-        Ok(text)
-    }
-
-    /// Becomes the parts, one after the other.
-    pub fn set(&mut self, parts: &[&[u8]]) -> Result<(), Errno> {
-        self.len = join(&mut self.bytes, parts)?;
-        Ok(())
-    }
-
-    /// Without the NUL.
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    /// For a call. (The last byte of the buffer is never anything but NUL.)
-    pub fn c_str(&self) -> &CStr {
-        c_str(&self.bytes)
-    }
-}
-
-/// Writes the parts and a NUL into `out`: the length without the NUL.
-fn join(out: &mut [u8], parts: &[&[u8]]) -> Result<usize, Errno> {
-    const TOO_LONG: Errno = Errno::of(ENAMETOOLONG);
-    let mut len = 0usize;
-    for part in parts {
-        let end = len.saturating_add(part.len());
-        copy(out.get_mut(len..end).ok_or(TOO_LONG)?, part);
-        len = end;
-    }
-    *out.get_mut(len).ok_or(TOO_LONG)? = 0;
-    Ok(len)
-}
 
 /// Directory and name of `path`. -EINVAL when it is empty, -EISDIR when it can only be a directory.
 pub fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Errno> {
@@ -77,12 +31,11 @@ pub fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Errno> {
     Ok((directory, name))
 }
 
-/// Copies as much of `from` as fits: copy_from_slice without its panic.
-pub fn copy(to: &mut [u8], from: &[u8]) {
-    let len = to.len().min(from.len());
-    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
-        to.copy_from_slice(from);
-    }
+/// The name at the end of a path that has one.
+pub fn name_of(path: &CStr) -> &CStr {
+    let bytes = path.to_bytes_with_nul();
+    let start = bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at.saturating_add(1));
+    c_str(bytes.get(start..).unwrap_or_default())
 }
 
 /// A path, split into the directory to open and the name in it. Large: it is built in place and borrowed.
@@ -93,7 +46,9 @@ pub struct Path {
 
 impl Path {
     /// No path yet.
-    pub const EMPTY: Path = Path { directory: Text::EMPTY, name: Text::EMPTY };
+    pub const fn empty() -> Path {
+        Path { directory: Text::empty(), name: Text::empty() }
+    }
 
     /// Becomes `path`: the errors of [`split`], and -ENAMETOOLONG.
     pub fn set(&mut self, path: &[u8]) -> Result<(), Errno> {
@@ -111,18 +66,14 @@ impl Path {
         if target.first() == Some(&b'/') {
             return self.set(target);
         }
-        let joined: Text<PATH_MAX> = Text::new(&[self.directory.bytes(), b"/", target])?;
+        let mut joined = Text::<PATH_MAX>::empty();
+        joined.set(&[self.directory.bytes(), b"/", target])?;
         self.set(joined.bytes())
     }
 
     /// The directory.
     pub fn directory(&self) -> &CStr {
         self.directory.c_str()
-    }
-
-    /// The name in it, to keep.
-    pub fn name_owned(&self) -> Name {
-        Text { bytes: self.name.bytes, len: self.name.len }
     }
 
     /// The name in it.
@@ -132,40 +83,40 @@ impl Path {
 }
 
 /// What an open descriptor is called in /proc.
-pub fn of_descriptor(fd: i32) -> Result<Text<64>, Errno> {
+pub fn of_descriptor(out: &mut Text<64>, fd: i32) -> Result<(), Errno> {
     let mut digits = [0u8; 20];
-    Text::new(&[b"/proc/self/fd/", decimal(u64::from(fd.unsigned_abs()), &mut digits)])
+    out.set(&[b"/proc/self/fd/", decimal(u64::from(fd.unsigned_abs()), &mut digits)])
 }
 
 /// The name of the previous generation: NAME.prev.
-pub fn previous(name: &CStr) -> Result<Name, Errno> {
-    Text::new(&[name.to_bytes(), b".prev"])
+pub fn previous(out: &mut Name, name: &CStr) -> Result<(), Errno> {
+    out.set(&[name.to_bytes(), b".prev"])
 }
 
 /// Temporary name number `k`: `.NAME.k.tmp`. A NAME too long for that is cut, and told apart by its hash.
-pub fn temporary(name: &CStr, k: u32) -> Result<Name, Errno> {
-    beside(name, k, b".tmp")
+pub fn temporary(out: &mut Name, name: &CStr, k: u32) -> Result<(), Errno> {
+    beside(out, name, k, b".tmp")
 }
 
 /// The second name of the current state on its way to NAME.prev. It belongs to whoever owns the temporary
 /// name of the same number: only that process makes, renames or removes it.
-pub fn rotating(name: &CStr, k: u32) -> Result<Name, Errno> {
-    beside(name, k, b".prev.tmp")
+pub fn rotating(out: &mut Name, name: &CStr, k: u32) -> Result<(), Errno> {
+    beside(out, name, k, b".prev.tmp")
 }
 
-fn beside(name: &CStr, k: u32, suffix: &[u8]) -> Result<Name, Errno> {
+fn beside(out: &mut Name, name: &CStr, k: u32, suffix: &[u8]) -> Result<(), Errno> {
     let mut digits = [0u8; 20];
     let k = decimal(u64::from(k), &mut digits);
     let name = name.to_bytes();
     // 1 dot, 1 dot, at most 4 digits, ".prev.tmp": kept free for both suffixes, so that they go together.
     const TAKEN: usize = 15;
     if name.len() <= NAME_MAX - TAKEN {
-        return Text::new(&[b".", name, b".", k, suffix]);
+        return out.set(&[b".", name, b".", k, suffix]);
     }
     let mut hex = [0u8; 16];
     hex64(hash(name), &mut hex);
     let head = name.get(..NAME_MAX - TAKEN - 17).unwrap_or_default();
-    Text::new(&[b".", head, b"~", &hex, b".", k, suffix])
+    out.set(&[b".", head, b"~", &hex, b".", k, suffix])
 }
 
 /// FNV-1a.

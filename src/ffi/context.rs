@@ -1,7 +1,7 @@
 //! Contexts: hooks, and what has been found out about this process.
 
 use crate::hooks::call::LAST;
-use crate::hooks::{ABSENT_ALL, Fault, Hooks, memory, real_table, steadfast_hooks};
+use crate::hooks::{ABSENT_ALL, Fault, Hooks, memory, steadfast_hooks};
 use crate::lock::identity::Identity;
 use crate::status::Outcome;
 
@@ -23,7 +23,7 @@ pub(super) unsafe fn borrow<'a>(context: *const steadfast_context) -> &'a steadf
 /// The table of the real calls, for hooks that chain to them. Static; its `user` is NULL and not looked at.
 #[unsafe(no_mangle)]
 pub extern "C" fn steadfast_hooks_default() -> *const steadfast_hooks {
-    real_table()
+    DEFAULT.hooks.table()
 }
 
 /// Makes a context from a hook table, which is copied; NULL means the real calls.
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn steadfast_context_new_failing(
 /// As the functions above.
 unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut *mut steadfast_context) -> i32 {
     let table = match unsafe { super::read_sized(hooks, core::mem::offset_of!(steadfast_hooks, openat)) } {
-        Ok(table) => table.unwrap_or(steadfast_hooks::real()),
+        Ok(table) => table.unwrap_or(*DEFAULT.hooks.table()),
         Err(outcome) => return outcome.status(),
     };
     // A table ends after a hook, not in one.
@@ -69,7 +69,7 @@ unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut 
     if out.is_null() || !whole || table.absent & !ABSENT_ALL != 0 || table.reserved != 0 {
         return super::INVALID.code();
     }
-    let context = steadfast_context { hooks: Hooks::new(table, fault), identity: Identity::new() };
+    let context = steadfast_context { hooks: Hooks::new(table, &DEFAULT.hooks, fault), identity: Identity::new() };
     match memory::boxed(context) {
         Ok(context) => {
             unsafe { out.write(context) };

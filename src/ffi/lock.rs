@@ -6,7 +6,7 @@ use super::{borrow_path, invalid, parse_path, read_sized, reported};
 use crate::hooks::{Hooks, memory};
 use crate::lock::acquire::{self, Held};
 use crate::lock::clean::{self, Settings};
-use crate::path::{Path, Text};
+use crate::path::{self, Path, Text};
 use crate::status::*;
 use core::ffi::c_char;
 
@@ -30,7 +30,7 @@ pub struct steadfast_lock_options {
 pub struct steadfast_lock {
     hooks: Hooks,
     held: Held,
-    /// For the report of the release.
+    /// The end of the path: the name that is to be removed, and what the report of the release shows.
     shown: Text<SHOWN>,
 }
 
@@ -98,7 +98,7 @@ unsafe fn examine(
     let call = || {
         let settings = unsafe { settings(options) }?;
         let context = unsafe { context::borrow(context) };
-        let mut path = Path::EMPTY;
+        let mut path = Path::empty();
         parse_path(&mut path, name.to_bytes())?;
         clean::at_path(&context.hooks, &context.identity, &path, &settings, remove)
     };
@@ -135,19 +135,19 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
         if out.is_null() {
             return Err(invalid(Detail::NO_OUT));
         }
-        let mut parsed = Path::EMPTY;
+        let mut parsed = Path::empty();
         parse_path(&mut parsed, name.to_bytes())?;
         let context = unsafe { context::borrow(context) };
         // Memory first: nothing can fail once the lock is taken.
         let memory = memory::Buffer::new(size_of::<steadfast_lock>()).at(STEADFAST_STEP_ALLOCATE)?;
         let (held, outcome) =
             acquire::acquire(&context.hooks, &context.identity, &parsed, timeout_ms, &settings, !report.is_null())?;
-        let shown = name.to_bytes();
-        let shown =
-            Text::new(&[shown.get(shown.len().saturating_sub(SHOWN - 1)..).unwrap_or_default()]).at(STEADFAST_STEP_ARGUMENTS);
+        let whole = name.to_bytes();
         let lock = memory.into_raw().cast::<steadfast_lock>();
         unsafe {
-            lock.write(steadfast_lock { hooks: context.hooks.clone(), held, shown: shown.unwrap_or(Text::EMPTY) });
+            lock.write(steadfast_lock { hooks: context.hooks.clone(), held, shown: Text::empty() });
+            // It fits, as the name does that it ends with.
+            let _ = (*lock).shown.set(&[whole.get(whole.len().saturating_sub(SHOWN - 1)..).unwrap_or_default()]);
             out.write(lock);
         }
         Ok(outcome)
@@ -166,10 +166,12 @@ pub unsafe extern "C" fn steadfast_lock_release(lock: *mut steadfast_lock, repor
     if lock.is_null() {
         return unsafe { reported(c"(no lock)", report, || Ok(Outcome::new(STEADFAST_OK))) };
     }
-    let lock = unsafe { memory::unboxed(lock) };
+    let held = unsafe { &*lock };
     // Too small a report is not told of: what became of the lock is the news.
     let small = !report.is_null() && unsafe { report.cast::<usize>().read() } < REPORT_MINIMUM;
     let report = if small { core::ptr::null_mut() } else { report };
-    let outcome = acquire::release(&lock.hooks, &lock.held);
-    unsafe { reported(lock.shown.c_str(), report, || outcome) }
+    let outcome = acquire::release(&held.hooks, &held.held, path::name_of(held.shown.c_str()));
+    let status = unsafe { reported(held.shown.c_str(), report, || outcome) };
+    unsafe { memory::unboxed(lock) };
+    status
 }

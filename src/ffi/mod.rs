@@ -24,9 +24,21 @@ fn invalid(detail: Detail) -> Outcome {
 /// # Safety
 /// `pointer` is NULL or points to as many readable bytes as its first member says; T is plain old data for
 /// which zero bytes are a value.
+#[inline(always)]
 unsafe fn read_sized<T: Copy>(pointer: *const T, minimum: usize) -> Result<Option<T>, Outcome> {
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    unsafe {
+        let there = read_bytes(pointer.cast(), value.as_mut_ptr().cast(), size_of::<T>(), minimum)?;
+        Ok(there.then_some(value.assume_init()))
+    }
+}
+
+/// # Safety
+/// As [`read_sized`]; `out` is writable for `known` bytes.
+#[inline(never)]
+unsafe fn read_bytes(pointer: *const u8, out: *mut u8, known: usize, minimum: usize) -> Result<bool, Outcome> {
     if pointer.is_null() {
-        return Ok(None);
+        return Ok(false);
     }
     let size = unsafe { pointer.cast::<usize>().read() };
     if size < minimum {
@@ -35,16 +47,12 @@ unsafe fn read_sized<T: Copy>(pointer: *const T, minimum: usize) -> Result<Optio
     if size > 1 << 16 {
         return Err(invalid(Detail::STRUCT_TOO_LARGE));
     }
-    let known = size.min(size_of::<T>());
-    let bytes = unsafe { core::slice::from_raw_parts(pointer.cast::<u8>(), size) };
+    let bytes = unsafe { core::slice::from_raw_parts(pointer, size) };
     if bytes.iter().skip(known).any(|&byte| byte != 0) {
         return Err(invalid(Detail::STRUCT_UNKNOWN));
     }
-    let mut value = core::mem::MaybeUninit::<T>::zeroed();
-    unsafe {
-        core::ptr::copy_nonoverlapping(pointer.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), known);
-        Ok(Some(value.assume_init()))
-    }
+    unsafe { core::ptr::copy_nonoverlapping(pointer, out, known.min(size)) };
+    Ok(true)
 }
 
 /// Writes `value` to a struct of the library's: as much as the caller's `size` has room for.

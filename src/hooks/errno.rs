@@ -1,8 +1,9 @@
 //! Failed calls.
 
 use super::platform::*;
+use crate::status::Outcome;
 use core::ffi::CStr;
-use core::num::NonZeroI64;
+use core::num::NonZeroU64;
 
 /// The C string at the start of `bytes`, whose last byte must be NUL; else "". Unlike the one in core it is a
 /// strlen(3) and no code of ours.
@@ -10,33 +11,40 @@ pub fn c_str(bytes: &[u8]) -> &CStr {
     if bytes.last() == Some(&0) { unsafe { CStr::from_ptr(bytes.as_ptr().cast()) } } else { c"" }
 }
 
-/// A failed call: a negated errno, or STEADFAST_E_HOOK. As wide as a length, so that what a call returns comes
-/// back in registers.
+/// A failed call: a negated errno, or STEADFAST_E_HOOK. It is the code of the outcome that it leads to, so that
+/// naming the step is all that is left to do where it is passed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Errno(NonZeroI64);
+pub struct Errno(NonZeroU64);
 
 impl Errno {
     /// This errno.
     pub const fn of(errno: i32) -> Errno {
-        Errno::from_code((errno as i64).wrapping_neg())
+        Errno::from_code(errno.wrapping_neg())
     }
 
     /// From a code below 0.
-    pub(super) const fn from_code(code: i64) -> Errno {
-        match NonZeroI64::new(code) {
-            Some(code) => Errno(code),
-            None => Errno(NonZeroI64::MIN),
-        }
+    pub(super) const fn from_code(code: i32) -> Errno {
+        Errno(Outcome::new(code).with_os_error(if code >= -4095 { code.wrapping_neg() } else { 0 }).into_code())
     }
 
     /// Below 0.
     pub const fn code(self) -> i32 {
-        self.0.get() as i32
+        self.outcome().status()
+    }
+
+    /// The outcome of a call that ends with it.
+    pub const fn outcome(self) -> Outcome {
+        Outcome::of_code(self.0)
     }
 
     /// Is it this errno?
     pub fn is(self, errno: i32) -> bool {
-        self == Errno::of(errno)
+        self.low() == Errno::of(errno).low()
+    }
+
+    /// All but the status, of which no two errno have the same.
+    const fn low(self) -> u32 {
+        self.0.get() as u32
     }
 
     /// Does it say that the system or the file system has no such operation?

@@ -13,6 +13,7 @@ pub mod memory;
 mod platform;
 mod real;
 mod table;
+mod text;
 
 pub use errno::{Errno, c_str};
 pub use fault::Fault;
@@ -20,20 +21,11 @@ pub use guard::{Fd, Flock};
 pub use memory::Buffer;
 pub use platform::*;
 pub use table::*;
+pub use text::{Text, copy};
 
 use crate::status::STEADFAST_E_HOOK;
 use call::*;
 use core::ffi::CStr;
-
-/// steadfast_hooks_default returns a pointer to one of these; its user pointer is NULL.
-pub struct SharedTable(pub steadfast_hooks);
-// Never written, and its user pointer is NULL.
-unsafe impl Sync for SharedTable {}
-
-/// The real calls.
-pub fn real_table() -> &'static steadfast_hooks {
-    &real::TABLE.0
-}
 
 /// The hooks of a context.
 #[derive(Clone)]
@@ -45,52 +37,57 @@ pub struct Hooks {
 unsafe impl Sync for Hooks {}
 unsafe impl Send for Hooks {}
 
-/// An EINTR that never ends is a broken hook, not a signal.
-const EINTR_LIMIT: u32 = 1 << 20;
-/// -EINTR.
-const INTERRUPTED: i64 = -(EINTR as i64);
+/// How often a call is made again after EINTR: one that never ends is a broken hook, not a signal.
+const PATIENT: u32 = 1 << 20;
 
-/// What a hook returned, looked at.
-#[inline(never)]
-fn settled(result: i64, most: i64) -> Result<i64, Errno> {
-    match result {
-        0.. if result <= most => Ok(result),
-        -4095..0 => Err(Errno::from_code(result)),
-        _ => Err(Errno::from_code(STEADFAST_E_HOOK as i64)),
-    }
-}
-
-/// Calls hook `$name`, or the real call when it is NULL, again after EINTR up to `$retries` times.
+/// Calls hook `$name`, which is not NULL: Hooks::new has seen to that. The arguments are worked out first, and the
+/// closure has them by value.
 macro_rules! call_hook {
-    ($self:ident, $retries:expr, $number:expr, $name:ident, $most:expr $(, $argument:expr)*) => {{
-        let mut retries: u32 = $retries;
-        loop {
-            let mut result = $self.injected($number);
-            if result == 0 {
-                let hook = $self.table.$name.unwrap_or(real::$name);
-                result = i64::from(unsafe { hook($self.table.user $(, $argument)*) });
-            }
-            if result != INTERRUPTED || retries == 0 {
-                break settled(result, $most);
-            }
-            retries = retries.saturating_sub(1);
-        }
+    ($run:ident($self:ident $(, $how:expr)*), $name:ident $(, $argument:expr)*) => {{
+        let mut call = bound!([a b c d e f g] [] $($argument,)* => $self, $name);
+        $self.$run(made_of(&call), (&raw mut call).cast() $(, $how)*)
     }};
 }
 
-macro_rules! once {
-    ($self:ident, $($call:tt)*) => { call_hook!($self, 0, $($call)*) };
+/// A closure that makes the call with these arguments.
+macro_rules! bound {
+    ([$slot:ident $($slots:ident)*] [$($bound:ident)*] $argument:expr, $($rest:expr,)* => $self:ident, $name:ident) => {{
+        let $slot = $argument;
+        bound!([$($slots)*] [$($bound)* $slot] $($rest,)* => $self, $name)
+    }};
+    ([$($slots:ident)*] [$($bound:ident)*] => $self:ident, $name:ident) => {
+        move || i64::from(unsafe { $self.table.$name.unwrap_unchecked()($self.table.user $(, $bound)*) })
+    };
 }
 
-macro_rules! retried {
-    ($self:ident, $($call:tt)*) => { call_hook!($self, EINTR_LIMIT, $($call)*) };
+/// A call whose answer is not looked at but for its error.
+macro_rules! done {
+    ($self:ident, $number:expr, $name:ident, INT $(, $argument:expr)*) => {
+        call_hook!(run_done($self, $number), $name $(, $argument)*)
+    };
 }
+
+/// A call that answers with a number of at most `$most`.
+macro_rules! retried {
+    ($self:ident, $number:expr, $name:ident, $most:expr $(, $argument:expr)*) => {
+        call_hook!(run($self, $number, $most), $name $(, $argument)*)
+    };
+}
+
+/// A closure without its type, so that one function makes all calls.
+type Made = unsafe fn(*mut ()) -> i64;
+
+fn made_of<F: FnMut() -> i64>(_: &F) -> Made {
+    unsafe fn make<F: FnMut() -> i64>(call: *mut ()) -> i64 {
+        unsafe { (*call.cast::<F>())() }
+    }
+    make::<F>
+}
+
+/// Any hook: only to be looked at.
+type Hook = unsafe extern "C" fn();
 
 const INT: i64 = i32::MAX as i64;
-
-fn done(result: Result<i64, Errno>) -> Result<(), Errno> {
-    result.map(|_| ())
-}
 
 fn most(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
@@ -98,16 +95,70 @@ fn most(len: usize) -> i64 {
 
 impl Hooks {
     /// Real calls on a complete platform.
-    pub const REAL: Hooks = Hooks { table: steadfast_hooks::real(), fault: None };
+    pub const REAL: Hooks = Hooks { table: real::TABLE, fault: None };
 
-    /// These hooks, and a fault to inject.
-    pub const fn new(table: steadfast_hooks, fault: Option<Fault>) -> Hooks {
-        Hooks { table, fault }
+    /// These hooks, the call of `real` where one is NULL, and a fault to inject.
+    pub fn new(table: steadfast_hooks, real: &Hooks, fault: Option<Fault>) -> Hooks {
+        let mut hooks = Hooks { table, fault };
+        // Who hooks fsync or write means all of them: no sync and no byte goes past such a hook.
+        if table.fsync.is_some() {
+            hooks.table.fdatasync = table.fdatasync.or(table.fsync);
+            hooks.table.absent |= if table.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
+        }
+        if table.write.is_some() && table.aio.is_none() {
+            hooks.table.absent |= STEADFAST_ABSENT_AIO;
+        }
+        // From `openat` on, a table is an array of pointers, of which zero is None.
+        const FIRST: usize = core::mem::offset_of!(steadfast_hooks, openat);
+        const COUNT: usize = (size_of::<steadfast_hooks>() - FIRST) / size_of::<usize>();
+        for at in 0..COUNT {
+            unsafe {
+                let hook = (&raw mut hooks.table).byte_add(FIRST).cast::<Option<Hook>>().add(at);
+                if (*hook).is_none() {
+                    *hook = (&raw const real.table).byte_add(FIRST).cast::<Option<Hook>>().add(at).read();
+                }
+            }
+        }
+        hooks
     }
 
-    /// The negated errno to inject instead of this call, or 0.
-    fn injected(&self, call: u32) -> i64 {
-        self.fault.as_ref().map_or(0, |fault| fault.check(call))
+    /// As it is now: none is NULL.
+    pub fn table(&self) -> &steadfast_hooks {
+        &self.table
+    }
+
+    /// Makes a call, unless a fault is injected, and looks at its answer: at most `most`, or a negated errno. After
+    /// EINTR it is made again up to `retries` times.
+    #[inline(never)]
+    fn run_for(&self, made: Made, call: *mut (), number: u32, most: i64, retries: u32) -> Result<i64, Errno> {
+        const INTERRUPTED: i64 = -(EINTR as i64);
+        let mut retries = retries;
+        loop {
+            let mut result = self.fault.as_ref().map_or(0, |fault| fault.check(number));
+            if result == 0 {
+                // `call` is the closure that `made` was made of.
+                result = unsafe { made(call) };
+            }
+            if result == INTERRUPTED && retries > 0 {
+                retries = retries.saturating_sub(1);
+                continue;
+            }
+            return match result {
+                0.. if result <= most => Ok(result),
+                -4095..0 => Err(Errno::from_code(result as i32)),
+                _ => Err(Errno::from_code(STEADFAST_E_HOOK)),
+            };
+        }
+    }
+
+    #[inline(never)]
+    fn run(&self, made: Made, call: *mut (), number: u32, most: i64) -> Result<i64, Errno> {
+        self.run_for(made, call, number, most, PATIENT)
+    }
+
+    #[inline(never)]
+    fn run_done(&self, made: Made, call: *mut (), number: u32) -> Result<(), Errno> {
+        self.run_for(made, call, number, INT, PATIENT).map(|_| ())
     }
 
     /// Is this STEADFAST_ABSENT_* set?
@@ -116,22 +167,31 @@ impl Hooks {
     }
 
     /// openat(2). O_DIRECTORY is left out where it is absent: the caller looks at what it got.
-    #[inline(never)]
+    #[inline(always)]
     pub fn openat(&self, dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd<'_>, Errno> {
+        // The number comes back in registers, what is made of it would not.
+        Ok(Fd::new(self, self.openat_raw(dir, path, flags, mode)?))
+    }
+
+    #[inline(never)]
+    fn openat_raw(&self, dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<i64, Errno> {
         let flags = if self.absent(STEADFAST_ABSENT_O_DIRECTORY) && flags & O_TMPFILE != O_TMPFILE {
             flags & !O_DIRECTORY
         } else {
             flags
         };
-        let raw = retried!(self, STEADFAST_CALL_OPENAT, openat, INT, dir, path.as_ptr(), flags, mode)?;
-        Ok(Fd { hooks: self, raw: raw as i32 })
+        retried!(self, STEADFAST_CALL_OPENAT, openat, INT, dir, path.as_ptr(), flags, mode)
     }
 
     /// Opens a directory; `more` flags are O_PATH or 0. Where O_DIRECTORY is absent, fstat tells what it is.
     pub fn open_directory(&self, path: &CStr, more: i32) -> Result<Fd<'_>, Errno> {
         let dir = self.openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | more, 0)?;
-        if self.absent(STEADFAST_ABSENT_O_DIRECTORY) && !is_directory(self.fstat(dir.raw())?.mode) {
-            return Err(Errno::of(ENOTDIR));
+        if self.absent(STEADFAST_ABSENT_O_DIRECTORY) {
+            let mut stat = steadfast_stat::default();
+            self.fstat(dir.raw(), &mut stat)?;
+            if !is_directory(stat.mode) {
+                return Err(Errno::of(ENOTDIR));
+            }
         }
         Ok(dir)
     }
@@ -156,22 +216,31 @@ impl Hooks {
     #[inline(never)]
     pub fn close(&self, fd: i32) -> Result<(), Errno> {
         // An injected error comes after a real close, as the kernel's do: it frees the descriptor first.
-        let injected = self.injected(STEADFAST_CALL_CLOSE);
-        let hook = self.table.close.unwrap_or(real::close);
-        let result = i64::from(unsafe { hook(self.table.user, fd) });
-        done(settled(if injected == 0 { result } else { injected }, INT))
+        let result = unsafe { self.table.close.unwrap_unchecked()(self.table.user, fd) };
+        let mut call = || i64::from(result);
+        self.run_for(made_of(&call), (&raw mut call).cast(), STEADFAST_CALL_CLOSE, INT, 0).map(|_| ())
     }
 
-    /// Writes all of `parts`, one after the other, going on after short writes, with SIGXFSZ held off.
-    #[inline(never)]
-    pub fn write_all(&self, fd: i32, parts: &[&[u8]]) -> Result<(), Errno> {
-        let mut state = retried!(self, STEADFAST_CALL_SIGXFSZ, sigxfsz, INT, STEADFAST_SIGXFSZ_BLOCK, 0)? as i32;
-        let result = self.write_parts(fd, parts);
-        if result.is_err_and(|e| e.is(EFBIG)) {
+    /// Does `work`, which writes, with SIGXFSZ held off.
+    pub fn without_sigxfsz<T>(&self, work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        let mut state = self.sigxfsz(STEADFAST_SIGXFSZ_BLOCK, 0)?;
+        let result = work();
+        if result.as_ref().is_err_and(|e| e.is(EFBIG)) {
             state |= STEADFAST_SIGXFSZ_RAISED;
         }
-        let restored = retried!(self, STEADFAST_CALL_SIGXFSZ, sigxfsz, INT, STEADFAST_SIGXFSZ_RESTORE, state);
-        result.and(done(restored))
+        let restored = self.sigxfsz(STEADFAST_SIGXFSZ_RESTORE, state);
+        result.and_then(|value| restored.map(|_| value))
+    }
+
+    #[inline(never)]
+    fn sigxfsz(&self, operation: i32, state: i32) -> Result<i32, Errno> {
+        Ok(retried!(self, STEADFAST_CALL_SIGXFSZ, sigxfsz, INT, operation, state)? as i32)
+    }
+
+    /// Writes all of `parts`, one after the other, going on after short writes.
+    #[inline(never)]
+    pub fn write_all(&self, fd: i32, parts: &[&[u8]]) -> Result<(), Errno> {
+        self.without_sigxfsz(|| self.write_parts(fd, parts))
     }
 
     fn write_parts(&self, fd: i32, parts: &[&[u8]]) -> Result<(), Errno> {
@@ -195,7 +264,52 @@ impl Hooks {
     /// fsync(2).
     #[inline(never)]
     pub fn fsync(&self, fd: i32) -> Result<(), Errno> {
-        done(retried!(self, STEADFAST_CALL_FSYNC, fsync, INT, fd))
+        done!(self, STEADFAST_CALL_FSYNC, fsync, INT, fd)
+    }
+
+    /// fdatasync(2).
+    #[inline(never)]
+    pub fn fdatasync(&self, fd: i32) -> Result<(), Errno> {
+        if self.absent(STEADFAST_ABSENT_FDATASYNC) {
+            return self.fsync(fd);
+        }
+        done!(self, STEADFAST_CALL_FDATASYNC, fdatasync, INT, fd)
+    }
+
+    /// syncfs(2).
+    #[inline(never)]
+    pub fn syncfs(&self, fd: i32) -> Result<(), Errno> {
+        if self.absent(STEADFAST_ABSENT_SYNCFS) {
+            return Err(Errno::of(ENOSYS));
+        }
+        done!(self, STEADFAST_CALL_SYNCFS, syncfs, INT, fd)
+    }
+
+    /// ftruncate(2).
+    #[inline(never)]
+    pub fn ftruncate(&self, fd: i32, len: u64) -> Result<(), Errno> {
+        done!(self, STEADFAST_CALL_FTRUNCATE, ftruncate, INT, fd, len)
+    }
+
+    /// sync_file_range(2) of the whole file.
+    #[inline(never)]
+    pub fn writeback(&self, fd: i32, operation: i32) -> Result<(), Errno> {
+        done!(self, STEADFAST_CALL_WRITEBACK, writeback, INT, fd, operation, 0, 0)
+    }
+
+    /// One of STEADFAST_AIO_*; `bytes` must stay as they are until they have been waited for.
+    #[inline(never)]
+    pub fn aio(&self, operation: i32, queue: &mut u64, fd: i32, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
+        if self.absent(STEADFAST_ABSENT_AIO) {
+            return Err(Errno::of(ENOSYS));
+        }
+        let (buf, len, queue) = (bytes.as_ptr().cast(), bytes.len(), &raw mut *queue);
+        if operation == STEADFAST_AIO_CLOSE {
+            // Never kept from being done by an injected error: the memory is about to be given back.
+            unsafe { self.table.aio.unwrap_unchecked()(self.table.user, operation, queue, fd, buf, len, offset) };
+            return Ok(0);
+        }
+        Ok(retried!(self, STEADFAST_CALL_AIO, aio, INT, operation, queue, fd, buf, len, offset)? as usize)
     }
 
     /// renameat2(2), within one directory.
@@ -204,13 +318,13 @@ impl Hooks {
         if flags != 0 && self.absent(STEADFAST_ABSENT_RENAMEAT2) {
             return Err(Errno::of(ENOSYS));
         }
-        done(retried!(self, STEADFAST_CALL_RENAMEAT, renameat, INT, dir, old.as_ptr(), dir, new.as_ptr(), flags))
+        done!(self, STEADFAST_CALL_RENAMEAT, renameat, INT, dir, old.as_ptr(), dir, new.as_ptr(), flags)
     }
 
     /// unlinkat(2) of a file.
     #[inline(never)]
     pub fn unlink(&self, dir: i32, name: &CStr) -> Result<(), Errno> {
-        done(retried!(self, STEADFAST_CALL_UNLINKAT, unlinkat, INT, dir, name.as_ptr(), 0))
+        done!(self, STEADFAST_CALL_UNLINKAT, unlinkat, INT, dir, name.as_ptr(), 0)
     }
 
     /// linkat(2).
@@ -219,13 +333,13 @@ impl Hooks {
         if self.absent(STEADFAST_ABSENT_LINK) {
             return Err(Errno::of(EPERM));
         }
-        done(retried!(self, STEADFAST_CALL_LINKAT, linkat, INT, old_dir, old.as_ptr(), dir, new.as_ptr(), flags))
+        done!(self, STEADFAST_CALL_LINKAT, linkat, INT, old_dir, old.as_ptr(), dir, new.as_ptr(), flags)
     }
 
     /// mkdirat(2).
     #[inline(never)]
     pub fn mkdir(&self, path: &CStr, mode: u32) -> Result<(), Errno> {
-        done(retried!(self, STEADFAST_CALL_MKDIRAT, mkdirat, INT, AT_FDCWD, path.as_ptr(), mode))
+        done!(self, STEADFAST_CALL_MKDIRAT, mkdirat, INT, AT_FDCWD, path.as_ptr(), mode)
     }
 
     /// readlinkat(2): the target, cut to the length of `buf`.
@@ -259,13 +373,13 @@ impl Hooks {
         Ok(filled)
     }
 
-    /// pread(2) into the spare room of `buf`, whose first byte is byte 0 of the file, until it holds `enough`
-    /// bytes or the file ends.
+    /// pread(2) to the end of `buf`, whose first byte is byte `base` of the file, until it holds `enough` bytes or
+    /// the file ends; and one more, if there is room and the file has it.
     #[inline(never)]
-    pub fn fill(&self, fd: i32, buf: &mut Buffer, enough: usize) -> Result<(), Errno> {
+    pub fn fill(&self, fd: i32, buf: &mut Buffer, base: u64, enough: usize) -> Result<(), Errno> {
         while buf.bytes().len() < enough {
-            let at = buf.bytes().len() as u64;
-            let (pointer, len) = buf.spare();
+            let at = base.saturating_add(buf.bytes().len() as u64);
+            let (pointer, len) = buf.spare(enough.saturating_add(1));
             let count = retried!(self, STEADFAST_CALL_PREAD, pread, most(len), fd, pointer, len, at)? as usize;
             if count == 0 {
                 break;
@@ -277,18 +391,18 @@ impl Hooks {
 
     /// fstat(2).
     #[inline(never)]
-    pub fn fstat(&self, fd: i32) -> Result<steadfast_stat, Errno> {
-        let mut stat = steadfast_stat::default();
-        retried!(self, STEADFAST_CALL_FSTAT, fstat, INT, fd, &mut stat)?;
-        Ok(stat)
+    pub fn fstat(&self, fd: i32, out: &mut steadfast_stat) -> Result<(), Errno> {
+        *out = steadfast_stat::default();
+        let out = &raw mut *out;
+        done!(self, STEADFAST_CALL_FSTAT, fstat, INT, fd, out)
     }
 
     /// fstatat(2) of the name itself: a link is not followed.
     #[inline(never)]
-    pub fn fstatat(&self, dir: i32, name: &CStr) -> Result<steadfast_stat, Errno> {
-        let mut stat = steadfast_stat::default();
-        retried!(self, STEADFAST_CALL_FSTATAT, fstatat, INT, dir, name.as_ptr(), &mut stat)?;
-        Ok(stat)
+    pub fn fstatat(&self, dir: i32, name: &CStr, out: &mut steadfast_stat) -> Result<(), Errno> {
+        *out = steadfast_stat::default();
+        let (name, out) = (name.as_ptr(), &raw mut *out);
+        done!(self, STEADFAST_CALL_FSTATAT, fstatat, INT, dir, name, out)
     }
 
     /// The magic number of the file system, fstatfs(2).
@@ -300,13 +414,13 @@ impl Hooks {
     /// fchmod(2).
     #[inline(never)]
     pub fn fchmod(&self, fd: i32, mode: u32) -> Result<(), Errno> {
-        done(retried!(self, STEADFAST_CALL_FCHMOD, fchmod, INT, fd, mode))
+        done!(self, STEADFAST_CALL_FCHMOD, fchmod, INT, fd, mode)
     }
 
     /// fchown(2).
     #[inline(never)]
     pub fn fchown(&self, fd: i32, uid: u32, gid: u32) -> Result<(), Errno> {
-        done(retried!(self, STEADFAST_CALL_FCHOWN, fchown, INT, fd, uid, gid))
+        done!(self, STEADFAST_CALL_FCHOWN, fchown, INT, fd, uid, gid)
     }
 
     /// flock(2).
@@ -315,7 +429,7 @@ impl Hooks {
         if self.absent(STEADFAST_ABSENT_FLOCK) {
             return Err(Errno::of(ENOSYS));
         }
-        done(retried!(self, STEADFAST_CALL_FLOCK, flock, INT, fd, operation))
+        done!(self, STEADFAST_CALL_FLOCK, flock, INT, fd, operation)
     }
 
     /// flock(2), given up when the answer is dropped.
@@ -324,24 +438,16 @@ impl Hooks {
         Ok(Flock { hooks: self, fd: fd.raw() })
     }
 
-    /// Takes a shared open file description lock on one byte (fcntl(2), F_OFD_SETLK).
+    /// An open file description lock (fcntl(2), F_OFD_SETLK): one of STEADFAST_OFDLOCK_* on [at, at + len). TEST
+    /// says where somebody else's lies, if one does.
     #[inline(never)]
-    pub fn ofdlock_set(&self, fd: i32, at: i64) -> Result<(), Errno> {
-        if self.absent(STEADFAST_ABSENT_OFDLOCK) {
-            return Err(Errno::of(ENOSYS));
-        }
-        let mut found = 0i64;
-        done(retried!(self, STEADFAST_CALL_OFDLOCK, ofdlock, INT, fd, STEADFAST_OFDLOCK_SET, at, 1, &mut found))
-    }
-
-    /// Where somebody else's open file description lock lies in [at, at + len), if one does.
-    #[inline(never)]
-    pub fn ofdlock_test(&self, fd: i32, at: i64, len: i64) -> Result<Option<i64>, Errno> {
+    pub fn ofdlock(&self, fd: i32, operation: i32, at: i64, len: i64) -> Result<Option<i64>, Errno> {
         if self.absent(STEADFAST_ABSENT_OFDLOCK) {
             return Err(Errno::of(ENOSYS));
         }
         let mut found = at;
-        let locked = retried!(self, STEADFAST_CALL_OFDLOCK, ofdlock, 1, fd, STEADFAST_OFDLOCK_TEST, at, len, &mut found)?;
+        let out = &raw mut found;
+        let locked = retried!(self, STEADFAST_CALL_OFDLOCK, ofdlock, 1, fd, operation, at, len, out)?;
         Ok((locked == 1).then_some(found))
     }
 
@@ -362,7 +468,7 @@ impl Hooks {
             return Err(Errno::of(EOPNOTSUPP));
         }
         let (pointer, len) = (value.as_ptr().cast(), value.len());
-        done(retried!(self, STEADFAST_CALL_FSETXATTR, fsetxattr, INT, fd, name.as_ptr(), pointer, len))
+        done!(self, STEADFAST_CALL_FSETXATTR, fsetxattr, INT, fd, name.as_ptr(), pointer, len)
     }
 
     /// getpid(2).
@@ -380,7 +486,7 @@ impl Hooks {
     /// kill(2) with signal 0.
     #[inline(never)]
     pub fn probe(&self, pid: i32) -> Result<(), Errno> {
-        done(retried!(self, STEADFAST_CALL_KILL, kill, INT, pid, 0))
+        done!(self, STEADFAST_CALL_KILL, kill, INT, pid, 0)
     }
 
     /// pidfd_open(2).
@@ -390,14 +496,14 @@ impl Hooks {
             return Err(Errno::of(ENOSYS));
         }
         let raw = retried!(self, STEADFAST_CALL_PIDFD_OPEN, pidfd_open, INT, pid, 0)?;
-        Ok(Fd { hooks: self, raw: raw as i32 })
+        Ok(Fd::new(self, raw))
     }
 
     /// ppoll(2), once: EINTR is the caller's to judge.
     #[inline(never)]
     pub fn poll(&self, fds: &mut [steadfast_pollfd], timeout_ns: i64) -> Result<usize, Errno> {
         let (pointer, count) = (fds.as_mut_ptr(), fds.len() as u32);
-        Ok(once!(self, STEADFAST_CALL_POLL, poll, i64::from(count), pointer, count, timeout_ns)? as usize)
+        Ok(call_hook!(run_for(self, STEADFAST_CALL_POLL, i64::from(count), 0), poll, pointer, count, timeout_ns)? as usize)
     }
 
     /// inotify_init1(2), close-on-exec and non-blocking.
@@ -407,20 +513,21 @@ impl Hooks {
             return Err(Errno::of(ENOSYS));
         }
         let raw = retried!(self, STEADFAST_CALL_INOTIFY_INIT, inotify_init, INT, IN_CLOEXEC | IN_NONBLOCK)?;
-        Ok(Fd { hooks: self, raw: raw as i32 })
+        Ok(Fd::new(self, raw))
     }
 
     /// inotify_add_watch(2).
     #[inline(never)]
     pub fn inotify_watch(&self, fd: i32, path: &CStr, mask: u32) -> Result<(), Errno> {
-        done(retried!(self, STEADFAST_CALL_INOTIFY_ADD_WATCH, inotify_add_watch, INT, fd, path.as_ptr(), mask))
+        done!(self, STEADFAST_CALL_INOTIFY_ADD_WATCH, inotify_add_watch, INT, fd, path.as_ptr(), mask)
     }
 
     /// Nanoseconds of one of STEADFAST_CLOCK_*.
     #[inline(never)]
     pub fn clock(&self, clock: i32) -> Result<i64, Errno> {
         let mut ns = 0i64;
-        retried!(self, STEADFAST_CALL_CLOCK, clock, INT, clock, &mut ns)?;
+        let out = &raw mut ns;
+        retried!(self, STEADFAST_CALL_CLOCK, clock, INT, clock, out)?;
         Ok(ns)
     }
 }

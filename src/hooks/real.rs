@@ -20,6 +20,14 @@ fn int(result: c_int) -> i32 {
     if result < 0 { errno().wrapping_neg() } else { result }
 }
 
+/// A call by its number: one that older C libraries have no function for, or ours would need a newer one for.
+#[cfg(target_os = "linux")]
+macro_rules! by_number {
+    ($number:ident $(, $argument:expr)*) => {
+        long(unsafe { libc::syscall(libc::$number $(, $argument)*) } as isize)
+    };
+}
+
 fn long(result: isize) -> i64 {
     if result < 0 { i64::from(errno()).wrapping_neg() } else { result as i64 }
 }
@@ -54,8 +62,7 @@ pub unsafe extern "C" fn renameat(_: *mut c_void, od: i32, op: *const c_char, nd
     }
     #[cfg(target_os = "linux")]
     {
-        // By number: musl and glibc before 2.28 have no wrapper.
-        long(unsafe { libc::syscall(libc::SYS_renameat2, od, op, nd, np, flags) } as isize) as i32
+        by_number!(SYS_renameat2, od, op, nd, np, flags) as i32
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -131,7 +138,7 @@ pub unsafe extern "C" fn fstat(_: *mut c_void, fd: i32, out: *mut steadfast_stat
 #[cfg(target_os = "linux")]
 unsafe fn statx(dirfd: i32, path: *const c_char, flags: i32, out: *mut steadfast_stat) -> i32 {
     let mut x: libc::statx = unsafe { core::mem::zeroed() };
-    let result = int(unsafe { libc::statx(dirfd, path, flags, libc::STATX_BASIC_STATS, &mut x) });
+    let result = by_number!(SYS_statx, dirfd, path, flags, libc::STATX_BASIC_STATS, &raw mut x) as i32;
     if result >= 0 {
         let root = x.stx_attributes & x.stx_attributes_mask & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
         let stat = steadfast_stat {
@@ -154,12 +161,16 @@ unsafe fn statx(dirfd: i32, path: *const c_char, flags: i32, out: *mut steadfast
         return result;
     }
     let mut stat: libc::stat64 = unsafe { core::mem::zeroed() };
-    let result = unsafe { libc::fstatat64(dirfd, path, &mut stat, flags & !libc::AT_NO_AUTOMOUNT) };
-    if result < 0 {
-        return int(result);
+    let flags = flags & !libc::AT_NO_AUTOMOUNT;
+    // There the kernel's struct is the C library's.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    let result = by_number!(SYS_newfstatat, dirfd, path, &raw mut stat, flags) as i32;
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let result = int(unsafe { libc::fstatat64(dirfd, path, &mut stat, flags) });
+    if result >= 0 {
+        unsafe { out.write(from_stat!(stat)) };
     }
-    unsafe { out.write(from_stat!(stat)) };
-    0
+    result
 }
 
 pub unsafe extern "C" fn fstatat(_: *mut c_void, dirfd: i32, path: *const c_char, out: *mut steadfast_stat) -> i32 {
@@ -202,7 +213,14 @@ pub unsafe extern "C" fn fchown(_: *mut c_void, fd: i32, uid: u32, gid: u32) -> 
 }
 
 pub unsafe extern "C" fn flock(_: *mut c_void, fd: i32, operation: i32) -> i32 {
-    int(unsafe { libc::flock(fd, operation) })
+    #[cfg(target_os = "linux")]
+    {
+        by_number!(SYS_flock, fd, operation) as i32
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        int(unsafe { libc::flock(fd, operation) })
+    }
 }
 
 pub unsafe extern "C" fn ofdlock(_: *mut c_void, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32 {
@@ -212,17 +230,20 @@ pub unsafe extern "C" fn ofdlock(_: *mut c_void, fd: i32, operation: i32, start:
         lock.l_whence = libc::SEEK_SET as libc::c_short;
         lock.l_start = start;
         lock.l_len = len;
-        if operation == STEADFAST_OFDLOCK_SET {
-            lock.l_type = libc::F_RDLCK as libc::c_short;
-            return int(unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &lock) });
-        }
-        lock.l_type = libc::F_WRLCK as libc::c_short;
-        let result = int(unsafe { libc::fcntl(fd, libc::F_OFD_GETLK, &mut lock) });
-        if result < 0 {
+        let kind = match operation {
+            STEADFAST_OFDLOCK_SET | STEADFAST_OFDLOCK_WAIT => libc::F_RDLCK,
+            STEADFAST_OFDLOCK_UNLOCK => libc::F_UNLCK,
+            _ => libc::F_WRLCK,
+        };
+        lock.l_type = kind as libc::c_short;
+        let command = match operation {
+            STEADFAST_OFDLOCK_TEST => libc::F_OFD_GETLK,
+            STEADFAST_OFDLOCK_WAIT => libc::F_OFD_SETLKW,
+            _ => libc::F_OFD_SETLK,
+        };
+        let result = int(unsafe { libc::fcntl(fd, command, &mut lock) });
+        if result < 0 || operation != STEADFAST_OFDLOCK_TEST || lock.l_type == libc::F_UNLCK as libc::c_short {
             return result;
-        }
-        if lock.l_type == libc::F_UNLCK as libc::c_short {
-            return 0;
         }
         unsafe { found.write(lock.l_start) };
         1
@@ -237,7 +258,7 @@ pub unsafe extern "C" fn ofdlock(_: *mut c_void, fd: i32, operation: i32, start:
 pub unsafe extern "C" fn fgetxattr(_: *mut c_void, fd: i32, name: *const c_char, buf: *mut c_void, len: usize) -> i64 {
     #[cfg(target_os = "linux")]
     {
-        long(unsafe { libc::fgetxattr(fd, name, buf, len) })
+        by_number!(SYS_fgetxattr, fd, name, buf, len)
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -249,7 +270,7 @@ pub unsafe extern "C" fn fgetxattr(_: *mut c_void, fd: i32, name: *const c_char,
 pub unsafe extern "C" fn fsetxattr(_: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        int(unsafe { libc::fsetxattr(fd, name, buf, len, 0) })
+        by_number!(SYS_fsetxattr, fd, name, buf, len, 0) as i32
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -274,7 +295,7 @@ pub unsafe extern "C" fn pidfd_open(_: *mut c_void, pid: i32, flags: u32) -> i32
     #[cfg(target_os = "linux")]
     {
         // pidfds are close-on-exec from birth (pidfd_open(2)).
-        long(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) } as isize) as i32
+        by_number!(SYS_pidfd_open, pid, flags) as i32
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -303,7 +324,7 @@ pub unsafe extern "C" fn poll(_: *mut c_void, fds: *mut steadfast_pollfd, count:
 pub unsafe extern "C" fn inotify_init(_: *mut c_void, flags: i32) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        int(unsafe { libc::inotify_init1(flags) })
+        by_number!(SYS_inotify_init1, flags) as i32
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -315,7 +336,7 @@ pub unsafe extern "C" fn inotify_init(_: *mut c_void, flags: i32) -> i32 {
 pub unsafe extern "C" fn inotify_add_watch(_: *mut c_void, fd: i32, path: *const c_char, mask: u32) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        int(unsafe { libc::inotify_add_watch(fd, path, mask) })
+        by_number!(SYS_inotify_add_watch, fd, path, mask) as i32
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -341,39 +362,185 @@ pub unsafe extern "C" fn clock(_: *mut c_void, clock: i32, ns: *mut i64) -> i32 
 /// (setrlimit(2)). Blocked, the write just fails with EFBIG; the signal that it left pending is taken back
 /// before the mask is restored.
 pub unsafe extern "C" fn sigxfsz(_: *mut c_void, operation: i32, state: i32) -> i32 {
-    unsafe {
-        let mut set: libc::sigset_t = core::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, libc::SIGXFSZ);
-        if operation == STEADFAST_SIGXFSZ_BLOCK {
-            let mut old: libc::sigset_t = core::mem::zeroed();
-            let error = libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut old);
-            if error != 0 {
-                return error.wrapping_neg();
-            }
-            if libc::sigismember(&old, libc::SIGXFSZ) != 1 {
-                return 0;
-            }
-            let mut pending: libc::sigset_t = core::mem::zeroed();
-            let was_pending = libc::sigpending(&mut pending) == 0 && libc::sigismember(&pending, libc::SIGXFSZ) == 1;
-            return STEADFAST_SIGXFSZ_WAS_BLOCKED | if was_pending { STEADFAST_SIGXFSZ_WAS_PENDING } else { 0 };
-        }
-        if state & STEADFAST_SIGXFSZ_RAISED != 0 && state & STEADFAST_SIGXFSZ_WAS_PENDING == 0 {
-            let mut pending: libc::sigset_t = core::mem::zeroed();
-            if libc::sigpending(&mut pending) == 0 && libc::sigismember(&pending, libc::SIGXFSZ) == 1 {
-                let mut taken: c_int = 0;
-                libc::sigwait(&set, &mut taken);
-            }
-        }
-        if state & STEADFAST_SIGXFSZ_WAS_BLOCKED == 0 {
-            return libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, core::ptr::null_mut()).wrapping_neg();
-        }
-        0
+    if operation == STEADFAST_SIGXFSZ_BLOCK {
+        let mut was_blocked = false;
+        let error = mask(libc::SIG_BLOCK, &mut was_blocked);
+        return match (error, was_blocked) {
+            (0, true) => STEADFAST_SIGXFSZ_WAS_BLOCKED | if is_pending() { STEADFAST_SIGXFSZ_WAS_PENDING } else { 0 },
+            _ => error,
+        };
+    }
+    if state & (STEADFAST_SIGXFSZ_RAISED | STEADFAST_SIGXFSZ_WAS_PENDING) == STEADFAST_SIGXFSZ_RAISED && is_pending() {
+        take_pending();
+    }
+    if state & STEADFAST_SIGXFSZ_WAS_BLOCKED == 0 { mask(libc::SIG_UNBLOCK, &mut false) } else { 0 }
+}
+
+/// By number: the kernel's set is one word here, the C library's six functions.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod signal {
+    use super::*;
+
+    const SET: u64 = 1 << (libc::SIGXFSZ - 1);
+    const WORD: usize = size_of::<u64>();
+
+    pub fn mask(how: i32, was_blocked: &mut bool) -> i32 {
+        let (set, mut old) = (SET, 0u64);
+        let result = by_number!(SYS_rt_sigprocmask, how, &raw const set, &raw mut old, WORD) as i32;
+        *was_blocked = old & SET != 0;
+        result
+    }
+
+    pub fn is_pending() -> bool {
+        let mut pending = 0u64;
+        by_number!(SYS_rt_sigpending, &raw mut pending, WORD) == 0 && pending & SET != 0
+    }
+
+    pub fn take_pending() {
+        let (set, now) = (SET, [0u64; 2]);
+        let _ = by_number!(SYS_rt_sigtimedwait, &raw const set, core::ptr::null::<c_void>(), &raw const now, WORD);
     }
 }
 
-/// The table of the calls above, for hooks that chain to them.
-pub static TABLE: super::SharedTable = super::SharedTable(steadfast_hooks {
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod signal {
+    use super::*;
+
+    fn set() -> libc::sigset_t {
+        unsafe {
+            let mut set: libc::sigset_t = core::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, libc::SIGXFSZ);
+            set
+        }
+    }
+
+    pub fn mask(how: i32, was_blocked: &mut bool) -> i32 {
+        unsafe {
+            let mut old: libc::sigset_t = core::mem::zeroed();
+            let error = libc::pthread_sigmask(how, &set(), &mut old);
+            *was_blocked = libc::sigismember(&old, libc::SIGXFSZ) == 1;
+            error.wrapping_neg()
+        }
+    }
+
+    pub fn is_pending() -> bool {
+        unsafe {
+            let mut pending: libc::sigset_t = core::mem::zeroed();
+            libc::sigpending(&mut pending) == 0 && libc::sigismember(&pending, libc::SIGXFSZ) == 1
+        }
+    }
+
+    pub fn take_pending() {
+        let mut taken: c_int = 0;
+        unsafe { libc::sigwait(&set(), &mut taken) };
+    }
+}
+
+use signal::{is_pending, mask, take_pending};
+
+pub unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
+    #[cfg(target_vendor = "apple")]
+    {
+        unsafe { fsync(user, fd) }
+    }
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        let _ = user;
+        int(unsafe { libc::fdatasync(fd) })
+    }
+}
+
+pub unsafe extern "C" fn syncfs(_: *mut c_void, fd: i32) -> i32 {
+    #[cfg(target_os = "linux")]
+    {
+        int(unsafe { libc::syncfs(fd) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        ENOSYS.wrapping_neg()
+    }
+}
+
+pub unsafe extern "C" fn ftruncate(_: *mut c_void, fd: i32, len: u64) -> i32 {
+    #[cfg(target_os = "linux")]
+    let result = unsafe { libc::ftruncate64(fd, len as i64) };
+    #[cfg(not(target_os = "linux"))]
+    let result = unsafe { libc::ftruncate(fd, len as libc::off_t) };
+    int(result)
+}
+
+pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offset: u64, len: u64) -> i32 {
+    #[cfg(target_os = "linux")]
+    {
+        let mut flags = libc::SYNC_FILE_RANGE_WRITE;
+        if operation == STEADFAST_WRITEBACK_WAIT {
+            flags |= libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        }
+        int(unsafe { libc::sync_file_range(fd, offset as i64, len as i64, flags) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (fd, operation, offset, len);
+        ENOSYS.wrapping_neg()
+    }
+}
+
+/// Linux's own asynchronous calls, by number: glibc has no wrappers (io_submit(2)).
+pub unsafe extern "C" fn aio(
+    _: *mut c_void,
+    operation: i32,
+    queue: *mut u64,
+    fd: i32,
+    buf: *const c_void,
+    len: usize,
+    offset: u64,
+) -> i64 {
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+    unsafe {
+        let result = match operation {
+            STEADFAST_AIO_OPEN | STEADFAST_AIO_CLOSE => {
+                if operation == STEADFAST_AIO_CLOSE {
+                    libc::syscall(libc::SYS_io_destroy, *queue);
+                }
+                let flags = libc::fcntl(fd, libc::F_GETFL) & !libc::O_DIRECT;
+                let direct = if operation == STEADFAST_AIO_OPEN { libc::O_DIRECT } else { 0 };
+                let set = libc::c_long::from(libc::fcntl(fd, libc::F_SETFL, flags | direct));
+                if set == 0 && direct != 0 { libc::syscall(libc::SYS_io_setup, 2, queue) } else { set }
+            }
+            STEADFAST_AIO_WRITE => {
+                // struct iocb (linux/aio_abi.h), as words: opcode and descriptor share the third.
+                const PWRITE: u64 = 1;
+                let mut iocb = [0, 0, u64::from(fd as u32) << 32 | PWRITE, buf as u64, len as u64, offset, 0, 0];
+                let mut list = iocb.as_mut_ptr();
+                libc::syscall(libc::SYS_io_submit, *queue, 1, &mut list)
+            }
+            _ => {
+                // struct io_event: data, obj, res, res2.
+                let mut event = [0i64; 4];
+                let none = core::ptr::null::<c_void>();
+                match libc::syscall(libc::SYS_io_getevents, *queue, 1, 1, event.as_mut_ptr(), none) {
+                    1 => return event[2],
+                    other => other,
+                }
+            }
+        };
+        long(result as isize)
+    }
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+    {
+        let _ = (operation, queue, fd, buf, len, offset);
+        i64::from(ENOSYS.wrapping_neg())
+    }
+}
+
+/// The table of the calls above.
+pub const TABLE: steadfast_hooks = steadfast_hooks {
+    size: size_of::<steadfast_hooks>(),
+    user: core::ptr::null_mut(),
+    absent: 0,
+    reserved: 0,
     openat: Some(openat),
     close: Some(close),
     write: Some(write),
@@ -403,5 +570,9 @@ pub static TABLE: super::SharedTable = super::SharedTable(steadfast_hooks {
     inotify_add_watch: Some(inotify_add_watch),
     clock: Some(clock),
     sigxfsz: Some(sigxfsz),
-    ..steadfast_hooks::real()
-});
+    fdatasync: Some(fdatasync),
+    syncfs: Some(syncfs),
+    ftruncate: Some(ftruncate),
+    writeback: Some(writeback),
+    aio: Some(aio),
+};

@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_void};
 
 /// What the fstat and fstatat hooks fill: the part of struct stat that the library looks at.
 #[repr(C)]
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
 pub struct steadfast_stat {
     /// Device number.
@@ -27,6 +27,14 @@ pub struct steadfast_stat {
     pub attributes: u32,
     /// 0.
     pub reserved: u32,
+}
+
+impl Default for steadfast_stat {
+    /// Zeros. Called, since it is needed all over.
+    #[inline(never)]
+    fn default() -> steadfast_stat {
+        steadfast_stat { dev: 0, ino: 0, mode: 0, nlink: 0, uid: 0, gid: 0, size: 0, mtime_ns: 0, attributes: 0, reserved: 0 }
+    }
 }
 
 /// In steadfast_stat.attributes: the file is the root of a mount (a bind-mounted file).
@@ -61,11 +69,31 @@ pub const STEADFAST_CLOCK_REALTIME: i32 = 0;
 /// See STEADFAST_CLOCK_REALTIME.
 pub const STEADFAST_CLOCK_MONOTONIC: i32 = 1;
 
-/// Operations of the ofdlock hook, which gives and asks for open file description locks (shared ones, on
-/// a range of bytes).
+/// Operations of the ofdlock hook, which gives and asks for open file description locks on a range of bytes:
+/// take a shared one without waiting.
 pub const STEADFAST_OFDLOCK_SET: i32 = 0;
-/// See STEADFAST_OFDLOCK_SET.
+/// Is there one of somebody else's?
 pub const STEADFAST_OFDLOCK_TEST: i32 = 1;
+/// Take a shared one, waiting.
+pub const STEADFAST_OFDLOCK_WAIT: i32 = 2;
+/// Take an exclusive one without waiting.
+pub const STEADFAST_OFDLOCK_EXCLUSIVE: i32 = 3;
+/// Give it up.
+pub const STEADFAST_OFDLOCK_UNLOCK: i32 = 4;
+
+/// Operations of the writeback hook: begin to write what is dirty in a range of bytes.
+pub const STEADFAST_WRITEBACK_START: i32 = 0;
+/// The same, and wait; an error that it met is returned.
+pub const STEADFAST_WRITEBACK_WAIT: i32 = 1;
+
+/// Operations of the aio hook. OPEN turns O_DIRECT on for `fd` and stores a queue for 2 writes in `queue`.
+pub const STEADFAST_AIO_OPEN: i32 = 0;
+/// Starts writing `len` bytes at `offset`, all multiples of 4096; `buf` stays in use until its WAIT.
+pub const STEADFAST_AIO_WRITE: i32 = 1;
+/// Waits for one of the started writes: how much it wrote, or its error.
+pub const STEADFAST_AIO_WAIT: i32 = 2;
+/// Waits for what is still being written, frees the queue and turns O_DIRECT off.
+pub const STEADFAST_AIO_CLOSE: i32 = 3;
 
 /// steadfast_hooks.absent: act as if the platform had no such thing.
 pub const STEADFAST_ABSENT_O_DIRECTORY: u32 = 1 << 0;
@@ -89,12 +117,19 @@ pub const STEADFAST_ABSENT_INOTIFY: u32 = 1 << 8;
 pub const STEADFAST_ABSENT_OFDLOCK: u32 = 1 << 9;
 /// No hard links: the previous generation is kept by a copy.
 pub const STEADFAST_ABSENT_LINK: u32 = 1 << 10;
+/// No fdatasync: fsync is called instead.
+pub const STEADFAST_ABSENT_FDATASYNC: u32 = 1 << 11;
+/// No syncfs: STEADFAST_SAVE_SYNCFS syncs one file after the other.
+pub const STEADFAST_ABSENT_SYNCFS: u32 = 1 << 12;
+/// No direct asynchronous writes: a large state is hashed first and then written through the page cache.
+pub const STEADFAST_ABSENT_AIO: u32 = 1 << 13;
 /// All bits above.
-pub(crate) const ABSENT_ALL: u32 = (1 << 11) - 1;
+pub(crate) const ABSENT_ALL: u32 = (1 << 14) - 1;
 
 /// The system calls of the library, as function pointers.
 ///
-/// Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call. The
+/// Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call; but fdatasync is the
+/// fsync hook, where there is one, and nothing goes past an fsync or write hook by syncfs or aio. The
 /// library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
 /// STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
 /// runs in the thread that called the library; it must not call back with the same lock.
@@ -153,7 +188,7 @@ pub struct steadfast_hooks {
     pub fchmod: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, mode: u32) -> i32>,
     pub fchown: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, uid: u32, gid: u32) -> i32>,
     pub flock: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32) -> i32>,
-    /// SET takes a shared lock on [start, start + len); TEST returns 1, and in `found` its start, when a
+    /// One of STEADFAST_OFDLOCK_* on [start, start + len). TEST returns 1, and in `found` its start, when a
     /// lock of someone else lies in that range, else 0.
     pub ofdlock:
         Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32>,
@@ -174,45 +209,23 @@ pub struct steadfast_hooks {
     pub clock: Option<unsafe extern "C" fn(user: *mut c_void, clock: i32, ns: *mut i64) -> i32>,
     /// BLOCK holds SIGXFSZ off the calling thread and returns the state to give back to RESTORE.
     pub sigxfsz: Option<unsafe extern "C" fn(user: *mut c_void, operation: i32, state: i32) -> i32>,
-}
-
-impl steadfast_hooks {
-    /// A table of real calls.
-    pub(crate) const fn real() -> Self {
-        steadfast_hooks {
-            size: size_of::<steadfast_hooks>(),
-            user: core::ptr::null_mut(),
-            absent: 0,
-            reserved: 0,
-            openat: None,
-            close: None,
-            write: None,
-            fsync: None,
-            renameat: None,
-            unlinkat: None,
-            linkat: None,
-            mkdirat: None,
-            readlinkat: None,
-            read: None,
-            pread: None,
-            fstat: None,
-            fstatat: None,
-            fstatfs: None,
-            fchmod: None,
-            fchown: None,
-            flock: None,
-            ofdlock: None,
-            fgetxattr: None,
-            fsetxattr: None,
-            getpid: None,
-            geteuid: None,
-            kill: None,
-            pidfd_open: None,
-            poll: None,
-            inotify_init: None,
-            inotify_add_watch: None,
-            clock: None,
-            sigxfsz: None,
-        }
-    }
+    /// fsync, but for metadata that reading the content back does not need.
+    pub fdatasync: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
+    /// Syncs the whole file system of `fd`.
+    pub syncfs: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
+    pub ftruncate: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, len: u64) -> i32>,
+    /// One of STEADFAST_WRITEBACK_*, as sync_file_range(2). It makes nothing durable.
+    pub writeback: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32, offset: u64, len: u64) -> i32>,
+    /// One of STEADFAST_AIO_*.
+    pub aio: Option<
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            operation: i32,
+            queue: *mut u64,
+            fd: i32,
+            buf: *const c_void,
+            len: usize,
+            offset: u64,
+        ) -> i64,
+    >,
 }

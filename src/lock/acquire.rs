@@ -5,11 +5,12 @@ use super::clean::{self, Settings};
 use super::identity::{self, Identity};
 use super::owner;
 use super::queue::Queue;
-use super::record::{self, ATTRIBUTE, Attribute, MARK};
+use super::record::{ATTRIBUTE, Attribute, MARK};
 use super::wait::{Deadline, Watch};
 use crate::hooks::*;
-use crate::path::{self, Name, Path};
-use crate::state::temp::{Temp, same};
+use crate::path::{self, Path, Text};
+use crate::state::current::is_named;
+use crate::state::temp::Temp;
 use crate::status::*;
 use core::ffi::CStr;
 
@@ -20,8 +21,9 @@ pub struct Held {
     /// The inotify descriptor of the wait, or -1. Closing one can stall for milliseconds (its marks are freed
     /// after a grace period of the kernel), so it waits for the release.
     watch: i32,
-    name: Name,
-    stat: steadfast_stat,
+    /// Of the lock file.
+    dev: u64,
+    ino: u64,
     pid: i32,
     /// Of a process that is the first one of its namespace.
     pid_namespace: u64,
@@ -30,13 +32,15 @@ pub struct Held {
 /// How often in a row the lock may change hands between two calls of ours, before that is taken for a defect.
 const ATTEMPTS: u32 = 10_000;
 
-/// A record, complete and locked, not yet under the lock's name.
-#[allow(clippy::large_enum_variant)] // One of it lives, on the stack.
-enum Candidate<'h> {
-    /// O_TMPFILE: it has no name, so nothing is left of it if we die.
-    Nameless(Fd<'h>, steadfast_stat),
-    /// A private name, where there is no O_TMPFILE or no way to link it.
-    Private(Temp<'h>),
+/// What may be given the lock's name.
+#[derive(Clone, Copy, PartialEq)]
+enum Candidate {
+    /// None yet.
+    Missing,
+    /// A record, complete and locked, without a name (O_TMPFILE): nothing is left of it if we die.
+    Nameless,
+    /// Under a private name, where there is no O_TMPFILE or no way to link it.
+    Private,
 }
 
 /// Takes the lock at `path`.
@@ -54,7 +58,8 @@ pub fn acquire(
     let dir = reading.map_or_else(|| clean::open_directory(hooks, path), Ok)?;
     let _streams = hooks.keep_off_streams(&dir);
     let own = hooks.getpid().at(STEADFAST_STEP_CREATE_LOCK)?;
-    let mut candidate = nameless(hooks, identity, dir.raw(), settings, own)?;
+    let mut record = Temp::none(hooks);
+    let mut candidate = nameless(&mut record, identity, dir.raw(), settings, own)?;
     let mut wait: Option<(Deadline, Watch<'_>, Queue<'_>)> = None;
     let mut taken_over = None;
     // Waiters are not overtaken by someone who is ready to wait as well.
@@ -63,18 +68,27 @@ pub fn acquire(
     while lookups < ATTEMPTS {
         lookups = lookups.saturating_add(1);
         if !barred {
-            if candidate.is_none() {
-                candidate = Some(Candidate::Private(private(hooks, identity, dir.raw(), path.name(), settings, own)?));
+            if candidate == Candidate::Missing {
+                private(&mut record, identity, dir.raw(), path.name(), settings, own)?;
+                candidate = Candidate::Private;
             }
-            match publish(hooks, dir.raw(), path.name(), candidate.as_mut())? {
+            match publish(&mut record, dir.raw(), path.name(), candidate)? {
                 Published::Yes => {
                     let pid_namespace = if own == 1 { identity.pid_namespace(hooks, own) } else { 0 };
-                    let held = Held { pid_namespace, ..taken(dir, path, own, candidate, wait.map(|wait| wait.1)) };
+                    let held = Held {
+                        dir: dir.into_raw(),
+                        file: record.take_raw(),
+                        watch: wait.map_or(-1, |wait| wait.1.into_raw()),
+                        dev: record.stat.dev,
+                        ino: record.stat.ino,
+                        pid: own,
+                        pid_namespace,
+                    };
                     let outcome = describe(hooks, &held, taken_over, told);
                     return Ok((held, outcome));
                 }
                 Published::Unlinkable => {
-                    candidate = None;
+                    candidate = Candidate::Missing;
                     continue;
                 }
                 Published::Exists => {}
@@ -110,20 +124,6 @@ pub fn acquire(
     Err(Outcome::failed(Errno::of(EAGAIN), STEADFAST_STEP_LINK))
 }
 
-/// The lock, once the candidate has the name.
-fn taken(dir: Fd<'_>, path: &Path, own: i32, candidate: Option<Candidate<'_>>, watch: Option<Watch<'_>>) -> Held {
-    let (file, stat) = match candidate {
-        Some(Candidate::Nameless(fd, stat)) => (fd.into_raw(), stat),
-        Some(Candidate::Private(temp)) => {
-            let stat = temp.stat;
-            (temp.into_raw(), stat)
-        }
-        None => (-1, steadfast_stat::default()),
-    };
-    let watch = watch.map_or(-1, Watch::into_raw);
-    Held { dir: dir.into_raw(), file, watch, name: path.name_owned(), stat, pid: own, pid_namespace: 0 }
-}
-
 /// What there is to tell about a lock just taken.
 fn describe(hooks: &Hooks, held: &Held, taken_over: Option<Outcome>, told: bool) -> Outcome {
     let mut outcome = Outcome::new(STEADFAST_OK).with_pid(held.pid);
@@ -142,47 +142,42 @@ fn locked(found: Outcome) -> Outcome {
 
 /// What is under the lock's name is no regular file.
 fn no_lock(hooks: &Hooks, dir: i32, name: &CStr) -> Outcome {
-    let link = hooks.fstatat(dir, name).is_ok_and(|stat| is_symlink(stat.mode));
+    let mut stat = steadfast_stat::default();
+    let link = hooks.fstatat(dir, name, &mut stat).is_ok() && is_symlink(stat.mode);
     Outcome::new(if link { STEADFAST_E_SYMLINK } else { STEADFAST_E_NOT_REGULAR })
 }
 
-/// A nameless record, or None where there are none.
+/// Makes a nameless record, where there are such.
 #[inline(never)]
-fn nameless<'h>(
-    hooks: &'h Hooks,
-    identity: &Identity,
-    dir: i32,
-    settings: &Settings,
-    own: i32,
-) -> Result<Option<Candidate<'h>>, Outcome> {
+fn nameless(record: &mut Temp<'_>, identity: &Identity, dir: i32, settings: &Settings, own: i32) -> Result<Candidate, Outcome> {
+    let hooks = record.fd.hooks();
     if O_TMPFILE == 0 || hooks.absent(STEADFAST_ABSENT_O_TMPFILE) {
-        return Ok(None);
+        return Ok(Candidate::Missing);
     }
-    let fd = match hooks.openat(dir, c".", O_TMPFILE | O_RDWR | O_CLOEXEC, settings.mode | MARK) {
+    record.fd = match hooks.openat(dir, c".", O_TMPFILE | O_RDWR | O_CLOEXEC, settings.mode | MARK) {
         Ok(fd) => fd,
         // Not on this file system; EISDIR and ENOENT: not in this kernel (open(2)).
-        Err(e) if e.unsupported() || e.is(EISDIR) || e.is(ENOENT) => return Ok(None),
+        Err(e) if e.unsupported() || e.is(EISDIR) || e.is(ENOENT) => return Ok(Candidate::Missing),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_CREATE_LOCK)),
     };
-    let stat = write_record(hooks, identity, fd.raw(), own)?;
-    hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock)?;
-    Ok(Some(Candidate::Nameless(fd, stat)))
+    write_record(record, identity, own)?;
+    hooks.flock(record.fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock)?;
+    Ok(Candidate::Nameless)
 }
 
-/// A record under a private name.
-fn private<'h>(
-    hooks: &'h Hooks,
+/// Makes a record under a private name.
+fn private(
+    record: &mut Temp<'_>,
     identity: &Identity,
     dir: i32,
     name: &CStr,
     settings: &Settings,
     own: i32,
-) -> Result<Temp<'h>, Outcome> {
-    let mut temp = Temp::create(hooks, dir, name, settings.mode | MARK).at(STEADFAST_STEP_CREATE_LOCK)?;
+) -> Result<(), Outcome> {
+    record.create(dir, name, settings.mode | MARK).at(STEADFAST_STEP_CREATE_LOCK)?;
     // Without one, Temp goes on; a lock cannot.
-    hooks.flock(temp.fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock)?;
-    temp.stat = write_record(hooks, identity, temp.fd.raw(), own)?;
-    Ok(temp)
+    record.fd.hooks().flock(record.fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock)?;
+    write_record(record, identity, own)
 }
 
 fn no_flock(error: Errno) -> Outcome {
@@ -194,21 +189,23 @@ fn no_flock(error: Errno) -> Outcome {
 }
 
 /// PID and attribute. A missing attribute is not fatal: the flock still tells.
-fn write_record(hooks: &Hooks, identity: &Identity, fd: i32, own: i32) -> Result<steadfast_stat, Outcome> {
+#[inline(never)]
+fn write_record(record: &mut Temp<'_>, identity: &Identity, own: i32) -> Result<(), Outcome> {
+    let (hooks, fd) = (record.fd.hooks(), record.fd.raw());
     let mut buf = [0u8; 24];
-    hooks.write_all(fd, &[record::format(own, &mut buf)]).at(STEADFAST_STEP_CREATE_LOCK)?;
-    let stat = hooks.fstat(fd).at(STEADFAST_STEP_CREATE_LOCK)?;
+    hooks.write_all(fd, &[super::record::format(own, &mut buf)]).at(STEADFAST_STEP_CREATE_LOCK)?;
+    hooks.fstat(fd, &mut record.stat).at(STEADFAST_STEP_CREATE_LOCK)?;
     if !hooks.absent(STEADFAST_ABSENT_XATTR) {
         let attribute = Attribute {
             boot: identity.boot(hooks),
             start: identity.start(hooks, own),
             pid_namespace: identity.pid_namespace(hooks, own),
-            written_ns: stat.mtime_ns,
+            written_ns: record.stat.mtime_ns,
             pidfd: identity.pidfd(hooks, own),
         };
         let _ = hooks.fsetxattr(fd, ATTRIBUTE, &attribute.encode());
     }
-    Ok(stat)
+    Ok(())
 }
 
 enum Published {
@@ -218,33 +215,34 @@ enum Published {
     Unlinkable,
 }
 
-/// Gives the candidate the lock's name, if nothing has it.
-fn publish(hooks: &Hooks, dir: i32, name: &CStr, candidate: Option<&mut Candidate<'_>>) -> Result<Published, Outcome> {
-    let result = match candidate {
-        None => return Ok(Published::Unlinkable),
-        Some(Candidate::Nameless(fd, _)) => {
-            let mut linked = hooks.link(fd.raw(), c"", dir, name, AT_EMPTY_PATH);
-            // ENOENT: AT_EMPTY_PATH is for CAP_DAC_READ_SEARCH only (before Linux 6.10); /proc does it for all (open(2)).
-            if linked.is_err_and(|e| e.is(ENOENT)) && !hooks.absent(STEADFAST_ABSENT_PROC) {
-                let path = path::of_descriptor(fd.raw()).at(STEADFAST_STEP_LINK)?;
-                linked = hooks.link(AT_FDCWD, path.c_str(), dir, name, AT_SYMLINK_FOLLOW);
-            }
-            match linked {
-                Err(e) if e.is(ENOENT) || e.is(EPERM) || e.unsupported() => return Ok(Published::Unlinkable),
-                // No file system that answers an error for what it did (NFS) has nameless files.
-                other => other,
-            }
+/// Gives the record the lock's name, if nothing has it.
+fn publish(record: &mut Temp<'_>, dir: i32, name: &CStr, candidate: Candidate) -> Result<Published, Outcome> {
+    let hooks = record.fd.hooks();
+    let result = if candidate == Candidate::Nameless {
+        let mut linked = hooks.link(record.fd.raw(), c"", dir, name, AT_EMPTY_PATH);
+        // ENOENT: AT_EMPTY_PATH is for CAP_DAC_READ_SEARCH only (before Linux 6.10); /proc does it for all (open(2)).
+        if linked.is_err_and(|e| e.is(ENOENT)) && !hooks.absent(STEADFAST_ABSENT_PROC) {
+            let mut path = Text::empty();
+            path::of_descriptor(&mut path, record.fd.raw()).at(STEADFAST_STEP_LINK)?;
+            linked = hooks.link(AT_FDCWD, path.c_str(), dir, name, AT_SYMLINK_FOLLOW);
         }
-        Some(Candidate::Private(temp)) => {
-            let mut renamed = hooks.rename(dir, temp.name.c_str(), name, RENAME_NOREPLACE);
-            if renamed.is_err_and(Errno::unsupported) {
-                renamed = hooks.link(dir, temp.name.c_str(), dir, name, 0);
-            } else if renamed.is_ok() {
-                temp.published();
-            }
-            let stat = temp.stat;
-            verify(hooks, dir, name, &stat, renamed).inspect(|()| temp.remove_if_ours())
+        match linked {
+            Err(e) if e.is(ENOENT) || e.is(EPERM) || e.unsupported() => return Ok(Published::Unlinkable),
+            // No file system that answers an error for what it did (NFS) has nameless files.
+            other => other,
         }
+    } else {
+        let mut renamed = hooks.rename(dir, record.name.c_str(), name, RENAME_NOREPLACE);
+        if renamed.is_err_and(Errno::unsupported) {
+            renamed = hooks.link(dir, record.name.c_str(), dir, name, 0);
+        } else if renamed.is_ok() {
+            record.published();
+        }
+        // Over NFS, a link that happened may be answered with an error: the inode tells.
+        if renamed.is_err() && is_named(hooks, dir, name, &record.stat) == Ok(true) {
+            renamed = Ok(());
+        }
+        renamed.inspect(|()| record.remove_if_ours())
     };
     match result {
         Ok(()) => Ok(Published::Yes),
@@ -253,17 +251,9 @@ fn publish(hooks: &Hooks, dir: i32, name: &CStr, candidate: Option<&mut Candidat
     }
 }
 
-/// Over NFS, a link that happened may be answered with an error: the inode tells.
-fn verify(hooks: &Hooks, dir: i32, name: &CStr, own: &steadfast_stat, result: Result<(), Errno>) -> Result<(), Errno> {
-    result.or_else(|error| match hooks.fstatat(dir, name) {
-        Ok(named) if same(own, &named) => Ok(()),
-        _ => Err(error),
-    })
-}
-
 /// Releases a lock and closes its descriptors.
-pub fn release(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
-    let outcome = unlink_own(hooks, held);
+pub fn release(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome> {
+    let outcome = unlink_own(hooks, held, name);
     let _ = hooks.close(held.file);
     let _ = hooks.close(held.dir);
     if held.watch >= 0 {
@@ -272,16 +262,17 @@ pub fn release(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
     outcome
 }
 
-fn unlink_own(hooks: &Hooks, held: &Held) -> Result<Outcome, Outcome> {
+fn unlink_own(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome> {
     let own = hooks.getpid().at(STEADFAST_STEP_UNLINK)?;
     // The first process of a nested PID namespace may have the number of the first of its parent's.
     if own != held.pid || (own == 1 && identity::pid_namespace_now(hooks) != held.pid_namespace) {
         // flock is shared with the parent: LOCK_UN here would free its lock (flock(2)). Closing does not.
         return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(held.pid));
     }
-    let removed = match hooks.fstatat(held.dir, held.name.c_str()) {
-        Ok(named) if same(&held.stat, &named) => hooks.unlink(held.dir, held.name.c_str()).at(STEADFAST_STEP_UNLINK),
-        Ok(_) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::LOST_TO_ANOTHER)),
+    let mut named = steadfast_stat::default();
+    let removed = match hooks.fstatat(held.dir, name, &mut named) {
+        Ok(()) if (named.dev, named.ino) == (held.dev, held.ino) => hooks.unlink(held.dir, name).at(STEADFAST_STEP_UNLINK),
+        Ok(()) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::LOST_TO_ANOTHER)),
         Err(e) if e.is(ENOENT) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TAKEN_AWAY)),
         Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_COMPARE)),
     };

@@ -61,7 +61,8 @@ pub fn examine(
         Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
         Err(e) => return unopened(hooks, dir, name, e),
     };
-    let stat = hooks.fstat(fd.raw()).at(STEADFAST_STEP_READ_FILE)?;
+    let mut stat = steadfast_stat::default();
+    hooks.fstat(fd.raw(), &mut stat).at(STEADFAST_STEP_READ_FILE)?;
     if !is_regular(stat.mode) {
         return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE));
     }
@@ -103,9 +104,10 @@ pub fn examine(
         return Ok(verdict(STEADFAST_LOCK_STALE, why));
     }
     // 4: does the name still mean this inode, with the same content?
-    match hooks.fstatat(dir, name) {
-        Ok(named) if same(&stat, &named) && stat.size == named.size => {}
-        Ok(_) => return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED)),
+    let mut named = steadfast_stat::default();
+    match hooks.fstatat(dir, name, &mut named) {
+        Ok(()) if same(&stat, &named) && stat.size == named.size => {}
+        Ok(()) => return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED)),
         Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_COMPARE).with_pid(pid)),
     }
@@ -136,9 +138,10 @@ fn unopened(hooks: &Hooks, dir: i32, name: &CStr, error: Errno) -> Result<Outcom
         return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE));
     }
     if error.is(EACCES) || error.is(EPERM) {
-        return match hooks.fstatat(dir, name) {
-            Ok(stat) if !is_regular(stat.mode) => Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE)),
-            Ok(_) => {
+        let mut stat = steadfast_stat::default();
+        return match hooks.fstatat(dir, name, &mut stat) {
+            Ok(()) if !is_regular(stat.mode) => Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE)),
+            Ok(()) => {
                 let kept = Outcome::because(STEADFAST_LOCK_UNDECIDED, Detail::NO_PERMISSION);
                 Ok(kept.caused_by(error, STEADFAST_STEP_OPEN_FILE))
             }

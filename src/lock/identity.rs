@@ -121,7 +121,8 @@ fn read_pidfd(hooks: &Hooks, own: i32) -> u64 {
     if hooks.filesystem(fd.raw()) != Ok(PID_FS_MAGIC) {
         return 0;
     }
-    hooks.fstat(fd.raw()).map_or(0, |stat| stat.ino)
+    let mut stat = steadfast_stat::default();
+    hooks.fstat(fd.raw(), &mut stat).map_or(0, |()| stat.ino)
 }
 
 /// What /proc/PID/stat says (proc_pid_stat(5)).

@@ -62,7 +62,11 @@ pub fn judge(
     }
     let known = identity.pidfd(hooks, own);
     let same = match pidfd {
-        Some(pidfd) if known != 0 && attribute.pidfd != 0 => low(hooks.fstat(pidfd.raw())?.ino) == low(attribute.pidfd),
+        Some(pidfd) if known != 0 && attribute.pidfd != 0 => {
+            let mut stat = steadfast_stat::default();
+            hooks.fstat(pidfd.raw(), &mut stat)?;
+            low(stat.ino) == low(attribute.pidfd)
+        }
         _ => {
             let start = start_time(hooks, identity, pid, own);
             boot == 0 || start == 0 || attribute.start == 0 || low(attribute.start) == low(start)
@@ -146,22 +150,27 @@ fn process(hooks: &Hooks, pid: i32) -> Result<Process<'_>, Errno> {
     Ok(Process::Alive(None))
 }
 
-fn proc_path(pid: i32, file: &[u8]) -> Option<Text<64>> {
+fn proc_path(out: &mut Text<64>, pid: i32, file: &[u8]) -> Option<()> {
     let mut digits = [0u8; 20];
-    Text::new(&[b"/proc/", decimal(u64::from(pid.unsigned_abs()), &mut digits), file]).ok()
+    out.set(&[b"/proc/", decimal(u64::from(pid.unsigned_abs()), &mut digits), file]).ok()
 }
 
 fn stat_of(hooks: &Hooks, pid: i32) -> Option<identity::Stat> {
     // A /proc that does not know us by our number is another PID namespace's, and speaks of other processes.
     let own = hooks.getpid().ok()?;
     identity::read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own)?;
-    identity::read_stat(hooks, proc_path(pid, b"/stat")?.c_str()).filter(|stat| stat.pid == pid)
+    let mut path = Text::empty();
+    proc_path(&mut path, pid, b"/stat")?;
+    identity::read_stat(hooks, path.c_str()).filter(|stat| stat.pid == pid)
 }
 
 /// /proc/PID answers for a thread's id too, but lists it among the tasks of its process only: the directory
 /// task/PID of a process has itself, that of a thread has its leader first. Tgid in status says it outright.
 fn is_thread(hooks: &Hooks, pid: i32) -> bool {
-    let Some(path) = proc_path(pid, b"/status") else { return false };
+    let mut path = Text::empty();
+    if proc_path(&mut path, pid, b"/status").is_none() {
+        return false;
+    }
     let mut buf = [0u8; 512];
     let Ok(fd) = hooks.openat(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY, 0) else { return false };
     let Ok(len) = hooks.read(fd.raw(), &mut buf) else { return false };

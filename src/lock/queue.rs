@@ -40,7 +40,7 @@ impl<'h> Queue<'h> {
 
     /// Is somebody waiting for the name of `path` in `dir`?
     pub fn is_waited_for(hooks: &Hooks, dir: &Fd<'_>, path: &Path) -> bool {
-        hooks.ofdlock_test(dir.raw(), first_ticket(path), TICKETS).is_ok_and(|found| found.is_some())
+        hooks.ofdlock(dir.raw(), STEADFAST_OFDLOCK_TEST, first_ticket(path), TICKETS).is_ok_and(|found| found.is_some())
     }
 
     /// Takes the ticket after the last one that is out.
@@ -49,14 +49,14 @@ impl<'h> Queue<'h> {
         let end = first.saturating_add(TICKETS);
         let Some(dir) = open(hooks, path) else { return Queue::none(hooks) };
         let mut ticket = first;
-        while let Ok(Some(found)) = hooks.ofdlock_test(dir.raw(), ticket, end.saturating_sub(ticket)) {
+        while let Ok(Some(found)) = hooks.ofdlock(dir.raw(), STEADFAST_OFDLOCK_TEST, ticket, end.saturating_sub(ticket)) {
             ticket = found.max(ticket).saturating_add(1);
             if ticket >= end {
                 return Queue::none(hooks);
             }
         }
-        match hooks.ofdlock_set(dir.raw(), ticket) {
-            Ok(()) => Queue { hooks, dir: Some(dir), first, ticket },
+        match hooks.ofdlock(dir.raw(), STEADFAST_OFDLOCK_SET, ticket, 1) {
+            Ok(_) => Queue { hooks, dir: Some(dir), first, ticket },
             Err(_) => Queue::none(hooks),
         }
     }
@@ -65,6 +65,6 @@ impl<'h> Queue<'h> {
     pub fn has_someone_before(&self) -> bool {
         let Some(dir) = self.dir.as_ref().filter(|_| self.ticket > self.first) else { return false };
         let before = self.ticket.saturating_sub(self.first);
-        self.hooks.ofdlock_test(dir.raw(), self.first, before).is_ok_and(|found| found.is_some())
+        self.hooks.ofdlock(dir.raw(), STEADFAST_OFDLOCK_TEST, self.first, before).is_ok_and(|found| found.is_some())
     }
 }

@@ -133,8 +133,9 @@ impl<'h> Watch<'h> {
         let inotify = self.hooks.inotify().ok()?;
         let mask = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
         let watch = |path: &CStr| self.hooks.inotify_watch(inotify.raw(), path, mask);
-        let watched = match path::of_descriptor(self.dir) {
-            Ok(path) if !self.hooks.absent(STEADFAST_ABSENT_PROC) => watch(path.c_str()).or_else(|_| watch(self.directory)),
+        let mut path = Text::empty();
+        let watched = match path::of_descriptor(&mut path, self.dir) {
+            Ok(()) if !self.hooks.absent(STEADFAST_ABSENT_PROC) => watch(path.c_str()).or_else(|_| watch(self.directory)),
             _ => watch(self.directory),
         };
         watched.ok().map(|()| inotify)

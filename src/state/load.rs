@@ -1,10 +1,11 @@
 //! Loading: one buffer is read, hashed and handed out.
 #![forbid(unsafe_code)]
 
-use super::record::{self, Fields, HEADER};
-use super::{current, save};
+use super::record::{self, Fields, HEADER, Hasher};
+use super::temp::same;
+use super::{current, target};
 use crate::hooks::*;
-use crate::path::{self, Path};
+use crate::path::{self, Name, Path, copy};
 use crate::status::*;
 use core::ffi::CStr;
 
@@ -19,6 +20,10 @@ pub const LOAD_ALL: u32 = (1 << 2) - 1;
 const DEFAULT_MAX_LEN: u64 = 1 << 30;
 /// Up to here the whole file is read in one call; longer ones are checked by their header first.
 const SMALL: u64 = 65536;
+/// Longer ones are read in pieces of this length, each hashed while it is in the cache.
+const PIECE: usize = 1 << 18;
+/// How often a file that changes while it is being read is read again.
+const ATTEMPTS: u32 = 100;
 
 /// What to load, and how.
 pub struct Request {
@@ -27,19 +32,28 @@ pub struct Request {
     pub max_len: u64,
 }
 
+/// Where the payload goes.
+pub struct Room {
+    /// The caller's memory, for the payload alone. Or, when none was given, the whole record: the payload begins
+    /// at byte 256 and has a NUL after it.
+    pub memory: Buffer,
+    pub given: bool,
+    /// How long the payload is that was found too large.
+    pub needed: u64,
+}
+
 /// A verified state.
 pub struct Loaded {
-    /// The whole record; the payload begins at byte 256 and has a NUL after it.
-    pub record: Buffer,
     pub len: usize,
     pub fields: Fields,
     pub sha256: [u8; 32],
     pub previous: bool,
+    recycled: bool,
 }
 
 /// Loads the state at `path`, following symbolic links as open(2) does.
-pub fn load(hooks: &Hooks, path: &CStr, request: &Request) -> Result<(Loaded, Outcome), Outcome> {
-    let error = match load_file(hooks, AT_FDCWD, path, request) {
+pub fn load(hooks: &Hooks, path: &CStr, request: &Request, room: &mut Room) -> Result<(Loaded, Outcome), Outcome> {
+    let error = match load_file(hooks, AT_FDCWD, path, request, room) {
         Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
         Err(outcome) => outcome,
     };
@@ -49,7 +63,7 @@ pub fn load(hooks: &Hooks, path: &CStr, request: &Request) -> Result<(Loaded, Ou
     if !instead {
         return Err(error);
     }
-    match load_previous(hooks, path, request, recover) {
+    match load_previous(hooks, path, request, recover, room) {
         Ok(Some(loaded)) => {
             let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
             Ok((loaded, outcome.after(error)))
@@ -67,34 +81,42 @@ fn succeed(loaded: Loaded, status: i32) -> (Loaded, Outcome) {
     (loaded, Outcome::new(status).with_generation(generation))
 }
 
+/// Is this damage?
+pub fn damaged(status: i32) -> bool {
+    (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status)
+}
+
 /// Is this damage, or an unreadable disk, for which the previous generation is kept?
 fn recoverable(status: i32) -> bool {
-    (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status)
-        || [EIO, EBADMSG, EUCLEAN].iter().any(|errno| status == errno.wrapping_neg())
+    damaged(status) || [EIO, EBADMSG, EUCLEAN].iter().any(|errno| status == errno.wrapping_neg())
 }
 
 /// PATH.prev: loaded when `recover`, else None when it is there. A link at PATH is followed to the end first.
-fn load_previous(hooks: &Hooks, whole: &CStr, request: &Request, recover: bool) -> Result<Option<Loaded>, Outcome> {
-    let mut path = Path::EMPTY;
+fn load_previous(
+    hooks: &Hooks,
+    whole: &CStr,
+    request: &Request,
+    recover: bool,
+    room: &mut Room,
+) -> Result<Option<Loaded>, Outcome> {
+    let mut path = Path::empty();
     path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
     let mut dir = open_directory(hooks, &path)?;
+    let mut stat = steadfast_stat::default();
     for _ in 0..40 {
-        match hooks.fstatat(dir.raw(), path.name()) {
-            Ok(stat) if is_symlink(stat.mode) => {
-                save::follow(hooks, dir.raw(), &mut path)?;
-                dir = open_directory(hooks, &path)?;
-            }
-            _ => break,
+        if hooks.fstatat(dir.raw(), path.name(), &mut stat).is_err() || !is_symlink(stat.mode) {
+            break;
         }
+        target::follow(hooks, dir.raw(), &mut path)?;
+        dir = open_directory(hooks, &path)?;
     }
-    let previous = path::previous(path.name()).map_err(|_| Outcome::new(ENOENT.wrapping_neg()))?;
+    let mut previous = Name::empty();
+    path::previous(&mut previous, path.name()).map_err(|_| Outcome::new(ENOENT.wrapping_neg()))?;
     if recover {
-        return load_file(hooks, dir.raw(), previous.c_str(), request).map(Some);
+        return load_file(hooks, dir.raw(), previous.c_str(), request, room).map(Some);
     }
-    match hooks.fstatat(dir.raw(), previous.c_str()).at(STEADFAST_STEP_INSPECT_TARGET)? {
-        stat if is_regular(stat.mode) => Ok(None),
-        _ => Err(Outcome::new(ENOENT.wrapping_neg())),
-    }
+    hooks.fstatat(dir.raw(), previous.c_str(), &mut stat).at(STEADFAST_STEP_INSPECT_TARGET)?;
+    if is_regular(stat.mode) { Ok(None) } else { Err(Outcome::new(ENOENT.wrapping_neg())) }
 }
 
 /// Only to name files in it: it need not be readable.
@@ -102,57 +124,114 @@ fn open_directory<'h>(hooks: &'h Hooks, path: &Path) -> Result<Fd<'h>, Outcome> 
     hooks.open_directory(path.directory(), O_PATH).at(STEADFAST_STEP_OPEN_DIRECTORY)
 }
 
-fn load_file(hooks: &Hooks, dir: i32, path: &CStr, request: &Request) -> Result<Loaded, Outcome> {
-    const STEP: i32 = STEADFAST_STEP_READ_FILE;
+/// An open state file.
+struct File<'h> {
+    fd: Fd<'h>,
+    stat: steadfast_stat,
+}
+
+fn open_file<'h>(hooks: &'h Hooks, dir: i32, path: &CStr) -> Result<File<'h>, Outcome> {
     let fd = match hooks.openat(dir, path, current::CAREFUL & !O_NOFOLLOW, 0) {
         Ok(fd) => fd,
         // A socket, or a FIFO or device without a driver behind it (open(2)).
         Err(e) if e.is(ENXIO) => return Err(Outcome::new(STEADFAST_E_NOT_REGULAR)),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_FILE)),
     };
-    let stat = hooks.fstat(fd.raw()).at(STEP)?;
+    let mut stat = steadfast_stat::default();
+    hooks.fstat(fd.raw(), &mut stat).at(STEADFAST_STEP_READ_FILE)?;
     if !is_regular(stat.mode) {
         return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
     }
-    let max_len = if request.max_len == 0 { DEFAULT_MAX_LEN } else { request.max_len };
-    let mut record;
-    if stat.size <= SMALL.min(max_len.saturating_add(HEADER as u64)) {
-        // One byte more than the file has: reading less then proves its end without another call.
-        record = Buffer::new((stat.size as usize).saturating_add(1)).at(STEADFAST_STEP_ALLOCATE)?;
-        hooks.fill(fd.raw(), &mut record, stat.size as usize).at(STEP)?;
-        let header = record.bytes().get(..HEADER).unwrap_or(record.bytes());
-        check_len(header, stat.size, max_len)?;
-    } else {
-        let mut header = [0u8; HEADER];
-        let read = hooks.pread(fd.raw(), &mut header, 0).at(STEP)?;
-        let len = check_len(header.get(..read).unwrap_or_default(), stat.size, max_len)?;
-        let size = usize::try_from(len).ok().and_then(|len| len.checked_add(HEADER + 1));
-        let size = size.ok_or(Outcome::new(STEADFAST_E_TOO_LARGE))?;
-        record = Buffer::new(size).at(STEADFAST_STEP_ALLOCATE)?;
-        record.append(&header);
-        hooks.fill(fd.raw(), &mut record, size.saturating_sub(1)).at(STEP)?;
+    Ok(File { fd, stat })
+}
+
+/// Reads what is at `path`. STEADFAST_SAVE_RECYCLE writes over the file before the last one, which we may have open
+/// since it was the last: then what was read is torn, or whole but not yet saved. So damage is believed when it is
+/// still there at a second look, and a record that says that it was written so, when it still has the name.
+fn load_file(hooks: &Hooks, dir: i32, path: &CStr, request: &Request, room: &mut Room) -> Result<Loaded, Outcome> {
+    let mut file = open_file(hooks, dir, path)?;
+    let mut result = Err(Outcome::new(STEADFAST_E_DIGEST));
+    for attempt in 0..ATTEMPTS {
+        result = read(hooks, &file, request, room);
+        let (doubtful, whole) = match &result {
+            Ok(loaded) => (loaded.recycled, true),
+            Err(outcome) => (damaged(outcome.status()), false),
+        };
+        if !doubtful {
+            break;
+        }
+        let Ok(again) = open_file(hooks, dir, path) else { break };
+        let unchanged = file.stat.mtime_ns == again.stat.mtime_ns && file.stat.size == again.stat.size && attempt > 0;
+        if same(&file.stat, &again.stat) && (whole || unchanged) {
+            break;
+        }
+        file = again;
     }
-    match (record.bytes().len() as u64).cmp(&stat.size) {
+    if result.is_err() {
+        room.memory.clear();
+    }
+    result
+}
+
+fn read(hooks: &Hooks, file: &File<'_>, request: &Request, room: &mut Room) -> Result<Loaded, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_READ_FILE;
+    let (fd, size) = (file.fd.raw(), file.stat.size);
+    let max_len = if request.max_len == 0 { DEFAULT_MAX_LEN } else { request.max_len };
+    let mut header = [0u8; HEADER];
+    // How many bytes of the file come before those in the memory.
+    let mut base = 0;
+    let small = !room.given && size <= SMALL.min(max_len.saturating_add(HEADER as u64));
+    let read = if small {
+        // One byte more than the file has: reading less then proves its end without another call.
+        room.memory = Buffer::new((size as usize).saturating_add(1)).at(STEADFAST_STEP_ALLOCATE)?;
+        hooks.fill(fd, &mut room.memory, 0, size as usize).at(STEP)?;
+        copy(&mut header, room.memory.bytes());
+        room.memory.bytes().len()
+    } else {
+        hooks.pread(fd, &mut header, 0).at(STEP)?
+    };
+    let len = record::expected_len(header.get(..read).unwrap_or(&header), size).map_err(Outcome::new)?;
+    let most = if room.given { max_len.min(room.memory.capacity() as u64) } else { max_len };
+    if len > most {
+        room.needed = len;
+        return Err(Outcome::new(STEADFAST_E_TOO_LARGE));
+    }
+    let len = len as usize;
+    let mut hasher;
+    if small {
+        hasher = Hasher::new(room.memory.bytes());
+    } else {
+        hasher = Hasher::new(&header);
+        if room.given {
+            room.memory.clear();
+            base = HEADER;
+        } else {
+            room.memory = Buffer::new(len.saturating_add(HEADER + 1)).at(STEADFAST_STEP_ALLOCATE)?;
+            room.memory.append(&header);
+        }
+    }
+    let memory = &mut room.memory;
+    let end = HEADER.saturating_sub(base).saturating_add(len);
+    while memory.bytes().len() < end {
+        let had = memory.bytes().len();
+        let enough = had.saturating_add(PIECE).min(end);
+        hooks.fill(fd, memory, base as u64, enough).at(STEP)?;
+        hasher.update(memory.bytes().get(had..).unwrap_or_default());
+        if memory.bytes().len() < enough {
+            break;
+        }
+    }
+    match memory.bytes().len().cmp(&end) {
         core::cmp::Ordering::Less => return Err(Outcome::new(STEADFAST_E_TRUNCATED)),
         core::cmp::Ordering::Greater => return Err(Outcome::new(STEADFAST_E_TRAILING)),
         core::cmp::Ordering::Equal => {}
     }
-    verify(record, request)
-}
-
-fn check_len(header: &[u8], size: u64, max_len: u64) -> Result<u64, Outcome> {
-    match record::expected_len(header, size) {
-        Ok(len) if len > max_len => Err(Outcome::new(STEADFAST_E_TOO_LARGE)),
-        other => other.map_err(Outcome::new),
-    }
-}
-
-fn verify(mut record: Buffer, request: &Request) -> Result<Loaded, Outcome> {
-    let (fields, sha256) = record::verify(record.bytes()).map_err(Outcome::new)?;
-    let len = record.bytes().len().saturating_sub(HEADER);
+    let (fields, sha256) = record::check(&header, hasher).map_err(Outcome::new)?;
     if request.flags & STEADFAST_LOAD_REQUIRE_SCHEMA != 0 && fields.schema != request.schema {
         return Err(Outcome::new(STEADFAST_E_SCHEMA).with_generation(fields.generation));
     }
-    record.append(&[0]);
-    Ok(Loaded { record, len, fields, sha256, previous: false })
+    if base == 0 {
+        memory.append(&[0]);
+    }
+    Ok(Loaded { len, fields, sha256, previous: false, recycled: record::is_recycled(&header) })
 }

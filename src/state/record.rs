@@ -4,6 +4,7 @@
 //! and schema, padded with spaces to byte 255.
 #![forbid(unsafe_code)]
 
+use crate::hooks::memory::prefetch;
 use crate::path::{copy, hex32, number};
 use crate::status::*;
 use sha2::{Digest, Sha256};
@@ -40,20 +41,60 @@ const GENERATION: core::ops::Range<usize> = 109..129;
 const TIME: core::ops::Range<usize> = 135..155;
 const SCHEMA: core::ops::Range<usize> = 163..173;
 
-/// The header of `payload`.
-pub fn header(fields: &Fields, payload: &[u8]) -> [u8; HEADER] {
+/// Where a record says that it was written over an older one: a reader may have that one open.
+const RECYCLED: core::ops::Range<usize> = 173..184;
+const RECYCLED_KEY: &[u8] = b" recycled=1";
+
+/// The header of a payload of `len` bytes, but for its first line.
+pub fn header(fields: &Fields, len: usize, recycled: bool) -> [u8; HEADER] {
     let mut out = BLANK;
-    put_number(&mut out, LEN, payload.len() as u64);
+    put_number(&mut out, LEN, len as u64);
     put_number(&mut out, GENERATION, fields.generation);
     put_number(&mut out, TIME, fields.saved_at_ns.max(0).unsigned_abs());
     put_number(&mut out, SCHEMA, u64::from(fields.schema));
-    let mut hasher = Sha256::new();
-    hasher.update(out.get(COVERED..).unwrap_or_default());
-    hasher.update(payload);
-    for (slot, byte) in out.iter_mut().zip(first_line(&hasher.finalize().into())) {
-        *slot = byte;
+    if recycled {
+        copy(out.get_mut(RECYCLED).unwrap_or_default(), RECYCLED_KEY);
     }
     out
+}
+
+/// Fills in the first line.
+pub fn seal(header: &mut [u8], hasher: Hasher) {
+    copy(header, &first_line(&hasher.finish()));
+}
+
+/// Was it written over an older one?
+pub fn is_recycled(header: &[u8]) -> bool {
+    header.get(RECYCLED) == Some(RECYCLED_KEY)
+}
+
+/// SHA-256 of a record: its header first, then its payload, in pieces as they come.
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Begins with what is covered of `header`; more than a header may be given.
+    pub fn new(header: &[u8]) -> Hasher {
+        let mut hasher = Hasher(Sha256::new());
+        hasher.update(header.get(COVERED..).unwrap_or_default());
+        hasher
+    }
+
+    /// The next bytes of the payload. Beyond the cache SHA-256 waits for memory: asked for ahead, it does not.
+    pub fn update(&mut self, bytes: &[u8]) {
+        const STEP: usize = 1024;
+        let mut ahead = bytes.get(2 * STEP..).unwrap_or_default().chunks(STEP);
+        if bytes.len() <= 8 * STEP {
+            return self.0.update(bytes);
+        }
+        for piece in bytes.chunks(STEP) {
+            prefetch(ahead.next().unwrap_or_default());
+            self.0.update(piece);
+        }
+    }
+
+    fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
 }
 
 /// `number` in decimal, with leading zeros.
@@ -119,44 +160,14 @@ pub fn expected_len(header: &[u8], file_size: u64) -> Result<u64, i32> {
     }
 }
 
-/// Checks a whole record: what its header says, and its digest.
-pub fn verify(record: &[u8]) -> Result<(Fields, [u8; 32]), i32> {
-    let header = record.get(..HEADER).ok_or(STEADFAST_E_TRUNCATED)?;
-    check(header, Sha256::digest(record.get(COVERED..).unwrap_or_default()).into())
-}
-
-/// The digest first, and then what the header says, so that "intact but newer" is not "damaged".
-fn check(header: &[u8], computed: [u8; 32]) -> Result<(Fields, [u8; 32]), i32> {
+/// Checks a record whose bytes have all been hashed. The digest comes first, and then what the header says, so that
+/// "intact but newer" is not "damaged".
+pub fn check(header: &[u8], hasher: Hasher) -> Result<(Fields, [u8; 32]), i32> {
+    let computed = hasher.finish();
     if header.get(..COVERED) != Some(&first_line(&computed)[..]) {
         return Err(STEADFAST_E_DIGEST);
     }
     Ok((fields(header)?, computed))
-}
-
-/// The same for a record that comes in pieces: the header first, then the payload.
-pub struct Verifier {
-    hasher: Sha256,
-    header: [u8; HEADER],
-}
-
-impl Verifier {
-    /// For a record with this header.
-    pub fn new(header: &[u8]) -> Option<Verifier> {
-        let header: [u8; HEADER] = header.get(..HEADER)?.try_into().ok()?;
-        let mut hasher = Sha256::new();
-        hasher.update(header.get(COVERED..)?);
-        Some(Verifier { hasher, header })
-    }
-
-    /// The next piece of the payload.
-    pub fn update(&mut self, piece: &[u8]) {
-        self.hasher.update(piece);
-    }
-
-    /// What the header says, if the digest is right.
-    pub fn finish(self) -> Result<(Fields, [u8; 32]), i32> {
-        check(&self.header, self.hasher.finalize().into())
-    }
 }
 
 /// Is this header laid out as we write it: BLANK but for its digits?

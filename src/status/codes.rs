@@ -232,7 +232,11 @@ pub fn name(status: i32) -> &'static CStr {
 
 /// What a code means.
 pub fn message(status: i32) -> &'static CStr {
-    entry(status, 1).unwrap_or(c"unknown code")
+    match entry(status, 1) {
+        Some(text) if text.is_empty() => c"an error of the operating system",
+        Some(text) => text,
+        None => c"unknown code",
+    }
 }
 
 /// What a step does, in words.

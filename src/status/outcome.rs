@@ -7,7 +7,7 @@ use core::num::NonZeroU64;
 
 /// What a call came to: the report without its size and message. Two words, of which one holds all that is
 /// small: every function that can fail hands one on, and should do so in registers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// The generation, or the PID: no call has both.
     number: u64,
@@ -16,14 +16,14 @@ pub struct Outcome {
 
 /// A member of `Outcome::code`: its lowest bit and its width.
 type Bits = (u32, u32);
-const STATUS: Bits = (0, 32);
-const OS_ERROR: Bits = (32, 12);
-const STEP: Bits = (44, 8);
-const DETAIL: Bits = (52, 8);
-const ON_DISK: Bits = (60, 2);
-const IS_PID: Bits = (62, 1);
+const STEP: Bits = (0, 6);
+const ON_DISK: Bits = (6, 2);
+const DETAIL: Bits = (8, 8);
+const OS_ERROR: Bits = (16, 12);
+const IS_PID: Bits = (28, 1);
 /// Always set: a code is never 0.
-const SET: Bits = (63, 1);
+const SET: Bits = (29, 1);
+const STATUS: Bits = (32, 32);
 
 const fn mask(bits: Bits) -> u64 {
     (1u64 << bits.1).wrapping_sub(1) << bits.0
@@ -32,7 +32,7 @@ const fn mask(bits: Bits) -> u64 {
 impl Outcome {
     /// `status`, with nothing changed on disk.
     pub const fn new(status: i32) -> Outcome {
-        Outcome { number: 0, code: NonZeroU64::MIN }.with(SET, 1).with(STATUS, status as u64)
+        Outcome { number: 0, code: NonZeroU64::MIN }.with(SET, 1).with_step(0).with(STATUS, status as u64)
     }
 
     /// `status` because of `detail`.
@@ -41,23 +41,36 @@ impl Outcome {
     }
 
     /// The call of `step` failed: `status` is its errno.
-    #[cold]
-    #[inline(never)]
-    pub fn failed(error: Errno, step: i32) -> Outcome {
-        Outcome::new(error.code()).caused_by(error, step)
+    #[inline(always)]
+    pub const fn failed(error: Errno, step: i32) -> Outcome {
+        error.outcome().at(step)
     }
 
     /// The same, with the failed call that led to it.
     #[cold]
     #[inline(never)]
-    pub fn caused_by(self, error: Errno, step: i32) -> Outcome {
-        let os_error = if error.code() >= -4095 { u64::from(error.code().unsigned_abs()) } else { 0 };
-        self.with(OS_ERROR, os_error).with_step(step)
+    pub const fn caused_by(self, error: Errno, step: i32) -> Outcome {
+        self.after(error.outcome()).with_step(step)
     }
 
     /// The same, with the failed call of `first`, which led to it.
     pub const fn after(self, first: Outcome) -> Outcome {
         self.with(OS_ERROR, first.get(OS_ERROR)).with(STEP, first.get(STEP))
+    }
+
+    /// The same, with the errno of the call that failed.
+    pub const fn with_os_error(self, errno: i32) -> Outcome {
+        self.with(OS_ERROR, errno as u64)
+    }
+
+    /// All but its number.
+    pub const fn into_code(self) -> NonZeroU64 {
+        self.code
+    }
+
+    /// The reverse.
+    pub const fn of_code(code: NonZeroU64) -> Outcome {
+        Outcome { number: 0, code }
     }
 
     /// The same, with another status.
@@ -125,10 +138,23 @@ impl Outcome {
         if self.get(IS_PID) == 0 { 0 } else { self.number as i32 }
     }
 
+    /// The same, at `step`; so far it was at none.
+    const fn at(self, step: i32) -> Outcome {
+        self.or(step as u64)
+    }
+
+    const fn or(self, bits: u64) -> Outcome {
+        match NonZeroU64::new(self.code.get() | bits) {
+            Some(code) => Outcome { code, ..self },
+            None => self,
+        }
+    }
+
     const fn get(self, bits: Bits) -> u64 {
         (self.code.get() & mask(bits)) >> bits.0
     }
 
+    #[inline(always)]
     const fn with(self, bits: Bits, value: u64) -> Outcome {
         let code = (self.code.get() & !mask(bits)) | (value << bits.0 & mask(bits));
         match NonZeroU64::new(code) {
@@ -145,6 +171,7 @@ pub trait At<T> {
 }
 
 impl<T> At<T> for Result<T, Errno> {
+    #[inline(always)]
     fn at(self, step: i32) -> Result<T, Outcome> {
         self.map_err(|error| Outcome::failed(error, step))
     }
