@@ -119,6 +119,7 @@ test-deep: all
 	@$(SUITE) c-absent $(CTESTS) $(BUILD)/ctests-absent --absent
 	@$(SUITE) c-valgrind $(CTESTS) $(BUILD)/ctests-valgrind --valgrind
 	@$(SUITE) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race
+	@$(SUITE) node $(PEERS) bash bindings/node/run.sh --lib $(BUILD)
 	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD)
 	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) --end

@@ -1,0 +1,178 @@
+/// <reference types="node" />
+
+/** A path: text, bytes in any encoding, or a file: URL. One with a NUL in it is refused. */
+export type Path = string | Uint8Array | URL;
+
+/** What a call came to. */
+export interface Report {
+  /** The number that the library returned. */
+  readonly status: number;
+  /** errno of the system call that failed, 0 when none did. */
+  readonly osError: number;
+  /** The step that failed, `sync_file` for example. */
+  readonly step: string | null;
+  /** What a power cut now would leave on disk. */
+  readonly onDisk: 'old' | 'new' | 'either';
+  readonly generation: bigint;
+  /** The process that the lock names, 0 when none. */
+  readonly pid: number;
+  /** One English sentence. */
+  readonly message: string;
+}
+
+export class SteadfastError extends Error {
+  private constructor();
+  /** `STEADFAST_E_DIGEST`, or an errno's name: `ENOENT`. */
+  readonly code: string;
+  /** Negated, as in Node's own errors: -2 with `ENOENT`. 0 when no system call failed. */
+  readonly errno: number;
+  readonly path: string;
+  readonly status: number;
+  readonly report: Report;
+}
+
+/** A wait was aborted; `cause` is the signal's reason. No lock is left taken. */
+export class AbortError extends Error {
+  private constructor();
+  readonly name: 'AbortError';
+  readonly code: 'ABORT_ERR';
+  readonly path: string;
+}
+
+export interface SaveOptions {
+  /** What cannot be made durable is an error instead of `durable: false`. */
+  strict?: boolean;
+  /** Keep the verified previous generation as `PATH.prev`. */
+  keepPrevious?: boolean;
+  /** Compare and swap: `STEADFAST_E_CONFLICT` unless the state there has this generation. 0: no state there yet. */
+  ifGeneration?: bigint | number;
+  /** Save to what the link at the path points to; without it a link is refused. */
+  followSymlink?: boolean;
+  /** Make missing parent directories, durably. */
+  createParents?: boolean;
+  /** Overwrite the spare generation in place. Implies keepPrevious. */
+  recycle?: boolean;
+  /** Atomic and verified, but not synced: never durable. */
+  noSync?: boolean;
+  /** Permission bits of a new file, 0o600 unless given. */
+  mode?: number;
+  /** Your own format number, stored and handed back. */
+  schema?: number;
+  context?: FailingContext;
+}
+
+export interface Saved {
+  /** False: saved, but a sync failed or was not possible; the report says which. */
+  readonly durable: boolean;
+  readonly generation: bigint;
+  readonly report: Report;
+}
+
+export interface LoadOptions {
+  /** Fall back to `PATH.prev` when the current state is damaged or missing. */
+  recover?: boolean;
+  /** The schema that it must have. */
+  schema?: number;
+  /** The longest payload accepted, in bytes; 1 GiB unless given. */
+  maxLength?: bigint | number;
+  context?: FailingContext;
+}
+
+export interface State {
+  readonly data: Buffer;
+  readonly generation: bigint;
+  readonly savedAt: Date;
+  readonly savedAtNs: bigint;
+  readonly schema: number;
+  readonly source: 'current' | 'previous';
+  /** Hexadecimal, as in the file's first line. */
+  readonly sha256: string;
+  /** True: from the previous generation, for the reason in the report. */
+  readonly recovered: boolean;
+  readonly report: Report;
+}
+
+export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer;
+
+/** Saves: after a crash at any moment a reader finds the old state or the new one, whole. Copies the data first. */
+export function save(path: Path, data: Data, options?: SaveOptions): Promise<Saved>;
+export function saveSync(path: Path, data: Data, options?: SaveOptions): Saved;
+
+/** Loads and verifies. */
+export function load(path: Path, options?: LoadOptions): Promise<State>;
+export function loadSync(path: Path, options?: LoadOptions): State;
+
+export interface LockOptions {
+  /** Take a bare PID for reused when its process started after the lock was last written. */
+  trustStartTime?: boolean;
+  /** Permission bits of the lock file, less the umask; 0o644 unless given. */
+  mode?: number;
+  /** An empty lock file of another program is stale after this many milliseconds. */
+  emptyGrace?: number;
+  context?: FailingContext;
+}
+
+export interface AcquireSyncOptions extends LockOptions {
+  /** Milliseconds; 0, the default here, tries once. It blocks the event loop. */
+  timeout?: number;
+}
+
+export interface AcquireOptions extends LockOptions {
+  /** Milliseconds; 0 tries once, Infinity, the default, waits until it is free. */
+  timeout?: number;
+  /** Ends the wait. */
+  signal?: AbortSignal;
+}
+
+/** A lock that this process holds, until it is released or the process ends. Not when it is garbage. */
+export class Lock implements Disposable, AsyncDisposable {
+  private constructor();
+  static acquire(path: Path, options?: AcquireOptions): Promise<Lock>;
+  static acquireSync(path: Path, options?: AcquireSyncOptions): Lock;
+  readonly path: string;
+  readonly held: boolean;
+  /** Says when a stale lock was taken over. */
+  readonly report: Report;
+  /** Rejects with `STEADFAST_E_LOCK_LOST` when someone took it away. Does nothing the second time. */
+  release(): Promise<void>;
+  releaseSync(): void;
+  [Symbol.dispose](): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Takes the lock, cleaning a stale one on the way. `STEADFAST_E_LOCKED`: report.pid holds it. */
+export function acquire(path: Path, options?: AcquireOptions): Promise<Lock>;
+export function acquireSync(path: Path, options?: AcquireSyncOptions): Lock;
+
+export interface Verdict {
+  readonly verdict: 'absent' | 'removed' | 'held' | 'undecided' | 'ignored' | 'changed' | 'stale';
+  readonly pid: number;
+  readonly report: Report;
+}
+
+/** Removes the lock file if its owner is provably dead; `removed` is told to exactly one caller. */
+export function cleanStale(path: Path, options?: LockOptions): Promise<Verdict>;
+export function cleanStaleSync(path: Path, options?: LockOptions): Verdict;
+
+/** Says what cleanStale would do. */
+export function inspect(path: Path, options?: LockOptions): Promise<Verdict>;
+export function inspectSync(path: Path, options?: LockOptions): Verdict;
+
+/** Lets the n-th call of a system call fail: to test what your program does then. */
+export class FailingContext implements Disposable {
+  constructor(fault: {
+    /** `fsync`, `write`, `renameat`, ...; `any` counts them all. */
+    call?: string;
+    /** 1, the first, unless given. */
+    nth?: number;
+    /** The error number: 5 for EIO (os.constants.errno.EIO). */
+    errno: number;
+    /** Also every one after it. */
+    forever?: boolean;
+  });
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Of the shared library. */
+export const version: string;

@@ -1,0 +1,22 @@
+'use strict';
+const state = require('./lib/state.js');
+const lock = require('./lib/lock.js');
+const { SteadfastError, AbortError } = require('./lib/errors.js');
+const { FailingContext } = require('./lib/context.js');
+const { functions } = require('./lib/native.js');
+
+exports.save = state.save;
+exports.saveSync = state.saveSync;
+exports.load = state.load;
+exports.loadSync = state.loadSync;
+exports.Lock = lock.Lock;
+exports.acquire = lock.acquire;
+exports.acquireSync = lock.acquireSync;
+exports.cleanStale = lock.cleanStale;
+exports.cleanStaleSync = lock.cleanStaleSync;
+exports.inspect = lock.inspect;
+exports.inspectSync = lock.inspectSync;
+exports.SteadfastError = SteadfastError;
+exports.AbortError = AbortError;
+exports.FailingContext = FailingContext;
+exports.version = functions.version();

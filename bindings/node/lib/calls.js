@@ -1,0 +1,36 @@
+'use strict';
+// The two ways to call: at once, or on a thread of koffi's as a promise.
+
+const { functions } = require('./native.js');
+
+// koffi throws above a limit of its own; what is more waits here.
+const LIMIT = 32;
+let underWay = 0;
+const waiting = [];
+
+function start(name, parameters, resolve, reject) {
+  underWay++;
+  const done = (error, result) => {
+    underWay--;
+    const next = waiting.shift();
+    if (next) start(...next);
+    if (error) reject(error);
+    else resolve(result);
+  };
+  try {
+    functions[name].async(...parameters, done);
+  } catch (error) {
+    done(error);
+  }
+}
+
+const later = (name, ...parameters) =>
+  new Promise((resolve, reject) => {
+    const call = [name, parameters, resolve, reject];
+    if (underWay < LIMIT) start(...call);
+    else waiting.push(call);
+  });
+
+const now = (name, ...parameters) => functions[name](...parameters);
+
+module.exports = { now, later };

@@ -1,0 +1,25 @@
+'use strict';
+// The numbers of include/steadfast.h that this package needs; test/constants.test.js compares them with it.
+
+exports.SAVE = { strict: 1, keepPrevious: 2, ifGeneration: 4, followSymlink: 8, createParents: 16, recycle: 32, noSync: 64 };
+exports.LOAD = { recover: 1, requireSchema: 2 };
+exports.LOCK = { trustStartTime: 1 };
+
+exports.NOT_DURABLE = 16;
+exports.RECOVERED = 17;
+exports.E_LOCKED = -10015;
+
+// By their numbers, from 0.
+exports.VERDICTS = ['absent', 'removed', 'held', 'undecided', 'ignored', 'changed', 'stale'];
+exports.ON_DISK = ['old', 'new', 'either'];
+exports.SOURCES = ['current', 'previous'];
+exports.STEPS = [
+  null, 'open_directory', 'inspect_target', 'read_current', 'create_temp', 'write', 'set_mode', 'sync_file',
+  'keep_previous', 'rename', 'sync_directory', 'make_parent', 'read_link', 'open_file', 'read_file', 'allocate',
+  'clock', 'check_owner', 'lock_file', 'compare', 'unlink', 'create_lock', 'link', 'wait', 'arguments',
+];
+exports.CALLS = [
+  'any', 'openat', 'close', 'write', 'fsync', 'renameat', 'unlinkat', 'linkat', 'mkdirat', 'readlinkat', 'read', 'pread',
+  'fstat', 'fstatat', 'fstatfs', 'fchmod', 'fchown', 'flock', 'ofdlock', 'fgetxattr', 'fsetxattr', 'getpid', 'geteuid',
+  'kill', 'pidfd_open', 'poll', 'inotify_init', 'inotify_add_watch', 'clock', 'sigxfsz',
+];

@@ -1,0 +1,127 @@
+'use strict';
+const { newReport } = require('./native.js');
+const { check, verdictOf } = require('./errors.js');
+const { now, later } = require('./calls.js');
+const { toPath, toTimeout, toContext, lockOptions } = require('./arguments.js');
+const { wait } = require('./wait.js');
+
+/** A lock that this process holds, until release() or the end of the process. */
+class Lock {
+  #pointer;
+  #path;
+  #report;
+
+  constructor(key, pointer, path, report) {
+    if (key !== HELD) throw new TypeError('A Lock comes from acquire() or acquireSync()');
+    this.#pointer = pointer;
+    this.#path = path;
+    this.#report = report;
+  }
+
+  static acquire(path, options) {
+    return acquire(path, options);
+  }
+
+  static acquireSync(path, options) {
+    return acquireSync(path, options);
+  }
+
+  get path() {
+    return this.#path;
+  }
+
+  get held() {
+    return this.#pointer !== null;
+  }
+
+  /** What was told when it was taken: that a stale one was taken over, for example. */
+  get report() {
+    return this.#report;
+  }
+
+  // The library frees the handle whatever comes of the release: it is given up first, so that nothing gives it twice.
+  #giveUp() {
+    const pointer = this.#pointer;
+    this.#pointer = null;
+    return pointer;
+  }
+
+  /** Does nothing when it was released before. */
+  async release() {
+    const pointer = this.#giveUp();
+    if (pointer === null) return;
+    const report = newReport();
+    check(await later('lock_release', pointer, report), report, this.#path);
+  }
+
+  releaseSync() {
+    const pointer = this.#giveUp();
+    if (pointer === null) return;
+    const report = newReport();
+    check(now('lock_release', pointer, report), report, this.#path);
+  }
+
+  [Symbol.dispose]() {
+    this.releaseSync();
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.release();
+  }
+}
+
+const HELD = Symbol('held');
+
+async function acquire(path, options) {
+  const { bytes, text } = toPath(path);
+  const timeout = toTimeout(options?.timeout, Infinity);
+  const [context, how] = [toContext(options), lockOptions(options)];
+  const attempt = async (milliseconds) => {
+    const [out, report] = [[null], newReport()];
+    const status = await later('lock_acquire', context, bytes, milliseconds, how, out, report);
+    return { status, pointer: out[0], report };
+  };
+  const giveBack = (pointer) => later('lock_release', pointer, newReport());
+  const { status, pointer, report } = await wait({ bytes, text, timeout, signal: options?.signal, attempt, giveBack });
+  return new Lock(HELD, pointer, text, check(status, report, text));
+}
+
+function acquireSync(path, options) {
+  const { bytes, text } = toPath(path);
+  const timeout = toTimeout(options?.timeout, 0);
+  const milliseconds = Number.isFinite(timeout) ? Math.ceil(timeout) : -1;
+  const [out, report] = [[null], newReport()];
+  const status = now('lock_acquire', toContext(options), bytes, milliseconds, lockOptions(options), out, report);
+  return new Lock(HELD, out[0], text, check(status, report, text));
+}
+
+function verdict(status, rawReport, path) {
+  const report = check(status, rawReport, path);
+  return { verdict: verdictOf(status), pid: report.pid, report };
+}
+
+async function cleanStale(path, options) {
+  const { bytes, text } = toPath(path);
+  const report = newReport();
+  return verdict(await later('lock_clean_stale', toContext(options), bytes, lockOptions(options), report), report, text);
+}
+
+function cleanStaleSync(path, options) {
+  const { bytes, text } = toPath(path);
+  const report = newReport();
+  return verdict(now('lock_clean_stale', toContext(options), bytes, lockOptions(options), report), report, text);
+}
+
+async function inspect(path, options) {
+  const { bytes, text } = toPath(path);
+  const report = newReport();
+  return verdict(await later('lock_inspect', toContext(options), bytes, lockOptions(options), report), report, text);
+}
+
+function inspectSync(path, options) {
+  const { bytes, text } = toPath(path);
+  const report = newReport();
+  return verdict(now('lock_inspect', toContext(options), bytes, lockOptions(options), report), report, text);
+}
+
+module.exports = { Lock, acquire, acquireSync, cleanStale, cleanStaleSync, inspect, inspectSync };

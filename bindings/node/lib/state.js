@@ -1,0 +1,67 @@
+'use strict';
+const { koffi, functions, newReport, newState } = require('./native.js');
+const { NOT_DURABLE, RECOVERED, SOURCES } = require('./constants.js');
+const { check } = require('./errors.js');
+const { now, later } = require('./calls.js');
+const { toPath, toBytes, toContext, saveOptions, loadOptions } = require('./arguments.js');
+
+function saved(status, rawReport, path) {
+  const report = check(status, rawReport, path);
+  return { durable: status !== NOT_DURABLE, generation: report.generation, report };
+}
+
+async function save(path, data, options) {
+  const { bytes, text } = toPath(path);
+  // A copy: the caller may go on writing into its own while a thread hashes and writes this.
+  const content = typeof data === 'string' ? toBytes(data) : Buffer.from(toBytes(data));
+  const report = newReport();
+  const status = await later('state_save', toContext(options), bytes, content, content.length, saveOptions(options), report);
+  return saved(status, report, text);
+}
+
+function saveSync(path, data, options) {
+  const { bytes, text } = toPath(path);
+  const content = toBytes(data);
+  const report = newReport();
+  const status = now('state_save', toContext(options), bytes, content, content.length, saveOptions(options), report);
+  return saved(status, report, text);
+}
+
+// A view ends with the memory that it shows.
+const copyOf = (pointer, length) => (length === 0 ? Buffer.alloc(0) : Buffer.from(new Uint8Array(koffi.view(pointer, length))));
+
+/** The loaded state as JavaScript's; the library's is freed. */
+function loaded(status, state, rawReport, path) {
+  const report = check(status, rawReport, path);
+  try {
+    return {
+      data: copyOf(state.data, Number(state.len)),
+      generation: report.generation,
+      savedAt: new Date(Number(BigInt(state.saved_at_ns) / 1000000n)),
+      savedAtNs: BigInt(state.saved_at_ns),
+      schema: state.schema,
+      source: SOURCES[state.source],
+      sha256: Buffer.from(state.sha256).toString('hex'),
+      recovered: status === RECOVERED,
+      report,
+    };
+  } finally {
+    functions.state_free(state);
+  }
+}
+
+async function load(path, options) {
+  const { bytes, text } = toPath(path);
+  const [state, report] = [newState(), newReport()];
+  const status = await later('state_load', toContext(options), bytes, loadOptions(options), state, report);
+  return loaded(status, state, report, text);
+}
+
+function loadSync(path, options) {
+  const { bytes, text } = toPath(path);
+  const [state, report] = [newState(), newReport()];
+  const status = now('state_load', toContext(options), bytes, loadOptions(options), state, report);
+  return loaded(status, state, report, text);
+}
+
+module.exports = { save, saveSync, load, loadSync };

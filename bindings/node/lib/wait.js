@@ -1,0 +1,134 @@
+'use strict';
+// Waiting for a lock without blocking a thread for long: a pool thread in a long wait is one that saves and loads lack.
+//
+// Of all waiters of this process for one path only the first asks the library; the others stand behind it, in order. It
+// asks when the lock's directory shows a change, and after pauses of up to PAUSE ms (a killed holder changes nothing
+// there). After a change others are likely to want the lock too: then one call at a time in the whole process may stay
+// for TURN ms in the library's own queue, in which waiters of all languages are served in turn.
+
+const fs = require('node:fs');
+const { performance } = require('node:perf_hooks');
+const { E_LOCKED } = require('./constants.js');
+const { AbortError } = require('./errors.js');
+
+const PAUSE = 50;
+const TURN = 20;
+const LONGEST_TIMER = 0x7fffffff;
+
+/** By path: the waiters that stand behind the first one, as functions that wake them. */
+const lines = new Map();
+let inTurn = false;
+
+/** Something to await that can be set from outside, and set again. */
+class Bell {
+  rung = false;
+  #wake = null;
+
+  ring = () => {
+    this.rung = true;
+    this.#wake?.();
+  };
+
+  /** True when it rang; false after `milliseconds`. */
+  async heard(milliseconds) {
+    if (!this.rung && milliseconds > 0) {
+      let timer;
+      await new Promise((resolve) => {
+        this.#wake = resolve;
+        if (milliseconds !== Infinity) timer = setTimeout(resolve, Math.min(milliseconds, LONGEST_TIMER));
+        // A wait for ever keeps the process alive, as a pending system call would.
+        else timer = setInterval(() => {}, LONGEST_TIMER);
+      });
+      clearTimeout(timer);
+      this.#wake = null;
+    }
+    const rung = this.rung;
+    this.rung = false;
+    return rung;
+  }
+}
+
+/** Rings when the lock's name comes or goes. Where it cannot be watched, the pauses are all there is. */
+function watch(bytes, bell) {
+  const file = bytes.subarray(0, -1);
+  const slash = file.lastIndexOf(0x2f);
+  const directory = slash < 0 ? '.' : slash === 0 ? '/' : file.subarray(0, slash);
+  const name = file.subarray(slash + 1);
+  try {
+    const watcher = fs.watch(directory, { encoding: 'buffer', persistent: false }, (_, changed) => {
+      if (changed === null || name.equals(changed)) bell.ring();
+    });
+    watcher.on('error', () => watcher.close());
+    return watcher;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Calls attempt(milliseconds) until it says something else than "locked", or the time is up. Never leaves a lock taken
+ * when it throws.
+ */
+async function wait({ bytes, text, timeout, signal, attempt, giveBack }) {
+  const aborted = () => new AbortError(signal, text);
+  if (signal?.aborted) throw aborted();
+  const ask = async (milliseconds) => {
+    const answer = await attempt(milliseconds);
+    if (answer.status >= 0 && signal?.aborted) {
+      await giveBack(answer.pointer);
+      throw aborted();
+    }
+    return answer;
+  };
+
+  const key = bytes.toString('latin1');
+  const until = performance.now() + timeout;
+  const left = () => Math.max(0, until - performance.now());
+  if (timeout === 0) return ask(0);
+
+  const bell = new Bell();
+  signal?.addEventListener('abort', bell.ring);
+  const line = lines.get(key) ?? [];
+  lines.set(key, line);
+  line.push(bell.ring);
+  let watcher = null;
+  try {
+    while (line[0] !== bell.ring) {
+      const rung = await bell.heard(left());
+      if (signal?.aborted) throw aborted();
+      // Its time is up: one look, for whoever holds it.
+      if (!rung && line[0] !== bell.ring && left() === 0) return await ask(0);
+    }
+    let answer = await ask(0);
+    if (answer.status !== E_LOCKED) return answer;
+    watcher = watch(bytes, bell);
+    let pause = 1;
+    // Also after the watch began: the lock may have gone just before.
+    for (;;) {
+      answer = await ask(0);
+      if (answer.status !== E_LOCKED) return answer;
+      const rung = await bell.heard(Math.min(pause, left()));
+      if (signal?.aborted) throw aborted();
+      pause = rung ? 1 : Math.min(pause * 2, PAUSE);
+      if (rung && !inTurn && left() > 0) {
+        inTurn = true;
+        try {
+          answer = await ask(Math.ceil(Math.min(TURN, left())));
+        } finally {
+          inTurn = false;
+        }
+        if (answer.status !== E_LOCKED) return answer;
+        if (signal?.aborted) throw aborted();
+      }
+      if (left() === 0) return await ask(0);
+    }
+  } finally {
+    watcher?.close();
+    signal?.removeEventListener('abort', bell.ring);
+    line.splice(line.indexOf(bell.ring), 1);
+    if (line.length > 0) line[0]();
+    else lines.delete(key);
+  }
+}
+
+module.exports = { wait };

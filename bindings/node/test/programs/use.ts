@@ -1,0 +1,32 @@
+import { acquire, acquireSync, cleanStale, inspect, load, save, saveSync, AbortError, Lock, SteadfastError } from 'steadfast';
+import type { State, Saved, Verdict } from 'steadfast';
+
+export async function all(file: string, signal: AbortSignal): Promise<bigint> {
+  const saved: Saved = await save(file, new Uint8Array(3), { strict: true, ifGeneration: 0, mode: 0o600 });
+  const state: State = await load(Buffer.from(file), { recover: true });
+  saveSync(new URL('file:///nowhere'), state.data, { ifGeneration: state.generation });
+  const lock: Lock = await acquire(file, { timeout: 5000, signal });
+  await lock.release();
+  acquireSync(file, { timeout: 0 }).releaseSync();
+  const seen: Verdict = await inspect(file);
+  if (seen.verdict === 'stale') await cleanStale(file);
+  try {
+    await load(file);
+  } catch (error) {
+    if (error instanceof SteadfastError && error.code === 'STEADFAST_E_DIGEST') console.log(error.errno, error.path, error.report.onDisk);
+    if (error instanceof AbortError) console.log(error.code satisfies 'ABORT_ERR');
+  }
+  return saved.generation;
+}
+
+// What must not compile:
+// @ts-expect-error
+void save('file', { a: 1 });
+// @ts-expect-error
+void save('file', '', { keepPrev: true });
+// @ts-expect-error
+void acquireSync('file', { signal: AbortSignal.abort() });
+// @ts-expect-error
+new Lock();
+// @ts-expect-error
+void inspect('file').then((seen) => seen.verdict === 'dead');
