@@ -107,10 +107,13 @@ public sealed class FileLock : IDisposable
 {
     IntPtr held;
 
+    public long Pid { get; private set; }
+
     public FileLock(string path, long timeoutMs)
     {
         var report = Native.NewReport();
         SteadfastException.Check(Native.steadfast_lock_acquire(IntPtr.Zero, Native.Path(path), timeoutMs, IntPtr.Zero, out held, ref report), report);
+        Pid = report.pid;
     }
 
     public void Dispose()
@@ -131,8 +134,8 @@ static class Demo
         ulong generation;
         var data = StateFile.Load(path, out generation);
         Console.WriteLine("generation " + generation + ": " + Encoding.UTF8.GetString(data));
-        using (new FileLock(directory + "/app.lock", 200))
-            Console.Write("locked by " + ReadLock(directory + "/app.lock"));
+        using (var held = new FileLock(directory + "/app.lock", 200))
+            Console.WriteLine("locked by " + held.Pid);
         try
         {
             StateFile.Save(path, new byte[0], StateFile.IfGeneration, expectedGeneration: 99);
@@ -141,13 +144,6 @@ static class Demo
         {
             Console.WriteLine(e.Message);
         }
-    }
-
-    // Mono flocks what it opens, unless it shares it for writing too: then the lock itself would be in its way.
-    static string ReadLock(string path)
-    {
-        using (var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite))
-            return new StreamReader(file).ReadToEnd();
     }
 
     static void Increment(string lockPath, string path, int times)
