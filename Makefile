@@ -10,6 +10,9 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 SECONDS ?= 300
 # A shell counts its own in a variable of this name.
 unexport SECONDS
@@ -48,7 +51,7 @@ CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --quiet --lib --release -
 .SUFFIXES:
 .PHONY: all help header clean demo test test-deep soak bench install install-strip uninstall
 
-all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/steadfast
+all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/steadfast $(BUILD)/installed/steadfast
 
 $(BUILD)/$(SOFILE): $(SOURCES)
 	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
@@ -79,6 +82,11 @@ $(BUILD)/header-checked: $(SOURCES) $(HEADER) cbindgen.toml tests/header.rs
 $(BUILD)/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/$(SO)
 	@$(need_cc):
 	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $(CLI) -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS) -o $@
+
+# The one that is installed: with the archive in it, so that no loader has to be told where the library went.
+$(BUILD)/installed/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/libsteadfast.a
+	@$(need_cc)mkdir -p $(dir $@)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $(CLI) $(BUILD)/libsteadfast.a $(LDFLAGS) $$(cat $(BUILD)/native-static-libs) -o $@
 
 $(BUILD)/demo-%: examples/demo/%.c examples/demo/demo.h $(HEADER) $(BUILD)/$(SO)
 	@$(need_cc):
@@ -137,29 +145,56 @@ soak: all $(DEMO)
 bench: all
 	@$(need_cc)bash benches/run.sh --lib $(BUILD)
 
-$(BUILD)/steadfast.pc: steadfast.pc.in Cargo.toml $(BUILD)/libsteadfast.a FORCE
+# What tells others where things are: by pkg-config and by CMake. Made anew each time, since it names the places. The CMake
+# files find the header from where they lie themselves, where realpath can tell the way.
+FOUND_BY := $(BUILD)/steadfast.pc $(BUILD)/steadfast-config.cmake $(BUILD)/steadfast-config-version.cmake
+CMAKEDIR = $(LIBDIR)/cmake/steadfast
+define fill_in
 	@test -s $(BUILD)/native-static-libs
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	  -e 's|@VERSION@|$(VERSION)|' -e "s|@LIBS_PRIVATE@|$$(cat $(BUILD)/native-static-libs)|" $< >$@
+	@libs=$$(cat $(BUILD)/native-static-libs); \
+	include=$$(realpath -sm --relative-to='$(CMAKEDIR)' '$(INCLUDEDIR)' 2>/dev/null || echo '$(INCLUDEDIR)'); \
+	pointer=$$(printf '__SIZEOF_POINTER__\n' | $(CC) -E -P -x c -); \
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@SOFILE@|$(SOFILE)|' -e 's|@SONAME@|$(SONAME)|' -e "s|@INCLUDE_FROM_CONFIG@|$$include|" \
+	  -e "s|@POINTER_BYTES@|$$pointer|" -e "s|@LIBS_PRIVATE@|$$libs|" -e "s|@LIBS_PRIVATE_LIST@|$$(echo $$libs | tr ' ' ';')|" $< >$@
+endef
+
+$(BUILD)/steadfast.pc: steadfast.pc.in Cargo.toml $(BUILD)/libsteadfast.a FORCE
+	$(fill_in)
+
+$(BUILD)/%.cmake: packaging/cmake/%.cmake.in Cargo.toml $(BUILD)/libsteadfast.a FORCE
+	$(fill_in)
 
 FORCE:
 
-install: all $(BUILD)/steadfast.pc
-	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
+# Manual pages, as docs/man/ has them: steadfast.1 belongs into man1.
+MANUALS := $(wildcard docs/man/*.[1-8])
+manual_path = '$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))'
+install_manual = install -d '$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))' && install -m 644 $(1) $(call manual_path,$(1))
+
+install: all $(FOUND_BY)
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(COMPLETIONDIR)'
 	install -m 755 $(BUILD)/$(SOFILE) '$(DESTDIR)$(LIBDIR)/$(SOFILE)'
 	ln -sf $(SOFILE) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/$(SO)'
 	install -m 644 $(BUILD)/libsteadfast.a '$(DESTDIR)$(LIBDIR)/libsteadfast.a'
 	install -m 644 $(wildcard include/*) '$(DESTDIR)$(INCLUDEDIR)'
 	install -m 644 $(BUILD)/steadfast.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/steadfast.pc'
+	install -m 644 $(BUILD)/steadfast-config.cmake $(BUILD)/steadfast-config-version.cmake '$(DESTDIR)$(CMAKEDIR)'
+	install -m 755 $(BUILD)/installed/steadfast '$(DESTDIR)$(BINDIR)/steadfast'
+	install -m 644 packaging/completion/steadfast.bash '$(DESTDIR)$(COMPLETIONDIR)/steadfast'
+	@$(foreach manual,$(MANUALS),$(call install_manual,$(manual)) &&) true
 
 install-strip: install
-	$(STRIP) '$(DESTDIR)$(LIBDIR)/$(SOFILE)'
+	$(STRIP) '$(DESTDIR)$(LIBDIR)/$(SOFILE)' '$(DESTDIR)$(BINDIR)/steadfast'
 
 uninstall:
 	rm -f '$(DESTDIR)$(LIBDIR)/$(SO)' '$(DESTDIR)$(LIBDIR)/$(SONAME)' '$(DESTDIR)$(LIBDIR)/$(SOFILE)'
 	rm -f '$(DESTDIR)$(LIBDIR)/libsteadfast.a' '$(DESTDIR)$(LIBDIR)/pkgconfig/steadfast.pc'
+	rm -f '$(DESTDIR)$(CMAKEDIR)/steadfast-config.cmake' '$(DESTDIR)$(CMAKEDIR)/steadfast-config-version.cmake'
 	rm -f $(patsubst include/%,'$(DESTDIR)$(INCLUDEDIR)/%',$(wildcard include/*))
+	rm -f '$(DESTDIR)$(BINDIR)/steadfast' '$(DESTDIR)$(COMPLETIONDIR)/steadfast' $(foreach manual,$(MANUALS),$(call manual_path,$(manual)))
+	@rmdir '$(DESTDIR)$(CMAKEDIR)' 2>/dev/null || true
 
 clean:
 	rm -rf $(BUILD) $(TARGET)
@@ -172,5 +207,5 @@ help:
 	@echo "make soak           kills, faults and races for SECONDS=$(SECONDS)"
 	@echo "make bench          measurements, as ratios (QUICK=1: short)"
 	@echo "make header         write $(HEADER) anew from the source"
-	@echo "make install        PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= (also install-strip, uninstall)"
+	@echo "make install        PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR= (also install-strip, uninstall)"
 	@echo "make clean          remove $(BUILD)/ and $(TARGET)/"

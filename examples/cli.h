@@ -4,6 +4,8 @@
 
 #include <steadfast.h>
 
+#include <stdio.h>
+
 /* Exit codes; `lock` has its own beside them, so that they do not meet those of the command it runs. */
 enum {
     EXIT_DONE = 0,
@@ -32,6 +34,22 @@ const char *option_value(int argc, char **argv, int *at, const char *name);
 
 /* A whole number of at most `most`; 0 when it is none. */
 int parse_number(const char *text, int base, uint64_t most, uint64_t *out);
+
+/* An object of --json, begun with the command's name and its path. Bytes that are no UTF-8 become U+FFFD; a path that has
+   such follows once more, exactly, as "path_base64". */
+struct json {
+    FILE *out;
+    int members;
+};
+void json_begin(struct json *json, FILE *out, const char *command, const char *path);
+void json_end(struct json *json);
+void json_text(struct json *json, const char *name, const char *text);
+void json_path(struct json *json, const char *path);
+void json_base64(struct json *json, const char *name, const void *data, size_t len);
+void json_number(struct json *json, const char *name, long long number);
+void json_unsigned(struct json *json, const char *name, uint64_t number);
+void json_boolean(struct json *json, const char *name, int truth);
+void json_result(struct json *json, int exit_code, const steadfast_report *report);
 
 /* The commands. argv[0] is the command's name. */
 int command_save(int argc, char **argv);

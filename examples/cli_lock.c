@@ -100,7 +100,23 @@ static int run(const char *path, char **command, const sigset_t *ours, const sig
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int lock_and_run(const char *path, int64_t timeout_ms, char **command)
+/* What `lock` has to say of its own, on standard error: standard output is the command's. */
+static void tell(int as_json, const char *path, int result, int ran, const steadfast_report *report)
+{
+    if (as_json) {
+        struct json json;
+        json_begin(&json, stderr, "lock", path);
+        json_result(&json, result, report);
+        json_boolean(&json, "ran", ran);
+        json_number(&json, "pid", report->pid);
+        json_end(&json);
+        fputc('\n', stderr);
+    } else if (report->status != STEADFAST_OK && report->status != -EINTR) {
+        complain(report);
+    }
+}
+
+static int lock_and_run(const char *path, int64_t timeout_ms, char **command, int as_json)
 {
     sigset_t ours, before;
     struct sigaction old[SIGNAL_COUNT], action;
@@ -130,19 +146,18 @@ static int lock_and_run(const char *path, int64_t timeout_ms, char **command)
         /* Stopped and continued, for one, is no reason to give up; then the time counts anew. */
     } while (status == -EINTR && caught == 0);
     alarm(0);
-    if (status == -EINTR) {
-        return 128 + caught;
-    }
+    int result;
     if (status != STEADFAST_OK) {
-        complain(&report);
-        return status == STEADFAST_E_LOCKED ? EXIT_LOCK_BUSY : EXIT_LOCK_FAILED;
+        result = status == -EINTR ? 128 + caught : status == STEADFAST_E_LOCKED ? EXIT_LOCK_BUSY : EXIT_LOCK_FAILED;
+        tell(as_json, path, result, 0, &report);
+        return result;
     }
-    int result = run(path, command, &ours, &before, old);
+    result = run(path, command, &ours, &before, old);
     status = steadfast_lock_release(lock, &report);
-    if (status != STEADFAST_OK) {
-        complain(&report);
-        result = result == 0 ? EXIT_LOCK_FAILED : result;
+    if (status != STEADFAST_OK && result == 0) {
+        result = EXIT_LOCK_FAILED;
     }
+    tell(as_json, path, result, child != 0, &report);
     return result;
 }
 
@@ -178,12 +193,15 @@ int command_lock(int argc, char **argv)
 {
     const char *path = NULL;
     int64_t timeout_ms = -1;
+    int as_json = 0;
     int at = 1;
     while (at < argc && strcmp(argv[at], "--") != 0) {
         const char *argument = argv[at];
         const char *value;
         if (is_option(argv, &at, "--nonblock")) {
             timeout_ms = 0;
+        } else if (is_option(argv, &at, "--json")) {
+            as_json = 1;
         } else if ((value = option_value(argc, argv, &at, "--timeout")) != NULL) {
             if (!parse_seconds(value, &timeout_ms)) {
                 return usage_error("not a number of seconds", value);
@@ -201,7 +219,7 @@ int command_lock(int argc, char **argv)
     if (path == NULL || at + 1 >= argc) {
         return usage_error("lock: PATH -- COMMAND", NULL);
     }
-    return lock_and_run(path, timeout_ms, argv + at + 1);
+    return lock_and_run(path, timeout_ms, argv + at + 1, as_json);
 }
 
 static int verdict_code(int32_t verdict)
@@ -228,57 +246,114 @@ static const char *verdict_word(int32_t verdict)
     return verdict >= 0 && verdict <= STEADFAST_LOCK_STALE ? words[verdict] : "failed";
 }
 
+/* Steps over --json and --; the rest are paths, from *first on. Returns 0 for another option. */
+static int parse_paths(int argc, char **argv, int *first, int *as_json)
+{
+    int at = 1;
+    *as_json = 0;
+    while (at < argc && is_option(argv, &at, "--json")) {
+        *as_json = 1;
+    }
+    if (at < argc && strcmp(argv[at], "--") == 0) {
+        at++;
+    } else if (at < argc && argv[at][0] == '-' && argv[at][1] != '\0') {
+        return 0;
+    }
+    *first = at;
+    return 1;
+}
+
+/* Name of the process that lives, "" where it cannot be told. */
+static void process_name(int64_t pid, char *name, size_t size)
+{
+    char source[64];
+    name[0] = '\0';
+    snprintf(source, sizeof source, "/proc/%lld/comm", (long long)pid);
+    FILE *comm = fopen(source, "r");
+    if (comm != NULL) {
+        if (fgets(name, (int)size, comm) != NULL) {
+            name[strcspn(name, "\n")] = '\0';
+        }
+        fclose(comm);
+    }
+}
+
 int command_inspect(int argc, char **argv)
 {
-    if (argc != 2) {
+    int at, as_json;
+    if (!parse_paths(argc, argv, &at, &as_json)) {
+        return usage_error("inspect: no such option", argv[as_json + 1]);
+    }
+    if (argc - at != 1) {
         return usage_error("inspect: one path", NULL);
     }
+    const char *path = argv[at];
     /* Before the verdict: what is told about a file must not be younger than it. */
     struct stat file;
-    int there = lstat(argv[1], &file) == 0;
+    int there = lstat(path, &file) == 0;
     steadfast_report report = { .size = sizeof report };
-    int32_t verdict = steadfast_lock_inspect(NULL, argv[1], NULL, &report);
+    int32_t verdict = steadfast_lock_inspect(NULL, path, NULL, &report);
+    char name[64] = "", when[32] = "";
+    struct tm utc;
+    if (verdict == STEADFAST_LOCK_HELD && report.pid > 0) {
+        process_name(report.pid, name, sizeof name);
+    }
+    if (there && verdict > STEADFAST_LOCK_ABSENT && gmtime_r(&file.st_mtime, &utc) != NULL
+        && strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0) {
+        when[0] = '\0';
+    }
+    if (as_json) {
+        struct json json;
+        json_begin(&json, stdout, argv[0], path);
+        json_result(&json, verdict_code(verdict), &report);
+        json_text(&json, "verdict", verdict_word(verdict));
+        json_number(&json, "pid", report.pid);
+        json_text(&json, "process", name);
+        json_text(&json, "since", when);
+        json_end(&json);
+        putchar('\n');
+        return verdict_code(verdict);
+    }
     if (verdict < 0) {
         complain(&report);
         return EXIT_FAILED;
     }
-    printf("path     %s\n", argv[1]);
+    printf("path     %s\n", path);
     printf("verdict  %s\n", verdict_word(verdict));
     printf("because  %s\n", report.message);
     if (report.pid > 0) {
-        char name[64] = "", source[64];
-        snprintf(source, sizeof source, "/proc/%lld/comm", (long long)report.pid);
-        FILE *comm = verdict == STEADFAST_LOCK_HELD ? fopen(source, "r") : NULL;
-        if (comm != NULL) {
-            if (fgets(name, sizeof name, comm) != NULL) {
-                name[strcspn(name, "\n")] = '\0';
-            }
-            fclose(comm);
-        }
         printf("pid      %lld%s%s\n", (long long)report.pid, name[0] != '\0' ? " " : "", name);
     }
-    if (there && verdict != STEADFAST_LOCK_ABSENT) {
-        struct tm utc;
-        char when[32];
-        if (gmtime_r(&file.st_mtime, &utc) != NULL && strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc) > 0) {
-            printf("since    %s\n", when);
-        }
+    if (when[0] != '\0') {
+        printf("since    %s\n", when);
     }
     return verdict_code(verdict);
 }
 
 int command_clean(int argc, char **argv)
 {
-    if (argc < 2) {
+    int first, as_json;
+    if (!parse_paths(argc, argv, &first, &as_json)) {
+        return usage_error("clean: no such option", argv[as_json + 1]);
+    }
+    if (first >= argc) {
         return usage_error("clean: no path", NULL);
     }
     /* The worst tells: failed, undecided, held, done. */
     static const int order[] = { EXIT_DONE, EXIT_HELD, EXIT_UNDECIDED, EXIT_FAILED };
     size_t worst = 0;
-    for (int i = 1; i < argc; i++) {
+    for (int i = first; i < argc; i++) {
         steadfast_report report = { .size = sizeof report };
         int32_t verdict = steadfast_lock_clean_stale(NULL, argv[i], NULL, &report);
-        if (verdict < 0) {
+        if (as_json) {
+            struct json json;
+            fputs(i == first ? "[" : ", ", stdout);
+            json_begin(&json, stdout, argv[0], argv[i]);
+            json_result(&json, verdict_code(verdict), &report);
+            json_text(&json, "verdict", verdict_word(verdict));
+            json_number(&json, "pid", report.pid);
+            json_end(&json);
+        } else if (verdict < 0) {
             complain(&report);
         } else {
             printf("%s: %s (%s)\n", argv[i], verdict_word(verdict), report.message);
@@ -288,6 +363,9 @@ int command_clean(int argc, char **argv)
                 worst = rank;
             }
         }
+    }
+    if (as_json) {
+        puts("]");
     }
     return order[worst];
 }

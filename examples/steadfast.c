@@ -37,6 +37,14 @@ static const char HELP[] =
     "  inspect PATH           who holds it, since when, and why it is stale or not\n"
     "  clean PATH...          remove those that are stale\n"
     "\n"
+    "Every command takes --json before its path: one line with an object (clean: an array of one for each path) that has\n"
+    "command, path, exit_code, status, status_name, message, errno and step, and what the command finds out besides:\n"
+    "  save                   on_disk, generation, length\n"
+    "  load, verify, info     generation, saved, saved_at_ns, schema, length, sha256, source; load: data_base64\n"
+    "  lock                   ran, pid; on standard error, when COMMAND has ended\n"
+    "  inspect, clean         verdict, pid; inspect: process, since\n"
+    "A path that is not UTF-8 is shown with U+FFFD, and exactly in path_base64. Wrong arguments, and a standard input that cannot be read, are told in words.\n"
+    "\n"
     "Exit codes:\n"
     "  0    done\n"
     "  1    not done; what was there before is still there\n"
@@ -53,7 +61,7 @@ static const char HELP[] =
     "  126  COMMAND cannot be run\n"
     "  127  there is no COMMAND\n"
     "\n"
-    "  steadfast --version, steadfast --help\n";
+    "  steadfast --version, steadfast --help (or: steadfast help)\n";
 
 void complain(const steadfast_report *report)
 {

@@ -45,6 +45,8 @@ await() {
 
 gives 0 "--help" "$steadfast" --help
 says output "--if-generation" "it names the options"
+for code in 0 1 2 3 4 5 6 7 8 124 125 126 127; do says output "^  $code +[a-zCt-]" "it names exit code $code"; done
+gives 0 "help" "$steadfast" help
 gives 2 "no command" "$steadfast"
 gives 2 "an unknown command" "$steadfast" frobnicate
 gives 2 "an unknown option" "$steadfast" save --fast state
@@ -180,6 +182,89 @@ gone() { ! kill -0 "$background" 2>/dev/null; }
 await gone
 background=
 gives 0 "lock: and its command has ended: taken over at once" "$steadfast" lock --nonblock lock -- true
+
+# --json: one line each. A reader of JSON that knows its grammar looks at every one, where there is one.
+valid=0
+reader=$(command -v python3 || :)
+if [ -z "$reader" ]; then echo "SKIPPED: no python3, so the JSON is compared as text only"; fi
+# json CODE TEXT EXPECTED COMMAND...: EXPECTED is in the output (of errors for lock), which is one line.
+json() {
+    local expected=$1 text=$2 pattern=$3 file=output
+    shift 3
+    [ "$2" != lock ] || file=errors
+    gives "$expected" "$text" "$@"
+    [ "$(wc -l <"$file")" = 1 ] && grep -qE -- "$pattern" "$file"
+    result $? "$text: what it says"
+    [ "$file" = errors ] || [ ! -s errors ]
+    result $? "$text: and nothing in words besides"
+    if [ -n "$reader" ]; then
+        "$reader" - "$1" "$2" "$expected" "$file" <<'PY' >>errors 2>&1
+import json, sys
+def plain(pairs):
+    assert len({name for name, _ in pairs}) == len(pairs), "a name twice"
+    return dict(pairs)
+def refuse(word):
+    raise ValueError(word)
+text = open(sys.argv[4], "rb").read().decode("utf-8")
+value = json.loads(text, object_pairs_hook=plain, parse_constant=refuse)
+objects = value if sys.argv[2] == "clean" else [value]
+assert isinstance(objects, list) and objects
+for one in objects:
+    assert one["command"] == sys.argv[2], one
+    assert {"path", "status", "status_name", "message", "errno", "step"} <= one.keys(), one
+assert int(sys.argv[3]) in [one["exit_code"] for one in objects], objects
+PY
+        result $? "$text: valid JSON"
+        valid=$((valid + 1))
+    fi
+}
+printf 'a\0b' >binary
+mkdir json
+json 0 "save --json" '"path": "json/state".*"exit_code": 0, "status": 0, "status_name": "STEADFAST_OK".*"on_disk": "new", "generation": 1, "length": 3}$' \
+    "$steadfast" save --json json/state <binary
+json 0 "load --json" '"length": 3, .*"source": "current", "data_base64": "YQBi"}$' "$steadfast" load --json json/state
+json 0 "verify --json" '"generation": 1, "saved": "[0-9-]*T[0-9:.]*Z", "saved_at_ns": [0-9]+, ' "$steadfast" verify --json json/state
+json 0 "info --json, the option last" "\"sha256\": \"$(head -c 64 json/state)\"" "$steadfast" info json/state --json
+json 6 "save --json: a conflict" '"status_name": "STEADFAST_E_CONFLICT"' "$steadfast" save --if-generation 7 --json json/state <binary
+json 1 "save --json: no such directory" '"status": -2, "status_name": "ENOENT".*"errno": 2, .*"on_disk": "old"' "$steadfast" save --json json/no/state <binary
+json 5 "load --json: nothing there" '"errno": 2, "step": [0-9]+}$' "$steadfast" load --json json/none
+"$steadfast" save --keep-previous json/state <binary >output 2>errors
+truncate -s 100 json/state
+json 4 "load --json: damaged" '"status_name": "STEADFAST_E_TRUNCATED"' "$steadfast" load --json json/state
+json 3 "info --json: recovered" '"status_name": "STEADFAST_RECOVERED".*"source": "previous"' "$steadfast" info --recover --json json/state
+odd=json/$(printf 'q"b\\n\nt\t\x7f')
+json 0 "a path with what JSON escapes" '"path": "json/q\\"b\\\\n\\u000at\\u0009\\u007f", "exit' "$steadfast" save --json "$odd" <binary
+long=json/$(printf 'x%.0s' {1..240})
+json 0 "a path longer than the message" "\"path\": \"$long\"" "$steadfast" save --json "$long" <binary
+# Latin-1, a lone surrogate, an over-long slash, a lead byte at the end; in UTF-8 what is. The message is cut somewhere in there.
+wrong=json/$(printf 'f\xfcr \xed\xa0\x80 \xc0\xaf \xc3\xa9 \xf0\x9f\x94\x92 \xe2\x82')
+json 0 "a path that is not UTF-8" "\"path_base64\": \"$(printf %s "$wrong" | base64 -w 0)\", \"exit_code\": 0" "$steadfast" save --json "$wrong" <binary
+says output "$(printf '"path": "json/f\xef\xbf\xbdr (\xef\xbf\xbd){3} (\xef\xbf\xbd){2} \xc3\xa9 \xf0\x9f\x94\x92 (\xef\xbf\xbd){2}"')" "and is shown as far as it is"
+json 0 "load --json: that path" '"data_base64": "YQBi"' "$steadfast" load --json "$wrong"
+: >empty
+"$steadfast" save json/empty <empty >output 2>errors
+json 0 "load --json: an empty state" '"length": 0, .*"data_base64": ""}$' "$steadfast" load --json json/empty
+json 0 "inspect --json: no lock" '"verdict": "no lock", "pid": 0, "process": "", "since": ""}$' "$steadfast" inspect --json json/lock
+echo $$ >json/live
+json 7 "inspect --json: held" "\"verdict\": \"held\", \"pid\": $$, \"process\": \"[a-z]+\", \"since\": \"[0-9]{4}-" "$steadfast" inspect --json json/live
+echo "$dead" >json/stale
+json 8 "clean --json: several" '^\[\{.*"verdict": "removed".*\}, \{.*"verdict": "held".*\}, \{.*"verdict": "undecided".*\}\]$' \
+    "$steadfast" clean --json json/stale json/live empty
+json 1 "clean --json: a failure" '"verdict": "failed"' "$steadfast" clean --json json/no/lock
+json 9 "lock --json" '"command": "lock".*"exit_code": 9, "status": 0.*"ran": true, "pid": [0-9]+}$' "$steadfast" lock --json json/lock -- sh -c 'exit 9'
+json 124 "lock --json: held" "\"status_name\": \"STEADFAST_E_LOCKED\".*\"ran\": false, \"pid\": $$}\$" "$steadfast" lock --json --nonblock json/live -- true
+json 125 "lock --json: lost" '"status_name": "STEADFAST_E_LOCK_LOST".*"ran": true' "$steadfast" lock --json json/lock -- rm json/lock
+gives 0 "lock --json: standard output is the command's" "$steadfast" lock --json json/lock -- echo mine
+[ "$(cat output)" = mine ]
+result $? "and only the command's"
+gives 2 "inspect: an unknown option" "$steadfast" inspect --jason json/lock
+gives 2 "clean: an unknown option" "$steadfast" clean --force json/lock
+echo "$dead" >./-stale
+gives 0 "clean: behind --, a path that looks like an option" "$steadfast" clean -- -stale
+if [ -n "$reader" ]; then
+    [ "$valid" -ge 20 ]
+    result $? "every kind of JSON was read ($valid)"
+fi
 
 # A signal to it goes on to the command.
 "$steadfast" lock lock -- sh -c 'trap "echo told >told; exit 5" USR1; echo >ready; while :; do read -r line <end; done' &

@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 MAKE=${MAKE:-make}
 CC=${CC:-cc}
-unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PREFIX LIBDIR INCLUDEDIR
+unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PREFIX LIBDIR INCLUDEDIR BINDIR MANDIR COMPLETIONDIR
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-install.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 passed=0
@@ -76,6 +76,14 @@ check "the library is there under its full name" test -f "$lib/libsteadfast.so.$
 check "the SONAME leads to it" equal "$(readlink "$lib/libsteadfast.so.0")" "libsteadfast.so.$version"
 check "so does the linker's name" equal "$(readlink -f "$lib/libsteadfast.so")" "$(readlink -f "$lib/libsteadfast.so.$version")"
 check "the header is the committed one" cmp include/steadfast.h "$root/opt/steadfast/include/steadfast.h"
+check "every header is there" equal "$(ls "$root/opt/steadfast/include")" "$(ls include)"
+check "the command is there and runs, with no library to load" equal "$("$root/opt/steadfast/bin/steadfast" --version)" "steadfast $version"
+check "the command names no directory" refuses matches "$(readelf -d "$root/opt/steadfast/bin/steadfast")" 'R(UN)?PATH|libsteadfast'
+check "the CMake files are of this version" matches "$(cat "$lib/cmake/steadfast/steadfast-config-version.cmake")" "PACKAGE_VERSION \"$version\""
+check "and find the header from where they lie" matches "$(cat "$lib/cmake/steadfast/steadfast-config.cmake")" '"(\.\./\.\./\.\./include|/opt/steadfast/include)"'
+check "every manual page is there" equal "$(cd "$root/opt/steadfast/share/man" 2>/dev/null && find . -name '*.[1-8]' | sed 's,.*/,,' | sort)" \
+    "$(find docs -path 'docs/man/*.[1-8]' | sed 's,.*/,,' | sort)"
+check "bash completes" bash tests/install-completion.sh "$root/opt/steadfast/share/bash-completion/completions/steadfast" "$root/opt/steadfast/bin/steadfast"
 check "nothing lies outside the prefix" equal "$(find "$root" -type f -o -type l | grep -v "^$root/opt/steadfast/")" ""
 check "nothing is writable for others" equal "$(find "$root" -type f -perm /022)" ""
 
@@ -83,7 +91,8 @@ export PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
 check "pkg-config finds it" pkg-config --exists steadfast
 check "the version is Cargo.toml's" equal "$(pkg-config --modversion steadfast)" "$version"
 check "a link by it names no private library" equal "$(pkg-config --libs-only-l steadfast | xargs)" "-lsteadfast"
-check "no path of the build is left in the .pc" refuses grep -E "$root|$PWD|@" "$lib/pkgconfig/steadfast.pc"
+check "no path of the build is left in the .pc" refuses grep -E "$root|$PWD|@[A-Z]" "$lib/pkgconfig/steadfast.pc"
+check "nor in the CMake files" refuses grep -rE "$root|$PWD|@[A-Z]" "$lib/cmake"
 
 # What rustc says today, against what was installed.
 native=$(CARGO_TARGET_DIR=target ${CARGO:-cargo} rustc --lib --release --features capi --crate-type staticlib -- --print native-static-libs 2>&1 |
