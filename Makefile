@@ -130,6 +130,7 @@ test-deep: all
 	@$(SUITE) node $(PEERS) bash bindings/node/run.sh --lib $(BUILD)
 	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD)
 	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
+	@$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) --end
 
 # Schedules, races, kills and faults, each for a third of the time, with a new seed each time.

@@ -1,0 +1,163 @@
+//! A second reader of state files, written from the description of the format, slowly and in its own way: what the library
+//! says about any bytes must be what this says. It knows nothing of files.
+
+use sha2::{Digest, Sha256};
+use steadfast::status::*;
+
+pub const HEADER: usize = 256;
+pub const RECOVER: u32 = 1 << 0;
+pub const REQUIRE_SCHEMA: u32 = 1 << 1;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State {
+    pub payload: Vec<u8>,
+    pub generation: u64,
+    pub saved_at_ns: i64,
+    pub schema: u32,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    pub flags: u32,
+    pub schema: u32,
+    pub max_len: u64,
+}
+
+/// The first line that fits the rest.
+pub fn digest_line(file: &[u8]) -> Vec<u8> {
+    let mut line: String = Sha256::digest(&file[68..]).iter().map(|byte| format!("{byte:02x}")).collect();
+    line.push_str("  -\n");
+    line.into_bytes()
+}
+
+/// A file as the library writes it.
+pub fn record(state: &State) -> Vec<u8> {
+    let State { generation, saved_at_ns, schema, payload } = state;
+    let len = payload.len();
+    let line = format!("steadfast 1 len={len:020} gen={generation:020} time={saved_at_ns:020} schema={schema:010}");
+    let mut file = vec![b' '; 68];
+    file.extend(format!("{line:187}\n").bytes());
+    file.extend(payload);
+    let first = digest_line(&file);
+    file[..68].copy_from_slice(&first);
+    file
+}
+
+fn looks_like_a_digest_line(line: &[u8]) -> bool {
+    let (hex, end) = line.split_at(line.len().min(64));
+    hex.iter().all(|byte| b"0123456789abcdef".contains(byte)) && b"  -\n".starts_with(end)
+}
+
+/// Decimal digits and nothing else.
+fn decimal(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) { None } else { text.parse().ok() }
+}
+
+/// Bytes as text, one character each.
+fn latin(bytes: &[u8]) -> String {
+    bytes.iter().map(|&byte| byte as char).collect()
+}
+
+/// Version and length of the second line.
+fn beginning(line: &str) -> Option<(u64, u64)> {
+    let (version, rest) = line.strip_prefix("steadfast ")?.split_once(' ')?;
+    let len = rest.strip_prefix("len=")?;
+    if !len.is_char_boundary(20) || len.len() < 20 {
+        return None;
+    }
+    Some((decimal(version)?, decimal(&len[..20])?))
+}
+
+/// Generation, time and schema. Of a key that comes twice the last counts.
+fn fields(line: &str) -> Result<(u64, i64, u32), i32> {
+    let (version, _) = beginning(line).ok_or(STEADFAST_E_FORMAT)?;
+    if version != 1 {
+        return Err(if version == 0 { STEADFAST_E_FORMAT } else { STEADFAST_E_NEWER });
+    }
+    let Some(body) = line.strip_suffix('\n') else { return Err(STEADFAST_E_FORMAT) };
+    let (mut generation, mut time, mut schema) = (None, None, None);
+    for token in body.split(' ').skip(2) {
+        let (key, value) = token.split_once('=').unwrap_or((token, ""));
+        let number = decimal(value);
+        match key {
+            "gen" => generation = number,
+            "time" => time = number.and_then(|number| i64::try_from(number).ok()),
+            "schema" => schema = number.and_then(|number| u32::try_from(number).ok()),
+            _ if key.starts_with('!') => return Err(STEADFAST_E_NEWER),
+            _ => {}
+        }
+    }
+    match (generation, time, schema) {
+        (Some(generation), Some(time), Some(schema)) => Ok((generation, time, schema)),
+        _ => Err(STEADFAST_E_FORMAT),
+    }
+}
+
+/// What can be said before the content is looked at.
+fn check_len(file: &[u8]) -> Result<u64, i32> {
+    if file.is_empty() {
+        return Err(STEADFAST_E_EMPTY);
+    }
+    let zeros = file.iter().take(HEADER).all(|&byte| byte == 0);
+    let first = looks_like_a_digest_line(&file[..file.len().min(68)]);
+    if file.len() < HEADER {
+        let second = file.get(68..).unwrap_or_default();
+        let magic = second.iter().zip(b"steadfast ").all(|(a, b)| a == b);
+        return Err(if zeros || first && magic { STEADFAST_E_TRUNCATED } else { STEADFAST_E_FORMAT });
+    }
+    match beginning(&latin(&file[68..HEADER])) {
+        None if zeros || first || file[68..].starts_with(b"steadfast ") => Err(STEADFAST_E_DIGEST),
+        None => Err(STEADFAST_E_FORMAT),
+        Some((_, len)) if (file.len() - HEADER) as u64 > len => Err(STEADFAST_E_TRAILING),
+        Some((_, len)) if ((file.len() - HEADER) as u64) < len => Err(STEADFAST_E_TRUNCATED),
+        Some((_, len)) => Ok(len),
+    }
+}
+
+/// The generation that a plain save goes on from: that of the header, whatever the rest is like.
+pub fn header_generation(file: &[u8]) -> Option<u64> {
+    check_len(file).ok()?;
+    fields(&latin(&file[68..HEADER])).ok().map(|(generation, _, _)| generation)
+}
+
+/// One file.
+pub fn read(file: &[u8], request: &Request) -> Result<State, i32> {
+    let len = check_len(file)?;
+    let max_len = if request.max_len == 0 { 1 << 30 } else { request.max_len };
+    if len > max_len {
+        return Err(STEADFAST_E_TOO_LARGE);
+    }
+    if file[..68] != digest_line(file)[..] {
+        return Err(STEADFAST_E_DIGEST);
+    }
+    let (generation, saved_at_ns, schema) = fields(&latin(&file[68..HEADER]))?;
+    if request.flags & REQUIRE_SCHEMA != 0 && schema != request.schema {
+        return Err(STEADFAST_E_SCHEMA);
+    }
+    Ok(State { payload: file[HEADER..].to_vec(), generation, saved_at_ns, schema })
+}
+
+/// Any state at all.
+pub const ANY: Request = Request { flags: 0, schema: 0, max_len: 0 };
+
+/// PATH and PATH.prev: the code, and the state where there is one.
+pub fn load(current: Option<&[u8]>, previous: Option<&[u8]>, request: &Request) -> (i32, Option<State>) {
+    let damage = [STEADFAST_E_EMPTY, STEADFAST_E_TRUNCATED, STEADFAST_E_TRAILING, STEADFAST_E_DIGEST, STEADFAST_E_FORMAT];
+    let recover = request.flags & RECOVER != 0;
+    let error = match current.map(|file| read(file, request)) {
+        Some(Ok(state)) => return (0, Some(state)),
+        Some(Err(code)) if !(recover && damage.contains(&code)) => return (code, None),
+        Some(Err(code)) => Some(code),
+        None => None,
+    };
+    match (previous, error) {
+        (None, None) => (-libc::ENOENT, None),
+        (Some(_), None) if !recover => (STEADFAST_E_LOST, None),
+        (None, Some(code)) => (code, None),
+        (Some(file), error) => match read(file, request) {
+            Ok(state) => (STEADFAST_RECOVERED, Some(state)),
+            Err(code) => (error.unwrap_or(code), None),
+        },
+    }
+}
