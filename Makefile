@@ -49,7 +49,7 @@ CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --quiet --lib --release -
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help header clean demo test test-deep soak bench install install-strip uninstall
+.PHONY: all help header docs clean demo test test-deep soak bench install install-strip uninstall
 
 all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/steadfast $(BUILD)/installed/steadfast
 
@@ -101,6 +101,11 @@ header:
 	@$(need_cargo)$(need_cc):
 	CARGO_TARGET_DIR=$(TARGET) STEADFAST_WRITE_HEADER=1 $(CARGO) test --quiet --test header
 
+docs:
+	@$(if $(shell command -v doxygen 2>/dev/null),,$(error doxygen is missing; install it with: apt-get install doxygen)):
+	sh docs/doxygen/build.sh $(BUILD)/docs
+	@echo "$(BUILD)/docs/html/index.html"
+
 # Each suite ends with "N passed, N failed"; one that does not, or is not there, has failed. All are run.
 SUITE := bash .ci/suite $(BUILD)
 # The peers that .ci/setup puts into build/; where they are missing, the suites say so.
@@ -129,6 +134,7 @@ test-deep: all
 	@$(SUITE) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race
 	@$(SUITE) node $(PEERS) bash bindings/node/run.sh --lib $(BUILD)
 	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD)
+	@$(SUITE) docs python3 docs/check.py --lib $(BUILD)
 	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) --end
@@ -208,5 +214,6 @@ help:
 	@echo "make soak           kills, faults and races for SECONDS=$(SECONDS)"
 	@echo "make bench          measurements, as ratios (QUICK=1: short)"
 	@echo "make header         write $(HEADER) anew from the source"
+	@echo "make docs           the API reference, by doxygen, into $(BUILD)/docs/html"
 	@echo "make install        PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR= (also install-strip, uninstall)"
 	@echo "make clean          remove $(BUILD)/ and $(TARGET)/"
