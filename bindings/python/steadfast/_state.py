@@ -1,0 +1,342 @@
+"""State files."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from . import _abi
+from ._arguments import StrPath, path_bytes, unsigned
+from ._hooks import Context, hooks_may_raise, pointer_of
+from ._report import (
+    Error,
+    NotDurableWarning,
+    OnDisk,
+    RecoveredWarning,
+    Report,
+    Step,
+    TooLargeError,
+    error_of,
+    new_report,
+    report_of,
+)
+
+if TYPE_CHECKING:
+    import array
+    import mmap
+
+# collections.abc.Buffer is of Python 3.12.
+BytesLike = Union[bytes, bytearray, memoryview, "array.array[Any]", "mmap.mmap"]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state that was saved."""
+
+    generation: int
+    durable: bool  # no power cut can take it back
+    report: Report = field(repr=False)
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What a power cut now would leave."""
+        return self.report.on_disk
+
+
+class BatchError(Error):
+    """Of save_batch: one at least was not saved. `results` has a Saved or an Error for each, in order."""
+
+    results: list[Union[Saved, Error]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A state that load_into put into the caller's buffer: its first `length` bytes."""
+
+    length: int
+    generation: int
+    recovered: bool  # from PATH.prev
+    report: Report = field(repr=False)
+
+
+@dataclass(frozen=True)
+class State:
+    """A state that was loaded and verified."""
+
+    data: bytes
+    generation: int
+    schema: int
+    saved_at_ns: int  # since the Unix epoch, by the clock of then
+    sha256: str  # of the record, as its first line gives it
+    recovered: bool  # from PATH.prev
+    report: Report = field(repr=False)
+
+    @property
+    def saved_at(self) -> datetime:
+        """saved_at_ns as a datetime, in UTC, to the microsecond."""
+        return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=self.saved_at_ns // 1000)
+
+    def __bytes__(self) -> bytes:
+        return self.data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+def as_bytes(data: BytesLike) -> bytes:
+    """Bytes as they are; a copy of all else, for another thread could change it between digest and write."""
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, str):
+        raise TypeError("a bytes-like object is required, not 'str': encode it")
+    return memoryview(data).tobytes()
+
+
+def save_options(
+    *,
+    strict: bool,
+    keep_previous: bool,
+    if_generation: Optional[int],
+    follow_symlink: bool,
+    create_parents: bool,
+    recycle: bool,
+    sync: bool,
+    mode: int,
+    schema: int,
+    syncfs: bool = False,
+) -> _abi.CSaveOptions:
+    flags = 0
+    for wanted, flag in (
+        (strict, _abi.SAVE_STRICT),
+        (keep_previous, _abi.SAVE_KEEP_PREVIOUS),
+        (if_generation is not None, _abi.SAVE_IF_GENERATION),
+        (follow_symlink, _abi.SAVE_FOLLOW_SYMLINK),
+        (create_parents, _abi.SAVE_CREATE_PARENTS),
+        (recycle, _abi.SAVE_RECYCLE),
+        (not sync, _abi.SAVE_NO_SYNC),
+        (syncfs, _abi.SAVE_SYNCFS),
+    ):
+        flags |= flag if wanted else 0
+    return _abi.CSaveOptions(
+        size=ctypes.sizeof(_abi.CSaveOptions),
+        flags=flags,
+        mode=unsigned(mode, 32, "mode"),
+        schema=unsigned(schema, 32, "schema"),
+        expected_generation=unsigned(if_generation or 0, 64, "if_generation"),
+    )
+
+
+def save(
+    path: StrPath,
+    data: BytesLike,
+    *,
+    strict: bool = False,
+    keep_previous: bool = False,
+    if_generation: Optional[int] = None,
+    follow_symlink: bool = False,
+    create_parents: bool = False,
+    recycle: bool = False,
+    sync: bool = True,
+    mode: int = 0,
+    schema: int = 0,
+    context: Optional[Context] = None,
+) -> Saved:
+    """Saves `data` at `path`: after a crash at any moment a reader finds the old state or the new one, whole.
+
+    What is saved but not durable (a sync failed, or there is none) is a NotDurableWarning and `durable` False.
+
+    strict: that is an error instead. keep_previous: the verified previous generation stays as PATH.prev.
+    if_generation: compare and swap; ConflictError unless the state there has this generation (0: none there yet).
+    follow_symlink: save to what a link points to; without it, SymlinkError. create_parents: make missing directories,
+    durably. recycle: overwrite the spare generation in place; implies keep_previous. sync=False: atomic and verified,
+    never durable, and without a warning. mode: permission bits of a new file, 0 is 0o600. schema: your format number.
+    """
+    name = path_bytes(path)
+    payload = as_bytes(data)
+    options = save_options(
+        strict=strict,
+        keep_previous=keep_previous,
+        if_generation=if_generation,
+        follow_symlink=follow_symlink,
+        create_parents=create_parents,
+        recycle=recycle,
+        sync=sync,
+        mode=mode,
+        schema=schema,
+    )
+    raw = new_report()
+    with hooks_may_raise():
+        _abi.lib.steadfast_state_save(pointer_of(context), name, payload, len(payload), options, raw)
+    report = report_of(raw)
+    if report.status < 0:
+        raise error_of(report, name)
+    if report.status == _abi.NOT_DURABLE and sync:
+        warnings.warn(report.message, NotDurableWarning, stacklevel=2)
+    return Saved(generation=report.generation, durable=report.status == _abi.OK, report=report)
+
+
+def save_batch(
+    states: Iterable[tuple[StrPath, BytesLike]],
+    *,
+    strict: bool = False,
+    keep_previous: bool = False,
+    if_generation: Optional[int] = None,
+    follow_symlink: bool = False,
+    create_parents: bool = False,
+    sync: bool = True,
+    syncfs: bool = False,
+    mode: int = 0,
+    schema: int = 0,
+    context: Optional[Context] = None,
+) -> list[Saved]:
+    """Saves many states, (path, data) each, faster than one after the other. Each is atomic for itself, not all together.
+
+    syncfs: one syncfs(2) for each file system instead of one fsync for each file; it flushes what others wrote as well.
+    Raises BatchError when one was not saved; the others may be.
+    """
+    options = save_options(
+        strict=strict,
+        keep_previous=keep_previous,
+        if_generation=if_generation,
+        follow_symlink=follow_symlink,
+        create_parents=create_parents,
+        recycle=False,
+        sync=sync,
+        mode=mode,
+        schema=schema,
+        syncfs=syncfs,
+    )
+    given = [(path_bytes(path), as_bytes(data)) for path, data in states]
+    size = ctypes.sizeof(_abi.CSaveEntry)
+    entries = (_abi.CSaveEntry * len(given))(*[_abi.CSaveEntry(size, path, data, len(data)) for path, data in given])
+    raw = new_report()
+    with hooks_may_raise():
+        _abi.lib.steadfast_state_save_batch(pointer_of(context), entries, len(given), options, raw)
+    whole = report_of(raw)
+    if whole.status < 0 and whole.step in (Step.ARGUMENTS, Step.ALLOCATE) and all(entry.status == 0 for entry in entries):
+        raise error_of(whole, given[0][0] if given else b"")  # nothing was done at all
+    results = [_of_batch(entry, path) for entry, (path, _) in zip(entries, given)]
+    failed = next((result for result in results if isinstance(result, Error)), None)
+    if failed is not None:
+        error = BatchError(failed.errno or 0, failed.strerror or "", failed.filename, failed.report)
+        error.results = results
+        raise error from failed
+    saved = [result for result in results if isinstance(result, Saved)]
+    weak = next((result for result in saved if not result.durable), None)
+    if weak is not None and sync:
+        warnings.warn(weak.report.message, NotDurableWarning, stacklevel=2)
+    return saved
+
+
+def _of_batch(entry: _abi.CSaveEntry, path: bytes) -> Union[Saved, Error]:
+    status: int = entry.status
+    unsure = status in (_abi.NOT_DURABLE, _abi.E_SAVED_NOT_DURABLE, _abi.E_INDETERMINATE)
+    words: bytes = _abi.lib.steadfast_status_message(status)
+    report = Report(
+        status=status,
+        os_error=entry.os_error,
+        step=Step.NONE,  # the entry does not tell
+        on_disk=OnDisk.EITHER if unsure else OnDisk.NEW if status >= 0 else OnDisk.OLD,
+        generation=entry.generation,
+        pid=0,
+        message=f"{words.decode()}: {os.fsdecode(path)}",
+    )
+    if status < 0:
+        return error_of(report, path)
+    return Saved(generation=report.generation, durable=status == _abi.OK, report=report)
+
+
+def load_options(*, recover: bool, schema: Optional[int], max_len: int) -> _abi.CLoadOptions:
+    return _abi.CLoadOptions(
+        size=ctypes.sizeof(_abi.CLoadOptions),
+        flags=(_abi.LOAD_RECOVER if recover else 0) | (_abi.LOAD_REQUIRE_SCHEMA if schema is not None else 0),
+        schema=unsigned(schema or 0, 32, "schema"),
+        max_len=unsigned(max_len, 64, "max_len"),
+    )
+
+
+def load(
+    path: StrPath,
+    *,
+    recover: bool = False,
+    schema: Optional[int] = None,
+    max_len: int = 0,
+    context: Optional[Context] = None,
+) -> State:
+    """Loads the state at `path` and verifies it: what was saved, to the bit, or an exception.
+
+    recover: fall back to PATH.prev, with a RecoveredWarning and `recovered` True. schema: anything else is a SchemaError.
+    max_len: the longest payload accepted, 0 is 1 GiB.
+    """
+    name = path_bytes(path)
+    options = load_options(recover=recover, schema=schema, max_len=max_len)
+    raw = new_report()
+    out = _abi.CState(size=ctypes.sizeof(_abi.CState))
+    try:
+        with hooks_may_raise():
+            _abi.lib.steadfast_state_load(pointer_of(context), name, options, out, raw)
+        report = report_of(raw)
+        if report.status < 0:
+            raise error_of(report, name)
+        state = State(
+            data=ctypes.string_at(out.data, out.len),
+            generation=out.generation,
+            schema=out.schema,
+            saved_at_ns=out.saved_at_ns,
+            sha256=bytes(out.sha256).hex(),
+            recovered=out.source == _abi.SOURCE_PREVIOUS,
+            report=report,
+        )
+    finally:
+        _abi.lib.steadfast_state_free(out)
+    if state.recovered:
+        warnings.warn(report.message, RecoveredWarning, stacklevel=2)
+    return state
+
+
+def load_into(
+    path: StrPath,
+    buffer: Union[bytearray, memoryview, array.array[Any], mmap.mmap],
+    *,
+    recover: bool = False,
+    schema: Optional[int] = None,
+    context: Optional[Context] = None,
+) -> Loaded:
+    """Loads the state at `path` into a writable buffer, without another copy; otherwise as load.
+
+    TooLargeError when it does not fit; its `needed` says how long it is. After any other error no byte of a damaged
+    payload is left in the buffer.
+    """
+    name = path_bytes(path)
+    options = load_options(recover=recover, schema=schema, max_len=0)
+    view = memoryview(buffer).cast("B")
+    # Refuses a buffer that is read-only, and keeps one that can grow from doing so meanwhile.
+    target = (ctypes.c_char * len(view)).from_buffer(view)
+    length = ctypes.c_size_t()
+    raw = new_report()
+    try:
+        with hooks_may_raise():
+            _abi.lib.steadfast_state_load_into(pointer_of(context), name, options, target, len(view), length, raw)
+    finally:
+        # Now, and not when the traceback of an error is forgotten.
+        del target
+        view.release()
+    report = report_of(raw)
+    if report.status < 0:
+        error = error_of(report, name)
+        if isinstance(error, TooLargeError):
+            error.needed = length.value
+        raise error
+    if report.status == _abi.RECOVERED:
+        warnings.warn(report.message, RecoveredWarning, stacklevel=2)
+    return Loaded(
+        length=length.value,
+        generation=report.generation,
+        recovered=report.status == _abi.RECOVERED,
+        report=report,
+    )

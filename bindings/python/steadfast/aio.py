@@ -1,0 +1,162 @@
+"""The same for asyncio: `async with steadfast.aio.Lock("app.lock", timeout=5):`, `await steadfast.aio.save(...)`.
+
+States are saved and loaded in asyncio's worker threads. A wait for a lock has a thread of its own, so that many waiters
+cannot use up the workers that the holder needs; cancelling it wakes that thread up at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import errno
+import os
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Callable, Optional, TypeVar, Union
+
+from . import _abi, _lock, _state
+from ._arguments import UNSET, StrPath, Unset
+from ._hooks import Context, Hook, real
+from ._lock import LockStatus
+from ._report import Report
+from ._state import BytesLike, Saved, State
+
+T = TypeVar("T")
+
+
+async def save(path: StrPath, data: BytesLike, **options: Any) -> Saved:
+    """steadfast.save in a worker thread. Cancelled, it still comes to its end, the old state or the new one."""
+    return await asyncio.to_thread(_state.save, path, data, **options)
+
+
+async def save_batch(states: Iterable[tuple[StrPath, BytesLike]], **options: Any) -> list[Saved]:
+    """steadfast.save_batch in a worker thread."""
+    return await asyncio.to_thread(_state.save_batch, states, **options)
+
+
+async def load(path: StrPath, **options: Any) -> State:
+    """steadfast.load in a worker thread."""
+    return await asyncio.to_thread(_state.load, path, **options)
+
+
+async def clean_stale(path: StrPath, **options: Any) -> LockStatus:
+    """steadfast.clean_stale in a worker thread."""
+    return await asyncio.to_thread(_lock.clean_stale, path, **options)
+
+
+async def inspect(path: StrPath, **options: Any) -> LockStatus:
+    """steadfast.inspect in a worker thread."""
+    return await asyncio.to_thread(_lock.inspect, path, **options)
+
+
+class _Wakeable:
+    """A poll hook that watches one descriptor more: writing to it ends the wait with EINTR, as a signal does."""
+
+    def __init__(self, chained: Optional[Hook]) -> None:
+        self.given_up = threading.Event()
+        self._chained = chained
+        self._readable, self._writable = os.pipe()
+
+    def poll(self, fds: Optional[int], count: int, timeout_ns: int) -> Optional[int]:
+        if self.given_up.is_set():
+            return -errno.EINTR
+        more = (_abi.PollFd * (count + 1))()
+        size = count * ctypes.sizeof(_abi.PollFd)
+        if fds is not None:
+            ctypes.memmove(more, fds, size)
+        more[count] = _abi.PollFd(fd=self._readable, events=1)
+        address = ctypes.addressof(more)
+        ready = (
+            real("poll", address, count + 1, timeout_ns)
+            if self._chained is None
+            else self._chained(address, count + 1, timeout_ns)
+        )
+        if more[count].revents:
+            return -errno.EINTR
+        if fds is not None:
+            ctypes.memmove(fds, more, size)
+        return ready
+
+    def wake(self) -> None:
+        self.given_up.set()
+        os.write(self._writable, b"x")
+
+    def close(self) -> None:
+        os.close(self._readable)
+        os.close(self._writable)
+
+
+class Lock:
+    """steadfast.Lock for `async with`; the same arguments. Tasks that share the object exclude each other as well."""
+
+    def __init__(self, path: StrPath, timeout: Optional[float] = None, **options: Any) -> None:
+        self._lock = _lock.Lock(path, timeout, **options)
+
+    @property
+    def held(self) -> bool:
+        """Does this object hold the lock?"""
+        return self._lock.held
+
+    @property
+    def report(self) -> Optional[Report]:
+        """Of the last acquire or release."""
+        return self._lock.report
+
+    async def acquire(self, timeout: Union[float, None, Unset] = UNSET) -> Report:
+        """Takes the lock, or raises LockedError. Cancelled, it does not take it: a lock got too late is given back."""
+        wait = self._lock.timeout if isinstance(timeout, Unset) else timeout
+        given = self._lock._context or Context()
+        wakeable = _Wakeable(given._settings[1].get("poll"))
+        context = given._with_poll(wakeable.poll)
+
+        future = _in_own_thread(lambda: self._lock._acquire(wait, context, wakeable.given_up.is_set))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            wakeable.wake()
+            await _to_the_end(future)
+            if not future.cancelled() and future.exception() is None:
+                await self._release()
+            raise
+        finally:
+            wakeable.close()  # the thread is past its waiting: future is done
+
+    async def release(self) -> None:
+        """Gives it back; as steadfast.Lock.release."""
+        await self._release()
+
+    async def _release(self) -> None:
+        future = _in_own_thread(self._lock.release)
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await _to_the_end(future)
+            raise
+
+    async def __aenter__(self) -> Lock:
+        await self.acquire()
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        await self._release()
+
+
+def _in_own_thread(function: Callable[[], T]) -> asyncio.Future[T]:
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="steadfast")
+    try:
+        return asyncio.get_running_loop().run_in_executor(executor, function)
+    finally:
+        executor.shutdown(wait=False)
+
+
+async def _to_the_end(future: asyncio.Future[Any]) -> None:
+    """Waits until it is done, whatever it comes to, and however often that is cancelled: it is a moment."""
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            pass

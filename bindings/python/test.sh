@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Types, wheel, clean venv and tests of the Python package: test.sh --lib DIR --out DIR
+#
+# DIR of --lib holds libsteadfast.so; STEADFAST_PYTHON is a Python with the tools that .ci/setup installs. A library for
+# old systems, named by STEADFAST_OLD_LIBRARY, makes a second wheel. The last line is `N passed, N failed`.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+lib= out=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --lib) lib=$(cd "$2" && pwd) || exit 2; shift 2 ;;
+        --out) mkdir -p "$2" && out=$(cd "$2" && pwd) || exit 2; shift 2 ;;
+        *) echo "test.sh: unknown argument $1" >&2; exit 2 ;;
+    esac
+done
+[ -n "$lib" ] && [ -n "$out" ] || { echo "usage: test.sh --lib DIR --out DIR" >&2; exit 2; }
+python=${STEADFAST_PYTHON:-python3}
+unset PYTHONPATH STEADFAST_LIBRARY
+export PYTHONDONTWRITEBYTECODE=1
+
+passed=0 failed=0
+note() { # RESULT TEXT
+    if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok - $2"; else failed=$((failed + 1)); echo "not ok - $2"; fi
+}
+finish() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+if ! "$python" -c 'import hatchling, mypy, pytest' 2>/dev/null; then
+    if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then
+        note 1 "hatchling, mypy and pytest are installed"
+    else
+        echo "SKIPPED: hatchling, mypy or pytest is not installed (.ci/setup does that)"
+    fi
+    finish
+fi
+
+# For the oldest Python that the package is for.
+(cd "$here" && "$python" -m mypy --python-version 3.9 --cache-dir "$out/mypy") >"$out/mypy.log" 2>&1
+code=$?
+[ "$code" -eq 0 ] || sed 's/^/# /' "$out/mypy.log" | head -n 20
+note "$code" "mypy --strict: $(tail -n 1 "$out/mypy.log")"
+
+# LIBRARY: its wheel, in a clean venv: `pip install`, and a program in a directory of its own.
+try_wheel() {
+    local wheel tag dir
+    rm -rf "$out/wheel" "$out/clean"
+    if ! wheel=$(bash "$here/build_wheel.sh" "$1" "$out/wheel" "$python" 2>"$out/wheel.log"); then
+        sed 's/^/# /' "$out/wheel.log" | tail -n 20
+        note 1 "the wheel is built"
+        return 1
+    fi
+    tag=${wheel##*-}
+    case $(basename "$wheel") in
+        steadfast-*-py3-none-manylinux_2_*_*.whl) note 0 "the wheel is built: $(basename "$wheel")" ;;
+        *) note 1 "a wheel for manylinux: $(basename "$wheel")" ;;
+    esac
+    "$python" -m venv "$out/clean" && "$out/clean/bin/python" -m pip -q --disable-pip-version-check install --no-index "$wheel" >"$out/install.log" 2>&1
+    note $? "and installed into a clean venv"
+    dir=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-python-XXXXXX")
+    (cd "$dir" && "$out/clean/bin/python" -I -W error - "$out/clean") <<'PROGRAM'
+import sys
+import steadfast
+assert steadfast.library_path.startswith(sys.argv[1]), steadfast.library_path
+with steadfast.Lock("lock", timeout=5):
+    assert steadfast.save("state", b"x").durable
+assert steadfast.load("state").data == b"x"
+PROGRAM
+    note $? "where it locks, saves and loads with its own library (${tag%.whl})"
+    rm -rf "$dir"
+}
+
+if [ -n "${STEADFAST_OLD_LIBRARY:-}" ]; then
+    try_wheel "$STEADFAST_OLD_LIBRARY"
+fi
+if try_wheel "$lib/libsteadfast.so"; then
+    # The tests, on what was installed and not on the source.
+    rm -rf "$out/installed"
+    "$python" -m pip -q --disable-pip-version-check install --no-index --no-deps --target "$out/installed" "$out"/wheel/*.whl >"$out/install.log" 2>&1
+    note $? "installed for the tests"
+    (cd "$out" && PYTHONPATH=$out/installed "$python" -m pytest -p no:cacheprovider -c "$here/pyproject.toml" "$here/tests") >"$out/pytest.log" 2>&1
+    code=$?
+    cat "$out/pytest.log"
+    count() { tail -n 1 "$out/pytest.log" | grep -oE "[0-9]+ $1" | cut -d' ' -f1; }
+    ran=$(count passed) broke=$(count failed)
+    passed=$((passed + ${ran:-0})) failed=$((failed + ${broke:-0}))
+    # Errors of fixtures, a crash, nothing collected: counted too.
+    if [ "$code" -ne 0 ] && [ "${broke:-0}" -eq 0 ]; then note 1 "pytest ends well"; fi
+fi
+finish

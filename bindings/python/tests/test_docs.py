@@ -1,0 +1,27 @@
+"""Each snippet of the README and of docs/python.md, run as a program in an empty directory."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+PAGES = [HERE.parent / "README.md", HERE.parents[2] / "docs" / "python.md"]
+SNIPPETS = [
+    pytest.param(code, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S))
+]
+
+
+def test_there_are_some():
+    assert len(SNIPPETS) >= 7
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_snippet(code, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, env=environment, check=True)

@@ -1,0 +1,254 @@
+"""Locks between processes, threads, and after a fork."""
+
+import errno
+import gc
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import pytest
+
+import steadfast
+
+
+def test_with(path):
+    with steadfast.Lock(path, timeout=5) as lock:
+        assert lock.held and pathlib.Path(path).read_text() == f"{os.getpid()}\n"
+        assert steadfast.inspect(path).verdict == steadfast.Verdict.HELD
+        assert "held" in repr(lock)
+    assert not lock.held and not os.path.exists(path)
+
+
+def test_held_by_another_process(path, holder):
+    process = holder(path)
+    with pytest.raises(steadfast.LockedError) as caught:
+        steadfast.Lock(path, timeout=0).acquire()
+    assert isinstance(caught.value, TimeoutError)
+    assert (caught.value.errno, caught.value.filename) == (errno.ETIMEDOUT, path)
+    assert caught.value.report.pid == process.pid
+    with pytest.raises(TimeoutError):
+        steadfast.Lock(path).acquire(timeout=0.001)
+    status = steadfast.clean_stale(path)
+    assert (status.verdict, status.pid) == (steadfast.Verdict.HELD, process.pid)
+
+
+def test_a_waiter_gets_in_at_release(path, holder):
+    process = holder(path)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    with steadfast.Lock(path, timeout=60):
+        pass
+
+
+def test_a_killed_holder_is_taken_over(path, holder):
+    process = holder(path)
+    waited = threading.Event()
+    lock = steadfast.Lock(path, timeout=60)
+    thread = threading.Thread(target=lambda: (lock.acquire(), waited.set()))
+    thread.start()
+    process.kill()
+    thread.join(60)
+    assert waited.is_set() and lock.held
+    assert pathlib.Path(path).read_text() == f"{os.getpid()}\n"
+    lock.release()
+
+
+def test_stale(path):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    with open(path, "w") as file:
+        file.write(f"{child}\n")
+    status = steadfast.inspect(path)
+    assert (status.verdict, status.pid) == (steadfast.Verdict.STALE, child)
+    assert steadfast.clean_stale(path).verdict == steadfast.Verdict.REMOVED
+    assert steadfast.clean_stale(path).verdict == steadfast.Verdict.ABSENT
+
+
+def test_an_empty_file_and_its_grace(path):
+    pathlib.Path(path).touch()
+    os.utime(path, (1, 1))
+    assert steadfast.clean_stale(path).verdict == steadfast.Verdict.UNDECIDED
+    assert steadfast.inspect(path, empty_grace=0).verdict == steadfast.Verdict.STALE
+    assert steadfast.clean_stale(path, empty_grace=0.5).verdict == steadfast.Verdict.REMOVED
+    with pytest.raises(ValueError):
+        steadfast.clean_stale(path, empty_grace=-1)
+
+
+def test_what_is_no_lock(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    assert steadfast.clean_stale(tmp_path / "link").verdict == steadfast.Verdict.IGNORED
+    with pytest.raises(steadfast.SymlinkError):
+        steadfast.Lock(tmp_path / "link", timeout=0).acquire()
+    with pytest.raises(FileNotFoundError):
+        steadfast.inspect(tmp_path / "no/such")
+
+
+def test_lost(path):
+    lock = steadfast.Lock(path)
+    lock.acquire()
+    os.unlink(path)
+    with pytest.raises(steadfast.LockLostError):
+        lock.release()
+    assert not lock.held
+    with pytest.raises(RuntimeError):
+        lock.release()
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_timeouts_that_are_none(path, timeout):
+    with pytest.raises(ValueError):
+        steadfast.Lock(path, timeout)
+    with pytest.raises(ValueError):
+        steadfast.Lock(path).acquire(timeout)
+
+
+@pytest.mark.parametrize("timeout", [None, 0, 1e-9, 5, 1e300, float("inf")])
+def test_timeouts(path, timeout):
+    with steadfast.Lock(path, timeout):
+        pass
+
+
+def test_threads_that_share_a_lock(path):
+    lock = steadfast.Lock(path)
+    inside, seen = [], []
+
+    def work():
+        for _ in range(20):
+            with lock:
+                inside.append(threading.get_ident())
+                time.sleep(0)
+                seen.append(list(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 80 and all(len(there) == 1 for there in seen)
+
+
+def test_other_threads_run_during_a_wait(path, holder):
+    process = holder(path)
+    got = []
+
+    def wait():
+        with steadfast.Lock(path, timeout=60):
+            got.append(True)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    # Were the GIL kept, this thread could not let the holder go, and the wait would time out.
+    process.stdin.write("\n")
+    process.stdin.flush()
+    thread.join()
+    assert got == [True]
+
+
+def test_a_forgotten_lock_is_released_and_warned_of(path):
+    lock = steadfast.Lock(path, timeout=0)
+    lock.acquire()
+    with pytest.warns(ResourceWarning, match="unreleased lock"):
+        del lock
+        gc.collect()
+    assert not os.path.exists(path)
+
+
+INTERRUPTED = """
+import signal, sys, steadfast
+waiting = []
+def poll(fds, count, timeout):
+    if count and not waiting:
+        waiting.append(True)
+        print('waiting', flush=True)
+    return steadfast.real('poll', fds, count, timeout)
+handled = []
+signal.signal(signal.SIGUSR1, lambda *_: (handled.append(1), print('handled', flush=True)))
+lock = steadfast.Lock(sys.argv[1], context=steadfast.Context(poll=poll))
+try:
+    lock.acquire()
+    print('taken', len(handled), flush=True)
+    lock.release()
+except KeyboardInterrupt:
+    print('interrupted', lock.held, flush=True)
+"""
+
+
+def send_until(process, number, line):
+    """A signal that comes just before the wait does not end it, so it is sent until the answer comes."""
+    answer = []
+    reader = threading.Thread(target=lambda: answer.append(process.stdout.readline()))
+    reader.start()
+    while reader.is_alive():
+        process.send_signal(number)
+        reader.join(0.2)
+    assert answer == [line]
+
+
+def test_ctrl_c_ends_a_wait_and_other_signals_do_not(path, python):
+    with steadfast.Lock(path):
+        process = python(INTERRUPTED, path)
+        assert process.stdout.readline() == "waiting\n"
+        send_until(process, signal.SIGUSR1, "handled\n")
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out = ""
+        while "interrupted" not in out:
+            out = process.stdout.readline()
+            assert out in ("handled\n", "interrupted False\n")
+        assert process.wait() == 0
+    assert not os.path.exists(path)
+
+
+def test_a_handled_signal_does_not_end_a_wait(path, python):
+    lock = steadfast.Lock(path)
+    lock.acquire()
+    process = python(INTERRUPTED, path)
+    assert process.stdout.readline() == "waiting\n"
+    send_until(process, signal.SIGUSR1, "handled\n")
+    lock.release()
+    rest = process.stdout.read().splitlines()
+    assert rest[-1].startswith("taken") and process.wait() == 0
+
+
+def in_child(work):
+    """Runs it in a forked child; its exit status."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = work()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_forked_child_only_closes(path):
+    lock = steadfast.Lock(path, timeout=5)
+
+    def leaves_the_block():
+        lock.__exit__(None, None, None)
+        return 0 if os.path.exists(path) and not lock.held else 2
+
+    def releases():
+        assert not lock.held
+        try:
+            lock.release()
+        except steadfast.WrongProcessError:
+            return 0
+        return 3
+
+    def takes_another():
+        with steadfast.Lock(path + "2", timeout=0):
+            return 0
+
+    with lock:
+        assert in_child(leaves_the_block) == 0
+        assert in_child(releases) == 0
+        assert in_child(takes_another) == 0
+        assert lock.held and steadfast.inspect(path).verdict == steadfast.Verdict.HELD
+    assert not os.path.exists(path)
