@@ -1,7 +1,6 @@
 /* Taking, releasing and judging a lock. */
 #define _GNU_SOURCE
 #include "bench.h"
-#include "steadfast.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-struct place {
+struct lock_file {
     const char *dir;
     const char *name;
     char path[256];
@@ -24,16 +23,16 @@ struct place {
     steadfast_report *report;
 };
 
-static struct place place_of(const char *dir, const char *name)
+static struct lock_file lock_file(const char *dir, const char *name)
 {
-    struct place place = { .dir = dir, .name = name };
+    struct lock_file place = { .dir = dir, .name = name };
     snprintf(place.path, sizeof place.path, "%s/%s", dir, name);
     return place;
 }
 
 static void lock_ours(void *arg)
 {
-    struct place *place = arg;
+    struct lock_file *place = arg;
     steadfast_lock *lock;
     must(steadfast_lock_acquire(NULL, place->path, 0, NULL, &lock, place->report) == 0, "steadfast_lock_acquire");
     must(steadfast_lock_release(lock, place->report) == 0, "steadfast_lock_release");
@@ -42,7 +41,7 @@ static void lock_ours(void *arg)
 /* What nearly every program does: no check of the owner, nothing that survives its death. */
 static void lock_bare(void *arg)
 {
-    struct place *place = arg;
+    struct lock_file *place = arg;
     char text[16];
     int file = open(place->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     must(file >= 0, "open");
@@ -54,7 +53,7 @@ static void lock_bare(void *arg)
 
 static void inspect(void *arg)
 {
-    struct place *place = arg;
+    struct lock_file *place = arg;
     int32_t verdict = steadfast_lock_inspect(NULL, place->path, NULL, place->report);
     if (verdict != place->verdict) {
         steadfast_report report = { .size = sizeof report };
@@ -67,7 +66,7 @@ static void inspect(void *arg)
 /* Opening and reading alone, in the library's way: directory, then the name in it. */
 static void look(void *arg)
 {
-    struct place *place = arg;
+    struct lock_file *place = arg;
     struct stat stat;
     char text[64];
     int dir = open(place->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -125,42 +124,57 @@ static void stop_holder(pid_t child, int end)
     must(waitpid(child, &status, 0) == child && status == 0, "the holder's release");
 }
 
-void bench_lock(const char *dir, const char *where, struct targets targets)
+static void against(const char *what, const struct place *where, struct contestant *c, double target)
 {
+    size_t rounds = contest(c, 2, 31);
+    row((struct row){ .part = "lock", .what = what, .place = where, .us = c[1].us, .base_us = c[0].us, .value = c[1].ratio,
+                      .low = c[1].ratio_low, .high = c[1].ratio_high, .unit = "x", .target = target, .rounds = rounds });
+}
+
+static void beyond(const char *what, const struct place *where, struct contestant *c, double target)
+{
+    size_t rounds = contest(c, 2, 31);
+    row((struct row){ .part = "lock", .what = what, .place = where, .us = c[1].us, .base_us = c[0].us, .value = c[1].beyond_us,
+                      .unit = "us", .target = target, .rounds = rounds });
+}
+
+void part_lock(const struct place *where)
+{
+    table_head("taking, releasing and judging a lock; us: beyond the other");
     steadfast_report report = { .size = sizeof report };
-    struct place place = place_of(dir, "lock");
-    struct work ours = { lock_ours, &place }, bare = { lock_bare, &place };
-    row_ratio("acquire + release / O_EXCL, write PID, unlink", where, compare(ours, bare), targets.lock);
+    struct lock_file place = lock_file(where->dir, "lock");
+    struct contestant c[2] = { { .run = lock_bare, .arg = &place }, { .run = lock_ours, .arg = &place } };
+    against("acquire + release / O_EXCL, write PID, unlink", where, c, where->memory ? 1.7 : 1.5);
     place.report = &report;
-    row_ratio("  the same with a report", where, compare(ours, bare), 0);
+    against("  the same with a report", where, c, 0);
     place.report = NULL;
 
-    bare.run = look;
-    ours.run = inspect;
+    c[0].run = look;
+    c[1].run = inspect;
     write_pid(place.path, NOBODY);
     place.verdict = STEADFAST_LOCK_STALE;
-    row_beyond("verdict: stale / opening and reading the file", where, compare(ours, bare), 1.5);
+    beyond("verdict: stale / opening and reading the file", where, c, 1.5);
     place.report = &report;
-    row_beyond("  the same with a report", where, compare(ours, bare), 0);
+    beyond("  the same with a report", where, c, 0);
     place.report = NULL;
     must(unlink(place.path) == 0, "unlink");
 
     int end;
     pid_t holder = start_holder(place.path, &end);
     place.verdict = STEADFAST_LOCK_HELD;
-    row_beyond("verdict: held, PID not reused / opening and reading", where, compare(ours, bare), 4.0);
+    beyond("verdict: held, not reused / opening and reading", where, c, 4.0);
     stop_holder(holder, end);
 
     /* A foreign program's lock: its number is all there is to know. */
     write_pid(place.path, getppid());
-    row_beyond("verdict: held, a bare PID / opening and reading", where, compare(ours, bare), 0);
+    beyond("verdict: held, a bare PID / opening and reading", where, c, 0);
     must(unlink(place.path) == 0, "unlink");
 }
 
 enum { MANY = 64 };
 
 struct calls {
-    struct place place;
+    struct lock_file place;
     pid_t dead;
     pid_t alive;
     char stat_path[64];
@@ -278,11 +292,12 @@ static const struct {
     { "open, read, close /proc/PID/stat", call_proc_stat },
 };
 
-void bench_calls(const char *dir, const char *where)
+void part_calls(const struct place *where)
 {
+    const char *dir = where->dir;
     enum { COUNT = sizeof CALLS / sizeof *CALLS, ROUNDS = 301 };
     static double cost[COUNT][ROUNDS];
-    struct calls calls = { .place = place_of(dir, "lock"), .dead = NOBODY, .alive = getppid() };
+    struct calls calls = { .place = lock_file(dir, "lock"), .dead = NOBODY, .alive = getppid() };
     snprintf(calls.stat_path, sizeof calls.stat_path, "/proc/%d/stat", (int)calls.alive);
     write_pid(calls.place.path, calls.dead);
     calls.dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -293,7 +308,7 @@ void bench_calls(const char *dir, const char *where)
         for (size_t call = 0; call < COUNT; call++)
             cost[call][round] = time_steps(CALLS[call].step, &calls, MANY);
 
-    printf("\nbare calls on %s, medians of %d rounds of %d:\n", where, ROUNDS, MANY);
+    printf("\nbare calls on %s, medians of %d rounds of %d:\n", where->name, ROUNDS, MANY);
     for (size_t call = 0; call < COUNT; call++)
         printf("  %-40s %6.3f us\n", CALLS[call].name, median(cost[call], ROUNDS));
     close(calls.dir);

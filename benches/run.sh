@@ -1,41 +1,102 @@
-#!/bin/sh
-# Prints the library's costs beside those of the bare system calls, as ratios in one run.
-#   benches/run.sh [--lib DIR]    DIR holds libsteadfast.so; without it the release library is built first
-#   QUICK=1   about 20 seconds    TMPDIR, SHM   directories on a disk and on tmpfs (/tmp, /dev/shm)
+#!/usr/bin/env bash
+# Measures the library beside the bare system calls and its peers, and prints tables.
+#   benches/run.sh [--lib DIR] [--against FILE.so] [--only PART,PART] [--on PLACE,PLACE]
+#     --lib      a directory with libsteadfast.so; without it the release library is built first
+#     --against  another build of it, which then takes turns in the same rounds
+#     --only     cost saves batch loads lock calls
+#     --on       tmp (TMPDIR, /tmp), memory (SHM, /dev/shm), ext4 xfs btrfs (loop devices, as root); all by default
+#   QUICK=1  about a minute      FULL=1  up to 1 GiB      MS  milliseconds for each contestant of a contest
 # It reports: a target that is missed is shown, not a failure.
-set -eu
+set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-lib=
-case "${1-}" in
---lib) lib=$(cd "$2" && pwd) ;;
-'') ;;
-*) echo "usage: run.sh [--lib DIR]" >&2; exit 2 ;;
-esac
-
-work=$(mktemp -d)
-memory=$(mktemp -d "${SHM:-/dev/shm}/steadfast-bench-XXXXXX" 2>/dev/null) || memory=
-trap 'rm -rf "$work" ${memory:+"$memory"}' EXIT
-trap 'exit 1' INT TERM
+lib='' against='' only='cost,saves,batch,loads,lock,calls' on='tmp,memory,ext4,xfs,btrfs'
+while [ $# -gt 0 ]; do
+    case $1 in
+    --lib) lib=$(cd "$2" && pwd) ;;
+    --against) against=$(realpath "$2") ;;
+    --only) only=$2 ;;
+    --on) on=$2 ;;
+    *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+CC=${CC:-cc}
 
 if [ -z "$lib" ]; then
     target=${CARGO_TARGET_DIR:-$root/target}
     CARGO_TARGET_DIR=$target cargo rustc --quiet --manifest-path "$root/Cargo.toml" --lib --release --features capi --crate-type cdylib
     lib=$target/release
 fi
+
+# File systems of our own are mounted where nobody else sees them.
+loops=$(tr , '\n' <<<"$on" | grep -E '^(ext4|xfs|btrfs)$' || true)
+if [ -n "$loops" ] && [ -z "${STEADFAST_BENCH_UNSHARED-}" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+    export STEADFAST_BENCH_UNSHARED=1
+    exec unshare -m --propagation private "$BASH" "$0" --lib "$lib" ${against:+--against "$against"} --only "$only" --on "$on"
+fi
+
+work=$(mktemp -d)
+memory=''
+devices=()
+clean() {
+    for device in ${devices[@]+"${devices[@]}"}; do
+        umount "$work/mnt-${device##*/}" 2>/dev/null || true
+        losetup -d "$device" || true
+    done
+    rm -rf "$work" ${memory:+"$memory"}
+}
+trap clean EXIT
+trap 'exit 1' INT TERM
+
 # A copy, under the name that it is loaded by: a rebuild meanwhile does not change what is measured.
 cp "$lib/libsteadfast.so" "$work/libsteadfast.so.0"
 ln -s libsteadfast.so.0 "$work/libsteadfast.so"
+[ -z "$against" ] || { cp "$against" "$work/against.so"; against=$work/against.so; }
 
-crypto=
-if printf '#include <openssl/evp.h>\nint main(void){return EVP_MD_CTX_new() == 0;}\n' | ${CC:-cc} -x c - -o "$work/probe" -lcrypto 2>/dev/null; then
-    crypto='-DHAVE_OPENSSL -lcrypto'
+flags=(-DSYNCFS="$(sed -n 's/^enum { STEADFAST_SAVE_SYNCFS = \([0-9]*\) };$/\1/p' "$root/include/steadfast.h" | grep . || echo 0)")
+if printf '#include <openssl/evp.h>\nint main(void){return EVP_MD_CTX_new() == 0;}\n' | $CC -x c - -o "$work/probe" -lcrypto 2>/dev/null; then
+    flags+=(-DHAVE_OPENSSL -lcrypto)
 fi
-cd "$root/benches"
-# shellcheck disable=SC2086
-${CC:-cc} -std=c11 -O2 -Wall -Wextra -I "$root/include" ratios.c measure.c state.c lock.c -o "$work/ratios" \
-    -L "$work" -lsteadfast -Wl,-rpath,"$work" $crypto
+$CC -std=c11 -O2 -Wall -Wextra -I "$root/include" "$root"/benches/*.c -o "$work/bench" \
+    -L "$work" -lsteadfast -Wl,-rpath,"$work" "${flags[@]}" -ldl
 
-ms=4000
-[ -z "${QUICK-}" ] || ms=800
-mkdir "$work/disk"
-"$work/ratios" "$ms" "$work/disk" "${memory:-/nonexistent}"
+# Journaled file systems on devices of our own, written once so that the host's allocation is not measured.
+loop() {
+    local kind=$1 mkfs=(mkfs."$1" -q) device
+    command -v "mkfs.$kind" >/dev/null || { echo "SKIPPED: $kind: no mkfs.$kind (apt-get install $2)"; return; }
+    dd if=/dev/zero of="$work/$kind.img" bs=1M count="${3:-512}" status=none
+    "${mkfs[@]}" "$work/$kind.img" >/dev/null
+    device=$(losetup --find --show "$work/$kind.img") || { echo "SKIPPED: $kind: no loop device"; return; }
+    devices+=("$device")
+    mkdir "$work/mnt-${device##*/}"
+    mount -t "$kind" "$device" "$work/mnt-${device##*/}" || { echo "SKIPPED: $kind: cannot be mounted"; return; }
+    places+=("$kind=$work/mnt-${device##*/}@/sys/block/${device##*/}/stat")
+}
+
+places=()
+for place in ${on//,/ }; do
+    case $place in
+    tmp) mkdir "$work/disk"; places+=("${TMPDIR:-/tmp}=$work/disk") ;;
+    memory) ;;
+    *)
+        if [ "$(id -u)" != 0 ]; then echo "SKIPPED: $place on a loop device: needs root"; continue; fi
+        case $place in
+        ext4) loop ext4 e2fsprogs ;;
+        xfs) loop xfs xfsprogs ;;
+        btrfs) loop btrfs btrfs-progs ;;
+        *) echo "no such place: $place" >&2; exit 2 ;;
+        esac ;;
+    esac
+done
+if [[ ,$on, == *,memory,* ]]; then # the last one
+    if memory=$(mktemp -d "${SHM:-/dev/shm}/steadfast-bench-XXXXXX" 2>/dev/null); then
+        places+=("memory=$memory")
+    else
+        echo "SKIPPED: tmpfs: cannot write to ${SHM:-/dev/shm}"
+    fi
+fi
+
+ms=${MS:-2000} size=''
+[ -z "${QUICK-}" ] || { ms=${MS:-300} size=-q; }
+[ -z "${FULL-}" ] || size=-f
+"$work/bench" -m "$ms" -t "${TSV:-/dev/null}" -p "$only" -s "$lib/libsteadfast.so" ${against:+-a "$against"} $size "${places[@]}"

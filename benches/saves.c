@@ -1,0 +1,195 @@
+/* Whole saves against the bare sequence, and many states at once. */
+#define _GNU_SOURCE
+#include "bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const size_t K = 1024, M = 1024 * 1024;
+
+static double target_plain(const struct place *place, size_t size)
+{
+    if (place->memory)
+        return size == K ? 1.35 : 0;
+    return size == K ? 1.03 : size == 64 * M ? 1.0 : size == 1024 * M ? 0.95 : 0;
+}
+
+static double target_recycle(const struct place *place, size_t size)
+{
+    if (place->memory)
+        return 0;
+    if (size == K && place->journal)
+        return strncmp(place->name, "ext4", 4) == 0 ? 0.65 : 0;
+    return size == K ? 0.75 : size == 64 * M && !place->journal ? 0.85 : 0;
+}
+
+static void saves_of(const struct place *place, size_t size)
+{
+    enum { BARE, SAVE, BARE_FIRST, FIRST, KEEP, RECYCLE, NO_SYNC, OTHER, OTHER_RECYCLE, KINDS };
+    int real = recycles(&lib, place), other_real = other.save != NULL && recycles(&other, place);
+    struct saver s[KINDS] = {
+        [BARE] = new_saver(&lib, place, "bare", size, 0),
+        [SAVE] = new_saver(&lib, place, "save", size, 0),
+        [BARE_FIRST] = new_saver(&lib, place, "bare-first", size, 0),
+        [FIRST] = new_saver(&lib, place, "first", size, 0),
+        [KEEP] = new_saver(&lib, place, "keep", size, STEADFAST_SAVE_KEEP_PREVIOUS),
+        [RECYCLE] = new_saver(&lib, place, "recycle", size, STEADFAST_SAVE_RECYCLE),
+        [NO_SYNC] = new_saver(&lib, place, "no-sync", size, STEADFAST_SAVE_NO_SYNC),
+        [OTHER] = new_saver(&other, place, "other", size, 0),
+        [OTHER_RECYCLE] = new_saver(&other, place, "other-recycle", size, STEADFAST_SAVE_RECYCLE),
+    };
+    static const char *const names[KINDS] = {
+        [SAVE] = "save", [BARE_FIRST] = "  bare, nothing there before", [FIRST] = "  save, nothing there before",
+        [KEEP] = "save, KEEP_PREVIOUS", [RECYCLE] = "save, RECYCLE", [NO_SYNC] = "save, NO_SYNC",
+        [OTHER] = "  --against: save", [OTHER_RECYCLE] = "  --against: save, RECYCLE",
+    };
+    struct contestant c[KINDS];
+    size_t kind[KINDS], count = 0;
+    for (size_t k = 0; k < KINDS; k++) {
+        if ((k == RECYCLE && !real) || (k == OTHER && !other.save) || (k == OTHER_RECYCLE && !other_real))
+            continue;
+        /* Large ones: what differs by a name less is nothing. */
+        if (size > M && (k == FIRST || k == BARE_FIRST))
+            continue;
+        kind[count] = k;
+        c[count++] = (struct contestant){
+            .run = k == BARE || k == BARE_FIRST ? saver_bare : saver_run,
+            .before = k == FIRST || k == BARE_FIRST ? saver_remove : NULL,
+            .arg = &s[k],
+        };
+    }
+    size_t rounds = contest(c, count, size > 256 * M ? 3 : size >= 16 * M ? 5 : 15);
+    for (size_t i = 1; i < count; i++) {
+        double target = kind[i] == SAVE ? target_plain(place, size) : kind[i] == RECYCLE ? target_recycle(place, size) : 0;
+        row((struct row){ .part = "saves", .what = names[kind[i]], .place = place, .size = size, .us = c[i].us, .base_us = c[0].us,
+                          .value = c[i].ratio, .low = c[i].ratio_low, .high = c[i].ratio_high, .unit = "x", .target = target,
+                          .rounds = rounds });
+    }
+    if (!real)
+        row_skipped("saves", names[RECYCLE], place, size, "not in this build: the same as KEEP_PREVIOUS");
+    for (size_t k = 0; k < KINDS; k++)
+        saver_remove(&s[k]);
+}
+
+void part_saves(const struct place *place)
+{
+    static const size_t sizes[] = { 1, 64, 1024, 16 * 1024, 64 * 1024, 1024 * 1024 }; /* KiB */
+    table_head("saves / open, write, fsync, rename, fsync the directory");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t size = sizes[i] * K;
+        if (size > 64 * M && (!settings.full || place->journal))
+            continue;
+        if (settings.quick && size != K && size != 64 * M)
+            continue;
+        if (settings.quick && size > M && place->journal)
+            continue;
+        saves_of(place, size);
+    }
+}
+
+enum { STATES = 1000 };
+struct many {
+    struct saver *savers;
+    struct entry *entries;
+    size_t count;
+    steadfast_save_options options;
+};
+
+static void one_by_one(void *arg)
+{
+    struct many *many = arg;
+    for (size_t i = 0; i < many->count; i++)
+        saver_run(&many->savers[i]);
+}
+
+static void bare_one_by_one(void *arg)
+{
+    struct many *many = arg;
+    for (size_t i = 0; i < many->count; i++)
+        saver_bare(&many->savers[i]);
+}
+
+static void batch(void *arg)
+{
+    struct many *many = arg;
+    must(lib.save_batch(NULL, many->entries, many->count, &many->options, NULL) == 0, "steadfast_state_save_batch");
+}
+
+static struct many new_many(const struct place *place, const char *name, size_t count, uint32_t flags)
+{
+    struct many many = { .savers = calloc(count, sizeof *many.savers), .entries = calloc(count, sizeof *many.entries),
+                         .count = count, .options = { .size = sizeof many.options, .flags = flags } };
+    must(many.savers && many.entries, "calloc");
+    for (size_t i = 0; i < count; i++) {
+        char file[40];
+        snprintf(file, sizeof file, "%s-%zu", name, i);
+        many.savers[i] = new_saver(&lib, place, file, K, 0);
+        many.entries[i] = (struct entry){ .size = sizeof *many.entries, .path = many.savers[i].path,
+                                          .data = many.savers[i].data, .len = K };
+    }
+    return many;
+}
+
+static void drop_many(struct many *many)
+{
+    for (size_t i = 0; i < many->count; i++)
+        saver_remove(&many->savers[i]);
+    free(many->savers);
+    free(many->entries);
+}
+
+/* All ways that this build has; `part` "batch" with targets, "count" without. */
+static void many_of(const struct place *place, const char *part, size_t count)
+{
+    int journal = place->journal, ext4 = strncmp(place->name, "ext4", 4) == 0, xfs = strncmp(place->name, "xfs", 3) == 0;
+    double plain = strcmp(part, "batch") || place->memory ? 0 : !journal ? 2.5 : ext4 ? 7 : xfs ? 5 : 0;
+    double syncfs = strcmp(part, "batch") || place->memory ? 0 : !journal ? 3 : ext4 ? 25 : xfs ? 18 : 0;
+    struct many many[4] = {
+        new_many(place, "one", count, 0),
+        new_many(place, "bare", count, 0),
+        new_many(place, "batch", count, 0),
+        new_many(place, "syncfs", count, SYNCFS),
+    };
+    static const char *const names[4] = { "one by one", "  bare, one by one", "batch", "batch, SYNCFS" };
+    struct contestant c[4] = { { .run = one_by_one, .arg = &many[0] } };
+    int way[4] = { 0 };
+    size_t n = 1;
+    if (!settings.quick)
+        way[n] = 1, c[n++] = (struct contestant){ .run = bare_one_by_one, .arg = &many[1] };
+    if (lib.save_batch)
+        way[n] = 2, c[n++] = (struct contestant){ .run = batch, .arg = &many[2] };
+    if (lib.save_batch && SYNCFS)
+        way[n] = 3, c[n++] = (struct contestant){ .run = batch, .arg = &many[3] };
+    double budget = settings.budget_ms;
+    if (count >= 100)
+        settings.budget_ms = budget / 2; /* it is an average of many already */
+    size_t rounds = contest(c, n, settings.quick ? 1 : 2);
+    settings.budget_ms = budget;
+    for (size_t i = 0; i < n; i++) /* how many times faster than one by one */
+        row((struct row){ .part = part, .what = names[way[i]], .place = place, .size = count * K, .us = c[i].us,
+                          .base_us = c[0].us, .value = 1 / c[i].ratio, .low = 1 / c[i].ratio_high, .high = 1 / c[i].ratio_low,
+                          .unit = "x", .target = way[i] == 2 ? plain : way[i] == 3 ? syncfs : 0, .direction = AT_LEAST,
+                          .rounds = rounds });
+    if (!lib.save_batch)
+        row_skipped(part, names[2], place, count * K, "not in this build");
+    if (!lib.save_batch || !SYNCFS)
+        row_skipped(part, names[3], place, count * K, "not in this build");
+    for (size_t i = 0; i < 4; i++)
+        drop_many(&many[i]);
+}
+
+void part_batch(const struct place *place)
+{
+    if (settings.quick && place->journal && strncmp(place->name, "ext4", 4) != 0)
+        return;
+    table_head("1000 states of 1 KiB; value: how many times faster than one save after the other");
+    many_of(place, "batch", STATES);
+}
+
+void part_count(const struct place *place)
+{
+    table_head("1 to 10,000 states of 1 KiB; value: how many times faster than one save after the other");
+    for (size_t count = 1; count <= (settings.quick ? 100 : 10000); count *= 10)
+        many_of(place, "count", count);
+}
