@@ -126,7 +126,7 @@ def constants():
 def command(lib):
     _, usage, _ = run(str(lib / "steadfast"), "--help")
     page = (MAN / "steadfast.1").read_text().replace("\\-", "-")
-    body = re.sub(r"^\.[A-Z]+ |[\"]", "", page, flags=re.M)
+    body = re.sub(r"^\.[A-Z]+ |[\"]", "", page[page.index(".SH OPTIONS"):], flags=re.M)
     options = sorted(set(re.findall(r"--[a-z][a-z-]+", usage)))
     check("the command has options", None if len(options) >= 8 else usage)
     check("every option of the command is in steadfast(1)", [o for o in options if not re.search(re.escape(o) + r"(?![a-z-])", body)])
