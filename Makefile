@@ -138,6 +138,7 @@ test-deep: all
 	@$(SUITE) python $(PEERS) bash bindings/python/test.sh --lib $(BUILD) --out $(BUILD)/python
 	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD)
 	@$(SUITE) docs python3 docs/check.py --lib $(BUILD)
+	@$(SUITE) abi bash abi/check.sh $(BUILD) $(TARGET)
 	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) --end
