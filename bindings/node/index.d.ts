@@ -29,6 +29,8 @@ export class SteadfastError extends Error {
   readonly path: string;
   readonly status: number;
   readonly report: Report;
+  /** loadInto and `STEADFAST_E_TOO_LARGE`: the length that it takes. */
+  readonly length?: number;
 }
 
 /** A wait was aborted; `cause` is the signal's reason. No lock is left taken. */
@@ -98,9 +100,36 @@ export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer;
 export function save(path: Path, data: Data, options?: SaveOptions): Promise<Saved>;
 export function saveSync(path: Path, data: Data, options?: SaveOptions): Saved;
 
+export interface BatchOptions extends SaveOptions {
+  /** One sync of the file system instead of one for each file; it flushes what others have written there, too. */
+  syncfs?: boolean;
+}
+
+export type BatchResult =
+  | ({ readonly path: string; readonly error?: undefined } & Saved)
+  | { readonly path: string; readonly error: SteadfastError };
+
+/** Saves many, faster than one after the other, with a result for each; it throws only when nothing was tried. */
+export function saveBatch(entries: Iterable<{ path: Path; data: Data }>, options?: BatchOptions): Promise<BatchResult[]>;
+export function saveBatchSync(entries: Iterable<{ path: Path; data: Data }>, options?: BatchOptions): BatchResult[];
+
 /** Loads and verifies. */
 export function load(path: Path, options?: LoadOptions): Promise<State>;
 export function loadSync(path: Path, options?: LoadOptions): State;
+
+export interface LoadedInto {
+  readonly length: number;
+  readonly generation: bigint;
+  readonly recovered: boolean;
+  readonly report: Report;
+}
+
+/**
+ * Loads into memory of yours, without a copy: leave it alone until the promise is settled. `STEADFAST_E_TOO_LARGE` when it
+ * is too small; the error's `length` is what it takes.
+ */
+export function loadInto(path: Path, buffer: NodeJS.ArrayBufferView, options?: LoadOptions): Promise<LoadedInto>;
+export function loadIntoSync(path: Path, buffer: NodeJS.ArrayBufferView, options?: LoadOptions): LoadedInto;
 
 export interface LockOptions {
   /** Take a bare PID for reused when its process started after the lock was last written. */

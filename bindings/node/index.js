@@ -1,5 +1,6 @@
 'use strict';
 const state = require('./lib/state.js');
+const batch = require('./lib/batch.js');
 const lock = require('./lib/lock.js');
 const { SteadfastError, AbortError } = require('./lib/errors.js');
 const { FailingContext } = require('./lib/context.js');
@@ -7,8 +8,12 @@ const { functions } = require('./lib/native.js');
 
 exports.save = state.save;
 exports.saveSync = state.saveSync;
+exports.saveBatch = batch.saveBatch;
+exports.saveBatchSync = batch.saveBatchSync;
 exports.load = state.load;
 exports.loadSync = state.loadSync;
+exports.loadInto = state.loadInto;
+exports.loadIntoSync = state.loadIntoSync;
 exports.Lock = lock.Lock;
 exports.acquire = lock.acquire;
 exports.acquireSync = lock.acquireSync;

@@ -53,10 +53,9 @@ function flagsOf(options, table, others) {
 }
 
 function saveOptions(options = {}) {
-  const { strict, keepPrevious, followSymlink, createParents, recycle, noSync } = SAVE;
-  const plain = { strict, keepPrevious, followSymlink, createParents, recycle, noSync, syncfs: SAVE.syncfs };
+  const { ifGeneration, ...plain } = SAVE;
   let flags = flagsOf(options, plain, ['ifGeneration', 'mode', 'schema', 'context']);
-  if (options.ifGeneration !== undefined) flags |= SAVE.ifGeneration;
+  if (options.ifGeneration !== undefined) flags |= ifGeneration;
   return native.newSaveOptions({
     flags,
     mode: toUnsigned(options.mode, 'mode', U32),

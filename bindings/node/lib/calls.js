@@ -11,6 +11,8 @@ const waiting = [];
 function start(name, parameters, resolve, reject) {
   underWay++;
   const done = (error, result) => {
+    // Until here they are held, so that no memory is collected in which the thread reads or writes.
+    parameters.length = 0;
     underWay--;
     const next = waiting.shift();
     if (next) start(...next);

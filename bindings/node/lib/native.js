@@ -51,6 +51,7 @@ const bytes = 'const void *';
 const SIGNATURES = {
   abi_version: ['uint32_t', []],
   version: ['const char *', []],
+  status_message: ['const char *', ['int32_t']],
   status_name: ['const char *', ['int32_t']],
   context_new_failing: ['int32_t', ['void *', 'uint32_t', 'uint64_t', 'int32_t', 'uint32_t', koffi.out(koffi.pointer(context))]],
   context_free: ['void', [context]],

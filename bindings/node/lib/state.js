@@ -1,6 +1,6 @@
 'use strict';
 const { koffi, functions, newReport, newState } = require('./native.js');
-const { NOT_DURABLE, RECOVERED, SOURCES } = require('./constants.js');
+const { E_TOO_LARGE, NOT_DURABLE, RECOVERED, SOURCES } = require('./constants.js');
 const { check } = require('./errors.js');
 const { now, later } = require('./calls.js');
 const { toPath, toBytes, toContext, saveOptions, loadOptions } = require('./arguments.js');
@@ -64,4 +64,36 @@ function loadSync(path, options) {
   return loaded(status, state, report, text);
 }
 
-module.exports = { save, saveSync, load, loadSync };
+function intoOf(status, length, rawReport, path) {
+  try {
+    const report = check(status, rawReport, path);
+    return { length: Number(length), generation: report.generation, recovered: status === RECOVERED, report };
+  } catch (error) {
+    if (status === E_TOO_LARGE) error.length = Number(length);
+    throw error;
+  }
+}
+
+/** Without the view's own memory there would be nothing to load into. */
+function toMemory(buffer) {
+  if (!ArrayBuffer.isView(buffer)) throw Object.assign(new TypeError('buffer must be a Buffer or a typed array'), { code: 'ERR_INVALID_ARG_TYPE' });
+  return toBytes(buffer);
+}
+
+async function loadInto(path, buffer, options) {
+  const { bytes, text } = toPath(path);
+  const memory = toMemory(buffer);
+  const [length, report] = [[0], newReport()];
+  const status = await later('state_load_into', toContext(options), bytes, loadOptions(options), memory, memory.length, length, report);
+  return intoOf(status, length[0], report, text);
+}
+
+function loadIntoSync(path, buffer, options) {
+  const { bytes, text } = toPath(path);
+  const memory = toMemory(buffer);
+  const [length, report] = [[0], newReport()];
+  const status = now('state_load_into', toContext(options), bytes, loadOptions(options), memory, memory.length, length, report);
+  return intoOf(status, length[0], report, text);
+}
+
+module.exports = { save, saveSync, load, loadSync, loadInto, loadIntoSync };

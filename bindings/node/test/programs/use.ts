@@ -1,4 +1,4 @@
-import { acquire, acquireSync, cleanStale, inspect, load, save, saveSync, AbortError, Lock, SteadfastError } from 'steadfast';
+import { loadInto, saveBatch, acquire, acquireSync, cleanStale, inspect, load, save, saveSync, AbortError, Lock, SteadfastError } from 'steadfast';
 import type { State, Saved, Verdict } from 'steadfast';
 
 export async function all(file: string, signal: AbortSignal): Promise<bigint> {
@@ -16,7 +16,12 @@ export async function all(file: string, signal: AbortSignal): Promise<bigint> {
     if (error instanceof SteadfastError && error.code === 'STEADFAST_E_DIGEST') console.log(error.errno, error.path, error.report.onDisk);
     if (error instanceof AbortError) console.log(error.code satisfies 'ABORT_ERR');
   }
-  return saved.generation;
+  for (const one of await saveBatch([{ path: file, data: 'x' }], { syncfs: true })) {
+    if (one.error) console.log(one.error.code);
+    else console.log(one.generation + 1n, one.durable);
+  }
+  const { length }: { length: number } = await loadInto(file, Buffer.alloc(10));
+  return saved.generation + BigInt(length);
 }
 
 // What must not compile:
