@@ -8,6 +8,9 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1 target=$PWD/$2
 case $2 in /*) target=$2 ;; esac
+# Mutants have a copy and a target of their own, always the same ones: cargo takes the two trees for one package.
+tree=$target/abi-mutant/tree
+mutants=$target/abi-mutant
 target=$target/abi
 . abi/surface.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-abi.XXXXXX") || exit 2
@@ -81,13 +84,13 @@ check "the baseline knows the types of every function" test ! -s "$work/untyped"
 check "and names no place on a disk" refuses grep -nE "='/|registry" abi/baseline.abixml
 
 # Mutants, built from a copy. The sed expression must change the file, the mutant must compile.
-mkdir "$work/tree"
-cp -r src Cargo.toml Cargo.lock build.rs discard.ld .cargo "$work/tree"
-mkdir "$work/tree/benches" "$work/tree/tests"
+rm -rf "$tree"
+mkdir -p "$tree"
+cp -r src Cargo.toml Cargo.lock build.rs discard.ld .cargo "$tree"
 mutant() { # FILE EXPRESSION: leaves the dump in mutant.abixml
-    cp -r src/. "$work/tree/src"
-    sed -i -E "$2" "$work/tree/src/$1"
-    ! cmp -s "src/$1" "$work/tree/src/$1" && dump "$work/tree" "$target" "$work/mutant.abixml"
+    cp -r src/. "$tree/src"
+    sed -i -E "$2" "$tree/src/$1"
+    ! cmp -s "src/$1" "$tree/src/$1" && dump "$tree" "$mutants" "$work/mutant.abixml"
 }
 swap='s/pub step: i32/pub held: i32/; s/pub on_disk: i32/pub step: i32/; s/pub held: i32/pub on_disk: i32/'
 grow='/^pub struct steadfast_load_options/,/^\}/s/^\}/    pub more: u64,\n}/'
@@ -98,7 +101,7 @@ check "may not become the baseline" refuses python3 abi/update.py abi/baseline.a
 
 check "mutant: a function is gone" mutant ffi/status.rs '/^#\[unsafe\(no_mangle\)\]$/{N;s/.*\n(.*steadfast_abi_version)/\1/}'
 check "is found by abidiff" refuses unchanged abi/baseline.abixml "$work/mutant.abixml"
-check "is found by the list of exports" refuses diff abi/exports.txt <(exports_of "$target/release/libsteadfast.so")
+check "is found by the list of exports" refuses diff abi/exports.txt <(exports_of "$mutants/release/libsteadfast.so")
 check "may not become the baseline" refuses python3 abi/update.py abi/baseline.abixml "$work/mutant.abixml"
 
 check "mutant: a return type is wider" mutant ffi/status.rs '/fn steadfast_abi_version/s/-> u32 \{/-> u64 {/; /fn steadfast_abi_version/,/^\}/s/^    ([0-9A-Z_a-z:]+)$/    (\1) as u64/'
