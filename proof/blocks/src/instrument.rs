@@ -1,0 +1,270 @@
+//! The hook table of a recorded run: counts the calls that change something, makes the file system commit in the
+//! background before a chosen one, and spoils the routine as a mutant wants it.
+
+use crate::device::client::mark;
+use crate::library::{empty_table, real, steadfast_hooks};
+use std::ffi::{CStr, c_char, c_void};
+use std::os::fd::RawFd;
+
+/// What the file system does of its own accord at some moment.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Background {
+    /// Somebody syncs another file.
+    Commit,
+    /// Somebody syncs the whole file system.
+    Sync,
+}
+
+/// How a routine is spoilt.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Mutant {
+    None,
+    NoFileSync,
+    NoDirectorySync,
+    NoSync,
+    /// Writes over the state itself.
+    InPlace,
+    /// rename(state, prev); rename(temp, state).
+    PreviousByRename,
+    /// unlink(prev); link(state, prev); rename(temp, state).
+    PreviousByUnlink,
+    /// exchange(temp, state); rename(temp, prev).
+    PreviousByExchange,
+    /// fsync failed? Call it again.
+    RetrySync,
+    /// fsync failed? Never mind.
+    IgnoreSync,
+    /// A lock record without the mark in its mode.
+    LockUnmarked,
+}
+
+pub struct Instrument {
+    pub steps: u32,
+    at: Option<(Background, u32)>,
+    mutant: Mutant,
+    /// Of another file in the file system.
+    other: RawFd,
+    ctl: RawFd,
+}
+
+unsafe fn me<'a>(user: *mut c_void) -> &'a mut Instrument {
+    unsafe { &mut *user.cast::<Instrument>() }
+}
+
+impl Instrument {
+    pub fn new(mutant: Mutant, at: Option<(Background, u32)>, other: RawFd, ctl: RawFd) -> Box<Instrument> {
+        Box::new(Instrument { steps: 0, at, mutant, other, ctl })
+    }
+
+    /// Before every call that changes something.
+    pub fn step(&mut self, name: &str) {
+        if let Some((what, _)) = self.at.take_if(|(_, step)| *step == self.steps) {
+            mark(self.ctl, if what == Background::Commit { "c (commit)" } else { "c (sync)" });
+            let byte = self.steps as u8;
+            unsafe {
+                libc::pwrite(self.other, (&raw const byte).cast(), 1, 0);
+                if what == Background::Commit {
+                    libc::fsync(self.other)
+                } else {
+                    libc::syncfs(self.other)
+                };
+            }
+        }
+        mark(self.ctl, &format!("c {name}"));
+        self.steps += 1;
+    }
+
+    pub fn table(&mut self) -> steadfast_hooks {
+        let mut table = empty_table();
+        table.user = (self as *mut Instrument).cast();
+        table.openat = Some(openat);
+        table.write = Some(write);
+        table.fsync = Some(fsync);
+        table.fdatasync = Some(fdatasync);
+        table.syncfs = Some(syncfs);
+        table.writeback = Some(writeback);
+        table.ftruncate = Some(ftruncate);
+        table.fchmod = Some(fchmod);
+        table.fsetxattr = Some(fsetxattr);
+        table.renameat = Some(renameat);
+        table.linkat = Some(linkat);
+        table.unlinkat = Some(unlinkat);
+        table.mkdirat = Some(mkdirat);
+        table.fstatat = Some(fstatat);
+        table
+    }
+}
+
+fn is_directory(fd: i32) -> bool {
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    unsafe { libc::fstat(fd, &mut stat) };
+    stat.st_mode & libc::S_IFMT == libc::S_IFDIR
+}
+
+unsafe fn ends(path: *const c_char, end: &[u8]) -> bool {
+    unsafe { CStr::from_ptr(path) }.to_bytes().ends_with(end)
+}
+
+unsafe fn is_rotating(path: *const c_char) -> bool {
+    unsafe { ends(path, b".prev.tmp") }
+}
+
+unsafe fn is_temp(path: *const c_char) -> bool {
+    unsafe { ends(path, b".tmp") && !is_rotating(path) }
+}
+
+const STATE: *const c_char = c"state".as_ptr();
+const PREVIOUS: *const c_char = c"state.prev".as_ptr();
+
+unsafe extern "C" fn openat(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32, mode: u32) -> i32 {
+    let this = unsafe { me(user) };
+    let (mut path, mut flags, mut mode) = (path, flags, mode);
+    if flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE {
+        this.step("create");
+        if this.mutant == Mutant::InPlace && unsafe { is_temp(path) } {
+            (path, flags) = (STATE, flags & !libc::O_EXCL | libc::O_TRUNC);
+        }
+        if this.mutant == Mutant::LockUnmarked {
+            mode &= 0o777;
+        }
+    }
+    unsafe { real().openat.unwrap()(real().user, dirfd, path, flags, mode) }
+}
+
+unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: usize) -> i64 {
+    unsafe { me(user) }.step("write");
+    unsafe { real().write.unwrap()(real().user, fd, buf, len) }
+}
+
+/// What becomes of a sync of `fd`.
+unsafe fn synced(user: *mut c_void, fd: i32, name: &str, call: impl Fn() -> i32) -> i32 {
+    let this = unsafe { me(user) };
+    let directory = is_directory(fd);
+    this.step(if directory { "fsync directory" } else { name });
+    match this.mutant {
+        Mutant::NoSync => 0,
+        Mutant::NoFileSync if !directory || name == "syncfs" => 0,
+        Mutant::NoDirectorySync if directory => 0,
+        Mutant::RetrySync => {
+            let first = call();
+            if first < 0 { call() } else { first }
+        }
+        Mutant::IgnoreSync => {
+            call();
+            0
+        }
+        _ => call(),
+    }
+}
+
+unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
+    unsafe { synced(user, fd, "fsync", || real().fsync.unwrap()(real().user, fd)) }
+}
+
+unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
+    unsafe { synced(user, fd, "fdatasync", || real().fdatasync.unwrap()(real().user, fd)) }
+}
+
+unsafe extern "C" fn syncfs(user: *mut c_void, fd: i32) -> i32 {
+    unsafe { synced(user, fd, "syncfs", || real().syncfs.unwrap()(real().user, fd)) }
+}
+
+unsafe extern "C" fn writeback(user: *mut c_void, fd: i32, operation: i32, offset: u64, len: u64) -> i32 {
+    match unsafe { me(user) }.mutant {
+        Mutant::NoSync | Mutant::NoFileSync => 0,
+        _ => unsafe { real().writeback.unwrap()(real().user, fd, operation, offset, len) },
+    }
+}
+
+unsafe extern "C" fn ftruncate(user: *mut c_void, fd: i32, len: u64) -> i32 {
+    unsafe { me(user) }.step("truncate");
+    unsafe { real().ftruncate.unwrap()(real().user, fd, len) }
+}
+
+unsafe extern "C" fn fchmod(user: *mut c_void, fd: i32, mode: u32) -> i32 {
+    unsafe { me(user) }.step("chmod");
+    unsafe { real().fchmod.unwrap()(real().user, fd, mode) }
+}
+
+unsafe extern "C" fn fsetxattr(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
+    unsafe { me(user) }.step("setxattr");
+    unsafe { real().fsetxattr.unwrap()(real().user, fd, name, buf, len) }
+}
+
+unsafe fn rename(dir: i32, from: *const c_char, to: *const c_char, flags: u32) -> i32 {
+    unsafe { real().renameat.unwrap()(real().user, dir, from, dir, to, flags) }
+}
+
+unsafe extern "C" fn renameat(
+    user: *mut c_void,
+    old_dirfd: i32,
+    old_path: *const c_char,
+    new_dirfd: i32,
+    new_path: *const c_char,
+    flags: u32,
+) -> i32 {
+    let this = unsafe { me(user) };
+    this.step("rename");
+    match this.mutant {
+        Mutant::InPlace if unsafe { is_temp(old_path) } => 0,
+        Mutant::PreviousByRename | Mutant::PreviousByUnlink | Mutant::PreviousByExchange if unsafe { is_rotating(old_path) } => 0,
+        Mutant::PreviousByExchange if unsafe { is_temp(old_path) } => {
+            let result = unsafe { rename(new_dirfd, old_path, new_path, libc::RENAME_EXCHANGE) };
+            if result < 0 {
+                return result;
+            }
+            this.step("rename");
+            unsafe { rename(new_dirfd, old_path, PREVIOUS, 0) }
+        }
+        _ => unsafe { real().renameat.unwrap()(real().user, old_dirfd, old_path, new_dirfd, new_path, flags) },
+    }
+}
+
+unsafe extern "C" fn linkat(
+    user: *mut c_void,
+    old_dirfd: i32,
+    old_path: *const c_char,
+    new_dirfd: i32,
+    new_path: *const c_char,
+    flags: i32,
+) -> i32 {
+    let this = unsafe { me(user) };
+    this.step("link");
+    let rotating = unsafe { is_rotating(new_path) };
+    match this.mutant {
+        Mutant::PreviousByExchange if rotating => 0,
+        Mutant::PreviousByRename if rotating => unsafe { rename(new_dirfd, STATE, PREVIOUS, 0) },
+        Mutant::PreviousByUnlink if rotating => unsafe {
+            real().unlinkat.unwrap()(real().user, new_dirfd, PREVIOUS, 0);
+            this.step("link");
+            real().linkat.unwrap()(real().user, old_dirfd, STATE, new_dirfd, PREVIOUS, 0)
+        },
+        _ => unsafe { real().linkat.unwrap()(real().user, old_dirfd, old_path, new_dirfd, new_path, flags) },
+    }
+}
+
+unsafe extern "C" fn unlinkat(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32) -> i32 {
+    unsafe { me(user) }.step("unlink");
+    unsafe { real().unlinkat.unwrap()(real().user, dirfd, path, flags) }
+}
+
+unsafe extern "C" fn mkdirat(user: *mut c_void, dirfd: i32, path: *const c_char, mode: u32) -> i32 {
+    unsafe { me(user) }.step("mkdir");
+    unsafe { real().mkdirat.unwrap()(real().user, dirfd, path, mode) }
+}
+
+/// Shows the library what it expects to see after a spoilt call.
+unsafe extern "C" fn fstatat(
+    user: *mut c_void,
+    dirfd: i32,
+    path: *const c_char,
+    out: *mut steadfast::hooks::steadfast_stat,
+) -> i32 {
+    let path = match unsafe { me(user) }.mutant {
+        Mutant::InPlace if unsafe { is_temp(path) } => STATE,
+        Mutant::PreviousByExchange if unsafe { is_rotating(path) } => STATE,
+        Mutant::PreviousByRename | Mutant::PreviousByUnlink if unsafe { is_rotating(path) } => PREVIOUS,
+        _ => path,
+    };
+    unsafe { real().fstatat.unwrap()(real().user, dirfd, path, out) }
+}

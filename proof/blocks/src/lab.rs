@@ -1,0 +1,287 @@
+//! Recording a run, and looking at every state that a power cut may leave of it.
+
+use crate::device::Entry;
+use crate::device::client::Disk;
+use crate::filesystem::{Flavor, Mounted};
+use crate::instrument::{Background, Mutant};
+use crate::judge::{along, between, judge};
+use crate::states::{self, Depth, Random};
+use crate::workload::{Seen, Workload};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub type At = Option<(Background, u32)>;
+
+/// A write (w) or flush (f) that fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fault {
+    pub kind: u8,
+    pub number: u32,
+    pub for_ever: bool,
+    pub errno: i32,
+}
+
+#[derive(Clone, Copy)]
+pub struct Run {
+    pub mutant: Mutant,
+    pub at: At,
+    pub delay: u8,
+    pub fault: Option<Fault>,
+}
+
+impl Run {
+    pub const PLAIN: Run = Run { mutant: Mutant::None, at: None, delay: 0, fault: None };
+
+    pub fn describe(&self) -> String {
+        let mut out = match self.at {
+            None => "none".to_string(),
+            Some((Background::Commit, k)) => format!("commit@{k}"),
+            Some((Background::Sync, k)) => format!("sync@{k}"),
+        };
+        if let Some(fault) = self.fault {
+            let kind = if fault.kind == b'w' { "write" } else { "flush" };
+            let often = if fault.for_ever { "for ever" } else { "once" };
+            out = format!("{kind} {} fails {often}, errno {}", fault.number, fault.errno);
+        }
+        if self.delay > 0 { format!("{out}, delay {} ms", self.delay) } else { out }
+    }
+}
+
+#[derive(Default, Clone)]
+pub struct Tally {
+    pub recordings: u64,
+    pub states: u64,
+    pub mounts: u64,
+    pub writable: u64,
+    pub violations: u64,
+    /// Errors that a program saw because of a fault.
+    pub errors: u64,
+    pub first: Option<String>,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        self.recordings += other.recordings;
+        self.states += other.states;
+        self.mounts += other.mounts;
+        self.writable += other.writable;
+        self.violations += other.violations;
+        self.errors += other.errors;
+        if self.first.is_none() {
+            self.first.clone_from(&other.first);
+        }
+    }
+}
+
+/// A state, for the picture: after how many calls of the routine, and what was found.
+pub struct Dot {
+    pub calls: usize,
+    pub verdict: &'static str,
+}
+
+pub struct Lab {
+    disk: Disk,
+    mount: PathBuf,
+    images: PathBuf,
+    pub random: Random,
+    pub depth: Depth,
+    /// Of so many mounts one is writable, and goes on.
+    pub writable_every: u64,
+    memo: HashMap<u128, Seen>,
+    mounts: u64,
+}
+
+/// In a process of its own, as a program that is no more after the power cut.
+fn in_child(what: impl FnOnce()) -> io::Result<()> {
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
+        unsafe { libc::_exit(i32::from(result.is_err())) };
+    }
+    let mut status = 0;
+    while unsafe { libc::waitpid(child, &mut status, 0) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINTR) {
+            return Err(error);
+        }
+    }
+    if status == 0 { Ok(()) } else { Err(io::Error::other(format!("the program ended with status {status:#x}"))) }
+}
+
+impl Lab {
+    pub fn new(scratch: &Path, seed: u64) -> io::Result<Lab> {
+        let disk = Disk::start(&scratch.join("fuse"))?;
+        let mount = scratch.join("mount");
+        std::fs::create_dir_all(&mount)?;
+        Ok(Lab {
+            disk,
+            mount,
+            images: scratch.to_path_buf(),
+            random: Random(seed | 1),
+            depth: Depth { all_subsets: 5, random: 16, torn: 1, prefixes: false, atom: 1 },
+            writable_every: 8,
+            memo: HashMap::new(),
+            mounts: 0,
+        })
+    }
+
+    /// A file system in which the workload can begin.
+    pub fn prepare(&mut self, flavor: &Flavor, workload: &Workload) -> io::Result<()> {
+        let image = self.images.join(flavor.name.replace([' ', '/'], "-"));
+        if !image.exists() {
+            flavor.make(&image)?;
+        }
+        self.disk.load(&image, flavor.block_size)?;
+        self.memo.clear();
+        {
+            let mounted = Mounted::new(flavor, self.disk.device(), &self.mount, false)?;
+            let folder = mounted.folder();
+            std::fs::create_dir_all(&folder)?;
+            in_child(|| workload.set_up(&folder))?;
+            mounted.sync()?;
+        }
+        self.disk.snapshot()
+    }
+
+    /// Runs the workload on the prepared disk, and gives the log of the disk.
+    pub fn record(&mut self, flavor: &Flavor, workload: &Workload, run: &Run) -> io::Result<Vec<Entry>> {
+        self.disk.reset()?;
+        self.disk.delay(run.delay)?;
+        let mounted = Mounted::new(flavor, self.disk.device(), &self.mount, false)?;
+        mounted.sync()?;
+        if let Some(fault) = run.fault {
+            self.disk.fault(fault.kind, fault.number, fault.for_ever, fault.errno)?;
+        }
+        let (folder, ctl) = (mounted.folder(), self.disk.ctl_fd());
+        self.disk.begin()?;
+        let ran = in_child(|| workload.run(&folder, ctl, run.mutant, run.at));
+        let log = self.disk.end()?;
+        ran.map_err(|e| io::Error::other(format!("{}, {}: {e}", workload.name, run.describe())))?;
+        Ok(log)
+    }
+
+    fn see(&mut self, flavor: &Flavor, workload: &Workload, hash: u128, tally: &mut Tally) -> io::Result<Seen> {
+        if let Some(seen) = self.memo.get(&hash) {
+            return Ok(seen.clone());
+        }
+        tally.mounts += 1;
+        self.mounts += 1;
+        let writable = self.mounts % self.writable_every == 0;
+        let seen = match Mounted::new(flavor, self.disk.device(), &self.mount, !writable) {
+            Err(e) => Seen { unmountable: Some(e.raw_os_error().unwrap_or(-1)), ..Seen::default() },
+            Ok(mounted) => {
+                let folder = mounted.folder();
+                let mut seen = workload.look(&folder);
+                if writable {
+                    tally.writable += 1;
+                    seen.broken = workload.go_on(&folder).err();
+                }
+                seen
+            }
+        };
+        self.memo.insert(hash, seen.clone());
+        Ok(seen)
+    }
+
+    /// Looks at every state of the log.
+    pub fn check(
+        &mut self,
+        flavor: &Flavor,
+        workload: &Workload,
+        run: &Run,
+        log: &[Entry],
+        mut dots: Option<&mut Vec<Dot>>,
+    ) -> io::Result<Tally> {
+        let mut tally = Tally { recordings: 1, ..Tally::default() };
+        let along = along(log, workload.before);
+        let depth = Depth { atom: flavor.atom, prefixes: run.fault.is_some(), ..self.depth };
+        self.disk.rewind()?;
+        for state in states::of_log(log, &depth, &mut self.random) {
+            tally.states += 1;
+            self.disk.durable(state.durable_to)?;
+            let hash = self.disk.state(&state.pieces)?;
+            let seen = self.see(flavor, workload, hash, &mut tally)?;
+            let allowed = between(&along, state.low, state.high);
+            let bad = judge(workload, &allowed, &seen, run.fault.is_some());
+            if let Some(dots) = dots.as_deref_mut() {
+                let calls = log[..state.low.min(log.len())].iter().filter(|entry| is_call(entry)).count();
+                let new = seen.states.first()
+                    == Some(&crate::library::Loaded::Version { version: workload.before + 1, previous: false });
+                let verdict = if bad.is_some() {
+                    "bad"
+                } else if new {
+                    "new"
+                } else {
+                    "old"
+                };
+                dots.push(Dot { calls, verdict });
+            }
+            if let Some(why) = bad {
+                tally.violations += 1;
+                tally.first.get_or_insert_with(|| {
+                    let pieces: Vec<String> =
+                        state.pieces.iter().map(|p| format!("{}:{}+{}", p.entry, p.first, p.sectors)).collect();
+                    format!(
+                        "{}, {}, {}: {why}; entries {}..{}, on disk all before {} and [{}]; {}",
+                        flavor.name,
+                        workload.name,
+                        run.describe(),
+                        state.low,
+                        state.high,
+                        state.durable_to,
+                        pieces.join(" "),
+                        around(log, state.low)
+                    )
+                });
+            }
+        }
+        Ok(tally)
+    }
+
+    /// Both.
+    pub fn explore(&mut self, flavor: &Flavor, workload: &Workload, run: &Run) -> io::Result<(Tally, u32)> {
+        let log = self.record(flavor, workload, run)?;
+        Ok((self.check(flavor, workload, run, &log, None)?, steps(&log)))
+    }
+}
+
+fn is_call(entry: &Entry) -> bool {
+    matches!(entry, Entry::Mark(text) if text.starts_with(b"c ") && !text.starts_with(b"c ("))
+}
+
+/// The names of the calls.
+pub fn calls(log: &[Entry]) -> Vec<String> {
+    let name = |entry: &Entry| match entry {
+        Entry::Mark(text) if is_call(entry) => Some(String::from_utf8_lossy(&text[2..]).into_owned()),
+        _ => None,
+    };
+    log.iter().filter_map(name).collect()
+}
+
+/// The last call before an entry.
+fn around(log: &[Entry], at: usize) -> String {
+    let before = log[..at.min(log.len())].iter().rev().find_map(|entry| match entry {
+        Entry::Mark(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        _ => None,
+    });
+    format!("after {}", before.unwrap_or_else(|| "the beginning".into()))
+}
+
+/// How many places there are for an injected commit.
+pub fn steps(log: &[Entry]) -> u32 {
+    calls(log).len() as u32
+}
+
+/// Writes and flushes of a run.
+pub fn counts(log: &[Entry]) -> (u32, u32) {
+    let writes = log.iter().filter(|entry| matches!(entry, Entry::Write { .. })).count();
+    let flushes = log.iter().filter(|entry| matches!(entry, Entry::Flush)).count();
+    (writes as u32, flushes as u32)
+}
+
+/// The errors that the program was told.
+pub fn errors(log: &[Entry]) -> u64 {
+    let told = |entry: &&Entry| matches!(entry, Entry::Mark(text) if text.starts_with(b"D ") && !String::from_utf8_lossy(text).contains(" 0 "));
+    log.iter().filter(told).count() as u64
+}

@@ -1,0 +1,90 @@
+//! What must be caught: a proof that lets these live proves nothing.
+
+use crate::filesystem::{Flavor, MAIN};
+use crate::instrument::{Background, Mutant};
+use crate::lab::{Lab, Run, Tally, steps};
+use crate::report::Report;
+use crate::workload::*;
+use std::io;
+use std::time::Instant;
+
+pub struct Bad {
+    pub name: &'static str,
+    pub workload: Workload,
+    pub mutant: Mutant,
+}
+
+const fn of(name: &'static str, workload: Workload, mutant: Mutant) -> Bad {
+    Bad { name, workload, mutant }
+}
+
+const fn lock(name: &'static str, how: Foreign) -> Bad {
+    Bad { name, workload: Workload { kind: Kind::ForeignLock(how), ..ACQUIRE }, mutant: Mutant::None }
+}
+
+pub const ALL: [Bad; 13] = [
+    of("no file fsync", SAVE, Mutant::NoFileSync),
+    of("no directory fsync", SAVE, Mutant::NoDirectorySync),
+    of("no sync at all", SAVE, Mutant::NoSync),
+    of("in place", SAVE, Mutant::InPlace),
+    of("previous by rename", KEEP, Mutant::PreviousByRename),
+    of("previous by unlink and link", KEEP, Mutant::PreviousByUnlink),
+    of("previous by exchange", KEEP, Mutant::PreviousByExchange),
+    of("recycle without fsync", RECYCLED, Mutant::NoFileSync),
+    of("lock without the mark", ACQUIRE, Mutant::LockUnmarked),
+    lock("lock by O_EXCL", Foreign::Exclusive),
+    lock("lock by O_EXCL and fsync", Foreign::ExclusiveSync),
+    lock("lock by link, no fsync", Foreign::Link),
+    // The right one, as a control: never caught.
+    lock("lock by link after fsync", Foreign::LinkSync),
+];
+
+/// Runs one until it is caught; true if it was.
+fn hunt(lab: &mut Lab, flavor: &Flavor, bad: &Bad, until: Instant, tally: &mut Tally) -> io::Result<Option<Run>> {
+    lab.prepare(flavor, &bad.workload)?;
+    let mut runs = vec![Run { mutant: bad.mutant, ..Run::PLAIN }];
+    let mut count = 0;
+    while let Some(run) = runs.pop() {
+        if Instant::now() > until {
+            break;
+        }
+        let log = lab.record(flavor, &bad.workload, &run)?;
+        let found = lab.check(flavor, &bad.workload, &run, &log, None)?;
+        tally.add(&found);
+        if found.violations > 0 {
+            return Ok(Some(run));
+        }
+        if count == 0 {
+            count = steps(&log);
+            // Taken from the end.
+            for what in [Background::Sync, Background::Commit] {
+                runs.extend((0..count).rev().map(|k| Run { at: Some((what, k)), ..run }));
+            }
+            runs.push(Run { delay: 2, ..run });
+        }
+    }
+    Ok(None)
+}
+
+/// All of them, on each file system while there is time.
+pub fn all(lab: &mut Lab, report: &mut Report, until: Instant) -> io::Result<()> {
+    for bad in &ALL {
+        let mut caught = vec![];
+        let control = bad.workload.kind == Kind::ForeignLock(Foreign::LinkSync);
+        for flavor in &MAIN {
+            // Once is enough on btrfs, which is slow.
+            if Instant::now() > until && !caught.is_empty() || flavor.kind == "btrfs" && (control || !caught.is_empty()) {
+                continue;
+            }
+            let begun = Instant::now();
+            let mut tally = Tally::default();
+            let limit = if caught.is_empty() { begun + std::time::Duration::from_secs(60) } else { until };
+            if let Some(run) = hunt(lab, flavor, bad, limit, &mut tally)? {
+                caught.push(format!("{} ({}, {} states)", flavor.name, run.describe(), tally.violations));
+            }
+            report.mutant_run(bad.name, flavor.name, &tally, begun.elapsed());
+        }
+        report.mutant(bad.name, &caught, control);
+    }
+    Ok(())
+}

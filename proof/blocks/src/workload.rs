@@ -1,0 +1,239 @@
+//! What is run on the recorded disk: the library's routines, and bad ones that must be caught.
+
+use crate::device::client::mark;
+use crate::instrument::{Background, Instrument, Mutant};
+use crate::library::*;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Kind {
+    Save,
+    /// Several states in one call.
+    Batch,
+    Acquire,
+    Clean,
+    Release,
+    /// Not ours: how others make their lock files.
+    ForeignLock(Foreign),
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Foreign {
+    /// O_EXCL, write.
+    Exclusive,
+    /// O_EXCL, write, fsync.
+    ExclusiveSync,
+    /// Another name, write, link.
+    Link,
+    /// Another name, write, fsync, link: the one that is right.
+    LinkSync,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub flags: u32,
+    /// Versions that are durable before the recording begins.
+    pub before: u64,
+    /// Versions that are saved in it.
+    pub saves: u64,
+    pub len: usize,
+    /// Files of killed writers lie about.
+    pub orphans: bool,
+    pub path: &'static str,
+}
+
+const fn save_of(name: &'static str, flags: u32, before: u64, saves: u64, len: usize) -> Workload {
+    Workload { name, kind: Kind::Save, flags, before, saves, len, orphans: false, path: "state" }
+}
+
+const fn lock_of(name: &'static str, kind: Kind) -> Workload {
+    Workload { name, kind, flags: 0, before: 0, saves: 0, len: 0, orphans: false, path: "lock" }
+}
+
+pub const SAVE: Workload = save_of("save", 0, 1, 2, 9_000);
+pub const ONE_SAVE: Workload = save_of("one save", 0, 1, 1, 9_000);
+pub const KEEP: Workload = save_of("keep", KEEP_PREVIOUS, 2, 2, 5_000);
+pub const RECYCLED: Workload = save_of("recycle", RECYCLE, 2, 2, 9_000);
+pub const ACQUIRE: Workload = lock_of("acquire", Kind::Acquire);
+
+pub const ALL: [Workload; 15] = [
+    SAVE,
+    save_of("first", 0, 0, 2, 700),
+    KEEP,
+    RECYCLED,
+    ACQUIRE,
+    lock_of("clean", Kind::Clean),
+    lock_of("release", Kind::Release),
+    Workload { orphans: true, ..save_of("orphans", 0, 1, 1, 700) },
+    Workload { kind: Kind::Batch, ..save_of("batch", 0, 1, 1, 5_000) },
+    Workload { kind: Kind::Batch, ..save_of("batch syncfs", SYNCFS, 1, 1, 5_000) },
+    save_of("keep, first", KEEP_PREVIOUS, 1, 2, 700),
+    save_of("recycle, first", RECYCLE, 1, 3, 700),
+    save_of("swap", IF_GENERATION, 1, 2, 700),
+    Workload { path: "a/b/state", ..save_of("parents", CREATE_PARENTS, 0, 1, 700) },
+    save_of("empty", 0, 1, 1, 0),
+];
+
+impl Workload {
+    pub fn is_lock(&self) -> bool {
+        !matches!(self.kind, Kind::Save | Kind::Batch)
+    }
+
+    pub fn keeps_previous(&self) -> bool {
+        self.flags & (KEEP_PREVIOUS | RECYCLE) != 0
+    }
+
+    /// The files saved.
+    pub fn paths(&self, folder: &Path) -> Vec<PathBuf> {
+        let names = if self.kind == Kind::Batch { vec!["state", "second", "third"] } else { vec![self.path] };
+        names.into_iter().map(|name| folder.join(name)).collect()
+    }
+
+    /// Before the recording. Runs in a process of its own, which then dies.
+    pub fn set_up(&self, folder: &Path) {
+        for version in 1..=self.before {
+            for path in self.paths(folder) {
+                let saved = save(&Context::NONE, &path, version, self.len, self.flags & !(IF_GENERATION | SYNCFS));
+                assert_eq!(saved, Saved { status: 0, on_disk: NEW }, "setting up");
+            }
+        }
+        if self.orphans {
+            for name in [".state.0.tmp", ".state.1.tmp"] {
+                std::fs::write(folder.join(name), payload(77, self.len)).unwrap();
+            }
+            std::fs::hard_link(folder.join("state"), folder.join(".state.0.prev.tmp")).unwrap();
+        }
+        if self.kind == Kind::Clean {
+            std::mem::forget(Lock::acquire(&Context::NONE, &folder.join(self.path)).expect("setting up"));
+        }
+        // A recording begins with room for an injected commit to write to.
+        std::fs::write(folder.join("other"), b"other").unwrap();
+    }
+
+    /// The recorded part. Runs in a process of its own, which then dies.
+    pub fn run(&self, folder: &Path, ctl: RawFd, mutant: Mutant, at: Option<(Background, u32)>) {
+        let other = OpenOptions::new().write(true).open(folder.join("other")).unwrap();
+        let mut instrument = Instrument::new(mutant, at, other.as_raw_fd(), ctl);
+        let context = Context::new(&instrument.table());
+        let path = folder.join(self.path);
+        match self.kind {
+            Kind::Save | Kind::Batch => {
+                for version in self.before + 1..=self.before + self.saves {
+                    mark(ctl, &format!("S {version}"));
+                    let saved = if self.kind == Kind::Save {
+                        save(&context, &path, version, self.len, self.flags)
+                    } else {
+                        let statuses = save_batch(&context, &self.paths(folder), version, self.len, self.flags);
+                        let status = statuses.into_iter().find(|status| *status != 0).unwrap_or(0);
+                        Saved { status, on_disk: if status == 0 { NEW } else { 2 } }
+                    };
+                    mark(ctl, &format!("D {version} {} {}", saved.status, saved.on_disk));
+                }
+            }
+            Kind::Acquire | Kind::Release => {
+                let lock = Lock::acquire(&context, &path).expect("a free lock");
+                if self.kind == Kind::Release {
+                    assert_eq!(lock.release(), 0);
+                } else {
+                    std::mem::forget(lock);
+                }
+            }
+            Kind::Clean => assert_eq!(clean(&context, &path), LOCK_REMOVED),
+            Kind::ForeignLock(how) => foreign(how, &path, &mut instrument),
+        }
+        // And once when all is done.
+        instrument.step("end");
+        mark(ctl, &format!("N {}", instrument.steps));
+        drop(context);
+        // A commit at a later step than there are would go unnoticed.
+        drop(instrument);
+    }
+}
+
+fn foreign(how: Foreign, path: &Path, instrument: &mut Instrument) {
+    let linked = matches!(how, Foreign::Link | Foreign::LinkSync);
+    let made = if linked { path.with_extension("mine") } else { path.to_path_buf() };
+    instrument.step("create");
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&made).unwrap();
+    instrument.step("write");
+    file.write_all(format!("{}\n", std::process::id()).as_bytes()).unwrap();
+    if matches!(how, Foreign::ExclusiveSync | Foreign::LinkSync) {
+        instrument.step("fsync");
+        file.sync_all().unwrap();
+    }
+    if linked {
+        instrument.step("link");
+        std::fs::hard_link(&made, path).unwrap();
+        instrument.step("unlink");
+        std::fs::remove_file(&made).unwrap();
+    }
+    // The file's mode is not ours, so nobody takes it for one with our mark.
+    debug_assert_eq!(file.metadata().unwrap().permissions().mode() & 0o1000, 0);
+}
+
+/// What a mounted image shows.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Seen {
+    pub states: Vec<Loaded>,
+    pub previous: Vec<Loaded>,
+    /// inspect's verdicts: in this boot, its owner dead; in the next one, its number given to somebody else.
+    pub lock: i32,
+    pub lock_rebooted: i32,
+    /// The mount failed.
+    pub unmountable: Option<i32>,
+    /// What did not work afterwards.
+    pub broken: Option<String>,
+}
+
+impl Workload {
+    /// Looks; changes nothing.
+    pub fn look(&self, folder: &Path) -> Seen {
+        let mut seen = Seen::default();
+        if self.is_lock() {
+            seen.lock = inspect(&Context::NONE, &folder.join(self.path));
+            let foreign = matches!(self.kind, Kind::ForeignLock(_));
+            seen.lock_rebooted = if foreign { seen.lock } else { inspect(&crate::reboot::context(), &folder.join(self.path)) };
+            return seen;
+        }
+        for path in self.paths(folder) {
+            seen.states.push(load(&Context::NONE, &path, self.len));
+            let previous = PathBuf::from(path.to_str().unwrap().to_owned() + ".prev");
+            seen.previous.push(load(&Context::NONE, &previous, self.len));
+        }
+        seen
+    }
+
+    /// Goes on as a program does after the power cut: the next save and the next lock must work.
+    pub fn go_on(&self, folder: &Path) -> Result<(), String> {
+        const NEXT: u64 = 1_000;
+        for path in self.paths(folder).into_iter().filter(|_| !self.is_lock()) {
+            let saved = save(&Context::NONE, &path, NEXT, self.len, self.flags & !(IF_GENERATION | SYNCFS));
+            if saved != (Saved { status: 0, on_disk: NEW }) {
+                return Err(format!("next save: {saved:?}"));
+            }
+            let loaded = load(&Context::NONE, &path, self.len);
+            if loaded != (Loaded::Version { version: NEXT, previous: false }) {
+                return Err(format!("load after the next save: {loaded:?}"));
+            }
+            if path.with_file_name(".state.0.tmp").exists() {
+                return Err("an orphan lies there after the next save".into());
+            }
+        }
+        let lock = folder.join("lock");
+        let context = if matches!(self.kind, Kind::ForeignLock(_)) { Context::NONE } else { crate::reboot::context() };
+        let cleaned = clean(&context, &lock);
+        if !matches!(cleaned, LOCK_ABSENT | LOCK_REMOVED) {
+            return Err(format!("clean: {cleaned}"));
+        }
+        match Lock::acquire(&Context::NONE, &lock).map(Lock::release) {
+            Ok(0) => Ok(()),
+            other => Err(format!("next lock: {other:?}")),
+        }
+    }
+}
