@@ -205,6 +205,17 @@ def pages(lib, where):
     whole_program("README.md, block 1", blocks(ROOT / "README.md")[0][1], lib, where)
 
 
+def structs():
+    """What the examples declare by hand has the members of the header, all of them, in order."""
+    text = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.S)
+    for struct in ("steadfast_report", "steadfast_save_options", "steadfast_state"):
+        body = re.search(r"typedef struct \{([^{}]*)\} " + struct + ";", text)[1]
+        members = re.findall(r"(\w+)(?:\[\d+\])?;", body)
+        order = re.compile(r"\b.{1,60}?\b".join(members[1:]), re.S)
+        check(f"{struct} in the examples", [name for name in PAGES.values() if not name.endswith((".lua", ".php", ".c"))
+                                            and not order.search((ROOT / "examples/dlopen" / name).read_text())])
+
+
 # ---- links
 
 @functools.cache
@@ -270,6 +281,7 @@ def main():
         command(lib)
         man_examples()
         pages(lib, where / "run")
+        structs()
         links()
         pictures(where / "pictures")
         changelog()
