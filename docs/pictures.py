@@ -54,7 +54,7 @@ class Picture:
 
 
 def save_sequence():
-    p = Picture(1000, 812, "How a state is saved",
+    p = Picture(1000, 836, "How a state is saved",
                 "The steps of steadfast_state_save from top to bottom, and beside each what a reader finds then, what a power cut leaves, "
                 "and what happens when the step fails.")
     p.text(24, 72, "step", bold=True, color=SOFT)
@@ -89,6 +89,8 @@ def save_sequence():
         "Else: the old state is verified and kept as PATH.prev, the new one renamed in, the directory is not synced: NOT_DURABLE.",
         "A name that is durable before its content is worse than none.",
     ], fill=AMBER)
+    p.text(24, y + 122, "With RECYCLE the spare PATH.prev is written over in place of a temporary file (4 to 7), and 9 exchanges it with PATH; "
+           "8 falls away.", size=12.5, color=SOFT)
     return p
 
 
