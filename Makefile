@@ -134,6 +134,7 @@ test-deep: all
 	@$(SUITE) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race
 	@$(SUITE) node $(PEERS) bash bindings/node/run.sh --lib $(BUILD)
 	@$(SUITE) go bash bindings/go/run.sh --lib $(BUILD)
+	@$(SUITE) cross $(PEERS) bash bindings/cross/run.sh --lib $(BUILD)
 	@$(SUITE) cpp-all bash ctests/hpp/run.sh --lib $(BUILD) --out $(BUILD)/hpp
 	@$(SUITE) python $(PEERS) bash bindings/python/test.sh --lib $(BUILD) --out $(BUILD)/python
 	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD)

@@ -29,19 +29,10 @@ for tool in go pkg-config cc; do
     finish
 done
 
-# As if installed; and whatever Go leaves behind goes with it.
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-cat >"$work/steadfast.pc" <<PC
-Name: steadfast
-Description: the build that is tested
-Version: 0
-Libs: -L$build -lsteadfast
-Cflags: -I$(cd "$here/../../include" && pwd)
-PC
-export PKG_CONFIG_PATH=$work LD_LIBRARY_PATH=$build GOPROXY=off GOFLAGS=-mod=mod GOTOOLCHAIN=local GOPATH=$work/go
-# A cache of its own: the user's is left alone.
-export GOCACHE=$build/go-cache
+. "$here/environment.sh"
+go_environment "$build" "$work"
 
 cd "$here" || exit 1
 if [ -z "$(gofmt -l .)" ]; then ok "gofmt"; else not_ok "gofmt: $(gofmt -l . | tr '\n' ' ')"; fi
