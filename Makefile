@@ -145,15 +145,22 @@ test-deep: all
 	@$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) --end
 
-# Schedules, races, kills and faults, each for a third of the time, with a new seed each time.
-THIRD = $$(($(SECONDS) / 3 + 1))
+# Everything that has a bound, as deep as the time allows, with a new seed each time: each layer for an eighth of it. What it
+# takes to build comes on top. The table at the end says what was explored.
+SHARE = $$(($(SECONDS) / 8 + 1))
 SOAK = SUITE_LIMIT=$$(($(SECONDS) * 2 + 900)) $(SUITE)
 soak: all $(DEMO)
 	@$(need_cargo)$(SUITE) --begin soak
-	@$(SOAK) explorer env STEADFAST_SOAK=$(THIRD) CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --release --test explorer -- --nocapture
-	@$(SOAK) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race --seconds $(THIRD)
-	@$(SOAK) crash-disk bash examples/demo/soak.sh $(BUILD) $(THIRD)
-	@$(SUITE) --end
+	@$(SOAK) explorer env STEADFAST_SOAK=$(SHARE) CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --release --test explorer -- --nocapture
+	@$(SOAK) property env PROPTEST_CASES=$$(($(SECONDS) * 20 + 256)) CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --release --test property -- --nocapture
+	@$(SOAK) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race --seconds $(SHARE)
+	@$(SOAK) crash-disk bash examples/demo/soak.sh $(BUILD) $(SHARE)
+	@$(SOAK) storm bash proof/soak/run.sh --lib $(BUILD) --out $(BUILD)/soak --seconds $(SHARE)
+	@$(SOAK) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET) --seconds $$(($(SECONDS) / 24 + 1))
+	@$(SOAK) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --soak $(SHARE)
+	@$(SOAK) schedules bash proof/calls/run.sh schedules --lib $(BUILD) --out $(BUILD)/calls --soak $(SHARE)
+	@$(SOAK) kernel bash proof/soak/kernel.sh --lib $(BUILD) --out $(BUILD)/kernel --seconds $(SHARE)
+	@$(SUITE) --end; code=$$?; bash proof/soak/summary.sh $(BUILD); exit $$code
 
 bench: all
 	@$(need_cc)bash benches/run.sh --lib $(BUILD)

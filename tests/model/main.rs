@@ -22,6 +22,7 @@ const STRICT: u32 = 1 << 0;
 const KEEP_PREVIOUS: u32 = 1 << 1;
 const IF_GENERATION: u32 = 1 << 2;
 const CREATE_PARENTS: u32 = 1 << 4;
+const RECYCLE: u32 = 1 << 5;
 const NO_SYNC: u32 = 1 << 6;
 
 /// What is saved, and with which flags: the first save, and two more.
@@ -47,13 +48,15 @@ fn explore_saves(below: &str, flags: u32, absent: u32, mutant: Mutant, model: Mo
     result.map(|()| count)
 }
 
-const SAVES: [(&str, &str, u32, u32); 7] = [
+const SAVES: [(&str, &str, u32, u32); 9] = [
     ("plain", "state", 0, 0),
     ("STRICT", "state", STRICT, 0),
     ("KEEP_PREVIOUS", "state", KEEP_PREVIOUS, 0),
     ("KEEP_PREVIOUS, no links", "state", KEEP_PREVIOUS, STEADFAST_ABSENT_LINK),
     ("IF_GENERATION", "state", IF_GENERATION, 0),
     ("IF_GENERATION, KEEP_PREVIOUS", "state", IF_GENERATION | KEEP_PREVIOUS, 0),
+    ("RECYCLE", "state", RECYCLE, 0),
+    ("RECYCLE, IF_GENERATION", "state", RECYCLE | IF_GENERATION, 0),
     ("CREATE_PARENTS", "a/b/state", CREATE_PARENTS, 0),
 ];
 
@@ -148,6 +151,7 @@ fn mutants_of_save_are_killed() {
         ("no file sync", 0, Mutant::NoFileSync),
         ("no directory sync", 0, Mutant::NoDirectorySync),
         ("directory synced before the rename", 0, Mutant::SyncBeforeRename),
+        ("no sync of the spare that is written over", RECYCLE, Mutant::NoSpareSync),
         ("previous generation made by rename", KEEP_PREVIOUS, Mutant::PreviousByRename),
     ];
     for (label, flags, mutant) in mutants {

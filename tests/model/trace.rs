@@ -55,6 +55,8 @@ pub enum Event {
 pub enum Mutant {
     None,
     NoFileSync,
+    /// What is written over is not synced: the only use of fdatasync.
+    NoSpareSync,
     NoDirectorySync,
     /// The previous generation made by renaming the current state instead of linking it.
     PreviousByRename,
@@ -148,10 +150,12 @@ impl Recorder {
         table.openat = Some(openat);
         table.write = Some(write);
         table.fsync = Some(fsync);
+        table.fdatasync = Some(fdatasync);
         table.renameat = Some(renameat);
         table.unlinkat = Some(unlinkat);
         table.linkat = Some(linkat);
         table.mkdirat = Some(mkdirat);
+        table.ftruncate = Some(ftruncate);
         table.fchmod = Some(fchmod);
         table.fsetxattr = Some(fsetxattr);
         table.getpid = Some(getpid);
@@ -215,7 +219,8 @@ unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: 
         let written = (real().write.unwrap())(user, fd, buf, len);
         if let (Some(file), true) = (r.file(fd), written > 0) {
             let bytes = std::slice::from_raw_parts(buf.cast::<u8>(), written as usize);
-            r.events.push(Event::Size { file, len: at + bytes.len() });
+            let size = identity(fd).0.st_size as usize;
+            r.events.push(Event::Size { file, len: size.max(at + bytes.len()) });
             // Two parts: what a sector holds and the rest.
             let (first, rest) = bytes.split_at(bytes.len().min(512));
             r.events.push(Event::Part { file, at, bytes: first.to_vec() });
@@ -243,17 +248,33 @@ unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
     0
 }
 
+unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
+    if unsafe { recorder(user) }.mutant == Mutant::NoSpareSync { 0 } else { unsafe { fsync(user, fd) } }
+}
+
 unsafe extern "C" fn renameat(user: *mut c_void, od: i32, from: *const c_char, nd: i32, to: *const c_char, flags: u32) -> i32 {
     unsafe {
         let r = recorder(user);
         let node = r.named(od, &text(from));
+        let exchanged = if flags & libc::RENAME_EXCHANGE != 0 { r.named(nd, &text(to)) } else { None };
         let result = (real().renameat.unwrap())(user, od, from, nd, to, flags);
         if result == 0 && node.is_some() {
             let dir = r.directory(nd);
             if r.mutant == Mutant::SyncBeforeRename {
                 r.events.push(Event::SyncDirectory(dir));
             }
-            r.events.push(Event::Names { dir, set: vec![(text(to), node), (text(from), None)] });
+            r.events.push(Event::Names { dir, set: vec![(text(to), node), (text(from), exchanged)] });
+        }
+        result
+    }
+}
+
+unsafe extern "C" fn ftruncate(user: *mut c_void, fd: i32, len: u64) -> i32 {
+    unsafe {
+        let r = recorder(user);
+        let result = (real().ftruncate.unwrap())(user, fd, len);
+        if let (Some(file), 0) = (r.file(fd), result) {
+            r.events.push(Event::Size { file, len: len as usize });
         }
         result
     }
