@@ -342,7 +342,10 @@ static inline int32_t faults_writeback(void *user, int32_t fd, int32_t operation
 
 static inline int64_t faults_aio(void *user, int32_t operation, uint64_t *queue, int32_t fd, const void *buf, size_t len, uint64_t offset)
 {
-    FAIL_OR(STEADFAST_CALL_AIO, NULL);
+    int64_t injected = faults_count(user, STEADFAST_CALL_AIO, NULL);
+    /* As with close: what is given back is gone, whatever the answer. */
+    if (injected != 0 && operation != STEADFAST_AIO_CLOSE)
+        return injected;
     return REAL->aio(NULL, operation, queue, fd, buf, len, offset);
 }
 

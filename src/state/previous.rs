@@ -41,7 +41,12 @@ pub fn keep(saving: &mut Saving<'_>, name: &CStr, sync: bool) -> Result<(), Outc
         hold_off(&mut spare, dir, previous)?;
         // rename between two names of one file does nothing, and would leave the second name behind.
         if spare.is_there() && same(&spare.stat, &current.stat) {
-            return Ok(());
+            if current.is_named(dir, name).at(STEP)? {
+                return Ok(());
+            }
+            // It has exchanged its name with another one meanwhile: that one is to be kept.
+            current.open(dir, name)?;
+            continue;
         }
         let mut linked = hooks.link(dir, name, dir, rotating, 0);
         if linked.is_err_and(|e| e.is(EEXIST)) {

@@ -15,15 +15,19 @@ const HOT: usize = 8192;
 /// Writes the record of `data` to `fd`, an empty file or one that is at least as long.
 pub fn record(hooks: &Hooks, fd: i32, fields: &Fields, data: &[u8], recycled: bool) -> Result<(), Errno> {
     let mut header = record::header(fields, data.len(), recycled);
-    if data.len() >= LARGE && hooks.without_sigxfsz(|| direct(hooks, fd, &header, data)).is_ok() {
-        return Ok(());
+    let len = HEADER.saturating_add(data.len());
+    if data.len() >= LARGE {
+        if hooks.without_sigxfsz(|| direct(hooks, fd, &header, data)).is_ok() {
+            return Ok(());
+        }
+        // What it has padded to whole blocks is not to stay behind the end.
+        hooks.ftruncate(fd, 0)?;
     }
     let mut hasher = Hasher::new(&header);
     hasher.update(data);
     record::seal(&mut header, hasher);
     // One write, from one page: a call costs more than the copy.
     let mut small = [0u8; 4096];
-    let len = HEADER.saturating_add(data.len());
     match small.get_mut(..len).and_then(|whole| whole.split_at_mut_checked(HEADER)) {
         Some((first, rest)) => {
             copy(first, &header);

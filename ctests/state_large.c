@@ -1,0 +1,120 @@
+/*
+ * Large states: hashed while they are being written past the page cache, with the header last. Whatever goes wrong with
+ * that, the ordinary way is gone.
+ */
+#include "tap.h"
+#include "state_test.h"
+
+#include <sys/resource.h>
+
+enum { LARGE = 4 << 20 };
+static char *data;
+
+static int save_large(const steadfast_context *c, const char *path, size_t len, uint32_t flags)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = flags };
+    report.size = sizeof report;
+    return steadfast_state_save(c, path, data, len, &o, &report);
+}
+
+static int holds_large(const char *path, size_t len)
+{
+    steadfast_state state = { .size = sizeof state };
+    int same = steadfast_state_load(NULL, path, NULL, &state, NULL) == 0 && state.len == len && memcmp(state.data, data, len) == 0 &&
+               ((char *)state.data)[len] == '\0';
+    steadfast_state_free(&state);
+    return same;
+}
+
+static void lengths(void)
+{
+    /* Around what is written directly, around its pieces, and around a page. */
+    static const size_t LENGTHS[] = { LARGE - 1, LARGE, LARGE + 3839, LARGE + 3840, LARGE + 3841, (5 << 20) + 3840, (5 << 20) + 3841, (9 << 20) + 77 };
+    for (size_t i = 0; i < sizeof LENGTHS / sizeof LENGTHS[0]; i++) {
+        struct stat st;
+        const char *path = in(dir, "lengths");
+        is_int(save_large(context, path, LENGTHS[i], 0), SAVED, "%zu bytes", LENGTHS[i]);
+        ok(holds_large(path, LENGTHS[i]) && stat(path, &st) == 0 && st.st_size == (off_t)LENGTHS[i] + 256, "are there, and no byte more");
+    }
+    is_int(save_large(context, in(dir, "lengths"), LARGE, STEADFAST_SAVE_RECYCLE), SAVED, "the first recycled one");
+    is_int(save_large(context, in(dir, "lengths"), LARGE + 9000, STEADFAST_SAVE_RECYCLE), SAVED, "a recycled one");
+    ok(holds_large(in(dir, "lengths"), LARGE + 9000) && holds_large(in(dir, "lengths.prev"), LARGE), "is longer than the file that it is written over");
+    is_int(save_large(context, in(dir, "lengths"), LARGE + 5, STEADFAST_SAVE_RECYCLE), SAVED, "the next");
+    ok(holds_large(in(dir, "lengths"), LARGE + 5) && holds_large(in(dir, "lengths.prev"), LARGE + 9000), "is shorter");
+}
+
+/* Each call on the way fails in turn. */
+static void fails(int error)
+{
+    const char *path = in(dir, "fails");
+    long runs = 0;
+    int wrong = 0, before = count_fds();
+    for (long at = 1;; at++) {
+        struct faults f = { .fail_at = at, .only = STEADFAST_CALL_AIO, .error = error, .no_real_sync = 1 };
+        steadfast_context *c = faults_context(&f);
+        int result = save_large(c, path, LARGE + 77, 0);
+        if (result != SAVED || !holds_large(path, LARGE + 77)) {
+            diag("call %ld: %s: %s", at, steadfast_status_name(result), report.message);
+            wrong++;
+        }
+        steadfast_context_free(c);
+        if (f.failed == 0)
+            break;
+        runs++;
+    }
+    if ((test_absent() & STEADFAST_ABSENT_AIO) == 0)
+        ok(wrong == 0 && runs > 5, "%s from each of %ld direct calls: the state is saved all the same", steadfast_status_name(-error), runs);
+    else
+        ok(wrong == 0 && runs == 0, "%s: no direct call is made", steadfast_status_name(-error));
+    is_int(count_fds(), before, "no descriptor is left open");
+}
+
+/* The device takes less than it was given. */
+static int64_t short_aio(void *user, int32_t operation, uint64_t *queue, int32_t fd, const void *buf, size_t len, uint64_t offset)
+{
+    int64_t result = REAL->aio(NULL, operation, queue, fd, buf, len, offset);
+    (void)user;
+    return operation == STEADFAST_AIO_WAIT && result > 4096 ? result - 4096 : result;
+}
+
+static void others(void)
+{
+    steadfast_hooks h = test_hooks();
+    struct rlimit limit, low;
+    steadfast_context *c;
+    int result;
+    h.aio = short_aio;
+    c = test_context(&h);
+    is_int(save_large(c, in(dir, "short"), LARGE, 0), SAVED, "a short direct write");
+    ok(holds_large(in(dir, "short"), LARGE), "is made good");
+    steadfast_context_free(c);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    low = limit;
+    low.rlim_cur = 3 << 20;
+    setrlimit(RLIMIT_FSIZE, &low);
+    result = save_large(context, in(dir, "limit"), LARGE, 0);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    is_int(result, -EFBIG, "a limit of the file size is an error, not a signal");
+    ok(*leftovers(dir, "lengths lengths.prev fails short") == '\0', "that leaves nothing over");
+}
+
+int main(void)
+{
+    dir = make_temp_dir("large");
+    context = test_context(NULL);
+    data = malloc(16 << 20);
+    if (data == NULL)
+        bail_out("malloc");
+    for (size_t i = 0; i < 16 << 20; i++)
+        data[i] = (char)(i * 13 + i / 4099);
+    lengths();
+    fails(EIO);
+    fails(EINVAL);
+    fails(ENOSPC);
+    others();
+    free(data);
+    steadfast_context_free(context);
+    remove_tree(dir);
+    free(dir);
+    return done_testing();
+}
