@@ -1,0 +1,190 @@
+/* One broken habit each, by a function of the program that takes the place of libc's also for the library: the
+ * library is the very one that is tested, what it is told is not true. The supervisor must see every one. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifdef IGNORE_FSYNC /* an error of fsync is not looked at */
+int fsync(int fd)
+{
+    syscall(SYS_fsync, fd);
+    return 0;
+}
+#endif
+
+#ifdef NO_FSYNC
+int fsync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+#endif
+
+#ifdef RETRY_FSYNC /* the second fsync of an inode answers 0 and has written nothing */
+int fsync(int fd)
+{
+    return syscall(SYS_fsync, fd) == 0 ? 0 : (int)syscall(SYS_fsync, fd);
+}
+#endif
+
+#ifdef NO_DIRECTORY_FSYNC
+#include <sys/stat.h>
+int fsync(int fd)
+{
+    struct stat s;
+    return fstat(fd, &s) == 0 && S_ISDIR(s.st_mode) ? 0 : (int)syscall(SYS_fsync, fd);
+}
+#endif
+
+#ifdef SHORT_WRITE /* what write says it wrote is not looked at */
+ssize_t write(int fd, const void *buf, size_t len)
+{
+    return syscall(SYS_write, fd, buf, len) < 0 ? -1 : (ssize_t)len;
+}
+#endif
+
+#ifdef TEMP_LEFT /* the temporary file of a failed save stays */
+int unlinkat(int dir, const char *name, int flags)
+{
+    (void)dir, (void)name, (void)flags;
+    return 0;
+}
+#endif
+
+#ifdef FD_LEAK
+int close(int fd)
+{
+    (void)fd;
+    return 0;
+}
+#endif
+
+#ifdef IN_PLACE /* the target is emptied and written anew */
+int renameat(int od, const char *from, int nd, const char *to)
+{
+    char buf[4096];
+    ssize_t len;
+    int in = openat(od, from, O_RDONLY | O_CLOEXEC), out = openat(nd, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (in < 0 || out < 0) {
+        return -1;
+    }
+    while ((len = read(in, buf, sizeof buf)) > 0) {
+        if (write(out, buf, (size_t)len) != len) {
+            return -1;
+        }
+    }
+    if (fsync(out) != 0) {
+        return -1;
+    }
+    close(in);
+    close(out);
+    return unlinkat(od, from, 0);
+}
+#endif
+
+#ifdef UNLINK_FIRST /* remove the target, then rename: for a moment there is none */
+int renameat(int od, const char *from, int nd, const char *to)
+{
+    syscall(SYS_unlinkat, nd, to, 0);
+    return (int)syscall(SYS_renameat, od, from, nd, to);
+}
+#endif
+
+#ifdef PREVIOUS_BY_RENAME /* the state loses its name while it becomes the previous one */
+int linkat(int od, const char *from, int nd, const char *to, int flags)
+{
+    (void)flags;
+    return (int)syscall(SYS_renameat, od, from, nd, to);
+}
+#endif
+
+#ifdef RENAME_ERROR /* an error of rename is not looked at */
+int renameat(int od, const char *from, int nd, const char *to)
+{
+    syscall(SYS_renameat, od, from, nd, to);
+    return 0;
+}
+#endif
+
+#ifdef NO_FLOCK /* everybody gets it */
+int flock(int fd, int operation)
+{
+    (void)fd, (void)operation;
+    return 0;
+}
+#endif
+
+#if defined(CHECK_AND_UNLINK) || defined(RENAME_PRIVATE) /* a lock file as it is often written */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "steadfast.h"
+
+static int32_t report_to(steadfast_report *report, int32_t status)
+{
+    if (report != NULL) {
+        report->status = status;
+        report->os_error = status < 0 && status > -4096 ? -status : 0;
+    }
+    return status;
+}
+
+int32_t steadfast_lock_clean_stale(const steadfast_context *context, const char *path, const steadfast_lock_options *options,
+                                   steadfast_report *report)
+{
+    char text[32] = "";
+    (void)context, (void)options;
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return report_to(report, STEADFAST_LOCK_ABSENT);
+    }
+    ssize_t len = read(fd, text, sizeof text - 1);
+    close(fd);
+    int pid = len > 0 ? atoi(text) : 0;
+    if (pid > 0 && !(kill(pid, 0) != 0 && errno == ESRCH)) {
+        return report_to(report, STEADFAST_LOCK_HELD);
+    }
+#ifdef RENAME_PRIVATE
+    char private[64];
+    snprintf(private, sizeof private, "%s.removing.%d", path, (int)getpid());
+    if (renameat(AT_FDCWD, path, AT_FDCWD, private) != 0) {
+        return report_to(report, STEADFAST_LOCK_CHANGED);
+    }
+    unlinkat(AT_FDCWD, private, 0);
+#else
+    unlinkat(AT_FDCWD, path, 0);
+#endif
+    return report_to(report, STEADFAST_LOCK_REMOVED);
+}
+
+int32_t steadfast_lock_acquire(const steadfast_context *context, const char *path, int64_t timeout_ms,
+                               const steadfast_lock_options *options, steadfast_lock **out, steadfast_report *report)
+{
+    (void)timeout_ms;
+    for (int i = 0; i < 2; i++) {
+        int fd = openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        if (fd >= 0) {
+            dprintf(fd, "%d\n", (int)getpid());
+            close(fd);
+            *out = (steadfast_lock *)strdup(path);
+            return report_to(report, 0);
+        }
+        if (i == 0) {
+            steadfast_lock_clean_stale(context, path, options, NULL);
+        }
+    }
+    return report_to(report, STEADFAST_E_LOCKED);
+}
+
+int32_t steadfast_lock_release(steadfast_lock *lock, steadfast_report *report)
+{
+    int result = unlinkat(AT_FDCWD, (char *)lock, 0);
+    free(lock);
+    return report_to(report, result == 0 ? 0 : -errno);
+}
+#endif

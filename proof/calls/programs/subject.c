@@ -1,0 +1,283 @@
+/* An ordinary program that uses the library: what the supervisor and the scheduler run, unmodified.
+ *   subject OPERATION DIRECTORY CHARACTER [ROUNDS | only]
+ * It marks where the operation begins and ends by sched_yield(2), which nothing else here calls and whose
+ * arguments the kernel does not look at. Exits with 0 when what it does after the operation works as well. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "steadfast.h"
+
+enum { BEGIN = 1, END = 2, ENTER = 3, LEAVE = 4 };
+enum { SMALL = 300, BIG = 150000 };
+
+/* What the supervisor reads at END. */
+struct outcome {
+    int32_t status;
+    int32_t content; /* of a load: the character, '?' when it is not whole, 0 when there is none */
+    int64_t generation;
+    steadfast_report report;
+};
+
+static void mark(int what, const void *data)
+{
+    syscall(SYS_sched_yield, what, data);
+}
+
+static char bytes[BIG];
+
+static int32_t content_of(const void *data, size_t len)
+{
+    const char *text = data;
+    if (len != SMALL && len != BIG) {
+        return '?';
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] != text[0]) {
+            return '?';
+        }
+    }
+    return text[0];
+}
+
+static void save(const char *path, char with, size_t len, uint32_t flags, uint64_t expected, struct outcome *out)
+{
+    steadfast_save_options options = {0};
+    options.size = sizeof options;
+    options.flags = flags;
+    options.expected_generation = expected;
+    memset(bytes, with, len);
+    out->status = steadfast_state_save(NULL, path, bytes, len, &options, &out->report);
+    out->generation = (int64_t)out->report.generation;
+}
+
+static void load(const char *path, uint32_t flags, struct outcome *out)
+{
+    steadfast_load_options options = {0};
+    steadfast_state state = {0};
+    options.size = sizeof options;
+    options.flags = flags;
+    state.size = sizeof state;
+    out->status = steadfast_state_load(NULL, path, &options, &state, &out->report);
+    out->content = out->status >= 0 ? content_of(state.data, state.len) : 0;
+    out->generation = (int64_t)state.generation;
+    steadfast_state_free(&state);
+}
+
+#ifdef HAS_BATCH
+static void save_batch(char with, uint32_t flags, struct outcome *out)
+{
+    steadfast_save_options options = {0};
+    steadfast_save_entry entries[2] = {{0}};
+    options.size = sizeof options;
+    options.flags = flags;
+    memset(bytes, with, SMALL);
+    const char *names[] = {"state", "second"};
+    for (int i = 0; i < 2; i++) {
+        entries[i].size = sizeof entries[i];
+        entries[i].path = names[i];
+        entries[i].data = bytes;
+        entries[i].len = SMALL;
+    }
+    out->status = steadfast_state_save_batch(NULL, entries, 2, &options, &out->report);
+    out->generation = (int64_t)entries[0].generation;
+}
+
+static void load_into(struct outcome *out)
+{
+    static char room[BIG];
+    size_t len = 0;
+    out->status = steadfast_state_load_into(NULL, "state", NULL, room, sizeof room, &len, &out->report);
+    out->content = out->status >= 0 ? content_of(room, len) : 0;
+    out->generation = (int64_t)out->report.generation;
+}
+#endif
+
+static steadfast_lock *held;
+
+static int lock_operation(const char *name, struct outcome *out)
+{
+    if (strcmp(name, "acquire") == 0) {
+        out->status = steadfast_lock_acquire(NULL, "lock", 0, NULL, &held, &out->report);
+    } else if (strcmp(name, "acquire-wait") == 0) {
+        out->status = steadfast_lock_acquire(NULL, "lock", 3, NULL, &held, &out->report);
+    } else if (strcmp(name, "release") == 0) {
+        out->status = steadfast_lock_release(held, &out->report);
+        held = NULL;
+    } else if (strcmp(name, "clean") == 0) {
+        out->status = steadfast_lock_clean_stale(NULL, "lock", NULL, &out->report);
+    } else if (strcmp(name, "inspect") == 0) {
+        out->status = steadfast_lock_inspect(NULL, "lock", NULL, &out->report);
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+static const struct {
+    const char *name;
+    const char *path;
+    uint32_t flags;
+    uint64_t expected;
+    size_t len;
+} saves[] = {
+    {"save", "state", 0, 0, SMALL},
+    {"save-big", "state", 0, 0, BIG},
+    {"save-strict", "state", STEADFAST_SAVE_STRICT, 0, SMALL},
+    {"save-previous", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL},
+    {"save-recycle", "state", STEADFAST_SAVE_RECYCLE, 0, SMALL},
+    {"save-swap", "state", STEADFAST_SAVE_IF_GENERATION, 7, SMALL},
+    {"save-create", "state", STEADFAST_SAVE_IF_GENERATION, 0, SMALL},
+    {"save-follow", "link", STEADFAST_SAVE_FOLLOW_SYMLINK, 0, SMALL},
+    {"save-parents", "a/b/state", STEADFAST_SAVE_CREATE_PARENTS, 0, SMALL},
+    {"save-no-sync", "state", STEADFAST_SAVE_NO_SYNC, 0, SMALL},
+};
+
+static int state_operation(const char *name, char with, struct outcome *out)
+{
+    for (size_t i = 0; i < sizeof saves / sizeof *saves; i++) {
+        if (strcmp(name, saves[i].name) == 0) {
+            save(saves[i].path, with, saves[i].len, saves[i].flags, saves[i].expected, out);
+            return 1;
+        }
+    }
+    if (strcmp(name, "load") == 0) {
+        load("state", 0, out);
+    } else if (strcmp(name, "recover") == 0) {
+        load("state", STEADFAST_LOAD_RECOVER, out);
+#ifdef HAS_BATCH
+    } else if (strcmp(name, "batch") == 0) {
+        save_batch(with, 0, out);
+    } else if (strcmp(name, "batch-syncfs") == 0) {
+        save_batch(with, STEADFAST_SAVE_SYNCFS, out);
+    } else if (strcmp(name, "load-into") == 0) {
+        load_into(out);
+#endif
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+/* The next calls, when nothing fails any more. */
+static int next_state(const char *path)
+{
+    struct outcome out = {0};
+    out.report.size = sizeof out.report;
+    save(path, 'x', SMALL, 0, 0, &out);
+    if (out.status != 0) {
+        fprintf(stderr, "the next save: %d %s\n", out.status, out.report.message);
+        return 1;
+    }
+    out.report.size = sizeof out.report;
+    load(path, 0, &out);
+    if (out.status != 0 || out.content != 'x') {
+        fprintf(stderr, "the next load: %d %s\n", out.status, out.report.message);
+        return 1;
+    }
+    return 0;
+}
+
+static int next_lock(int free_it)
+{
+    steadfast_report report = {0};
+    report.size = sizeof report;
+    if (held != NULL) {
+        steadfast_lock_release(held, NULL);
+    }
+    held = NULL;
+    int32_t status = steadfast_lock_acquire(NULL, "lock", 0, NULL, &held, &report);
+    if (status != (free_it ? 0 : STEADFAST_E_LOCKED)) {
+        fprintf(stderr, "the next acquire: %d %s\n", status, report.message);
+        return 1;
+    }
+    if (status == 0 && steadfast_lock_release(held, &report) != 0) {
+        fprintf(stderr, "the next release: %d %s\n", report.status, report.message);
+        return 1;
+    }
+    return 0;
+}
+
+/* Try the lock: two cannot be between ENTER and LEAVE. */
+static void contend(int tries, struct outcome *out)
+{
+    for (int i = 0; i < tries; i++) {
+        out->status = steadfast_lock_acquire(NULL, "lock", 0, NULL, &held, &out->report);
+        if (out->status == 0) {
+            mark(ENTER, NULL);
+            mark(LEAVE, NULL);
+            out->status = steadfast_lock_release(held, &out->report);
+            held = NULL;
+            out->content = 1;
+            return;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4 || chdir(argv[2]) != 0) {
+        return 2;
+    }
+    const char *operation = argv[1];
+    long rounds = argc > 4 ? atol(argv[4]) : 1;
+    if (strcmp(operation, "hold") == 0) {
+        if (steadfast_lock_acquire(NULL, "lock", 0, NULL, &held, NULL) != 0) {
+            return 1;
+        }
+        puts("held");
+        fflush(stdout);
+        for (;;) {
+            pause();
+        }
+    }
+    if (strcmp(operation, "next-state") == 0) {
+        return next_state("state");
+    }
+    if (strcmp(operation, "next-parents") == 0) {
+        save("a/b/state", 'x', SMALL, STEADFAST_SAVE_CREATE_PARENTS, 0, &(struct outcome){.report.size = 256});
+        return next_state("a/b/state");
+    }
+    if (strcmp(operation, "next-free") == 0 || strcmp(operation, "next-held") == 0) {
+        return next_lock(operation[5] == 'f');
+    }
+    int is_held = strstr(operation, "-live") != NULL;
+    char name[64];
+    snprintf(name, sizeof name, "%s", operation);
+    if (is_held) {
+        *strstr(name, "-live") = 0;
+    }
+    if (strcmp(name, "release") == 0 && steadfast_lock_acquire(NULL, "lock", 0, NULL, &held, NULL) != 0) {
+        return 2;
+    }
+    int is_lock = 0;
+    for (long i = 0; i < rounds || i == 0; i++) {
+        struct outcome out;
+        memset(&out, 0, sizeof out);
+        out.report.size = sizeof out.report;
+        mark(BEGIN, NULL);
+        if (strcmp(name, "contend") == 0) {
+            contend(2, &out);
+        } else if (!(is_lock = lock_operation(name, &out)) && !state_operation(name, argv[3][0], &out)) {
+            return 2;
+        }
+        mark(END, &out);
+        if (rounds > 1 && held != NULL) {
+            return 2;
+        }
+    }
+    if (argc > 4) {
+        return 0;
+    }
+    if (is_lock) {
+        return next_lock(!is_held);
+    }
+    if (strcmp(name, "save-parents") == 0) {
+        save("a/b/state", 'x', SMALL, STEADFAST_SAVE_CREATE_PARENTS, 0, &(struct outcome){.report.size = 256});
+        return next_state("a/b/state");
+    }
+    return next_state("state");
+}

@@ -1,0 +1,215 @@
+//! Every operation with every fault at every call.
+
+use crate::fault::{self, Fault, Run};
+use crate::oracle::Judge;
+use crate::scenario::{self, Kind, Scenario};
+use crate::tree;
+use libc::*;
+use libseccomp::ScmpFilterContext;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+const ERRNOS: [i32; 12] =
+    [EIO, ENOSPC, EDQUOT, EACCES, EPERM, EROFS, ENOMEM, EMFILE, EINVAL, ENOSYS, EEXIST, ENOENT];
+
+/// For which no error is documented that could happen here: a program may not look at what they answer.
+const NEVER_FAIL: [i64; 6] = [SYS_getpid, SYS_geteuid, SYS_getuid, SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_munmap];
+
+pub struct Bench<'a> {
+    pub filter: &'a ScmpFilterContext,
+    pub directory: &'a Path,
+    pub subject: &'a str,
+    pub verbose: bool,
+}
+
+#[derive(Default)]
+pub struct Tally {
+    pub cases: BTreeMap<&'static str, u64>,
+    pub calls: u64,
+    pub failures: Vec<String>,
+    pub failed: u64,
+}
+
+impl Tally {
+    pub fn total(&self) -> u64 {
+        self.cases.values().sum()
+    }
+
+    fn fail(&mut self, what: String) {
+        self.failed += 1;
+        if self.failures.len() < 40 {
+            self.failures.push(what);
+        }
+    }
+}
+
+/// The faults of call `k` of this run.
+fn faults(run: &Run, k: usize, sticky: &[i32]) -> Vec<Fault> {
+    let made = &run.calls[k];
+    let mut faults = vec![Fault::Kill { k }];
+    if NEVER_FAIL.contains(&made.number) {
+        return faults;
+    }
+    if [SYS_brk, SYS_mmap, SYS_mremap].contains(&made.number) {
+        faults.extend([true, false].map(|sticky| Fault::Error { k, errno: ENOMEM, sticky }));
+        return faults;
+    }
+    faults.extend(ERRNOS.map(|errno| Fault::Error { k, errno, sticky: false }));
+    faults.extend(sticky.iter().map(|&errno| Fault::Error { k, errno, sticky: true }));
+    // For ever, a signal at each attempt is no signal.
+    if made.number != SYS_close {
+        faults.push(Fault::Error { k, errno: EINTR, sticky: false });
+    }
+    if made.number == SYS_write || made.number == SYS_pread64 {
+        let len = made.args[2] as usize;
+        let mut lens = vec![1, len / 2, len.saturating_sub(1)];
+        lens.retain(|&short| short > 0 && short < len);
+        lens.dedup();
+        faults.extend(lens.into_iter().map(|len| Fault::Short { k, len }));
+    }
+    faults
+}
+
+fn kind(fault: Fault) -> &'static str {
+    match fault {
+        Fault::None => "without",
+        Fault::Error { sticky: false, .. } => "error once",
+        Fault::Error { sticky: true, .. } => "error for ever",
+        Fault::Short { .. } => "short",
+        Fault::Kill { .. } => "kill",
+    }
+}
+
+impl Bench<'_> {
+    fn one(&self, scenario: &Scenario, fault: Fault) -> Result<Run, String> {
+        let keep = scenario.alive.filter(|_| !scenario.name.contains("foreign"));
+        tree::put(self.directory, &scenario.before, keep);
+        fault::run(self.filter, self.subject, scenario.operation, self.directory, fault)
+    }
+
+    /// After a kill, the next call is another process's: it works, and the killed one's orphans are gone.
+    fn next(&self, scenario: &Scenario) -> Result<(), String> {
+        let path = self.directory.to_str().expect("a path");
+        let output = Command::new(self.subject).args([scenario.next, path, "x"]).output().map_err(|e| e.to_string())?;
+        if !output.status.success() {
+            return Err(format!("after it, {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        match tree::take(self.directory).keys().find(|name| name.ends_with(".tmp") || name.ends_with(".removing")) {
+            Some(orphan) if scenario.kind == Kind::Save => Err(format!("after the next call, {orphan} is left")),
+            _ => Ok(()),
+        }
+    }
+
+    /// All faults of a scenario; with `first`, up to the first failure.
+    pub fn scenario(&self, scenario: &Scenario, sticky: &[i32], first: bool, tally: &mut Tally) -> Result<(), String> {
+        let dry = self.one(scenario, Fault::None)?;
+        let gained = dry.descriptors.1 as i64 - dry.descriptors.0 as i64;
+        let judge = Judge { scenario, gained };
+        tally.calls += dry.calls.len() as u64;
+        let all = (0..dry.calls.len()).flat_map(|k| faults(&dry, k, sticky));
+        for fault in std::iter::once(Fault::None).chain(all) {
+            let run = self.one(scenario, fault)?;
+            // A wait makes as many calls as the time allows.
+            let reached = run.outcome.is_some() || run.status != 0;
+            let mut result = if reached { judge.judge(fault, &run) } else { Err("it did not end".into()) };
+            if scenario.name.contains("timeout") && !hit(fault, &run) {
+                result = Ok(());
+            } else if result.is_ok() && matches!(fault, Fault::Kill { .. }) {
+                result = self.next(scenario);
+            }
+            *tally.cases.entry(kind(fault)).or_default() += 1;
+            if let Err(what) = result {
+                let call = match fault {
+                    Fault::Error { k, .. } | Fault::Short { k, .. } | Fault::Kill { k } => dry.calls.get(k).map_or(String::new(), name),
+                    Fault::None => String::new(),
+                };
+                tally.fail(format!("{}: {fault:?} {call}: {what}", scenario.name));
+                if self.verbose && fault == Fault::None {
+                    dry.calls.iter().enumerate().for_each(|(k, made)| println!("    {k}: {} {:?}", name(made), made.failed));
+                }
+                if first {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Was the fault reached?
+fn hit(fault: Fault, run: &Run) -> bool {
+    match fault {
+        Fault::None => true,
+        Fault::Error { .. } => run.calls.iter().any(|made| made.failed.is_some()),
+        Fault::Short { k, .. } => run.calls.len() > k,
+        Fault::Kill { .. } => run.outcome.is_none(),
+    }
+}
+
+pub fn name(made: &fault::Made) -> String {
+    let call = libseccomp::ScmpSyscall::from(made.number as i32).get_name().unwrap_or_default();
+    format!("{call}({} {} fd {})", made.path, made.second, made.args[0] as i32)
+}
+
+/// The mutants, each with the scenarios of which at least one must show it.
+pub const MUTANTS: [(&str, &[&str]); 11] = [
+    ("IGNORE_FSYNC", &["save"]),
+    ("NO_FSYNC", &["save"]),
+    ("RETRY_FSYNC", &["save"]),
+    ("NO_DIRECTORY_FSYNC", &["save"]),
+    ("SHORT_WRITE", &["save", "acquire"]),
+    ("TEMP_LEFT", &["save"]),
+    ("FD_LEAK", &["save"]),
+    ("IN_PLACE", &["save"]),
+    ("UNLINK_FIRST", &["save"]),
+    ("RENAME_ERROR", &["save"]),
+    ("CHECK_AND_UNLINK", &["clean_stale", "release", "acquire"]),
+];
+
+pub fn run(filter: &ScmpFilterContext, directory: &Path, programs: &Path, batch: bool, deep: bool, only: Option<&str>) -> Result<(u64, u64), String> {
+    let begun = Instant::now();
+    let subject = programs.join("subject");
+    let bench = Bench { filter, directory, subject: subject.to_str().expect("a path"), verbose: only.is_some() };
+    let sticky: &[i32] = if deep { &ERRNOS } else { &[EIO, ENOSPC, EACCES, EINVAL, ENOSYS, ENOENT] };
+    let mut tally = Tally::default();
+    let wanted = |scenario: &&Scenario| only.is_none_or(|only| scenario.name == only);
+    let scenarios = scenario::Maker::new(bench.subject, directory).make(batch);
+    for scenario in scenarios.iter().filter(wanted) {
+        bench.scenario(scenario, sticky, false, &mut tally)?;
+    }
+    // The holder lives as long as its scenarios.
+    let held = scenario::held(bench.subject, directory);
+    for scenario in held.iter().filter(wanted) {
+        bench.scenario(scenario, sticky, false, &mut tally)?;
+    }
+    let kinds: Vec<String> = tally.cases.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let count = scenarios.len() + held.len();
+    drop(held);
+    println!("{count} operations, {} calls in all, {} cases: {}", tally.calls, tally.total(), kinds.join(", "));
+    tally.failures.iter().for_each(|failure| println!("not ok {failure}"));
+
+    let mut killed = 0;
+    let mut survivors = 0;
+    for (mutant, scenarios_of) in MUTANTS.iter().filter(|_| only.is_none()) {
+        let program = programs.join(mutant);
+        let bench = Bench { subject: program.to_str().expect("a path"), ..bench };
+        let mut seen = Tally::default();
+        for scenario in scenarios.iter().filter(|scenario| scenarios_of.contains(&scenario.name.as_str())) {
+            bench.scenario(scenario, &[EIO], true, &mut seen)?;
+        }
+        match seen.failures.first() {
+            Some(how) => {
+                killed += 1;
+                println!("mutant {mutant} killed after {} cases by {how}", seen.total());
+            }
+            None => {
+                survivors += 1;
+                println!("not ok mutant {mutant} survived {} cases", seen.total());
+            }
+        }
+    }
+    println!("{} mutants killed, {survivors} survived; no seed: every case is run; {} seconds", killed, begun.elapsed().as_secs());
+    Ok((tally.total() - tally.failed + killed, tally.failed + survivors))
+}

@@ -1,0 +1,210 @@
+//! A process whose system calls are asked for (seccomp user notification, seccomp_unotify(2)): each one waits until
+//! it is told to go on, or is answered instead of being made.
+
+use libseccomp::{ScmpAction, ScmpFilterContext, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags, ScmpSyscall};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+/// Calls that are not asked for: those by which the process ends, and sendto, by which it tells us its listener. None
+/// of them is the library's. (execve is: it would close the listener before we have it.)
+const FREE: [&str; 4] = ["exit_group", "exit", "rt_sigreturn", "sendto"];
+/// Call numbers known to the kernel are below this.
+const NUMBERS: i32 = 470;
+/// Something is badly wrong when a process asks for nothing for so long.
+const STUCK_MS: i32 = 60_000;
+
+pub fn filter() -> Result<ScmpFilterContext, String> {
+    let error = |e: libseccomp::error::SeccompError| e.to_string();
+    let free: Vec<i32> = FREE.iter().filter_map(|name| ScmpSyscall::from_name(name).ok()).map(i32::from).collect();
+    let mut filter = ScmpFilterContext::new(ScmpAction::Allow).map_err(error)?;
+    for number in (0..NUMBERS).filter(|number| !free.contains(number)) {
+        filter.add_rule(ScmpAction::Notify, ScmpSyscall::from(number)).map_err(error)?;
+    }
+    // A binary tree instead of a list: there are many rules.
+    filter.set_ctl_optimize(2).map_err(error)?;
+    Ok(filter)
+}
+
+/// A call that waits for its answer.
+#[derive(Clone, Debug)]
+pub struct Call {
+    id: u64,
+    pub number: i64,
+    pub args: [u64; 6],
+}
+
+pub enum Event {
+    Call(Call),
+    Gone,
+}
+
+pub struct Tracee {
+    pub pid: i32,
+    listener: OwnedFd,
+    pidfd: OwnedFd,
+    reaped: bool,
+}
+
+fn check(result: i64) -> io::Result<i64> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn descriptor(result: i64) -> io::Result<OwnedFd> {
+    check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+impl Tracee {
+    pub fn spawn(filter: &ScmpFilterContext, arguments: &[&str]) -> Result<Tracee, String> {
+        let owned: Vec<CString> = arguments.iter().map(|a| CString::new(*a).expect("an argument")).collect();
+        let mut argv: Vec<*const libc::c_char> = owned.iter().map(|a| a.as_ptr()).collect();
+        argv.push(std::ptr::null());
+        let environment = [std::ptr::null()];
+        let mut pair = [0i32; 2];
+        let text = |e: io::Error| e.to_string();
+        check(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair.as_mut_ptr()) }.into())
+            .map_err(text)?;
+        let [ours, theirs] = pair.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        // One thread: what the child does until execve may use memory.
+        let pid = check(unsafe { libc::fork() }.into()).map_err(text)? as i32;
+        if pid == 0 {
+            unsafe {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                let number: i32 = match filter.load().and_then(|()| filter.get_notify_fd()) {
+                    Ok(fd) => fd,
+                    Err(e) => -e.sysrawrc().unwrap_or(libc::EPERM).abs(),
+                };
+                libc::send(theirs.as_raw_fd(), (&raw const number).cast(), 4, 0);
+                if number >= 0 {
+                    libc::execve(argv[0], argv.as_ptr(), environment.as_ptr());
+                }
+                libc::_exit(127);
+            }
+        }
+        drop(theirs);
+        let mut number = 0i32;
+        let got = unsafe { libc::recv(ours.as_raw_fd(), (&raw mut number).cast(), 4, 0) };
+        let attach = || {
+            if got != 4 || number < 0 {
+                return Err(io::Error::from_raw_os_error(if got == 4 { -number } else { libc::ECHILD }));
+            }
+            let pidfd = descriptor(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+            let listener = descriptor(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })?;
+            Ok((pidfd, listener))
+        };
+        match attach() {
+            Ok((pidfd, listener)) => Ok(Tracee { pid, listener, pidfd, reaped: false }),
+            Err(e) => {
+                unsafe {
+                    libc::kill(pid, libc::SIGKILL);
+                    libc::waitpid(pid, std::ptr::null_mut(), 0);
+                }
+                Err(format!("no seccomp user notification: {e}"))
+            }
+        }
+    }
+
+    /// The next call that it asks for.
+    pub fn next(&self) -> Event {
+        loop {
+            let mut poll = libc::pollfd { fd: self.listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            let ready = unsafe { libc::poll(&mut poll, 1, STUCK_MS) };
+            assert!(ready != 0, "process {} is stuck in a call that was let through", self.pid);
+            if ready > 0 && poll.revents & libc::POLLIN == 0 {
+                return Event::Gone;
+            }
+            // An error: it was interrupted or has ended between the two calls.
+            if let Ok(request) = ScmpNotifReq::receive(self.listener.as_raw_fd()) {
+                let number = i64::from(i32::from(request.data.syscall));
+                return Event::Call(Call { id: request.id, number, args: request.data.args });
+            }
+        }
+    }
+
+    fn answer(&self, answer: ScmpNotifResp) {
+        // It may have been killed meanwhile; then the next event says so.
+        let _ = answer.respond(self.listener.as_raw_fd());
+    }
+
+    pub fn proceed(&self, call: &Call) {
+        self.answer(ScmpNotifResp::new_continue(call.id, ScmpNotifRespFlags::empty()));
+    }
+
+    pub fn fail(&self, call: &Call, errno: i32) {
+        self.answer(ScmpNotifResp::new_error(call.id, -errno, ScmpNotifRespFlags::empty()));
+    }
+
+    pub fn value(&self, call: &Call, value: i64) {
+        self.answer(ScmpNotifResp::new_val(call.id, value, ScmpNotifRespFlags::empty()));
+    }
+
+    pub fn kill(&self) {
+        unsafe { libc::kill(self.pid, libc::SIGKILL) };
+    }
+
+    /// Waits for its end: the status of waitpid(2).
+    pub fn wait(&mut self) -> i32 {
+        let mut status = 0;
+        unsafe { libc::waitpid(self.pid, &mut status, 0) };
+        self.reaped = true;
+        status
+    }
+
+    /// A descriptor of its own, which shares its open file.
+    pub fn descriptor(&self, fd: i32) -> io::Result<OwnedFd> {
+        descriptor(unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.pidfd.as_raw_fd(), fd, 0) })
+    }
+
+    pub fn read(&self, at: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0u8; len];
+        let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: len };
+        let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: len };
+        let got = unsafe { libc::process_vm_readv(self.pid, &local, 1, &remote, 1, 0) };
+        bytes.truncate(got.max(0) as usize);
+        bytes
+    }
+
+    pub fn write(&self, at: u64, bytes: &[u8]) {
+        let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: bytes.len() };
+        unsafe { libc::process_vm_writev(self.pid, &local, 1, &remote, 1, 0) };
+    }
+
+    /// The string there: paths here are short.
+    pub fn string(&self, at: u64) -> String {
+        // Up to the end of the page, beyond which there may be nothing.
+        let room = 4096 - (at % 4096) as usize;
+        let mut bytes = self.read(at, room.min(512));
+        if !bytes.contains(&0) {
+            bytes.extend(self.read(at + bytes.len() as u64, 256));
+        }
+        let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    }
+
+    /// What its descriptor leads to: the inode's number, and is it a directory, or a regular file?
+    pub fn file(&self, fd: u64) -> Option<(u64, u32)> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = std::fs::metadata(format!("/proc/{}/fd/{}", self.pid, fd as i32)).ok()?;
+        Some((meta.ino(), meta.mode() & libc::S_IFMT))
+    }
+
+    pub fn link(&self, fd: u64) -> PathBuf {
+        std::fs::read_link(format!("/proc/{}/fd/{}", self.pid, fd as i32)).unwrap_or_default()
+    }
+
+    /// How many descriptors it has.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
+    }
+}
+
+impl Drop for Tracee {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+            self.wait();
+        }
+    }
+}
