@@ -54,7 +54,7 @@ fi
 
 others=
 while read -r language; do
-    others="$others, \"$language\": [\"$root/examples/dlopen/launch.sh\", \"--lib\", \"$build\", \"$language\"]"
+    others="$others, \"dlopen-$language\": [\"$root/examples/dlopen/launch.sh\", \"--lib\", \"$build\", \"$language\"]"
 done < <("$root/examples/dlopen/launch.sh" --lib "$build" --list 2>"$work/missing")
 while read -r line; do
     case $line in *": missing: "*) lacks "${line/: missing:/ is missing:}" ;; esac
@@ -63,7 +63,7 @@ done <"$work/missing"
 export STEADFAST_CROSS_OTHERS="{${others#, }}"
 export STEADFAST_CROSS_WORKERS="{\"python\": [\"$python\", \"$here/workers/worker.py\"], \"node\": [\"node\", \"$here/workers/worker.mjs\"],
     \"go\": [\"$out/worker-go\"], \"c\": [\"$out/worker-c\"]}"
-echo "# python node go c $(grep -o '"[a-z]*": ' <<<"$others" | tr -d '":' | tr '\n' ' ')"
+echo "# python node go c$(grep -o ' "[a-z-]*":' <<<"$others" | tr -d '":\n')"
 "$python" "$here/run.py" >"$work/log" 2>&1
 code=$?
 cat "$work/log"
