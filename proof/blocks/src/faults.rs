@@ -3,7 +3,7 @@
 
 use crate::filesystem::Flavor;
 use crate::instrument::Mutant;
-use crate::lab::{Fault, Lab, Run, Tally, counts, errors};
+use crate::lab::{Fault, Lab, Run, Tally, claimed, counts, errors};
 use crate::report::Report;
 use crate::workload::*;
 use std::io;
@@ -28,9 +28,9 @@ pub fn run(lab: &mut Lab, report: &mut Report, flavor: &Flavor, workload: &Workl
     let (writes, flushes) = counts(&lab.record(flavor, workload, &Run::PLAIN)?);
     let all = faults(writes, flushes);
     let mut tally = Tally::default();
-    let mut cut = 0;
-    for fault in &all {
-        if Instant::now() > until {
+    let (mut cut, mut claims) = (0, [0; 3]);
+    for (n, fault) in all.iter().enumerate() {
+        if n > 0 && Instant::now() > until {
             cut += 1;
             continue;
         }
@@ -38,15 +38,24 @@ pub fn run(lab: &mut Lab, report: &mut Report, flavor: &Flavor, workload: &Workl
         let log = lab.record(flavor, workload, &run)?;
         let mut found = lab.check(flavor, workload, &run, &log, None)?;
         found.errors = errors(&log);
+        for (sum, n) in claims.iter_mut().zip(claimed(&log)) {
+            *sum += n;
+        }
         tally.add(&found);
     }
-    report.faults(flavor.name, workload.name, &tally, cut, begun.elapsed());
+    report.faults(flavor.name, workload.name, &tally, claims, cut, begun.elapsed());
     Ok(())
 }
 
 /// Routines that take a failed fsync lightly must be caught.
 pub fn mutants(lab: &mut Lab, report: &mut Report, flavors: &[Flavor]) -> io::Result<()> {
-    for (name, mutant) in [("retry fsync", Mutant::RetrySync), ("ignore fsync", Mutant::IgnoreSync)] {
+    let all = [
+        ("retry fsync", Mutant::RetrySync),
+        ("ignore fsync", Mutant::IgnoreSync),
+        ("on_disk says OLD for EITHER", Mutant::ClaimsOld),
+        ("on_disk says NEW for EITHER", Mutant::ClaimsNew),
+    ];
+    for (name, mutant) in all {
         let mut caught = vec![];
         for flavor in flavors {
             let begun = Instant::now();

@@ -2,7 +2,7 @@
 //! background before a chosen one, and spoils the routine as a mutant wants it.
 
 use crate::device::client::mark;
-use crate::library::{empty_table, real, steadfast_hooks};
+use crate::library::{NEW, OLD, Saved, empty_table, real, steadfast_hooks};
 use std::ffi::{CStr, c_char, c_void};
 use std::os::fd::RawFd;
 
@@ -36,6 +36,20 @@ pub enum Mutant {
     IgnoreSync,
     /// A lock record without the mark in its mode.
     LockUnmarked,
+    /// A report that says OLD, or NEW, where it should say EITHER.
+    ClaimsOld,
+    ClaimsNew,
+}
+
+impl Mutant {
+    /// What the report says, or what it is made to say.
+    pub fn claims(self, saved: Saved) -> Saved {
+        match self {
+            Mutant::ClaimsOld if saved.on_disk != NEW => Saved { on_disk: OLD, ..saved },
+            Mutant::ClaimsNew if saved.on_disk != OLD => Saved { on_disk: NEW, ..saved },
+            _ => saved,
+        }
+    }
 }
 
 pub struct Instrument {

@@ -88,6 +88,8 @@ pub struct Lab {
     pub depth: Depth,
     /// Of so many mounts one is writable, and goes on.
     pub writable_every: u64,
+    /// What the time does not allow may be left out altogether.
+    pub may_skip: bool,
     memo: HashMap<u128, Seen>,
     mounts: u64,
 }
@@ -121,6 +123,7 @@ impl Lab {
             random: Random(seed | 1),
             depth: Depth { all_subsets: 5, random: 16, torn: 1, prefixes: false, atom: 1 },
             writable_every: 8,
+            may_skip: false,
             memo: HashMap::new(),
             mounts: 0,
         })
@@ -284,4 +287,18 @@ pub fn counts(log: &[Entry]) -> (u32, u32) {
 pub fn errors(log: &[Entry]) -> u64 {
     let told = |entry: &&Entry| matches!(entry, Entry::Mark(text) if text.starts_with(b"D ") && !String::from_utf8_lossy(text).contains(" 0 "));
     log.iter().filter(told).count() as u64
+}
+
+/// How often the reports said OLD, NEW and EITHER.
+pub fn claimed(log: &[Entry]) -> [u64; 3] {
+    let mut out = [0; 3];
+    for entry in log {
+        if let Entry::Mark(text) = entry
+            && text.starts_with(b"D ")
+            && let Some(on_disk @ b'0'..=b'2') = text.last()
+        {
+            out[usize::from(on_disk - b'0')] += 1;
+        }
+    }
+    out
 }

@@ -16,21 +16,34 @@ mod workload;
 
 use lab::Lab;
 use report::Report;
+use std::fs::File;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "blocks [--budget SECONDS] [--soak SECONDS] [--seed N] [--out FOLDER]";
+
+/// Before the number of the process: our folder and our loop devices.
+pub const LABEL: &str = "steadfast-blocks.";
 
 struct Arguments {
     budget: u64,
     soak: u64,
     seed: u64,
     out: PathBuf,
+    part: Option<String>,
+}
+
+impl Arguments {
+    fn name(&self) -> &str {
+        self.part.as_deref().unwrap_or("soak")
+    }
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut all = Arguments { budget: 180, soak: 0, seed: 1, out: PathBuf::from(".") };
+    let mut all = Arguments { budget: 180, soak: 0, seed: 1, out: PathBuf::from("."), part: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or(USAGE)?;
@@ -39,7 +52,8 @@ fn arguments() -> Result<Arguments, String> {
             "--budget" => all.budget = number()?,
             "--soak" => all.soak = number()?,
             "--seed" => all.seed = number()?,
-            "--out" => all.out = PathBuf::from(&value),
+            "--part" => all.part = Some(value),
+            "--out" => all.out = PathBuf::from(value),
             _ => return Err(USAGE.into()),
         }
     }
@@ -68,12 +82,24 @@ fn lacking() -> Option<String> {
     if private { None } else { Some("needs a mount namespace of its own".into()) }
 }
 
+/// Clears away what a run left that was killed: its loop devices and its folder. Never anybody else's.
+fn sweep() {
+    let dead = |pid: &str| pid.parse::<i32>().is_ok_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+    device::loopdev::detach_if(|label| label.strip_prefix(LABEL).is_some_and(dead));
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().and_then(|name| name.strip_prefix(LABEL)).is_some_and(dead) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// A folder that goes when we go.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> io::Result<Scratch> {
-        let path = std::env::temp_dir().join(format!("steadfast-blocks.{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("{LABEL}{}", std::process::id()));
         std::fs::create_dir(&path)?;
         Ok(Scratch(path))
     }
@@ -85,31 +111,73 @@ impl Drop for Scratch {
     }
 }
 
-fn run(arguments: &Arguments) -> io::Result<u32> {
+/// All parts, side by side, each in a process of its own. Prints what they printed, one after the other.
+fn run_parts(arguments: &Arguments) -> io::Result<(u32, u32)> {
+    std::fs::create_dir_all(&arguments.out)?;
+    let mut running = vec![];
+    for part in plan::PARTS {
+        let log = arguments.out.join(format!("{part}.log"));
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--part", part, "--budget", &arguments.budget.to_string(), "--seed", &arguments.seed.to_string()]);
+        command.arg("--out").arg(&arguments.out).stdout(File::create(&log)?);
+        // When we are killed, they go too.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+                Ok(())
+            });
+        }
+        running.push((part, log, command.spawn()?));
+    }
+    let (mut passed, mut failed, mut results) = (0, 0, vec![]);
+    let mut totals = vec![];
+    for (part, log, mut child) in running {
+        let good = child.wait()?.success();
+        let text = std::fs::read_to_string(&log)?;
+        let (lines, counts) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
+        println!("{lines}");
+        totals.extend(lines.lines().last().map(str::to_string));
+        let words: Vec<u32> = counts.split(' ').filter_map(|word| word.parse().ok()).collect();
+        match words[..] {
+            [good, bad] => (passed, failed) = (passed + good, failed + bad),
+            _ => println!("not ok - {part} said at the end: {counts}"),
+        }
+        if !good && !matches!(words[..], [_, bad] if bad > 0) {
+            failed += 1;
+        }
+        results.extend(std::fs::read(arguments.out.join(format!("{part}.jsonl")))?);
+    }
+    std::fs::write(arguments.out.join("results.jsonl"), results)?;
+    println!("# In short:\n{}", totals.join("\n"));
+    Ok((passed, failed))
+}
+
+/// One part, or the soak.
+fn run(arguments: &Arguments) -> io::Result<(u32, u32)> {
     let begun = Instant::now();
     std::fs::create_dir_all(&arguments.out)?;
-    let mut report = Report::new(&arguments.out.join("results.jsonl"), arguments.seed)?;
+    let mut report = Report::new(&arguments.out.join(format!("{}.jsonl", arguments.name())), arguments.seed)?;
     let scratch = Scratch::new()?;
     let mut lab = Lab::new(&scratch.0, arguments.seed)?;
     println!("# seed {}, {}", arguments.seed, std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim());
     if arguments.soak > 0 {
         plan::soak(&mut lab, &mut report, Duration::from_secs(arguments.soak))?;
     } else {
-        plan::standard(&mut lab, &mut report, Duration::from_secs(arguments.budget))?;
+        plan::part(&mut lab, &mut report, arguments.name(), Duration::from_secs(arguments.budget))?;
     }
     drop(lab);
     let total = &report.total;
     println!(
-        "# all: {} recordings, {} states, {} mounts, {} of them went on, seed {}, {} s",
+        "# {}: {} recordings, {} states, {} mounts ({} went on), {} violations, {} s",
+        arguments.name(),
         total.recordings,
         total.states,
         total.mounts,
         total.writable,
-        arguments.seed,
+        total.violations,
         begun.elapsed().as_secs()
     );
-    println!("{} passed, {} failed", report.passed, report.failed);
-    Ok(report.failed)
+    Ok((report.passed, report.failed))
 }
 
 fn main() {
@@ -123,9 +191,16 @@ fn main() {
         println!("{}", if must { "0 passed, 1 failed" } else { "1 passed, 0 failed" });
         std::process::exit(i32::from(must));
     }
-    let failed = run(&arguments).unwrap_or_else(|error| {
-        println!("not ok - {error}\n0 passed, 1 failed");
-        1
+    sweep();
+    let begun = Instant::now();
+    let whole = arguments.part.is_none() && arguments.soak == 0;
+    let (passed, failed) = if whole { run_parts(&arguments) } else { run(&arguments) }.unwrap_or_else(|error| {
+        println!("not ok - {error}");
+        (0, 1)
     });
+    if whole {
+        println!("# seed {}, {} s; the results are in {}", arguments.seed, begun.elapsed().as_secs(), arguments.out.display());
+    }
+    println!("{passed} passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));
 }

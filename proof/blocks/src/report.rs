@@ -92,12 +92,13 @@ impl Report {
         }
     }
 
-    pub fn faults(&mut self, flavor: &str, name: &str, tally: &Tally, cut: u64, time: Duration) {
+    pub fn faults(&mut self, flavor: &str, name: &str, tally: &Tally, claims: [u64; 3], cut: u64, time: Duration) {
+        let [old, new, either] = claims;
         self.tally("faults", flavor, name, tally, cut, time);
         self.verdict(
             tally.violations == 0 && tally.errors > 0,
             &format!(
-                "{flavor}: failing device, {name}: {} runs, {} told an error, {} states, {} violations, {:.1} s",
+                "{flavor}: failing device, {name}: {} runs, {} saves told an error (on_disk OLD {old}, NEW {new}, EITHER {either}), {} states, {} violations, {:.1} s",
                 tally.recordings,
                 tally.errors,
                 tally.states,

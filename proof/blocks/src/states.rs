@@ -108,8 +108,8 @@ fn of_epoch(log: &[Entry], start: usize, end: usize, writes: &[usize], depth: &D
         return;
     }
     for len in 1..=count {
-        // ext4 relies on its superblock, block 0, being written whole.
-        if matches!(log[writes[len - 1]], Entry::Write { offset: 0, .. }) {
+        // ext4 relies on its superblock, at 1024, being written whole.
+        if matches!(log[writes[len - 1]], Entry::Write { offset: 0..=1024, .. }) {
             continue;
         }
         for _ in 0..depth.torn {

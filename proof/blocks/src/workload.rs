@@ -58,6 +58,8 @@ const fn lock_of(name: &'static str, kind: Kind) -> Workload {
 
 pub const SAVE: Workload = save_of("save", 0, 1, 2, 9_000);
 pub const ONE_SAVE: Workload = save_of("one save", 0, 1, 1, 9_000);
+pub const STRICTLY: u32 = 1;
+pub const STRICT: Workload = save_of("strict", STRICTLY, 1, 2, 9_000);
 pub const KEEP: Workload = save_of("keep", KEEP_PREVIOUS, 2, 2, 5_000);
 pub const RECYCLED: Workload = save_of("recycle", RECYCLE, 2, 2, 9_000);
 pub const ACQUIRE: Workload = lock_of("acquire", Kind::Acquire);
@@ -133,6 +135,7 @@ impl Workload {
                         let status = statuses.into_iter().find(|status| *status != 0).unwrap_or(0);
                         Saved { status, on_disk: if status == 0 { NEW } else { 2 } }
                     };
+                    let saved = mutant.claims(saved);
                     mark(ctl, &format!("D {version} {} {}", saved.status, saved.on_disk));
                 }
             }

@@ -66,6 +66,8 @@ impl Loop {
             config.fd = backing.as_raw_fd() as u32;
             config.block_size = block_size;
             config.info.flags = LO_FLAGS_DIRECT_IO;
+            let label = format!("{}{}", crate::LABEL, std::process::id());
+            config.info.file_name[..label.len()].copy_from_slice(label.as_bytes());
             match ioctl(&device, LOOP_CONFIGURE, &raw const config as usize) {
                 Ok(_) => {}
                 Err(e) if e.raw_os_error() == Some(libc::EBUSY) => continue,
@@ -88,6 +90,24 @@ impl Loop {
 impl Drop for Loop {
     fn drop(&mut self) {
         if let Ok(device) = File::open(&self.path) {
+            let _ = ioctl(&device, LOOP_CLR_FD, 0);
+        }
+    }
+}
+
+/// Detaches the loop devices whose label is one of those.
+pub fn detach_if(ours: impl Fn(&str) -> bool) {
+    for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        // Attached ones only: the others have no such folder.
+        if !entry.path().join("loop").exists() {
+            continue;
+        }
+        let Ok(device) = File::open(Path::new("/dev").join(name)) else { continue };
+        let mut info: Info64 = unsafe { std::mem::zeroed() };
+        let known = ioctl(&device, LOOP_GET_STATUS64, &raw mut info as usize).is_ok();
+        let label = std::ffi::CStr::from_bytes_until_nul(&info.file_name).ok().and_then(|label| label.to_str().ok());
+        if known && label.is_some_and(&ours) {
             let _ = ioctl(&device, LOOP_CLR_FD, 0);
         }
     }
