@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Optional
@@ -115,3 +116,46 @@ class Context:
 def pointer_of(context: Optional[Context]) -> Optional[ctypes.c_void_p]:
     return None if context is None else context._pointer
 
+
+
+class Wakeable:
+    """A context, otherwise as the given one, whose wait for a lock can be ended from another thread, without a signal.
+
+    Its poll hook watches one descriptor more, and answers EINTR when that was written to. A real signal does not end the
+    wait: it may come to any thread, and the place in the queue would be lost.
+    """
+
+    def __init__(self, given: Optional[Context]) -> None:
+        given = given or Context()
+        self.given_up = threading.Event()
+        self._chained = given._settings[1].get("poll")
+        self._readable, self._writable = os.pipe()
+        self.context = given._with_poll(self._poll)
+
+    def _poll(self, fds: Optional[int], count: int, timeout_ns: int) -> Optional[int]:
+        end = time.monotonic_ns() + timeout_ns
+        more = (_abi.PollFd * (count + 1))()
+        size = count * ctypes.sizeof(_abi.PollFd)
+        address = ctypes.addressof(more)
+        while not self.given_up.is_set():
+            if fds is not None:
+                ctypes.memmove(more, fds, size)
+            more[count] = _abi.PollFd(fd=self._readable, events=1)
+            left = timeout_ns if timeout_ns < 0 else max(0, end - time.monotonic_ns())
+            if self._chained is None:
+                ready: Optional[int] = real("poll", address, count + 1, left)
+            else:
+                ready = self._chained(address, count + 1, left)
+            if ready != -errno.EINTR and not self.given_up.is_set():
+                if fds is not None:
+                    ctypes.memmove(fds, more, size)
+                return ready
+        return -errno.EINTR
+
+    def wake(self) -> None:
+        self.given_up.set()
+        os.write(self._writable, b"x")
+
+    def close(self) -> None:
+        os.close(self._readable)
+        os.close(self._writable)

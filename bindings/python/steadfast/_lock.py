@@ -7,6 +7,7 @@ import enum
 import errno
 import math
 import os
+import threading
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from typing import Callable, Optional, Union
 
 from . import _abi
 from ._arguments import UNSET, StrPath, Unset, path_bytes, seconds_to_ms, unsigned
-from ._hooks import Context, hooks_may_raise, pointer_of
-from ._report import Report, WrongProcessError, error_of, new_report, report_of
+from ._hooks import Context, Wakeable, hooks_may_raise, pointer_of
+from ._report import LockedError, Report, WrongProcessError, error_of, new_report, report_of
 
 
 class Verdict(enum.IntEnum):
@@ -120,7 +121,6 @@ class Lock:
         self.timeout = timeout
         self.report: Optional[Report] = None
         self._name = path_bytes(path)
-        # Python's own signal handlers run between two waits, and Ctrl-C with them.
         self._options = lock_options(
             mode=mode, trust_start_time=trust_start_time, empty_grace=empty_grace, flags=_abi.LOCK_EINTR_RETURNS
         )
@@ -135,7 +135,53 @@ class Lock:
     def acquire(self, timeout: Union[float, None, Unset] = UNSET) -> Report:
         """Takes the lock, or raises LockedError after `timeout` seconds; left out, it is the constructor's."""
         wait = self.timeout if isinstance(timeout, Unset) else timeout
-        return self._acquire(wait, self._context, lambda: False)
+        if threading.current_thread() is not threading.main_thread() or wait == 0:
+            return self._acquire(wait, self._context, lambda: False)
+        return self._acquire_in_main_thread(wait)
+
+    def _acquire_in_main_thread(self, timeout: Optional[float]) -> Report:
+        """Signal handlers run in this thread, between two of its steps: a wait inside one step would miss a signal that
+        comes just before it. So a short try is made here, and the wait in a thread of its own."""
+        end = None if timeout is None else time.monotonic() + timeout
+        first = 0.001 if timeout is None else min(timeout, 0.001)
+        try:
+            return self._acquire(first, self._context, lambda: False)
+        except LockedError:
+            if timeout is not None and timeout <= first:
+                raise
+        wakeable = Wakeable(self._context)
+        outcome: list[Union[Report, BaseException]] = []
+        done = threading.Event()  # not join: interrupted, that takes the thread for ended (bpo-45274)
+
+        def wait() -> None:
+            try:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                outcome.append(self._acquire(left, wakeable.context, wakeable.given_up.is_set))
+            except BaseException as error:
+                outcome.append(error)
+            finally:
+                done.set()
+
+        threading.Thread(target=wait, name="steadfast", daemon=True).start()
+        try:
+            while not done.wait(0.5):
+                pass
+        except BaseException:
+            wakeable.wake()
+            while not done.is_set():  # a moment, also for who presses Ctrl-C twice
+                try:
+                    done.wait()
+                except KeyboardInterrupt:
+                    pass
+            if isinstance(outcome[0], Report):
+                self.release()  # it came too late
+            raise
+        finally:
+            if done.is_set():
+                wakeable.close()
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        return outcome[0]
 
     def _acquire(self, timeout: Optional[float], context: Optional[Context], given_up: Callable[[], bool]) -> Report:
         ms = seconds_to_ms(timeout, "timeout")
@@ -148,7 +194,7 @@ class Lock:
                     status = _abi.lib.steadfast_lock_acquire(pointer_of(context), self._name, ms, self._options, out, raw)
                 if status != -errno.EINTR or given_up():
                     break
-                # The handlers of the signal ran before this line; none of them raised. Wait on, for the rest.
+                # If this is the main thread, the signal's handler ran before this line and did not raise: wait on.
                 if ms > 0:
                     ms = max(0, math.ceil((deadline - time.monotonic()) * 1000))
             report = report_of(raw)

@@ -7,18 +7,14 @@ cannot use up the workers that the holder needs; cancelling it wakes that thread
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import errno
-import os
-import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Callable, Optional, TypeVar, Union
 
-from . import _abi, _lock, _state
+from . import _lock, _state
 from ._arguments import UNSET, StrPath, Unset
-from ._hooks import Context, Hook, real
+from ._hooks import Wakeable
 from ._lock import LockStatus
 from ._report import Report
 from ._state import BytesLike, Saved, State
@@ -51,43 +47,6 @@ async def inspect(path: StrPath, **options: Any) -> LockStatus:
     return await asyncio.to_thread(_lock.inspect, path, **options)
 
 
-class _Wakeable:
-    """A poll hook that watches one descriptor more: writing to it ends the wait with EINTR, as a signal does."""
-
-    def __init__(self, chained: Optional[Hook]) -> None:
-        self.given_up = threading.Event()
-        self._chained = chained
-        self._readable, self._writable = os.pipe()
-
-    def poll(self, fds: Optional[int], count: int, timeout_ns: int) -> Optional[int]:
-        if self.given_up.is_set():
-            return -errno.EINTR
-        more = (_abi.PollFd * (count + 1))()
-        size = count * ctypes.sizeof(_abi.PollFd)
-        if fds is not None:
-            ctypes.memmove(more, fds, size)
-        more[count] = _abi.PollFd(fd=self._readable, events=1)
-        address = ctypes.addressof(more)
-        ready = (
-            real("poll", address, count + 1, timeout_ns)
-            if self._chained is None
-            else self._chained(address, count + 1, timeout_ns)
-        )
-        if more[count].revents:
-            return -errno.EINTR
-        if fds is not None:
-            ctypes.memmove(fds, more, size)
-        return ready
-
-    def wake(self) -> None:
-        self.given_up.set()
-        os.write(self._writable, b"x")
-
-    def close(self) -> None:
-        os.close(self._readable)
-        os.close(self._writable)
-
-
 class Lock:
     """steadfast.Lock for `async with`; the same arguments. Tasks that share the object exclude each other as well."""
 
@@ -107,11 +66,8 @@ class Lock:
     async def acquire(self, timeout: Union[float, None, Unset] = UNSET) -> Report:
         """Takes the lock, or raises LockedError. Cancelled, it does not take it: a lock got too late is given back."""
         wait = self._lock.timeout if isinstance(timeout, Unset) else timeout
-        given = self._lock._context or Context()
-        wakeable = _Wakeable(given._settings[1].get("poll"))
-        context = given._with_poll(wakeable.poll)
-
-        future = _in_own_thread(lambda: self._lock._acquire(wait, context, wakeable.given_up.is_set))
+        wakeable = Wakeable(self._lock._context)
+        future = _in_own_thread(lambda: self._lock._acquire(wait, wakeable.context, wakeable.given_up.is_set))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:

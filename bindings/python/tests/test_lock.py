@@ -160,12 +160,11 @@ def test_a_forgotten_lock_is_released_and_warned_of(path):
 
 INTERRUPTED = """
 import signal, sys, steadfast
-waiting = []
 def poll(fds, count, timeout):
-    if count and not waiting:
-        waiting.append(True)
-        print('waiting', flush=True)
+    if not quiet and timeout > 10**8 or timeout < 0 and not quiet:  # no longer one of the short sleeps before it
+        quiet.append(print('waiting', flush=True))
     return steadfast.real('poll', fds, count, timeout)
+quiet = []
 handled = []
 signal.signal(signal.SIGUSR1, lambda *_: (handled.append(1), print('handled', flush=True)))
 lock = steadfast.Lock(sys.argv[1], context=steadfast.Context(poll=poll))
