@@ -3,9 +3,9 @@
 use crate::fault::{self, Fault, Run};
 use crate::oracle::Judge;
 use crate::scenario::{self, Kind, Scenario};
+use crate::tracee::Filter;
 use crate::tree;
 use libc::*;
-use libseccomp::ScmpFilterContext;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +18,7 @@ const ERRNOS: [i32; 12] =
 const NEVER_FAIL: [i64; 6] = [SYS_getpid, SYS_geteuid, SYS_getuid, SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_munmap];
 
 pub struct Bench<'a> {
-    pub filter: &'a ScmpFilterContext,
+    pub filter: &'a Filter,
     pub directory: &'a Path,
     pub subject: &'a str,
     pub verbose: bool,
@@ -104,12 +104,18 @@ impl Bench<'_> {
 
     /// All faults of a scenario; with `first`, up to the first failure.
     pub fn scenario(&self, scenario: &Scenario, sticky: &[i32], first: bool, tally: &mut Tally) -> Result<(), String> {
+        let begun = Instant::now();
         let dry = self.one(scenario, Fault::None)?;
         let gained = dry.descriptors.1 as i64 - dry.descriptors.0 as i64;
         let judge = Judge { scenario, gained };
         tally.calls += dry.calls.len() as u64;
-        let all = (0..dry.calls.len()).flat_map(|k| faults(&dry, k, sticky));
+        // For ever "there is none" and "there is one" of the same name: thousands of looks before it is given up.
+        let sticky: Vec<i32> = sticky.iter().copied().filter(|&e| e != ENOENT || scenario.kind != Kind::Acquire).collect();
+        let all = (0..dry.calls.len()).flat_map(|k| faults(&dry, k, &sticky));
         for fault in std::iter::once(Fault::None).chain(all) {
+            if self.verbose {
+                println!("{}: {fault:?}", scenario.name);
+            }
             let run = self.one(scenario, fault)?;
             // A wait makes as many calls as the time allows.
             let reached = run.outcome.is_some() || run.status != 0;
@@ -133,6 +139,9 @@ impl Bench<'_> {
                     return Ok(());
                 }
             }
+        }
+        if !first {
+            println!("{}: {} calls, {} ms", scenario.name, dry.calls.len(), begun.elapsed().as_millis());
         }
         Ok(())
     }
@@ -168,7 +177,7 @@ pub const MUTANTS: [(&str, &[&str]); 11] = [
     ("CHECK_AND_UNLINK", &["clean_stale", "release", "acquire"]),
 ];
 
-pub fn run(filter: &ScmpFilterContext, directory: &Path, programs: &Path, batch: bool, deep: bool, only: Option<&str>) -> Result<(u64, u64), String> {
+pub fn run(filter: &Filter, directory: &Path, programs: &Path, batch: bool, deep: bool, only: Option<&str>) -> Result<(u64, u64), String> {
     let begun = Instant::now();
     let subject = programs.join("subject");
     let bench = Bench { filter, directory, subject: subject.to_str().expect("a path"), verbose: only.is_some() };

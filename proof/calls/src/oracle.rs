@@ -283,10 +283,11 @@ impl Judge<'_> {
         }
         // 4: the next call.
         if run.status != 0 {
-            // Descriptors that were not closed keep their flocks.
-            let kept = unclosed > 0 && matches!(scenario.kind, Kind::Acquire | Kind::Release | Kind::Clean);
-            // What a live owner of ours holds, and what it may not remove, is no business of the next call.
-            if !kept {
+            // Descriptors that were not closed keep their flocks; a lock file that could not be removed names this
+            // living process.
+            let unclosed = unclosed > 0 && matches!(scenario.kind, Kind::Acquire | Kind::Release | Kind::Clean);
+            let named = scenario.kind == Kind::Release && status != 0;
+            if !(unclosed || named) {
                 return Err(format!("the next call in the same process failed: {:#x} after {fault:?}", run.status));
             }
         }

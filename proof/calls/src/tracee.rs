@@ -3,7 +3,7 @@
 
 use libseccomp::{ScmpAction, ScmpFilterContext, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags, ScmpSyscall};
 use std::ffi::CString;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
@@ -15,7 +15,10 @@ const NUMBERS: i32 = 470;
 /// Something is badly wrong when a process asks for nothing for so long.
 const STUCK_MS: i32 = 60_000;
 
-pub fn filter() -> Result<ScmpFilterContext, String> {
+/// The filter, compiled: what is between its being loaded and execve must not ask for anything, memory neither.
+pub type Filter = Vec<libc::sock_filter>;
+
+pub fn filter() -> Result<Filter, String> {
     let error = |e: libseccomp::error::SeccompError| e.to_string();
     let free: Vec<i32> = FREE.iter().filter_map(|name| ScmpSyscall::from_name(name).ok()).map(i32::from).collect();
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow).map_err(error)?;
@@ -24,7 +27,17 @@ pub fn filter() -> Result<ScmpFilterContext, String> {
     }
     // A binary tree instead of a list: there are many rules.
     filter.set_ctl_optimize(2).map_err(error)?;
-    Ok(filter)
+    let mut file = unsafe { std::fs::File::from_raw_fd(libc::memfd_create(c"filter".as_ptr(), libc::MFD_CLOEXEC)) };
+    filter.export_bpf(&file).map_err(error)?;
+    let mut bytes = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(|e| e.to_string())?;
+    let instruction = |b: &[u8]| libc::sock_filter {
+        code: u16::from_ne_bytes([b[0], b[1]]),
+        jt: b[2],
+        jf: b[3],
+        k: u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
+    };
+    Ok(bytes.chunks_exact(8).map(instruction).collect())
 }
 
 /// A call that waits for its answer.
@@ -56,7 +69,7 @@ fn descriptor(result: i64) -> io::Result<OwnedFd> {
 }
 
 impl Tracee {
-    pub fn spawn(filter: &ScmpFilterContext, arguments: &[&str]) -> Result<Tracee, String> {
+    pub fn spawn(filter: &Filter, arguments: &[&str]) -> Result<Tracee, String> {
         let owned: Vec<CString> = arguments.iter().map(|a| CString::new(*a).expect("an argument")).collect();
         let mut argv: Vec<*const libc::c_char> = owned.iter().map(|a| a.as_ptr()).collect();
         argv.push(std::ptr::null());
@@ -66,15 +79,15 @@ impl Tracee {
         check(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, pair.as_mut_ptr()) }.into())
             .map_err(text)?;
         let [ours, theirs] = pair.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-        // One thread: what the child does until execve may use memory.
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
         let pid = check(unsafe { libc::fork() }.into()).map_err(text)? as i32;
         if pid == 0 {
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                let number: i32 = match filter.load().and_then(|()| filter.get_notify_fd()) {
-                    Ok(fd) => fd,
-                    Err(e) => -e.sysrawrc().unwrap_or(libc::EPERM).abs(),
-                };
+                libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+                let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+                let loaded = libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program);
+                let number: i32 = if loaded < 0 { -*libc::__errno_location() } else { loaded as i32 };
                 libc::send(theirs.as_raw_fd(), (&raw const number).cast(), 4, 0);
                 if number >= 0 {
                     libc::execve(argv[0], argv.as_ptr(), environment.as_ptr());
