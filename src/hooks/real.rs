@@ -1,5 +1,7 @@
 //! The real calls, in the shape of the hooks: >= 0 or a negated errno.
 
+use super::disk::*;
+use super::signal::{is_pending, mask, take_pending};
 use super::table::*;
 use core::ffi::{c_char, c_int, c_void};
 use libc::ENOSYS;
@@ -16,19 +18,11 @@ fn errno() -> i32 {
     unsafe { *slot }
 }
 
-fn int(result: c_int) -> i32 {
+pub fn int(result: c_int) -> i32 {
     if result < 0 { errno().wrapping_neg() } else { result }
 }
 
-/// A call by its number: one that older C libraries have no function for, or ours would need a newer one for.
-#[cfg(target_os = "linux")]
-macro_rules! by_number {
-    ($number:ident $(, $argument:expr)*) => {
-        long(unsafe { libc::syscall(libc::$number $(, $argument)*) } as isize)
-    };
-}
-
-fn long(result: isize) -> i64 {
+pub fn long(result: isize) -> i64 {
     if result < 0 { i64::from(errno()).wrapping_neg() } else { result as i64 }
 }
 
@@ -374,165 +368,6 @@ pub unsafe extern "C" fn sigxfsz(_: *mut c_void, operation: i32, state: i32) -> 
         take_pending();
     }
     if state & STEADFAST_SIGXFSZ_WAS_BLOCKED == 0 { mask(libc::SIG_UNBLOCK, &mut false) } else { 0 }
-}
-
-/// By number: the kernel's set is one word here, the C library's six functions.
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod signal {
-    use super::*;
-
-    const SET: u64 = 1 << (libc::SIGXFSZ - 1);
-    const WORD: usize = size_of::<u64>();
-
-    pub fn mask(how: i32, was_blocked: &mut bool) -> i32 {
-        let (set, mut old) = (SET, 0u64);
-        let result = by_number!(SYS_rt_sigprocmask, how, &raw const set, &raw mut old, WORD) as i32;
-        *was_blocked = old & SET != 0;
-        result
-    }
-
-    pub fn is_pending() -> bool {
-        let mut pending = 0u64;
-        by_number!(SYS_rt_sigpending, &raw mut pending, WORD) == 0 && pending & SET != 0
-    }
-
-    pub fn take_pending() {
-        let (set, now) = (SET, [0u64; 2]);
-        let _ = by_number!(SYS_rt_sigtimedwait, &raw const set, core::ptr::null::<c_void>(), &raw const now, WORD);
-    }
-}
-
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-mod signal {
-    use super::*;
-
-    fn set() -> libc::sigset_t {
-        unsafe {
-            let mut set: libc::sigset_t = core::mem::zeroed();
-            libc::sigemptyset(&mut set);
-            libc::sigaddset(&mut set, libc::SIGXFSZ);
-            set
-        }
-    }
-
-    pub fn mask(how: i32, was_blocked: &mut bool) -> i32 {
-        unsafe {
-            let mut old: libc::sigset_t = core::mem::zeroed();
-            let error = libc::pthread_sigmask(how, &set(), &mut old);
-            *was_blocked = libc::sigismember(&old, libc::SIGXFSZ) == 1;
-            error.wrapping_neg()
-        }
-    }
-
-    pub fn is_pending() -> bool {
-        unsafe {
-            let mut pending: libc::sigset_t = core::mem::zeroed();
-            libc::sigpending(&mut pending) == 0 && libc::sigismember(&pending, libc::SIGXFSZ) == 1
-        }
-    }
-
-    pub fn take_pending() {
-        let mut taken: c_int = 0;
-        unsafe { libc::sigwait(&set(), &mut taken) };
-    }
-}
-
-use signal::{is_pending, mask, take_pending};
-
-pub unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
-    #[cfg(target_vendor = "apple")]
-    {
-        unsafe { fsync(user, fd) }
-    }
-    #[cfg(not(target_vendor = "apple"))]
-    {
-        let _ = user;
-        int(unsafe { libc::fdatasync(fd) })
-    }
-}
-
-pub unsafe extern "C" fn syncfs(_: *mut c_void, fd: i32) -> i32 {
-    #[cfg(target_os = "linux")]
-    {
-        int(unsafe { libc::syncfs(fd) })
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = fd;
-        ENOSYS.wrapping_neg()
-    }
-}
-
-pub unsafe extern "C" fn ftruncate(_: *mut c_void, fd: i32, len: u64) -> i32 {
-    #[cfg(target_os = "linux")]
-    let result = unsafe { libc::ftruncate64(fd, len as i64) };
-    #[cfg(not(target_os = "linux"))]
-    let result = unsafe { libc::ftruncate(fd, len as libc::off_t) };
-    int(result)
-}
-
-pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offset: u64, len: u64) -> i32 {
-    #[cfg(target_os = "linux")]
-    {
-        let mut flags = libc::SYNC_FILE_RANGE_WRITE;
-        if operation == STEADFAST_WRITEBACK_WAIT {
-            flags |= libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-        }
-        int(unsafe { libc::sync_file_range(fd, offset as i64, len as i64, flags) })
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = (fd, operation, offset, len);
-        ENOSYS.wrapping_neg()
-    }
-}
-
-/// Linux's own asynchronous calls, by number: glibc has no wrappers (io_submit(2)).
-pub unsafe extern "C" fn aio(
-    _: *mut c_void,
-    operation: i32,
-    queue: *mut u64,
-    fd: i32,
-    buf: *const c_void,
-    len: usize,
-    offset: u64,
-) -> i64 {
-    #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
-    unsafe {
-        let result = match operation {
-            STEADFAST_AIO_OPEN | STEADFAST_AIO_CLOSE => {
-                if operation == STEADFAST_AIO_CLOSE {
-                    libc::syscall(libc::SYS_io_destroy, *queue);
-                }
-                let flags = libc::fcntl(fd, libc::F_GETFL) & !libc::O_DIRECT;
-                let direct = if operation == STEADFAST_AIO_OPEN { libc::O_DIRECT } else { 0 };
-                let set = libc::c_long::from(libc::fcntl(fd, libc::F_SETFL, flags | direct));
-                if set == 0 && direct != 0 { libc::syscall(libc::SYS_io_setup, 2, queue) } else { set }
-            }
-            STEADFAST_AIO_WRITE => {
-                // struct iocb (linux/aio_abi.h), as words: opcode and descriptor share the third.
-                const PWRITE: u64 = 1;
-                let mut iocb = [0, 0, u64::from(fd as u32) << 32 | PWRITE, buf as u64, len as u64, offset, 0, 0];
-                let mut list = iocb.as_mut_ptr();
-                libc::syscall(libc::SYS_io_submit, *queue, 1, &mut list)
-            }
-            _ => {
-                // struct io_event: data, obj, res, res2.
-                let mut event = [0i64; 4];
-                let none = core::ptr::null::<c_void>();
-                match libc::syscall(libc::SYS_io_getevents, *queue, 1, 1, event.as_mut_ptr(), none) {
-                    1 => return event[2],
-                    other => other,
-                }
-            }
-        };
-        long(result as isize)
-    }
-    #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
-    {
-        let _ = (operation, queue, fd, buf, len, offset);
-        i64::from(ENOSYS.wrapping_neg())
-    }
 }
 
 /// The table of the calls above.
