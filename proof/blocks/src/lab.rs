@@ -55,6 +55,8 @@ pub struct Tally {
     pub mounts: u64,
     pub writable: u64,
     pub violations: u64,
+    /// States of large recordings that were not looked at.
+    pub left_out: u64,
     /// Errors that a program saw because of a fault.
     pub errors: u64,
     pub first: Option<String>,
@@ -68,6 +70,7 @@ impl Tally {
         self.writable += other.writable;
         self.violations += other.violations;
         self.errors += other.errors;
+        self.left_out += other.left_out;
         if self.first.is_none() {
             self.first.clone_from(&other.first);
         }
@@ -88,6 +91,8 @@ pub struct Lab {
     pub depth: Depth,
     /// Of so many mounts one is writable, and goes on.
     pub writable_every: u64,
+    /// So many states of a recording, chosen at random, when there are more.
+    pub most: usize,
     /// What the time does not allow may be left out altogether.
     pub may_skip: bool,
     memo: HashMap<u128, Seen>,
@@ -123,6 +128,7 @@ impl Lab {
             random: Random(seed | 1),
             depth: Depth { all_subsets: 5, random: 16, torn: 1, prefixes: false, atom: 1 },
             writable_every: 8,
+            most: usize::MAX,
             may_skip: false,
             memo: HashMap::new(),
             mounts: 0,
@@ -200,7 +206,13 @@ impl Lab {
         let along = along(log, workload.before);
         let depth = Depth { atom: flavor.atom, prefixes: run.fault.is_some(), ..self.depth };
         self.disk.rewind()?;
-        for state in states::of_log(log, &depth, &mut self.random) {
+        let mut states = states::of_log(log, &depth, &mut self.random);
+        while states.len() > self.most {
+            // In order: what is durable only grows.
+            states.remove(self.random.below(states.len() as u32) as usize);
+            tally.left_out += 1;
+        }
+        for state in states {
             tally.states += 1;
             self.disk.durable(state.durable_to)?;
             let hash = self.disk.state(&state.pieces)?;

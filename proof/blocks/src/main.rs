@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "blocks [--budget SECONDS] [--soak SECONDS] [--seed N] [--out FOLDER]";
 
-/// Before the number of the process: our folder and our loop devices.
-pub const LABEL: &str = "steadfast-blocks.";
+/// Before the number of the process: our folder.
+const LABEL: &str = "steadfast-blocks.";
 
 struct Arguments {
     budget: u64,
@@ -43,7 +43,7 @@ impl Arguments {
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut all = Arguments { budget: 180, soak: 0, seed: 1, out: PathBuf::from("."), part: None };
+    let mut all = Arguments { budget: 180, soak: 0, seed: 0, out: PathBuf::from("."), part: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or(USAGE)?;
@@ -56,6 +56,11 @@ fn arguments() -> Result<Arguments, String> {
             "--out" => all.out = PathBuf::from(value),
             _ => return Err(USAGE.into()),
         }
+    }
+    // The same run every time in CI, another one in every soak.
+    if all.seed == 0 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_secs());
+        all.seed = if all.soak > 0 { now } else { 1 };
     }
     Ok(all)
 }
@@ -85,7 +90,7 @@ fn lacking() -> Option<String> {
 /// Clears away what a run left that was killed: its loop devices and its folder. Never anybody else's.
 fn sweep() {
     let dead = |pid: &str| pid.parse::<i32>().is_ok_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
-    device::loopdev::detach_if(|label| label.strip_prefix(LABEL).is_some_and(dead));
+    device::loopdev::detach_dead();
     for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name();
         if name.to_str().and_then(|name| name.strip_prefix(LABEL)).is_some_and(dead) {

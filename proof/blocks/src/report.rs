@@ -87,6 +87,9 @@ impl Report {
     }
 
     fn explain(&self, tally: &Tally) {
+        if tally.left_out > 0 {
+            println!("# left out of large recordings, at random: {} states", tally.left_out);
+        }
         if let Some(first) = &tally.first {
             println!("#   {first}");
         }

@@ -79,7 +79,7 @@ pub const ALL: [Workload; 15] = [
     save_of("recycle, first", RECYCLE, 1, 3, 700),
     save_of("swap", IF_GENERATION, 1, 2, 700),
     Workload { path: "a/b/state", ..save_of("parents", CREATE_PARENTS, 0, 1, 700) },
-    save_of("empty", 0, 1, 1, 0),
+    save_of("200 bytes", 0, 1, 1, 0),
 ];
 
 impl Workload {

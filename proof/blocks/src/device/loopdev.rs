@@ -66,8 +66,6 @@ impl Loop {
             config.fd = backing.as_raw_fd() as u32;
             config.block_size = block_size;
             config.info.flags = LO_FLAGS_DIRECT_IO;
-            let label = format!("{}{}", crate::LABEL, std::process::id());
-            config.info.file_name[..label.len()].copy_from_slice(label.as_bytes());
             match ioctl(&device, LOOP_CONFIGURE, &raw const config as usize) {
                 Ok(_) => {}
                 Err(e) if e.raw_os_error() == Some(libc::EBUSY) => continue,
@@ -95,19 +93,18 @@ impl Drop for Loop {
     }
 }
 
-/// Detaches the loop devices whose label is one of those.
-pub fn detach_if(ours: impl Fn(&str) -> bool) {
+/// Detaches the loop devices on a file of ours whose server is dead (killed with its parent): they answer ENOTCONN.
+pub fn detach_dead() {
     for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        // Attached ones only: the others have no such folder.
-        if !entry.path().join("loop").exists() {
+        // Only those that are attached have it. In a mount namespace that is gone, our file is "/disk".
+        let backing = std::fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
+        if !backing.trim_end().ends_with("/disk") {
             continue;
         }
-        let Ok(device) = File::open(Path::new("/dev").join(name)) else { continue };
+        let Ok(device) = File::open(Path::new("/dev").join(entry.file_name())) else { continue };
         let mut info: Info64 = unsafe { std::mem::zeroed() };
-        let known = ioctl(&device, LOOP_GET_STATUS64, &raw mut info as usize).is_ok();
-        let label = std::ffi::CStr::from_bytes_until_nul(&info.file_name).ok().and_then(|label| label.to_str().ok());
-        if known && label.is_some_and(&ours) {
+        let asked = ioctl(&device, LOOP_GET_STATUS64, &raw mut info as usize);
+        if asked.is_err_and(|e| e.raw_os_error() == Some(libc::ENOTCONN)) {
             let _ = ioctl(&device, LOOP_CLR_FD, 0);
         }
     }
