@@ -305,6 +305,8 @@ public:
     constexpr save_options &recycle() noexcept { return flag(STEADFAST_SAVE_RECYCLE); }
     /// Atomic and verified, but never durable.
     constexpr save_options &no_sync() noexcept { return flag(STEADFAST_SAVE_NO_SYNC); }
+    /// save_batch: one syncfs for each file system instead of one fsync for each file.
+    constexpr save_options &sync_file_system() noexcept { return flag(STEADFAST_SAVE_SYNCFS); }
     /// Permission bits of a new file; the default is 0600.
     constexpr save_options &mode(std::uint32_t bits) noexcept
     {
@@ -440,6 +442,89 @@ inline state load(const path_arg &path, std::error_code &ec, const load_options 
     if (path.valid(out.report_))
         steadfast_state_load(options.hooks(), path.c_str(), options.c(), &out.c_, out.report_.c_ptr());
     ec = out.report_.code();
+    return out;
+}
+
+/// What load_into put into the caller's memory.
+class loaded {
+public:
+    /// The length of the payload; after errc::too_large the length that is needed.
+    std::size_t size() const noexcept { return size_; }
+    std::uint64_t generation() const noexcept { return report_.generation(); }
+    bool recovered() const noexcept { return report_.status() == STEADFAST_RECOVERED; }
+    const steadfast::report &report() const noexcept { return report_; }
+
+private:
+    friend loaded load_into(const path_arg &, void *, std::size_t, std::error_code &, const load_options &) noexcept;
+    std::size_t size_ = 0;
+    steadfast::report report_;
+};
+
+/// Loads into memory of the caller's, without allocating. After an error no byte of an unverified payload is in it.
+inline loaded load_into(const path_arg &path, void *buffer, std::size_t capacity, std::error_code &ec,
+                        const load_options &options = {}) noexcept
+{
+    loaded out;
+    if (path.valid(out.report_))
+        steadfast_state_load_into(options.hooks(), path.c_str(), options.c(), buffer, capacity, &out.size_, out.report_.c_ptr());
+    ec = out.report_.code();
+    return out;
+}
+
+/// One state of save_batch. Path and data are not copied: they must live until then.
+class batch_entry {
+public:
+    batch_entry(const char *path, const data_arg &data) noexcept : c_() { set(path, data); }
+    /// One with a NUL in it makes save_batch refuse the whole.
+    batch_entry(const std::string &path, const data_arg &data) noexcept : c_()
+    {
+        set(path.find('\0') == path.npos ? path.c_str() : nullptr, data);
+    }
+    batch_entry(std::string &&, const data_arg &) = delete;
+    /// A temporary string would be gone before save_batch.
+    template <class P, class S, class = std::enable_if_t<std::is_same_v<S, std::string>>> batch_entry(const P &, S &&) = delete;
+
+    /// After the call: as a save of this state alone would have answered.
+    std::int32_t status() const noexcept { return c_.status; }
+    bool durable() const noexcept { return c_.status == STEADFAST_OK; }
+    std::error_code code() const noexcept
+    {
+        report out;
+        out.c_ptr()->status = c_.status;
+        return out.code();
+    }
+    int os_error() const noexcept { return c_.os_error; }
+    std::uint64_t generation() const noexcept { return c_.generation; }
+    const char *path() const noexcept { return c_.path; }
+
+private:
+    void set(const char *path, const data_arg &data) noexcept
+    {
+        c_.size = sizeof c_;
+        c_.path = path;
+        c_.data = data.data();
+        c_.len = data.size();
+    }
+
+    steadfast_save_entry c_; // alone: an array of these is one of those
+};
+static_assert(sizeof(batch_entry) == sizeof(steadfast_save_entry) && std::is_standard_layout_v<batch_entry>);
+
+/// Saves many states, faster than one after the other; each is atomic for itself. The report, and the error code, are of
+/// the first that failed; each entry has its own. See steadfast_state_save_batch.
+inline report save_batch(batch_entry *entries, std::size_t count, std::error_code &ec, const save_options &options = {}) noexcept
+{
+    report out;
+    for (std::size_t i = 0; i < count; i++)
+        if (entries[i].path() == nullptr) {
+            const path_arg none(static_cast<const char *>(nullptr));
+            none.valid(out);
+            std::snprintf(out.c_ptr()->message, sizeof out.c_ptr()->message, "a path is a null pointer or has a NUL byte in it");
+            ec = out.code();
+            return out;
+        }
+    steadfast_state_save_batch(options.hooks(), reinterpret_cast<steadfast_save_entry *>(entries), count, options.c(), out.c_ptr());
+    ec = out.code();
     return out;
 }
 
@@ -614,6 +699,22 @@ inline state load(const path_arg &path, const load_options &options = {})
     std::error_code ec;
     state out = load(path, ec, options);
     detail::throw_unless_done(out.report());
+    return out;
+}
+
+inline loaded load_into(const path_arg &path, void *buffer, std::size_t capacity, const load_options &options = {})
+{
+    std::error_code ec;
+    const loaded out = load_into(path, buffer, capacity, ec, options);
+    detail::throw_unless_done(out.report());
+    return out;
+}
+
+inline report save_batch(batch_entry *entries, std::size_t count, const save_options &options = {})
+{
+    std::error_code ec;
+    const report out = save_batch(entries, count, ec, options);
+    detail::throw_unless_done(out);
     return out;
 }
 

@@ -27,6 +27,8 @@ static_assert(!std::is_copy_constructible_v<steadfast::context> && std::is_nothr
 // An array of char is text; other things that are not bytes are not data at all.
 static_assert(!std::is_convertible_v<std::vector<int>, steadfast::data_arg>);
 static_assert(!std::is_convertible_v<std::u16string, steadfast::data_arg>);
+static_assert(!std::is_constructible_v<steadfast::batch_entry, const char *, std::string>);
+static_assert(std::is_constructible_v<steadfast::batch_entry, const char *, const std::string &>);
 static_assert(noexcept(steadfast::save("", "", std::declval<std::error_code &>())));
 
 std::string loaded(const steadfast::path_arg &path)
@@ -179,6 +181,40 @@ void options_reach_the_library(const scratch &dir)
     ok(!ec && fast && !fast.durable() && fast.on_disk() == STEADFAST_ON_DISK_EITHER, "no_sync is done, but not durable");
 }
 
+void into_the_callers_memory(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "into";
+    steadfast::save(path, "payload", ec);
+    char buffer[8] = {};
+    const steadfast::loaded all = steadfast::load_into(path, buffer, sizeof buffer, ec);
+    ok(!ec && all.size() == 7 && all.generation() == 1 && !all.recovered() && std::string_view(buffer, 7) == "payload", "load_into");
+    const steadfast::loaded more = steadfast::load_into(path, buffer, 3, ec);
+    ok(ec == steadfast::errc::too_large && more.size() == 7, "too small a buffer: how much is needed");
+    steadfast::load_into("\0"s, buffer, sizeof buffer, ec);
+    ok(ec == std::errc::invalid_argument, "a path with a NUL in it");
+}
+
+void batches(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string one = dir / "one", link = dir / "batch-link", three = dir / "three";
+    std::filesystem::create_symlink("elsewhere", link, ec);
+    steadfast::batch_entry entries[] = {{one, "1"}, {link.c_str(), "2"sv}, {three, "3"}};
+    const steadfast::report all = steadfast::save_batch(entries, 3, ec, steadfast::save_options().schema(4));
+    ok(ec == steadfast::errc::symlink && all.code() == ec, "a batch answers with the first error");
+    ok(entries[0].durable() && entries[0].generation() == 1 && entries[0].code() == std::error_code(), "each entry with its own");
+    ok(entries[1].code() == steadfast::errc::symlink && entries[2].durable(), "also the one that failed, and those after it");
+    ok(loaded(one) == "1" && loaded(three) == "3" && steadfast::load(one, ec).schema() == 4, "and the others are saved");
+    steadfast::batch_entry two[] = {{one, "4"}, {three, "5"}};
+    ok(steadfast::save_batch(two, 2, ec, steadfast::save_options().sync_file_system()).durable() && !ec, "one syncfs for all");
+    ok(steadfast::save_batch(nullptr, 0, ec).durable() && !ec, "nothing to do");
+    const std::string with_nul = one + "\0x"s;
+    steadfast::batch_entry bad[] = {{one, "6"}, {with_nul, "7"}};
+    steadfast::save_batch(bad, 2, ec);
+    ok(ec == std::errc::invalid_argument && loaded(one) == "4", "a NUL in a path refuses the whole batch");
+}
+
 void hooks_and_faults(const scratch &dir)
 {
     std::error_code ec;
@@ -292,6 +328,8 @@ int main()
     paths_that_are_none(dir);
     errors_are_error_codes(dir);
     options_reach_the_library(dir);
+    into_the_callers_memory(dir);
+    batches(dir);
     hooks_and_faults(dir);
     locks(dir);
     a_stale_lock_and_a_child(dir);

@@ -34,6 +34,13 @@ void states(const scratch &dir)
     } catch (const std::system_error &error) {
         ok(std::strstr(error.what(), "none") != nullptr, "a std::system_error that names the path: %s", error.what());
     }
+    char buffer[3];
+    ok(steadfast::load_into(path, buffer, 3).size() == 3, "load_into");
+    ok(thrown_by([&] { steadfast::load_into(path, buffer, 2); }).code() == steadfast::errc::too_large, "load_into throws");
+    steadfast::batch_entry batch[] = {{path, "one"}};
+    ok(steadfast::save_batch(batch, 1).durable(), "save_batch");
+    ok(thrown_by([&] { steadfast::save_batch(batch, 1, steadfast::save_options().if_generation(9)); }).code() == steadfast::errc::conflict,
+       "save_batch throws");
     std::error_code ec;
     const steadfast::context failing = steadfast::context::failing(STEADFAST_CALL_FSYNC, 1, EIO, true, ec);
     const steadfast::report saved = steadfast::save(path, "two", steadfast::save_options().with(failing));
