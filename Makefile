@@ -143,6 +143,7 @@ test-deep: all
 	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --budget 180
 	@$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET)
+	@$(SUITE) bench-smoke bash benches/smoke.sh $(BUILD)
 	@$(SUITE) --end
 
 # Everything that has a bound, as deep as the time allows, with a new seed each time: each layer for an eighth of it. What it

@@ -36,7 +36,7 @@ struct entry {
 struct place {
     char dir[200];
     char name[24];      /* as the table shows it: "/tmp ext4", "ext4 journal" */
-    char device[100];   /* the stat file of its block device; empty: none */
+    char device[128];   /* the stat file of its block device; empty: none */
     int memory;         /* tmpfs: no device, its own targets */
     int journal;        /* a loop device of ours */
 };
@@ -135,12 +135,24 @@ struct worker {
     long pid;
     size_t size;
 };
-/* Starts `command` with the directory as its last argument; 0: it is not there, which was printed. */
-int worker_start(struct worker *worker, const char *name, const char *command, const struct place *place);
-double worker_turn(void *arg, size_t count);
-void worker_stop(struct worker *worker);
-extern struct peer { const char *name, *command; } peers[];
+/* The peers that are there; a command gets the directory as its last argument. */
+struct peer {
+    const char *name;
+    const char *command;
+};
+extern struct peer peers[32];
 extern size_t peer_count;
+void worker_start(struct worker *worker, const struct peer *peer, const struct place *place, size_t size);
+double worker_turn(void *arg, size_t count);
+/* Lets it read back what it saved last; ends the run if that is not there. */
+void worker_stop(struct worker *worker);
+/* Removes whatever is in the place: some peers leave more than one file. */
+void remove_leftovers(const struct place *place);
+
+/* Counts the device's requests for `run` or `remote`, of `states` states each time. */
+typedef void count_function(const struct place *place, const char *what, void (*run)(void *), double (*remote)(void *, size_t),
+                            void *arg, size_t states);
+void count_batches(const struct place *place, count_function *count_of);
 
 /* The parts. */
 void part_saves(const struct place *place);

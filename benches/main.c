@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,6 +58,11 @@ static const struct part {
     { "batch", part_batch, DISKS },
     { "loads", part_loads, MEMORY_OR_DISK },
     { "lock", part_lock, MEMORY_OR_DISK },
+    { "peers", part_peers, EVERY },
+    { "flushes", part_flushes, DISKS },
+    { "size", part_size, EVERY },
+    { "count", part_count, EVERY },
+    { "writers", part_writers, EVERY },
     { "calls", part_calls, MEMORY_OR_DISK },
 };
 
@@ -73,17 +79,23 @@ int main(int argc, char **argv)
 {
     const char *list = "cost,saves,batch,loads,lock,calls", *so = NULL;
     int option;
-    while ((option = getopt(argc, argv, "m:t:p:s:a:qf")) != -1)
+    while ((option = getopt(argc, argv, "m:t:p:s:a:w:qf")) != -1)
         switch (option) {
         case 'm': settings.budget_ms = atof(optarg); break;
         case 't': settings.tsv = fopen(optarg, "a"); must(settings.tsv != NULL, optarg); break;
         case 'p': list = optarg; break;
         case 's': so = optarg; break;
         case 'a': other = open_api(optarg); break;
+        case 'w': /* NAME=COMMAND */
+            must(peer_count < sizeof peers / sizeof *peers && strchr(optarg, '=') != NULL, "-w NAME=COMMAND");
+            peers[peer_count].name = strtok(optarg, "=");
+            peers[peer_count++].command = strtok(NULL, "");
+            break;
         case 'q': settings.quick = 1; break;
         case 'f': settings.full = 1; break;
         default: return 2;
         }
+    signal(SIGPIPE, SIG_IGN); /* a peer that ended is told by name */
     lib = open_api(NULL);
     struct place places[16];
     size_t count = 0;

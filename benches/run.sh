@@ -3,20 +3,25 @@
 #   benches/run.sh [--lib DIR] [--against FILE.so] [--only PART,PART] [--on PLACE,PLACE]
 #     --lib      a directory with libsteadfast.so; without it the release library is built first
 #     --against  another build of it, which then takes turns in the same rounds
-#     --only     cost saves batch loads lock calls
+#     --only     cost saves batch loads lock peers syncs flushes size count writers calls inprocess
+#     --out      where results.tsv goes, and where the peers are built; lib/bench by default
 #     --on       tmp (TMPDIR, /tmp), memory (SHM, /dev/shm), ext4 xfs btrfs (loop devices, as root); all by default
 #   QUICK=1  about a minute      FULL=1  up to 1 GiB      MS  milliseconds for each contestant of a contest
-# It reports: a target that is missed is shown, not a failure.
+# The peers are what benches/setup installs. It reports: a target that is missed is shown, not a failure.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-lib='' against='' only='cost,saves,batch,loads,lock,calls' on='tmp,memory,ext4,xfs,btrfs'
+lib='' against='' out=''
+only='cost,saves,batch,loads,lock,syncs,peers,flushes,size,count,writers,calls,inprocess'
+[ -z "${QUICK-}" ] || only='cost,saves,batch,loads,lock,syncs,peers,flushes,writers'
+on='tmp,memory,ext4,xfs,btrfs'
 while [ $# -gt 0 ]; do
     case $1 in
     --lib) lib=$(cd "$2" && pwd) ;;
     --against) against=$(realpath "$2") ;;
     --only) only=$2 ;;
+    --out) mkdir -p "$2"; out=$(cd "$2" && pwd) ;;
     --on) on=$2 ;;
-    *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,12p' "$0" >&2; exit 2 ;;
     esac
     shift 2
 done
@@ -28,11 +33,14 @@ if [ -z "$lib" ]; then
     lib=$target/release
 fi
 
+out=${out:-$lib/bench}
+mkdir -p "$out"
+
 # File systems of our own are mounted where nobody else sees them.
 loops=$(tr , '\n' <<<"$on" | grep -E '^(ext4|xfs|btrfs)$' || true)
 if [ -n "$loops" ] && [ -z "${STEADFAST_BENCH_UNSHARED-}" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
     export STEADFAST_BENCH_UNSHARED=1
-    exec unshare -m --propagation private "$BASH" "$0" --lib "$lib" ${against:+--against "$against"} --only "$only" --on "$on"
+    exec unshare -m --propagation private "$BASH" "$0" --lib "$lib" ${against:+--against "$against"} --only "$only" --on "$on" --out "$out"
 fi
 
 work=$(mktemp -d)
@@ -96,7 +104,28 @@ if [[ ,$on, == *,memory,* ]]; then # the last one
     fi
 fi
 
-ms=${MS:-2000} size=''
-[ -z "${QUICK-}" ] || { ms=${MS:-300} size=-q; }
-[ -z "${FULL-}" ] || size=-f
-"$work/bench" -m "$ms" -t "${TSV:-/dev/null}" -p "$only" -s "$lib/libsteadfast.so" ${against:+-a "$against"} $size "${places[@]}"
+has() { [[ ,$only, == *,$1,* ]]; }
+results=$out/results.tsv
+printf '# part\twhat\ton\tsize\tours us\tother us\tvalue\tlow\thigh\tunit\ttarget\tmet\trounds\n' >"$results"
+printf '# %s, %s cores, Linux %s, %s\n' "$(date -u +%F)" "$(nproc)" "$(uname -r)" "$(uname -m)" >>"$results"
+
+peers=()
+if has peers || has syncs || has flushes; then
+    bash "$root/benches/peers/build.sh" "$out" "$work" >"$out/peers.txt"
+    while IFS= read -r line; do peers+=(-w "$line"); done <"$out/peers.txt"
+fi
+
+ms=${MS:-1000} size=''
+[ -z "${QUICK-}" ] || { ms=${MS:-150} size=-q; }
+[ -z "${FULL-}" ] || { ms=${MS:-4000} size=-f; }
+"$work/bench" -m "$ms" -t "$results" -p "$only" -s "$lib/libsteadfast.so" ${against:+-a "$against"} ${peers[@]+"${peers[@]}"} $size "${places[@]}"
+if has syncs; then
+    if command -v python3 >/dev/null; then python3 "$root/benches/peers/syncs.py" "$results" <"$out/peers.txt"
+    else echo "SKIPPED: who syncs what: no python3"; fi
+fi
+if has inprocess; then
+    if CARGO_TARGET_DIR=$out/rust cargo bench --quiet --offline --locked --manifest-path "$root/benches/rust/Cargo.toml" -- --noplot \
+        2>"$out/rust.log" | tee "$out/inprocess.txt"; then :
+    else echo "SKIPPED: in-process parts: the crates are not there (benches/setup), or: $(tail -n 1 "$out/rust.log")"; fi
+fi
+echo "results: $results"

@@ -193,3 +193,17 @@ void part_count(const struct place *place)
     for (size_t count = 1; count <= (settings.quick ? 100 : 10000); count *= 10)
         many_of(place, "count", count);
 }
+
+void count_batches(const struct place *place, count_function *count_of)
+{
+    if (!lib.save_batch) {
+        row_skipped("flushes", "steadfast, batch of 1000", place, K, "not in this build");
+        return;
+    }
+    struct many many = new_many(place, "batch", STATES, 0);
+    count_of(place, "steadfast, batch of 1000", batch, NULL, &many, STATES);
+    many.options.flags = SYNCFS;
+    if (SYNCFS)
+        count_of(place, "steadfast, batch of 1000, SYNCFS", batch, NULL, &many, STATES);
+    drop_many(&many);
+}

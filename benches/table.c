@@ -8,7 +8,7 @@ static size_t missed;
 
 const char *size_text(size_t size)
 {
-    static char text[4][16];
+    static char text[4][32];
     static int next;
     char *t = text[next++ % 4];
     if (size == 0)
