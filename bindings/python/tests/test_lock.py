@@ -161,7 +161,7 @@ def test_a_forgotten_lock_is_released_and_warned_of(path):
 INTERRUPTED = """
 import signal, sys, steadfast
 def poll(fds, count, timeout):
-    if not quiet and timeout > 10**8 or timeout < 0 and not quiet:  # no longer one of the short sleeps before it
+    if not quiet and not 0 <= timeout < 10**8:  # none of the short sleeps at the beginning
         quiet.append(print('waiting', flush=True))
     return steadfast.real('poll', fds, count, timeout)
 quiet = []
