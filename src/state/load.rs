@@ -73,7 +73,7 @@ pub fn load(hooks: &Hooks, path: &CStr, request: &Request, room: &mut Room) -> R
         // there is no previous one either.
         Err(outcome) if missing && outcome.status() != ENOENT.wrapping_neg() => Err(outcome),
         // So is what could be recovered with more memory.
-        Err(outcome) if outcome.status() == STEADFAST_E_TOO_LARGE => Err(outcome),
+        Err(outcome) if room.given && outcome.status() == STEADFAST_E_TOO_LARGE => Err(outcome),
         Err(_) => Err(error),
     }
 }
