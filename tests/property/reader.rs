@@ -157,6 +157,8 @@ pub fn load(current: Option<&[u8]>, previous: Option<&[u8]>, request: &Request) 
         (None, Some(code)) => (code, None),
         (Some(file), error) => match read(file, request) {
             Ok(state) => (STEADFAST_RECOVERED, Some(state)),
+            // The one who asks can do something about that.
+            Err(STEADFAST_E_TOO_LARGE) => (STEADFAST_E_TOO_LARGE, None),
             Err(code) => (error.unwrap_or(code), None),
         },
     }
