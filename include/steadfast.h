@@ -323,8 +323,10 @@ enum { STEADFAST_SAVE_FOLLOW_SYMLINK = 8 };
 enum { STEADFAST_SAVE_CREATE_PARENTS = 16 };
 
 /**
- * Overwrite the spare PATH.prev in place and exchange the two, instead of allocating; implies KEEP_PREVIOUS. Where
- * there is no spare yet, or it cannot be had, an ordinary save is made.
+ * Write over the spare PATH.prev, sync it and exchange the two names, instead of allocating; implies KEEP_PREVIOUS. Where
+ * there is no spare yet, or it cannot be had (it has another name as well, someone is at work on it, the file system
+ * has no RENAME_EXCHANGE), an ordinary save is made. While it is being written over, and after a save that failed on
+ * the way or a power cut, PATH.prev may be torn: the state itself is then whole, and a load says so of PATH.prev.
  */
 enum { STEADFAST_SAVE_RECYCLE = 32 };
 
