@@ -141,7 +141,7 @@ test-deep: all
 	@$(SUITE) docs python3 docs/check.py --lib $(BUILD)
 	@$(SUITE) abi bash abi/check.sh $(BUILD) $(TARGET)
 	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
-	@$(SUITE) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --budget 180
+	@$(SUITE) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --budget 160
 	@$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) bench-smoke bash benches/smoke.sh $(BUILD)
 	@$(SUITE) --end
