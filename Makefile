@@ -140,6 +140,8 @@ test-deep: all
 	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD)
 	@$(SUITE) docs python3 docs/check.py --lib $(BUILD)
 	@$(SUITE) abi bash abi/check.sh $(BUILD) $(TARGET)
+	@$(SUITE) packages env MAKE='$(MAKE)' bash packaging/test.sh $(BUILD) $(TARGET)
+	@$(SUITE) targets bash packaging/targets/run.sh --lib $(BUILD) --target $(abspath $(TARGET)) --out $(BUILD)/targets
 	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
 	@$(SUITE) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --budget 160
 	@$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET)

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# The library for other platforms, and the C tests there: glibc 2.17 (linked by zig), musl (static), aarch64 (under qemu-user).
+#   run.sh --lib BUILD --target TARGET --out DIR [--rustc DIR]
+# DIR of --rustc is what fetch.sh filled: rustc and the source of core. Ends with "N passed, N failed".
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+build=build target=target out=build/targets rustc=build/rustc
+while [ $# -gt 1 ]; do
+    case $1 in
+    --lib) build=$2 ;;
+    --target) target=$2 ;;
+    --out) out=$2 ;;
+    --rustc) rustc=$2 ;;
+    esac
+    shift 2
+done
+. packaging/check.sh
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+build=$(cd "$build" && pwd)
+
+# run_tests NAME COMPILE RUN: each C test, its own count added up. `dlopen` and `oom` look at the loader and at malloc of glibc.
+run_tests() {
+    local name=$1 compile=$2 run=$3 test log sum
+    for test in ctests/*.c; do
+        test=$(basename "$test" .c)
+        case $name:$test in *:dlopen | musl:oom) continue ;; esac
+        rm -f "$out/$name/$test"
+        # shellcheck disable=SC2086
+        check "$name: $test compiles" $compile -std=c11 -O1 -g -Ictests -Iinclude "ctests/$test.c" -o "$out/$name/$test" ${4:-} -lpthread -ldl || continue
+        log=$out/$name/$test.tap
+        # shellcheck disable=SC2086
+        STEADFAST_TEST_SMALL=1 timeout 120 $run "$out/$name/$test" >"$log" 2>&1
+        [ $? -eq 0 ] || grep -A3 '^not ok' "$log" | sed 's/^/  # /'
+        sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+        if [[ $sum =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]] && [ "${BASH_REMATCH[1]}" != 0 ]; then
+            passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
+            echo "# $name: $test: $sum"
+        else
+            check "$name: $test ends with a result" false
+        fi
+    done
+}
+
+# The ordinary build asks for nothing newer either; a program that is linked on a new system does.
+check "the shared library asks for no more than glibc 2.17" no_newer 2.17 "$build/libsteadfast.so"
+
+zig_tests() {
+    local zig="build/venv/bin/python -m ziglang cc -target x86_64-linux-gnu.2.17"
+    if ! build/venv/bin/python -c 'import ziglang' 2>/dev/null; then
+        echo "SKIPPED: no ziglang (PyPI) in build/venv"
+        [ -z "${CI:-}${STEADFAST_CI:-}" ] || check "ziglang is there" false
+        return
+    fi
+    mkdir -p "$out/glibc217"
+    { echo '{ global:'; sed 's/$/;/' abi/exports.txt; echo 'local: *; };'; } >"$work/exports.map"
+    # shellcheck disable=SC2086
+    check "glibc 2.17: the library is linked against it" $zig -shared -nostartfiles -Wl,-soname,libsteadfast.so.0 -Wl,-z,defs -Wl,--gc-sections \
+        -Wl,--version-script="$work/exports.map" -Wl,--whole-archive "$build/libsteadfast.a" -Wl,--no-whole-archive -o "$out/glibc217/libsteadfast.so.0" || return
+    check "glibc 2.17: the library asks for no more" no_newer 2.17 "$out/glibc217/libsteadfast.so.0"
+    check "glibc 2.17: it exports what it should" equal "$(nm -D --defined-only "$out/glibc217/libsteadfast.so.0" | awk '{ print $3 }' | sort)" "$(sort abi/exports.txt)"
+    # shellcheck disable=SC2086
+    check "glibc 2.17: the command" $zig -std=c11 -O2 -Iinclude examples/steadfast.c examples/cli_*.c "$out/glibc217/libsteadfast.so.0" '-Wl,-rpath,$ORIGIN' -o "$out/glibc217/steadfast" &&
+        check "glibc 2.17: the command asks for no more" no_newer 2.17 "$out/glibc217/steadfast" &&
+        check "glibc 2.17: the command runs" equal "$("$out/glibc217/steadfast" --version)" "$("$build/steadfast" --version)"
+    run_tests glibc217 "$zig" "" "$out/glibc217/libsteadfast.so.0 -Wl,-rpath,$out/glibc217"
+}
+
+case $rustc in /*) cross_rustc=$rustc ;; *) cross_rustc=$PWD/$rustc ;; esac
+# cross TRIPLE CRATE-TYPE: with core built from source, since rustup's is not to be had everywhere.
+cross() {
+    env RUSTC="$cross_rustc/rustc" RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$(echo "$cross_rustc"/usr/src/rustc-*/library)" CARGO_TARGET_DIR="$target/targets" \
+        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+        ${CARGO:-cargo} rustc --quiet -Zbuild-std=core,compiler_builtins --lib --release --features capi --target "$1" --crate-type "$2"
+}
+
+musl_tests() {
+    mkdir -p "$out/musl"
+    check "musl: the archive is built" cross x86_64-unknown-linux-musl staticlib || return
+    run_tests musl "musl-gcc -static" "" "$target/targets/x86_64-unknown-linux-musl/release/libsteadfast.a"
+    check "musl: the programs are static" refuses grep -q NEEDED <(readelf -d "$out/musl/state")
+}
+
+arm_tests() {
+    mkdir -p "$out/aarch64"
+    check "aarch64: the shared library is built" cross aarch64-unknown-linux-gnu cdylib || return
+    cp "$target/targets/aarch64-unknown-linux-gnu/release/libsteadfast.so" "$out/aarch64/libsteadfast.so.0"
+    check "aarch64: that is what it is for" grep -q AArch64 <(readelf -h "$out/aarch64/libsteadfast.so.0")
+    check "aarch64: it asks for no more than glibc 2.17" no_newer 2.17 "$out/aarch64/libsteadfast.so.0"
+    run_tests aarch64 aarch64-linux-gnu-gcc "qemu-aarch64 -L /usr/aarch64-linux-gnu" "$out/aarch64/libsteadfast.so.0 -Wl,-rpath,$out/aarch64"
+}
+
+zig_tests
+if [ ! -x "$cross_rustc/rustc" ]; then
+    echo "SKIPPED: no rustc with the source of core (packaging/targets/fetch.sh $rustc)"
+    [ -z "${CI:-}${STEADFAST_CI:-}" ] || check "the source of core is there" false
+else
+    lacks musl-gcc musl-tools || musl_tests
+    lacks aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu, libc6-dev-arm64-cross" || lacks qemu-aarch64 qemu-user || arm_tests
+fi
+end
