@@ -5,6 +5,7 @@
 //! Run `cargo test --test model -- --nocapture` to see the counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod batch;
 mod judge;
 mod states;
 mod trace;

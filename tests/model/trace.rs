@@ -58,6 +58,8 @@ pub enum Mutant {
     /// What is written over is not synced: the only use of fdatasync.
     NoSpareSync,
     NoDirectorySync,
+    /// Of a batch with SYNCFS.
+    NoFileSystemSync,
     /// The previous generation made by renaming the current state instead of linking it.
     PreviousByRename,
     /// The directory synced before the rename instead of after it.
@@ -151,6 +153,7 @@ impl Recorder {
         table.write = Some(write);
         table.fsync = Some(fsync);
         table.fdatasync = Some(fdatasync);
+        table.syncfs = Some(syncfs);
         table.renameat = Some(renameat);
         table.unlinkat = Some(unlinkat);
         table.linkat = Some(linkat);
@@ -250,6 +253,16 @@ unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
 
 unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
     if unsafe { recorder(user) }.mutant == Mutant::NoSpareSync { 0 } else { unsafe { fsync(user, fd) } }
+}
+
+/// Everything that was written so far.
+unsafe extern "C" fn syncfs(user: *mut c_void, _: i32) -> i32 {
+    let r = unsafe { recorder(user) };
+    if r.mutant != Mutant::NoFileSystemSync {
+        r.events.extend((0..r.modes.len()).map(Event::SyncFile));
+        r.events.extend((0..r.directories).map(Event::SyncDirectory));
+    }
+    0
 }
 
 unsafe extern "C" fn renameat(user: *mut c_void, od: i32, from: *const c_char, nd: i32, to: *const c_char, flags: u32) -> i32 {
