@@ -82,7 +82,9 @@ static void save_batch(char with, uint32_t flags, struct outcome *out)
         entries[i].data = bytes;
         entries[i].len = SMALL;
     }
-    out->status = steadfast_state_save_batch(NULL, entries, 2, &options, &out->report);
+    steadfast_state_save_batch(NULL, entries, 2, &options, &out->report);
+    out->status = entries[0].status;
+    out->content = entries[1].status; /* There is no other place for it. */
     out->generation = (int64_t)entries[0].generation;
 }
 

@@ -10,11 +10,20 @@ pub const BEGIN: u64 = 1;
 pub enum Fault {
     None,
     /// Call `k` is answered with this errno instead of being made; `sticky`: and every later one of its kind.
-    Error { k: usize, errno: i32, sticky: bool },
+    Error {
+        k: usize,
+        errno: i32,
+        sticky: bool,
+    },
     /// Call `k`, a write or a pread, is really made, by us, for so many bytes only.
-    Short { k: usize, len: usize },
+    Short {
+        k: usize,
+        len: usize,
+    },
     /// SIGKILL before call `k`, and so after call `k` - 1.
-    Kill { k: usize },
+    Kill {
+        k: usize,
+    },
 }
 
 /// A call that the library made.
@@ -58,9 +67,22 @@ fn shape(number: i64) -> (Option<usize>, Option<usize>, Option<usize>) {
         libc::SYS_openat | libc::SYS_mkdirat | libc::SYS_unlinkat | libc::SYS_readlinkat => (Some(1), None, None),
         libc::SYS_statx | libc::SYS_newfstatat => (Some(1), None, Some(0)),
         libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => (Some(1), Some(3), Some(0)),
-        libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_read | libc::SYS_pread64 | libc::SYS_fsync | libc::SYS_fdatasync
-        | libc::SYS_fchmod | libc::SYS_fchown | libc::SYS_flock | libc::SYS_close | libc::SYS_ftruncate | libc::SYS_syncfs
-        | libc::SYS_fgetxattr | libc::SYS_fsetxattr | libc::SYS_fcntl | libc::SYS_fallocate => (None, None, Some(0)),
+        libc::SYS_write
+        | libc::SYS_pwrite64
+        | libc::SYS_read
+        | libc::SYS_pread64
+        | libc::SYS_fsync
+        | libc::SYS_fdatasync
+        | libc::SYS_fchmod
+        | libc::SYS_fchown
+        | libc::SYS_flock
+        | libc::SYS_close
+        | libc::SYS_ftruncate
+        | libc::SYS_syncfs
+        | libc::SYS_fgetxattr
+        | libc::SYS_fsetxattr
+        | libc::SYS_fcntl
+        | libc::SYS_fallocate => (None, None, Some(0)),
         _ => (None, None, None),
     }
 }

@@ -21,7 +21,8 @@ impl Drop for Scratch {
 
 /// In memory where that can be had: what is asked here is not the disk's business.
 fn scratch() -> Scratch {
-    let base = if std::fs::metadata("/dev/shm").is_ok_and(|meta| meta.is_dir()) { "/dev/shm".into() } else { std::env::temp_dir() };
+    let base =
+        if std::fs::metadata("/dev/shm").is_ok_and(|meta| meta.is_dir()) { "/dev/shm".into() } else { std::env::temp_dir() };
     let path = base.join(format!("steadfast-calls.{}", std::process::id()));
     std::fs::create_dir(&path).expect("a directory of our own");
     Scratch(path)

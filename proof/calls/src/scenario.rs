@@ -33,6 +33,12 @@ pub struct Scenario {
     pub next: &'static str,
 }
 
+impl Scenario {
+    pub fn batch(&self) -> bool {
+        self.operation.starts_with("batch")
+    }
+}
+
 impl Drop for Scenario {
     fn drop(&mut self) {
         if let Some(holder) = &mut self.holder {
