@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The release library under a supervisor of its system calls.
-#   run.sh calls|schedules --lib BUILD --out DIRECTORY [more, for the runner: --deep, --only NAME, --soak SECONDS]
+#   run.sh calls --lib BUILD --out DIRECTORY [--deep] [--only NAME]
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mode=$1 lib='' out=''
