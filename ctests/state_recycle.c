@@ -258,6 +258,74 @@ static void beside_a_swapper(void)
     close(fd);
 }
 
+/* Compare and swap waits for the flock; before it gets it, the file is written over twice, with another length. */
+static int swapped;
+
+static int32_t flock_after_two(void *user, int32_t fd, int32_t operation)
+{
+    (void)user;
+    if (operation == LOCK_EX && swapped-- == 1) {
+        save(racing, "the next", RECYCLE);
+        save(racing, "the one after, which is longer", RECYCLE);
+    }
+    return REAL->flock(NULL, fd, operation);
+}
+
+static void a_swapper_that_waits(void)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_IF_GENERATION, .expected_generation = 2 };
+    char d[300];
+    steadfast_hooks h = test_hooks();
+    steadfast_context *c;
+    if (NO_FLOCK) {
+        skip("flock is absent", "compare and swap beside recyclers");
+        return;
+    }
+    h.flock = flock_after_two;
+    c = test_context(&h);
+    begin(d, sizeof d, "swapper-waits");
+    racing = strdup(in(d, "s"));
+    swapped = 1;
+    is_int(steadfast_state_save(c, racing, "swapped", 7, &o, &report), STEADFAST_E_CONFLICT, "compare and swap beside two recycled saves of other lengths");
+    is_int(report.generation, 4, "sees their generation, not damage");
+    free(racing);
+    steadfast_context_free(c);
+}
+
+/* The first two saves of all are made between the look at the state and that at the previous one. */
+static int firsts;
+
+static int32_t openat_before_the_first(void *user, int32_t dirfd, const char *path, int32_t flags, uint32_t mode)
+{
+    int32_t result = REAL->openat(NULL, dirfd, path, flags, mode);
+    (void)user;
+    if (firsts-- == 1) {
+        save(racing, "one", STEADFAST_SAVE_KEEP_PREVIOUS);
+        save(racing, "two", STEADFAST_SAVE_KEEP_PREVIOUS);
+    }
+    return result;
+}
+
+static void beside_the_first_saves(void)
+{
+    steadfast_load_options o = { .size = sizeof o };
+    steadfast_hooks h = test_hooks();
+    steadfast_context *c;
+    h.openat = openat_before_the_first;
+    c = test_context(&h);
+    for (uint32_t flags = 0; flags <= STEADFAST_LOAD_RECOVER; flags += STEADFAST_LOAD_RECOVER) {
+        steadfast_state state = { .size = sizeof state };
+        racing = strdup(in(dir, flags == 0 ? "first" : "first-recover"));
+        firsts = 1;
+        o.flags = flags;
+        is_int(steadfast_state_load(c, racing, &o, &state, NULL), 0, "a load beside the very first saves (flags %u)", (unsigned)flags);
+        ok(state.len == 3 && memcmp(state.data, "two", 3) == 0, "finds the state, and nothing lost");
+        steadfast_state_free(&state);
+        free(racing);
+    }
+    steadfast_context_free(c);
+}
+
 int main(void)
 {
     dir = make_temp_dir("recycle");
@@ -274,6 +342,8 @@ int main(void)
     readers();
     beside_a_keeper();
     beside_a_swapper();
+    a_swapper_that_waits();
+    beside_the_first_saves();
     steadfast_context_free(context);
     remove_tree(dir);
     free(dir);

@@ -64,7 +64,7 @@ pub fn examine(
     let mut stat = steadfast_stat::default();
     hooks.fstat(fd.raw(), &mut stat).at(STEADFAST_STEP_READ_FILE)?;
     if !is_regular(stat.mode) {
-        return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE));
+        return Ok(Outcome::new(STEADFAST_LOCK_IGNORED));
     }
     let mut buf = [0u8; MOST + 1];
     let content = read_content(hooks, &fd, &stat, &mut buf).at(STEADFAST_STEP_READ_FILE)?;
@@ -107,13 +107,13 @@ pub fn examine(
     let mut named = steadfast_stat::default();
     match hooks.fstatat(dir, name, &mut named) {
         Ok(()) if same(&stat, &named) && stat.size == named.size => {}
-        Ok(()) => return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED)),
+        Ok(()) => return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::NONE)),
         Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::ABSENT)),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_COMPARE).with_pid(pid)),
     }
     let mut again = [0u8; MOST + 1];
     if read_content(hooks, &fd, &stat, &mut again).at(STEADFAST_STEP_COMPARE)? != content {
-        return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::REPLACED));
+        return Ok(verdict(STEADFAST_LOCK_CHANGED, Detail::NONE));
     }
     // 5: remove it. The descriptor stays open until then, or its inode number could come back in another file.
     match hooks.unlink(dir, name) {
@@ -135,12 +135,12 @@ fn read_content<'b>(hooks: &Hooks, fd: &Fd<'_>, stat: &steadfast_stat, buf: &'b 
 fn unopened(hooks: &Hooks, dir: i32, name: &CStr, error: Errno) -> Result<Outcome, Outcome> {
     // ELOOP (EMLINK on FreeBSD): a symbolic link. ENXIO: a socket, or a device without a driver (open(2)).
     if error.is(ELOOP) || error.is(EMLINK) || error.is(ENXIO) {
-        return Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE));
+        return Ok(Outcome::new(STEADFAST_LOCK_IGNORED));
     }
     if error.is(EACCES) || error.is(EPERM) {
         let mut stat = steadfast_stat::default();
         return match hooks.fstatat(dir, name, &mut stat) {
-            Ok(()) if !is_regular(stat.mode) => Ok(Outcome::because(STEADFAST_LOCK_IGNORED, Detail::NOT_A_FILE)),
+            Ok(()) if !is_regular(stat.mode) => Ok(Outcome::new(STEADFAST_LOCK_IGNORED)),
             Ok(()) => {
                 let kept = Outcome::because(STEADFAST_LOCK_UNDECIDED, Detail::NO_PERMISSION);
                 Ok(kept.caused_by(error, STEADFAST_STEP_OPEN_FILE))

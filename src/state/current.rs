@@ -92,6 +92,8 @@ impl<'h> Current<'h> {
                 Err(e) if e.unsupported() || e.is(EBADF) || e.is(ENOLCK) => return Err(no_flock(e)),
                 Err(e) => return Err(Outcome::failed(e, STEP)),
             }
+            // Whoever held it may have written over it (RECYCLE).
+            self.fd.hooks().fstat(self.fd.raw(), &mut self.stat).at(STEP)?;
             if self.is_named(dir, name).at(STEP)? {
                 return Ok(());
             }

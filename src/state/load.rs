@@ -53,28 +53,35 @@ pub struct Loaded {
 
 /// Loads the state at `path`, following symbolic links as open(2) does.
 pub fn load(hooks: &Hooks, path: &CStr, request: &Request, room: &mut Room) -> Result<(Loaded, Outcome), Outcome> {
-    let error = match load_file(hooks, AT_FDCWD, path, request, room) {
-        Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
-        Err(outcome) => outcome,
-    };
-    let missing = error.status() == ENOENT.wrapping_neg();
-    let recover = request.flags & STEADFAST_LOAD_RECOVER != 0;
-    let instead = missing || (recover && recoverable(error.status()));
-    if !instead {
-        return Err(error);
-    }
-    match load_previous(hooks, path, request, recover, room) {
-        Ok(Some(loaded)) => {
-            let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
-            Ok((loaded, outcome.after(error)))
+    let mut attempts = ATTEMPTS;
+    loop {
+        let error = match load_file(hooks, AT_FDCWD, path, request, room) {
+            Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
+            Err(outcome) => outcome,
+        };
+        let missing = error.status() == ENOENT.wrapping_neg();
+        let recover = request.flags & STEADFAST_LOAD_RECOVER != 0;
+        if !missing && !(recover && recoverable(error.status())) {
+            return Err(error);
         }
-        Ok(None) => Err(error.with_status(STEADFAST_E_LOST)),
-        // What is wrong with the current state is the news, unless it is missing: "no state" is only said when
-        // there is no previous one either.
-        Err(outcome) if missing && outcome.status() != ENOENT.wrapping_neg() => Err(outcome),
-        // So is what could be recovered with more memory.
-        Err(outcome) if room.given && outcome.status() == STEADFAST_E_TOO_LARGE => Err(outcome),
-        Err(_) => Err(error),
+        let instead = match load_previous(hooks, path, request, recover, room) {
+            Ok(Some(loaded)) => {
+                let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
+                Ok((loaded, outcome.after(error)))
+            }
+            Ok(None) => Err(error.with_status(STEADFAST_E_LOST)),
+            // What is wrong with the current state is the news, unless it is missing: "no state" is only said when
+            // there is no previous one either.
+            Err(outcome) if missing && outcome.status() != ENOENT.wrapping_neg() => Err(outcome),
+            // So is what could be recovered with more memory.
+            Err(outcome) if room.given && outcome.status() == STEADFAST_E_TOO_LARGE => Err(outcome),
+            Err(_) => return Err(error),
+        };
+        // There is a previous one because the first saves were made between the two looks?
+        attempts = attempts.saturating_sub(1);
+        if !missing || attempts == 0 || open_file(hooks, AT_FDCWD, path).is_err() {
+            return instead;
+        }
     }
 }
 

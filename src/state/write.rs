@@ -9,6 +9,8 @@ use crate::path::copy;
 
 /// From this length on, direct writes pay for what they cost to set up.
 const LARGE: usize = 4 << 20;
+/// The file system that has no disk (statfs(2)).
+const TMPFS: i64 = 0x0102_1994;
 /// What is hashed and copied at once.
 const HOT: usize = 8192;
 
@@ -16,7 +18,8 @@ const HOT: usize = 8192;
 pub fn record(hooks: &Hooks, fd: i32, fields: &Fields, data: &[u8], recycled: bool) -> Result<(), Errno> {
     let mut header = record::header(fields, data.len(), recycled);
     let len = HEADER.saturating_add(data.len());
-    if data.len() >= LARGE {
+    // There a direct write is one more copy.
+    if data.len() >= LARGE && hooks.filesystem(fd) != Ok(TMPFS) {
         if hooks.without_sigxfsz(|| direct(hooks, fd, &header, data)).is_ok() {
             return Ok(());
         }
