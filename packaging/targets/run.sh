@@ -29,8 +29,11 @@ run_tests() {
         # shellcheck disable=SC2086
         check "$name: $test compiles" $compile -std=c11 -O1 -g -Ictests -Iinclude "ctests/$test.c" -o "$out/$name/$test" ${4:-} -lpthread -ldl || continue
         log=$out/$name/$test.tap
+        # qemu-user has no io_setup: there it is as on a platform without.
+        local absent=0
+        case $name:$test in aarch64:state_large) absent=$(sed -nE 's/.*STEADFAST_ABSENT_AIO = ([0-9]+).*/\1/p' include/steadfast.h) ;; esac
         # shellcheck disable=SC2086
-        STEADFAST_TEST_SMALL=1 timeout 120 $run "$out/$name/$test" >"$log" 2>&1
+        STEADFAST_TEST_ABSENT=$absent STEADFAST_TEST_SMALL=1 timeout 120 $run "$out/$name/$test" >"$log" 2>&1
         [ $? -eq 0 ] || grep -A3 '^not ok' "$log" | sed 's/^/  # /'
         sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
         if [[ $sum =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]] && [ "${BASH_REMATCH[1]}" != 0 ]; then
