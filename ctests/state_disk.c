@@ -78,6 +78,10 @@ static void orphans(void)
             bail_out("chown: %s", strerror(errno));
         is_int(save(in(d, "s"), "z", 0), SAVED, "another user's file under a temporary name");
         ok(exists(in(d, ".s.0.tmp")), "is passed over");
+        if (chown(in(d, "s"), 1234, 1234) != 0)
+            bail_out("chown: %s", strerror(errno));
+        is_int(save(in(d, "s"), "z", 0), SAVED, "root, over the state of a user who has an orphan there");
+        ok(NO_FLOCK || !exists(in(d, ".s.0.tmp")), "takes it for a killed saver's of root, who had given it away already");
     } else {
         skip("needs root", "another user's file under a temporary name");
     }

@@ -61,10 +61,11 @@ pub fn load(hooks: &Hooks, path: &CStr, request: &Request, room: &mut Room) -> R
         };
         let missing = error.status() == ENOENT.wrapping_neg();
         let recover = request.flags & STEADFAST_LOAD_RECOVER != 0;
-        if !missing && !(recover && recoverable(error.status())) {
+        let instead = missing || (recover && recoverable(error.status()));
+        if !instead {
             return Err(error);
         }
-        let instead = match load_previous(hooks, path, request, recover, room) {
+        let found = match load_previous(hooks, path, request, recover, room) {
             Ok(Some(loaded)) => {
                 let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
                 Ok((loaded, outcome.after(error)))
@@ -74,13 +75,13 @@ pub fn load(hooks: &Hooks, path: &CStr, request: &Request, room: &mut Room) -> R
             // there is no previous one either.
             Err(outcome) if missing && outcome.status() != ENOENT.wrapping_neg() => Err(outcome),
             // So is what could be recovered with more memory.
-            Err(outcome) if room.given && outcome.status() == STEADFAST_E_TOO_LARGE => Err(outcome),
+            Err(outcome) if outcome.status() == STEADFAST_E_TOO_LARGE => Err(outcome),
             Err(_) => return Err(error),
         };
         // There is a previous one because the first saves were made between the two looks?
         attempts = attempts.saturating_sub(1);
         if !missing || attempts == 0 || open_file(hooks, AT_FDCWD, path).is_err() {
-            return instead;
+            return found;
         }
     }
 }

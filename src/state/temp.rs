@@ -162,7 +162,8 @@ pub fn same(a: &steadfast_stat, b: &steadfast_stat) -> bool {
     a.dev == b.dev && a.ino == b.ino
 }
 
-/// Removes temporary name `number` of `target` if its writer is dead: a regular file of our user whose flock is free.
+/// Removes temporary name `number` of `target` if its writer is dead: a regular file of our user, or for root of the
+/// state's owner, whose flock is free.
 /// The flock is held and the name compared again before the removal, so that no live writer loses its file.
 fn remove_orphan(hooks: &Hooks, dir: i32, name: &CStr, target: &CStr, number: u32) -> Result<bool, Errno> {
     let fd = match hooks.openat(dir, name, CAREFUL, 0) {
@@ -170,8 +171,16 @@ fn remove_orphan(hooks: &Hooks, dir: i32, name: &CStr, target: &CStr, number: u3
         Err(e) => return Ok(e.is(ENOENT)),
     };
     let mut own = steadfast_stat::default();
-    if hooks.fstat(fd.raw(), &mut own).is_err() || !is_regular(own.mode) || own.uid != hooks.geteuid()? {
+    if hooks.fstat(fd.raw(), &mut own).is_err() || !is_regular(own.mode) {
         return Ok(false);
+    }
+    let euid = hooks.geteuid()?;
+    if own.uid != euid {
+        // Root gives it to the owner of the state before it is renamed.
+        let mut state = steadfast_stat::default();
+        if euid != 0 || hooks.fstatat(dir, target, &mut state).is_err() || state.uid != own.uid {
+            return Ok(false);
+        }
     }
     // Where several machines see the directory, a free flock may only mean that its holder is on another one.
     if shared_between_machines(hooks, fd.raw()) {

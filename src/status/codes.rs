@@ -233,7 +233,7 @@ pub fn name(status: i32) -> &'static CStr {
 /// What a code means.
 pub fn message(status: i32) -> &'static CStr {
     match entry(status, 1) {
-        Some(text) if text.is_empty() => c"an error of the operating system",
+        Some(text) if text.is_empty() => c"a system error",
         Some(text) => text,
         None => c"unknown code",
     }
