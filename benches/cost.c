@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +28,7 @@ static void directly(void *arg)
 {
     (void)arg;
     for (int i = 0; i < CALLS; i++)
-        must(syscall(SYS_getpid) > 0, "getpid");
+        must(getpid() > 0, "getpid");
 }
 
 /* KiB at the peak of this process's memory. */

@@ -72,7 +72,7 @@ $CC -std=c11 -O2 -Wall -Wextra -I "$root/include" "$root"/benches/*.c -o "$work/
 loop() {
     local kind=$1 mkfs=(mkfs."$1" -q) device
     command -v "mkfs.$kind" >/dev/null || { echo "SKIPPED: $kind: no mkfs.$kind (apt-get install $2)"; return; }
-    dd if=/dev/zero of="$work/$kind.img" bs=1M count="${3:-512}" status=none
+    dd if=/dev/zero of="$work/$kind.img" bs=1M count="$image_mib" status=none
     "${mkfs[@]}" "$work/$kind.img" >/dev/null
     device=$(losetup --find --show "$work/$kind.img") || { echo "SKIPPED: $kind: no loop device"; return; }
     devices+=("$device")
@@ -81,6 +81,8 @@ loop() {
     places+=("$kind=$work/mnt-${device##*/}@/sys/block/${device##*/}/stat")
 }
 
+image_mib=1536
+[ -z "${QUICK-}" ] || image_mib=512
 places=()
 for place in ${on//,/ }; do
     case $place in
