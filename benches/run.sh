@@ -126,7 +126,7 @@ if has syncs; then
     else echo "SKIPPED: who syncs what: no python3"; fi
 fi
 if has inprocess; then
-    if CARGO_TARGET_DIR=$out/rust cargo bench --quiet --offline --locked --manifest-path "$root/benches/rust/Cargo.toml" -- --noplot \
+    if CARGO_TARGET_DIR=$out/rust cargo bench --quiet --offline --locked --manifest-path "$root/benches/rust/Cargo.toml" --bench inprocess -- --noplot \
         2>"$out/rust.log" | tee "$out/inprocess.txt"; then :
     else echo "SKIPPED: in-process parts: the crates are not there (benches/setup), or: $(tail -n 1 "$out/rust.log")"; fi
 fi

@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::hint::black_box;
 use std::ptr::{null, null_mut};
 use steadfast::ffi::{context::*, lock::*, state::*};
-use steadfast::hooks::{steadfast_hooks, steadfast_stat};
+use steadfast::hooks::{STEADFAST_ABSENT_AIO, steadfast_hooks, steadfast_stat};
 use steadfast::status::{STEADFAST_LOCK_HELD, STEADFAST_LOCK_STALE};
 
 /// What the only file holds; no descriptor of the process has this number.
@@ -83,6 +83,12 @@ unsafe extern "C" fn fstatat(user: *mut c_void, _: i32, _: *const c_char, out: *
     describe(memory, out);
     if memory.saved { 0 } else { ENOENT }
 }
+unsafe extern "C" fn writeback(_: *mut c_void, _: i32, _: i32, _: u64, _: u64) -> i32 {
+    0
+}
+unsafe extern "C" fn ftruncate(_: *mut c_void, _: i32, _: u64) -> i32 {
+    0
+}
 unsafe extern "C" fn kill(user: *mut c_void, _: i32, _: i32) -> i32 {
     if unsafe { memory(user).alive } { 0 } else { ESRCH }
 }
@@ -97,6 +103,7 @@ fn context(memory: &mut Memory) -> *mut steadfast_context {
     let mut hooks: steadfast_hooks = unsafe { std::mem::zeroed() };
     hooks.size = size_of::<steadfast_hooks>();
     hooks.user = (&raw mut *memory).cast();
+    hooks.absent = STEADFAST_ABSENT_AIO; // no device to overlap with
     hooks.openat = Some(openat);
     hooks.close = Some(one_fd);
     hooks.fsync = Some(one_fd);
@@ -113,6 +120,8 @@ fn context(memory: &mut Memory) -> *mut steadfast_context {
     hooks.pread = Some(pread);
     hooks.fstat = Some(fstat);
     hooks.fstatat = Some(fstatat);
+    hooks.writeback = Some(writeback);
+    hooks.ftruncate = Some(ftruncate);
     hooks.kill = Some(kill);
     hooks.pidfd_open = Some(pidfd_open);
     hooks.poll = Some(poll);
@@ -156,7 +165,7 @@ fn save(c: &mut Criterion) {
                     steadfast_state_save(context, PATH.as_ptr(), data.as_ptr().cast(), data.len(), null(), null_mut())
                 };
                 assert_eq!(code, 0);
-            })
+            });
         });
         unsafe { steadfast_context_free(context) };
     }
@@ -176,7 +185,7 @@ fn load(c: &mut Criterion) {
                 assert_eq!(unsafe { steadfast_state_load(context, PATH.as_ptr(), null(), &mut state, null_mut()) }, 0);
                 assert_eq!(state.len, size);
                 unsafe { steadfast_state_free(&mut state) };
-            })
+            });
         });
         unsafe { steadfast_context_free(context) };
     }
@@ -189,7 +198,7 @@ fn verdict(c: &mut Criterion) {
         let mut memory = Memory { file: b"4242\n".to_vec(), saved: true, alive };
         let context = context(&mut memory);
         group.bench_function(name, |b| {
-            b.iter(|| assert_eq!(unsafe { steadfast_lock_inspect(context, PATH.as_ptr(), null(), null_mut()) }, expected))
+            b.iter(|| assert_eq!(unsafe { steadfast_lock_inspect(context, PATH.as_ptr(), null(), null_mut()) }, expected));
         });
         unsafe { steadfast_context_free(context) };
     }
