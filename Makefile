@@ -126,25 +126,27 @@ test: all
 	@$(SUITE) install env MAKE='$(MAKE)' bash tests/install.sh
 	@$(SUITE) --end
 
+# Two at a time, where neither minds the other: two cores are what there is. The races and the disks have them alone.
 test-deep: all
 	@$(need_cc)$(SUITE) --begin test-deep
-	@$(SUITE) c-dlopen $(CTESTS) $(BUILD)/ctests-dlopen --dlopen
-	@$(SUITE) c-absent $(CTESTS) $(BUILD)/ctests-absent --absent
-	@$(SUITE) c-valgrind $(CTESTS) $(BUILD)/ctests-valgrind --valgrind
+	@$(SUITE) c-absent $(CTESTS) $(BUILD)/ctests-absent --absent & \
+	$(SUITE) c-dlopen $(CTESTS) $(BUILD)/ctests-dlopen --dlopen; \
+	$(SUITE) c-valgrind $(CTESTS) $(BUILD)/ctests-valgrind --valgrind; wait
 	@$(SUITE) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race
-	@$(SUITE) node $(PEERS) bash bindings/node/run.sh --lib $(BUILD)
-	@$(SUITE) go bash bindings/go/run.sh --lib $(BUILD)
+	@$(SUITE) go bash bindings/go/run.sh --lib $(BUILD) & \
+	$(SUITE) node $(PEERS) bash bindings/node/run.sh --lib $(BUILD); wait
+	@$(SUITE) cpp-all bash ctests/hpp/run.sh --lib $(BUILD) --out $(BUILD)/hpp & \
+	$(SUITE) python $(PEERS) bash bindings/python/test.sh --lib $(BUILD) --out $(BUILD)/python; wait
 	@$(SUITE) cross $(PEERS) bash bindings/cross/run.sh --lib $(BUILD)
-	@$(SUITE) cpp-all bash ctests/hpp/run.sh --lib $(BUILD) --out $(BUILD)/hpp
-	@$(SUITE) python $(PEERS) bash bindings/python/test.sh --lib $(BUILD) --out $(BUILD)/python
-	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD)
-	@$(SUITE) docs python3 docs/check.py --lib $(BUILD)
-	@$(SUITE) abi bash abi/check.sh $(BUILD) $(TARGET)
-	@$(SUITE) packages env MAKE='$(MAKE)' bash packaging/test.sh $(BUILD) $(TARGET)
-	@$(SUITE) targets bash packaging/targets/run.sh --lib $(BUILD) --target $(abspath $(TARGET)) --out $(BUILD)/targets
-	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET)
+	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD) & \
+	$(SUITE) docs python3 docs/check.py --lib $(BUILD); wait
+	@$(SUITE) targets bash packaging/targets/run.sh --lib $(BUILD) --target $(abspath $(TARGET)) --out $(BUILD)/targets & \
+	$(SUITE) abi bash abi/check.sh $(BUILD) $(TARGET); \
+	$(SUITE) packages env MAKE='$(MAKE)' bash packaging/test.sh $(BUILD) $(TARGET); wait
+	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET) & \
+	$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET); wait
 	@$(SUITE) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --budget 160
-	@$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET)
+	@$(SUITE) calls bash proof/calls/run.sh calls --lib $(BUILD) --out $(BUILD)/calls
 	@$(SUITE) bench-smoke bash benches/smoke.sh $(BUILD)
 	@$(SUITE) --end
 
