@@ -1145,7 +1145,7 @@ int32_t steadfast_state_save(const steadfast_context *context,
  *
  * `options` are those of all. With STEADFAST_SAVE_SYNCFS one syncfs(2) for each file system takes the place of one
  * fsync for each file: faster for many, but it also flushes what others have written there. RECYCLE is
- * KEEP_PREVIOUS here. A path that comes twice is saved twice, in order. At most some 200 descriptors are open at
+ * KEEP_PREVIOUS here. A path that comes twice is saved twice, in order. At most some 260 descriptors are open at
  * once, and fewer where the limit is lower.
  *
  * Every entry gets its own `status`, `os_error` and `generation`, with the meanings of steadfast_state_save. Returns 0

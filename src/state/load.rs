@@ -78,9 +78,11 @@ pub fn load(hooks: &Hooks, path: &CStr, request: &Request, room: &mut Room) -> R
             Err(outcome) if outcome.status() == STEADFAST_E_TOO_LARGE => Err(outcome),
             Err(_) => return Err(error),
         };
-        // There is a previous one because the first saves were made between the two looks?
+        // There is a previous one because the first saves were made between the two looks? And what keeps the state from
+        // being looked at again is news, too.
         attempts = attempts.saturating_sub(1);
-        if !missing || attempts == 0 || open_file(hooks, AT_FDCWD, path).is_err() {
+        let still_missing = || open_file(hooks, AT_FDCWD, path).is_err_and(|again| again.status() == error.status());
+        if !missing || attempts == 0 || still_missing() {
             return found;
         }
     }
