@@ -59,7 +59,7 @@ static void saves_of(const struct place *place, size_t size)
             .arg = &s[k],
         };
     }
-    size_t rounds = contest(c, count, size > 256 * M ? 3 : size >= 16 * M ? 5 : 15);
+    size_t rounds = contest(c, count, size > 256 * M ? 3 : size >= 16 * M ? (settings.quick ? 3 : 5) : 15);
     for (size_t i = 1; i < count; i++) {
         double target = kind[i] == SAVE ? target_plain(place, size) : kind[i] == RECYCLE ? target_recycle(place, size) : 0;
         row((struct row){ .part = "saves", .what = names[kind[i]], .place = place, .size = size, .us = c[i].us, .base_us = c[0].us,
@@ -181,8 +181,6 @@ static void many_of(const struct place *place, const char *part, size_t count)
 
 void part_batch(const struct place *place)
 {
-    if (settings.quick && place->journal && strncmp(place->name, "ext4", 4) != 0)
-        return;
     table_head("1000 states of 1 KiB; value: how many times faster than one save after the other");
     many_of(place, "batch", STATES);
 }
