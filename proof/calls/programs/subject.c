@@ -130,8 +130,10 @@ static const struct {
     {"save-big", "state", 0, 0, BIG},
     {"save-strict", "state", STEADFAST_SAVE_STRICT, 0, SMALL},
     {"save-previous", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL},
+    {"save-previous-first", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL},
     {"save-recycle", "state", STEADFAST_SAVE_RECYCLE, 0, SMALL},
     {"save-swap", "state", STEADFAST_SAVE_IF_GENERATION, 7, SMALL},
+    {"save-swap-recycle", "state", STEADFAST_SAVE_IF_GENERATION | STEADFAST_SAVE_RECYCLE, 7, SMALL},
     {"save-create", "state", STEADFAST_SAVE_IF_GENERATION, 0, SMALL},
     {"save-follow", "link", STEADFAST_SAVE_FOLLOW_SYMLINK, 0, SMALL},
     {"save-parents", "a/b/state", STEADFAST_SAVE_CREATE_PARENTS, 0, SMALL},
@@ -203,11 +205,11 @@ static int next_lock(int free_it)
     return 0;
 }
 
-/* Try the lock: two cannot be between ENTER and LEAVE. */
-static void contend(int tries, struct outcome *out)
+/* Try the lock, or wait for it: two cannot be between ENTER and LEAVE. */
+static void contend(int tries, int64_t timeout_ms, struct outcome *out)
 {
     for (int i = 0; i < tries; i++) {
-        out->status = steadfast_lock_acquire(NULL, "lock", 0, NULL, &held, &out->report);
+        out->status = steadfast_lock_acquire(NULL, "lock", timeout_ms, NULL, &held, &out->report);
         if (out->status == 0) {
             mark(ENTER, NULL);
             mark(LEAVE, NULL);
@@ -262,7 +264,9 @@ int main(int argc, char **argv)
         out.report.size = sizeof out.report;
         mark(BEGIN, NULL);
         if (strcmp(name, "contend") == 0) {
-            contend(2, &out);
+            contend(2, 0, &out);
+        } else if (strcmp(name, "contend-wait") == 0) {
+            contend(1, -1, &out);
         } else if (!(is_lock = lock_operation(name, &out)) && !state_operation(name, argv[3][0], &out)) {
             return 2;
         }

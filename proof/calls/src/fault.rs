@@ -96,7 +96,7 @@ pub fn look(tracee: &Tracee, call: &Call) -> Made {
     Made { number: call.number, args: call.args, path: string(path), second: string(second), file, foreign, failed: None }
 }
 
-fn read_outcome(tracee: &Tracee, at: u64) -> Outcome {
+pub fn read_outcome(tracee: &Tracee, at: u64) -> Outcome {
     let bytes = tracee.read(at, 16 + 256);
     let int = |at: usize| i32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four"));
     let message = &bytes[16 + 40..];

@@ -1,9 +1,14 @@
-//! The release library seen from outside: every fault at every system call. See run.sh.
+//! The release library seen from outside: every fault at every system call, and processes of which one at a time is
+//! let go on. See run.sh.
 
 mod calls;
 mod fault;
 mod oracle;
 mod scenario;
+mod schedule;
+mod schedule_choice;
+mod schedule_run;
+mod schedule_scenario;
 mod tracee;
 mod tree;
 
@@ -35,7 +40,8 @@ fn main() {
     let directory = scratch.0.join("d");
     std::fs::create_dir(&directory).expect("a directory");
     unsafe { libc::umask(0o022) };
-    let result = tracee::filter().and_then(|filter| {
+    let schedules = arguments.first().is_some_and(|mode| mode == "schedules");
+    let result = tracee::filter(if schedules { &schedule_run::PRIVATE } else { &[] }).and_then(|filter| {
         let probe = programs.join("subject");
         let args = [probe.to_str().expect("a path"), "save", directory.to_str().expect("a path"), "n", "only"];
         tracee::Tracee::spawn(&filter, &args).map(|_| filter)
@@ -52,7 +58,20 @@ fn main() {
     };
     let done = match arguments.first().map(String::as_str) {
         Some("calls") => calls::run(&filter, &directory, &programs, has("--batch"), has("--deep"), value("--only")),
-        _ => Err("calls is all there is".into()),
+        Some("schedules") => {
+            let number = |key: &str| value(key).map(|text| text.parse::<u64>().expect("a number"));
+            let soak = number("--soak");
+            let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+            let settings = schedule::Settings {
+                seconds: soak.or(number("--budget")).unwrap_or(45),
+                seed: number("--seed").unwrap_or(if soak.is_some() { since << 32 } else { 1 }),
+                soak: soak.is_some(),
+                only: value("--only"),
+                schedule: value("--schedule"),
+            };
+            schedule::run(&filter, &directory, &programs, &settings)
+        }
+        _ => Err("there are calls and schedules".into()),
     };
     let (passed, failed) = done.unwrap_or_else(|why| {
         println!("not ok {why}");

@@ -93,7 +93,7 @@ impl<'a> Maker<'a> {
     }
 
     /// Seven saves: the state has generation 7, and the one before it 6.
-    fn saved(&self) -> Tree {
+    pub fn saved(&self) -> Tree {
         self.empty();
         let path = self.directory.to_str().expect("a path");
         for letter in ["1", "2", "3", "4", "5", "6", "7"] {
@@ -169,7 +169,7 @@ impl<'a> Maker<'a> {
     }
 
     /// A lock whose holder was killed.
-    fn left(&self) -> Tree {
+    pub fn left(&self) -> Tree {
         self.empty();
         let mut holder = hold(self.subject, self.directory);
         holder.kill().expect("the holder dies");
@@ -177,7 +177,7 @@ impl<'a> Maker<'a> {
         tree::take(self.directory)
     }
 
-    fn bare(&self, pid: u32) -> Tree {
+    pub fn bare(&self, pid: u32) -> Tree {
         self.empty();
         self.write("lock", format!("{pid}\n").as_bytes());
         tree::take(self.directory)

@@ -18,9 +18,10 @@ const STUCK_MS: i32 = 60_000;
 /// The filter, compiled: what is between its being loaded and execve must not ask for anything, memory neither.
 pub type Filter = Vec<libc::sock_filter>;
 
-pub fn filter() -> Result<Filter, String> {
+/// Asks for every call but those in FREE and in `more`.
+pub fn filter(more: &[&str]) -> Result<Filter, String> {
     let error = |e: libseccomp::error::SeccompError| e.to_string();
-    let free: Vec<i32> = FREE.iter().filter_map(|name| ScmpSyscall::from_name(name).ok()).map(i32::from).collect();
+    let free: Vec<i32> = FREE.iter().chain(more).filter_map(|name| ScmpSyscall::from_name(name).ok()).map(i32::from).collect();
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow).map_err(error)?;
     for number in (0..NUMBERS).filter(|number| !free.contains(number)) {
         filter.add_rule(ScmpAction::Notify, ScmpSyscall::from(number)).map_err(error)?;
@@ -120,17 +121,25 @@ impl Tracee {
 
     /// The next call that it asks for.
     pub fn next(&self) -> Event {
+        let event = self.next_within(STUCK_MS);
+        event.unwrap_or_else(|| panic!("process {} is stuck in a call that was let through", self.pid))
+    }
+
+    /// The same, if there is one in time.
+    pub fn next_within(&self, milliseconds: i32) -> Option<Event> {
         loop {
             let mut poll = libc::pollfd { fd: self.listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-            let ready = unsafe { libc::poll(&mut poll, 1, STUCK_MS) };
-            assert!(ready != 0, "process {} is stuck in a call that was let through", self.pid);
+            let ready = unsafe { libc::poll(&mut poll, 1, milliseconds) };
+            if ready == 0 {
+                return None;
+            }
             if ready > 0 && poll.revents & libc::POLLIN == 0 {
-                return Event::Gone;
+                return Some(Event::Gone);
             }
             // An error: it was interrupted or has ended between the two calls.
             if let Ok(request) = ScmpNotifReq::receive(self.listener.as_raw_fd()) {
                 let number = i64::from(i32::from(request.data.syscall));
-                return Event::Call(Call { id: request.id, number, args: request.data.args });
+                return Some(Event::Call(Call { id: request.id, number, args: request.data.args }));
             }
         }
     }
