@@ -145,6 +145,7 @@ test-deep: all
 	$(SUITE) packages env MAKE='$(MAKE)' bash packaging/test.sh $(BUILD) $(TARGET); wait
 	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET) & \
 	$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET); wait
+	@$(SUITE) schedules bash proof/calls/run.sh schedules --lib $(BUILD) --out $(BUILD)/calls --budget 45
 	@$(SUITE) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --budget 160
 	@$(SUITE) calls bash proof/calls/run.sh calls --lib $(BUILD) --out $(BUILD)/calls
 	@$(SUITE) bench-smoke bash benches/smoke.sh $(BUILD)

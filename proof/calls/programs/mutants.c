@@ -111,14 +111,6 @@ int renameat(int od, const char *from, int nd, const char *to)
 }
 #endif
 
-#ifdef NO_FLOCK /* everybody gets it */
-int flock(int fd, int operation)
-{
-    (void)fd, (void)operation;
-    return 0;
-}
-#endif
-
 #if defined(CHECK_AND_UNLINK) || defined(RENAME_PRIVATE) /* a lock file as it is often written */
 #include <signal.h>
 #include <stdlib.h>

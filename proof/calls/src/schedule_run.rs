@@ -64,6 +64,8 @@ pub struct Plan<'a> {
     /// What each process does, and with which character.
     pub processes: &'a [(&'a str, &'a str)],
     pub watch: Option<Watch>,
+    /// A mutant: every flock is answered with success and not made.
+    pub no_flock: bool,
     /// Keep what was called.
     pub told: bool,
 }
@@ -91,6 +93,7 @@ enum Ready {
 struct Process {
     tracee: Tracee,
     status: Option<i32>,
+    no_flock: bool,
     pending: Option<Call>,
     begun: bool,
     ended: bool,
@@ -135,6 +138,10 @@ impl Process {
                     LEAVE => self.inside = false,
                     _ => {}
                 },
+                SYS_flock if self.no_flock => {
+                    self.tracee.value(&call, 0);
+                    return self.next(deadline);
+                }
                 SYS_ppoll if matches!(self.ready(&call), Ready::Asleep) => {
                     for i in 0..call.args[1].min(8) {
                         self.tracee.write(call.args[0] + i * 8 + 6, &[0, 0]);
@@ -187,7 +194,7 @@ impl Process {
         let blocked = |blocked| if blocked { Ready::Blocked } else { Ready::Now };
         match call.number {
             SYS_nanosleep | SYS_clock_nanosleep => Ready::Asleep,
-            SYS_flock if call.args[1] as i32 & (LOCK_NB | LOCK_UN) == 0 => {
+            SYS_flock if !self.no_flock && call.args[1] as i32 & (LOCK_NB | LOCK_UN) == 0 => {
                 // Nobody here turns a shared lock into an exclusive one: it has none yet.
                 let Some(fd) = self.descriptor(call.args[0]) else { return Ready::Now };
                 let taken = unsafe { flock(fd.as_raw_fd(), call.args[1] as i32 | LOCK_NB) };
@@ -233,7 +240,7 @@ pub fn run(plan: &Plan, chooser: &mut dyn Chooser) -> Result<Done, String> {
     let mut processes = Vec::new();
     for (operation, with) in plan.processes {
         let tracee = Tracee::spawn(plan.filter, &[plan.program, operation, path, with, "1"])?;
-        processes.push(Process { tracee, status: None, pending: None, begun: false, ended: false, inside: false, since: 0 });
+        processes.push(Process { tracee, status: None, no_flock: plan.no_flock, pending: None, begun: false, ended: false, inside: false, since: 0 });
     }
     let mut done = Done { outcomes: vec![None; processes.len()], ..Done::default() };
     done.pids = processes.iter().map(|process| process.tracee.pid).collect();
