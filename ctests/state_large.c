@@ -1,5 +1,5 @@
 /*
- * Large states: hashed while they are being written past the page cache, with the header last. Whatever goes wrong with
+ * Large states: hashed while the device already writes, with the header last. Whatever goes wrong with
  * that, the ordinary way is gone.
  */
 #include "tap.h"
@@ -63,9 +63,9 @@ static void fails(int error)
         runs++;
     }
     if ((test_absent() & STEADFAST_ABSENT_AIO) == 0)
-        ok(wrong == 0 && runs > 5, "%s from each of %ld direct calls: the state is saved all the same", steadfast_status_name(-error), runs);
+        ok(wrong == 0 && runs > 5, "%s from each of %ld calls of the aio hook: the state is saved all the same", steadfast_status_name(-error), runs);
     else
-        ok(wrong == 0 && runs == 0, "%s: no direct call is made", steadfast_status_name(-error));
+        ok(wrong == 0 && runs == 0, "%s: it is not called", steadfast_status_name(-error));
     is_int(count_fds(), before, "no descriptor is left open");
 }
 
@@ -85,7 +85,7 @@ static void others(void)
     int result;
     h.aio = short_aio;
     c = test_context(&h);
-    is_int(save_large(c, in(dir, "short"), LARGE, 0), SAVED, "a short direct write");
+    is_int(save_large(c, in(dir, "short"), LARGE, 0), SAVED, "a short write by the aio hook");
     ok(holds_large(in(dir, "short"), LARGE), "is made good");
     steadfast_context_free(c);
     getrlimit(RLIMIT_FSIZE, &limit);

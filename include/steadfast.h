@@ -187,22 +187,22 @@ enum { STEADFAST_WRITEBACK_START = 0 };
 enum { STEADFAST_WRITEBACK_WAIT = 1 };
 
 /**
- * Operations of the aio hook. OPEN turns O_DIRECT on for `fd` and stores a queue for 2 writes in `queue`.
+ * Operations of the aio hook, which writes so that the device begins at once. OPEN makes ready; `queue` is the hook's.
  */
 enum { STEADFAST_AIO_OPEN = 0 };
 
 /**
- * Starts writing `len` bytes at `offset`, all multiples of 4096; `buf` stays in use until its WAIT.
+ * Starts writing `len` bytes at `offset`; `buf` stays as it is until its WAIT.
  */
 enum { STEADFAST_AIO_WRITE = 1 };
 
 /**
- * Waits for one of the started writes: how much it wrote, or its error.
+ * Waits for the started write: how much it wrote, or its error.
  */
 enum { STEADFAST_AIO_WAIT = 2 };
 
 /**
- * Waits for what is still being written, frees the queue and turns O_DIRECT off.
+ * Waits for what is still being written, and ends it.
  */
 enum { STEADFAST_AIO_CLOSE = 3 };
 
@@ -272,7 +272,7 @@ enum { STEADFAST_ABSENT_FDATASYNC = 2048 };
 enum { STEADFAST_ABSENT_SYNCFS = 4096 };
 
 /**
- * No direct asynchronous writes: a large state is hashed first and then written through the page cache.
+ * No such writes: a large state is hashed first and then written.
  */
 enum { STEADFAST_ABSENT_AIO = 8192 };
 

@@ -86,13 +86,13 @@ pub const STEADFAST_WRITEBACK_START: i32 = 0;
 /// The same, and wait; an error that it met is returned.
 pub const STEADFAST_WRITEBACK_WAIT: i32 = 1;
 
-/// Operations of the aio hook. OPEN turns O_DIRECT on for `fd` and stores a queue for 2 writes in `queue`.
+/// Operations of the aio hook, which writes so that the device begins at once. OPEN makes ready; `queue` is the hook's.
 pub const STEADFAST_AIO_OPEN: i32 = 0;
-/// Starts writing `len` bytes at `offset`, all multiples of 4096; `buf` stays in use until its WAIT.
+/// Starts writing `len` bytes at `offset`; `buf` stays as it is until its WAIT.
 pub const STEADFAST_AIO_WRITE: i32 = 1;
-/// Waits for one of the started writes: how much it wrote, or its error.
+/// Waits for the started write: how much it wrote, or its error.
 pub const STEADFAST_AIO_WAIT: i32 = 2;
-/// Waits for what is still being written, frees the queue and turns O_DIRECT off.
+/// Waits for what is still being written, and ends it.
 pub const STEADFAST_AIO_CLOSE: i32 = 3;
 
 /// steadfast_hooks.absent: act as if the platform had no such thing.
@@ -121,7 +121,7 @@ pub const STEADFAST_ABSENT_LINK: u32 = 1 << 10;
 pub const STEADFAST_ABSENT_FDATASYNC: u32 = 1 << 11;
 /// No syncfs: STEADFAST_SAVE_SYNCFS syncs one file after the other.
 pub const STEADFAST_ABSENT_SYNCFS: u32 = 1 << 12;
-/// No direct asynchronous writes: a large state is hashed first and then written through the page cache.
+/// No such writes: a large state is hashed first and then written.
 pub const STEADFAST_ABSENT_AIO: u32 = 1 << 13;
 /// All bits above.
 pub(crate) const ABSENT_ALL: u32 = (1 << 14) - 1;
