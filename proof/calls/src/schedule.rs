@@ -78,7 +78,13 @@ impl Bench<'_> {
 
     /// All schedules within the bound, as far as there is time: was there? Those with one preemption come first: they find
     /// most.
-    fn search(&self, scenario: &Scenario, bound: usize, until: Instant, tally: &mut Tally) -> Result<(bool, u64), (String, Vec<usize>)> {
+    fn search(
+        &self,
+        scenario: &Scenario,
+        bound: usize,
+        until: Instant,
+        tally: &mut Tally,
+    ) -> Result<(bool, u64), (String, Vec<usize>)> {
         let mut strayed = 0;
         for bound in [1, bound].into_iter().take(bound.min(2)) {
             let mut search = Search::new(bound);
@@ -135,7 +141,8 @@ pub fn run(filter: &Filter, directory: &Path, programs: &Path, settings: &Settin
     let begun = Instant::now();
     let end = begun + Duration::from_secs(settings.seconds);
     let subject = programs.join("subject");
-    let bench = Bench { filter, directory, program: subject.to_str().expect("a path"), watched: true, sought: None, no_flock: false };
+    let bench =
+        Bench { filter, directory, program: subject.to_str().expect("a path"), watched: true, sought: None, no_flock: false };
     let mut scenarios = scenario::make(bench.program, directory);
     scenarios.retain(|scenario| settings.only.is_none_or(|only| scenario.name == only));
     if let (Some(given), [scenario]) = (settings.schedule, scenarios.as_slice()) {
@@ -150,12 +157,14 @@ pub fn run(filter: &Filter, directory: &Path, programs: &Path, settings: &Settin
         None => mutants(&bench, programs, &scenarios, begun + Duration::from_secs(settings.seconds / 4 + 10)),
     };
 
+    // The rest of the time is for schedules at random; what one scenario does not need of its share, the others get.
+    let share = if settings.soak { 0.5 } else { 0.85 };
+    let searched = Instant::now() + end.saturating_duration_since(Instant::now()).mul_f64(share);
     let mut all = Tally::default();
     let mut broken = vec![false; scenarios.len()];
     let mut cut = 0;
     for (i, scenario) in scenarios.iter().enumerate() {
-        // A seventh of the time is for schedules at random; what one does not need of its share, the others get.
-        let left = end.saturating_duration_since(Instant::now()).mul_f64(6.0 / 7.0);
+        let left = searched.saturating_duration_since(Instant::now());
         let until = Instant::now() + left / (scenarios.len() - i) as u32;
         let (mut tally, from) = (Tally::default(), Instant::now());
         let bound = scenario.bound + usize::from(settings.soak);

@@ -240,7 +240,16 @@ pub fn run(plan: &Plan, chooser: &mut dyn Chooser) -> Result<Done, String> {
     let mut processes = Vec::new();
     for (operation, with) in plan.processes {
         let tracee = Tracee::spawn(plan.filter, &[plan.program, operation, path, with, "1"])?;
-        processes.push(Process { tracee, status: None, no_flock: plan.no_flock, pending: None, begun: false, ended: false, inside: false, since: 0 });
+        processes.push(Process {
+            tracee,
+            status: None,
+            no_flock: plan.no_flock,
+            pending: None,
+            begun: false,
+            ended: false,
+            inside: false,
+            since: 0,
+        });
     }
     let mut done = Done { outcomes: vec![None; processes.len()], ..Done::default() };
     done.pids = processes.iter().map(|process| process.tracee.pid).collect();
