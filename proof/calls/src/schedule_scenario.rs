@@ -191,9 +191,6 @@ pub fn make(subject: &str, directory: &Path) -> Vec<Scenario> {
     add("save, save", &[("save", "a"), ("save", "b")], &plain, 2, whole, saved);
     add("swap, swap", &[("save-swap", "a"), ("save-swap", "b")], &plain, 2, whole, swapped);
     add("create, create", &[("save-create", "a"), ("save-create", "b")], &Tree::new(), 2, state_may_be_missing, swapped);
-    add("previous, previous", &[("save-previous", "a"), ("save-previous", "b")], &both, 2, whole, kept);
-    add("recycle, recycle", &[("save-recycle", "a"), ("save-recycle", "b")], &both, 2, current, kept);
-    add("recycle, previous", &[("save-recycle", "a"), ("save-previous", "b")], &both, 2, current, kept);
     add("swap, recycle", &[("save-swap-recycle", "a"), ("save-swap-recycle", "b")], &both, 2, current, swapped);
     add("save, load", &[("save", "a"), ("load", "r")], &plain, 3, whole, saved);
     add("previous, load", &[("save-previous", "a"), ("load", "r")], &both, 2, whole, kept);
@@ -205,9 +202,6 @@ pub fn make(subject: &str, directory: &Path) -> Vec<Scenario> {
     add("first, first, load", three, &Tree::new(), 1, state_may_be_missing, saved);
 
     let lock: Watch = lock_is_the_holders;
-    let two = &[("contend", "a"), ("contend", "b")];
-    add("acquire, acquire, stale", two, &bare, 2, lock, locked);
-    add("acquire, acquire, stale, ours", two, &left, 2, lock, locked);
     add("acquire, clean, stale", &[("contend", "a"), ("clean", "b")], &bare, 2, lock, locked);
     add("clean, clean, stale", &[("clean", "a"), ("clean", "b")], &left, 2, lock, removed_once);
     add("wait, wait, stale", &[("contend-wait", "a"), ("contend-wait", "b")], &bare, 1, lock, locked);
@@ -215,6 +209,13 @@ pub fn make(subject: &str, directory: &Path) -> Vec<Scenario> {
     add("three acquire, stale", &[("contend", "a"), ("contend", "b"), ("contend", "c")], &bare, 1, lock, locked);
     let three = &[("contend-wait", "a"), ("contend-wait", "b"), ("clean", "c")];
     add("wait, wait, clean, stale", three, &left, 1, lock, locked);
+    // The largest ones last: they get the time that the others do not need.
+    let two = &[("contend", "a"), ("contend", "b")];
+    add("previous, previous", &[("save-previous", "a"), ("save-previous", "b")], &both, 2, whole, kept);
+    add("recycle, recycle", &[("save-recycle", "a"), ("save-recycle", "b")], &both, 2, current, kept);
+    add("recycle, previous", &[("save-recycle", "a"), ("save-previous", "b")], &both, 2, current, kept);
+    add("acquire, acquire, stale", two, &bare, 2, lock, locked);
+    add("acquire, acquire, stale, ours", two, &left, 2, lock, locked);
     all
 }
 
