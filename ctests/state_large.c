@@ -6,6 +6,12 @@
 #include "state_test.h"
 
 #include <sys/resource.h>
+#ifdef __linux__
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
 
 enum { LARGE = 4 << 20 };
 static char *data;
@@ -95,8 +101,50 @@ static void others(void)
     result = save_large(context, in(dir, "limit"), LARGE, 0);
     setrlimit(RLIMIT_FSIZE, &limit);
     is_int(result, -EFBIG, "a limit of the file size is an error, not a signal");
-    ok(*leftovers(dir, "lengths lengths.prev fails short") == '\0', "that leaves nothing over");
+    ok(*leftovers(dir, "lengths lengths.prev fails short forbidden forbidden.prev") == '\0', "that leaves nothing over");
 }
+
+#ifdef __linux__
+static int threads(void)
+{
+    char line[256];
+    int count = -1;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        sscanf(line, "Threads: %d", &count);
+    if (f != NULL)
+        fclose(f);
+    return count;
+}
+
+/* As in most containers: io_uring is forbidden. In a child, because there is no way back. */
+static void without_io_uring(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof code / sizeof code[0], code };
+    const char *path = in(dir, "forbidden");
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+            _exit(77);
+        _exit(save_large(context, path, LARGE + 4097, 0) == SAVED && save_large(context, path, LARGE + 1, STEADFAST_SAVE_RECYCLE) == SAVED &&
+              save_large(context, path, LARGE + 5000, STEADFAST_SAVE_RECYCLE) == SAVED ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        skip("no seccomp filter can be set here", "without io_uring");
+        return;
+    }
+    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 && holds_large(path, LARGE + 5000) && holds_large(in(dir, "forbidden.prev"), LARGE + 1),
+       "without io_uring large states are saved all the same");
+}
+#endif
 
 int main(void)
 {
@@ -108,6 +156,10 @@ int main(void)
     for (size_t i = 0; i < 16 << 20; i++)
         data[i] = (char)(i * 13 + i / 4099);
     lengths();
+#ifdef __linux__
+    is_int(threads(), 1, "no thread came of it, not even one of the kernel's");
+    without_io_uring();
+#endif
     fails(EIO);
     fails(EINVAL);
     fails(ENOSPC);

@@ -187,12 +187,14 @@ enum { STEADFAST_WRITEBACK_START = 0 };
 enum { STEADFAST_WRITEBACK_WAIT = 1 };
 
 /**
- * Operations of the aio hook, which writes so that the device begins at once. OPEN makes ready; `queue` is the hook's.
+ * Operations of the aio hook, which writes so that the device begins at once. OPEN makes ready for a file of `len`
+ * bytes, which may get longer by it; `queue` is 0 before, and from then on the hook's.
  */
 enum { STEADFAST_AIO_OPEN = 0 };
 
 /**
- * Starts writing `len` bytes at `offset`; `buf` stays as it is until its WAIT.
+ * Starts writing `len` bytes at `offset`; `buf` stays as it is until its WAIT. All three are multiples of 4096, as for
+ * O_DIRECT (open(2)). One at a time.
  */
 enum { STEADFAST_AIO_WRITE = 1 };
 

@@ -69,12 +69,12 @@ unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut 
     if out.is_null() || !whole || table.absent & !ABSENT_ALL != 0 || table.reserved != 0 {
         return super::INVALID.code();
     }
-    let context = steadfast_context { hooks: Hooks::new(table, &DEFAULT.hooks, fault), identity: Identity::new() };
-    match memory::boxed(context) {
-        Ok(context) => {
-            unsafe { out.write(context) };
+    match memory::boxed(steadfast_context { hooks: Hooks::new(table, fault), identity: Identity::new() }) {
+        Ok(context) => unsafe {
+            (*context).hooks.complete(&DEFAULT.hooks);
+            out.write(context);
             0
-        }
+        },
         Err(error) => Outcome::failed(error, 0).status(),
     }
 }

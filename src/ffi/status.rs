@@ -35,10 +35,7 @@ pub const REPORT_MINIMUM: usize = core::mem::offset_of!(steadfast_report, messag
 /// `report` points to as many writable bytes as its `size` says.
 pub unsafe fn store(report: *mut steadfast_report, outcome: &Outcome, path: &[u8]) {
     let size = unsafe { report.cast::<usize>().read() };
-    let mut text = [0u8; MESSAGE];
-    let room = size.saturating_sub(REPORT_MINIMUM).min(MESSAGE);
-    status::sentence(outcome, path, text.get_mut(..room).unwrap_or_default());
-    let value = steadfast_report {
+    let mut value = steadfast_report {
         size,
         status: outcome.status(),
         os_error: outcome.os_error(),
@@ -46,8 +43,12 @@ pub unsafe fn store(report: *mut steadfast_report, outcome: &Outcome, path: &[u8
         on_disk: outcome.on_disk(),
         generation: outcome.generation(),
         pid: i64::from(outcome.pid()),
-        message: text.map(|byte| byte as c_char),
+        message: [0; MESSAGE],
     };
+    let room = size.saturating_sub(REPORT_MINIMUM).min(MESSAGE);
+    // Bytes, whatever the sign of a char is.
+    let text = unsafe { core::slice::from_raw_parts_mut(value.message.as_mut_ptr().cast::<u8>(), room) };
+    status::sentence(outcome, path, text);
     unsafe { super::write_sized(report, value) };
 }
 

@@ -1,6 +1,8 @@
 //! The real calls that make content durable or go past the page cache.
 
 use super::real::*;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+use super::ring::Ring;
 use super::table::*;
 use core::ffi::c_void;
 
@@ -52,8 +54,9 @@ pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offs
     }
 }
 
-/// Through the page cache, and on to the device at once: the kernel writes back what has been handed over while the
-/// next piece is hashed. (Linux's io_submit with O_DIRECT was tried: io_destroy waits some 30 ms for the kernel.)
+/// Past the page cache where that can be had (see [`Ring`]), or else through it, and on to the device at once: the kernel
+/// writes back what has been handed over while the next piece is hashed. `queue` is the ring, or 0, or how much was
+/// written and 1: addresses are even.
 pub unsafe extern "C" fn aio(
     _: *mut c_void,
     operation: i32,
@@ -63,24 +66,36 @@ pub unsafe extern "C" fn aio(
     len: usize,
     offset: u64,
 ) -> i64 {
-    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
     unsafe {
+        let ring = queue.read() as *mut Ring;
+        let direct = !ring.is_null() && queue.read() & 1 == 0;
         match operation {
+            STEADFAST_AIO_OPEN => match Ring::open(fd, len as u64) {
+                Ok(ring) => queue.write(ring as u64),
+                Err(error) => return error,
+            },
+            STEADFAST_AIO_WRITE if direct => return (*ring).write(fd, buf, len, offset),
             STEADFAST_AIO_WRITE => {
                 let written = long(libc::pwrite64(fd, buf, len, offset as i64));
                 if written < 0 {
                     return written;
                 }
-                queue.write(written as u64);
+                queue.write((written as u64) << 1 | 1);
                 // Only a beginning: what it misses, the sync will meet.
                 libc::sync_file_range(fd, offset as i64, written, libc::SYNC_FILE_RANGE_WRITE);
-                0
             }
-            STEADFAST_AIO_WAIT => queue.read() as i64,
-            _ => 0,
+            STEADFAST_AIO_WAIT if direct => return (*ring).wait(),
+            STEADFAST_AIO_WAIT => return (queue.read() >> 1) as i64,
+            _ if direct => {
+                (*ring).close(fd);
+                queue.write(0);
+            }
+            _ => {}
         }
+        0
     }
-    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
     {
         let _ = (operation, queue, fd, buf, len, offset);
         i64::from(libc::ENOSYS.wrapping_neg())

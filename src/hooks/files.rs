@@ -1,6 +1,7 @@
 //! Calls about files and directories.
 
 use super::call::*;
+use super::memory::Pieces;
 use super::run::*;
 use super::*;
 use core::ffi::CStr;
@@ -137,13 +138,21 @@ impl Hooks {
         done!(self, STEADFAST_CALL_WRITEBACK, writeback, INT, fd, operation, 0, 0)
     }
 
-    /// One of STEADFAST_AIO_*; `bytes` must stay as they are until they have been waited for.
+    /// One of STEADFAST_AIO_*, with piece 0 or 1, which must stay as it is until it has been waited for.
     #[inline(never)]
-    pub fn aio(&self, operation: i32, queue: &mut u64, fd: i32, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
+    pub fn aio(
+        &self,
+        operation: i32,
+        queue: &mut u64,
+        fd: i32,
+        piece: (&Pieces, usize),
+        len: usize,
+        offset: u64,
+    ) -> Result<usize, Errno> {
         if self.absent(STEADFAST_ABSENT_AIO) {
             return Err(Errno::of(ENOSYS));
         }
-        let (buf, len, queue) = (bytes.as_ptr().cast(), bytes.len(), &raw mut *queue);
+        let (buf, queue) = (piece.0.get(piece.1), &raw mut *queue);
         if operation == STEADFAST_AIO_CLOSE {
             // Never kept from being done by an injected error: the memory is about to be given back.
             unsafe { self.table.aio.unwrap_unchecked()(self.table.user, operation, queue, fd, buf, len, offset) };

@@ -149,6 +149,46 @@ impl<T> Drop for List<T> {
     }
 }
 
+/// Memory for direct writes: two pieces, each aligned, one to be filled while the other is written.
+pub struct Pieces {
+    memory: Buffer,
+}
+
+impl Pieces {
+    /// The length of one, in bytes.
+    pub const LEN: usize = 1 << 20;
+    /// What addresses, offsets and lengths of a direct write are multiples of (open(2), O_DIRECT).
+    pub const ALIGN: usize = 4096;
+
+    /// Both, not yet written to.
+    pub fn new() -> Result<Pieces, Errno> {
+        Ok(Pieces { memory: Buffer::new(2 * Pieces::LEN + Pieces::ALIGN)? })
+    }
+
+    fn start(&self, number: usize) -> *mut u8 {
+        let start = self.memory.pointer.as_ptr();
+        let skip = (start as usize).wrapping_neg() & (Pieces::ALIGN - 1);
+        unsafe { start.add(skip.saturating_add((number & 1) << 20)) }
+    }
+
+    /// Copies `bytes` to `at` in piece 0 or 1, and zeros after them up to a multiple of ALIGN: where they end.
+    pub fn put(&mut self, number: usize, at: usize, bytes: &[u8]) -> usize {
+        let len = bytes.len().min(Pieces::LEN.saturating_sub(at));
+        let end = at.saturating_add(len);
+        let whole = end.next_multiple_of(Pieces::ALIGN);
+        unsafe {
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start(number).add(at), len);
+            core::ptr::write_bytes(self.start(number).add(end), 0, whole.saturating_sub(end));
+        }
+        whole
+    }
+
+    /// Piece 0 or 1: only what has been [`put`](Pieces::put) there is to be read.
+    pub(super) fn get(&self, number: usize) -> *const c_void {
+        self.start(number).cast_const().cast()
+    }
+}
+
 /// Begins to fetch these bytes into the cache.
 pub fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]

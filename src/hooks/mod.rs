@@ -17,6 +17,8 @@ pub mod memory;
 mod platform;
 mod processes;
 mod real;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+mod ring;
 mod signal;
 mod table;
 mod text;
@@ -46,29 +48,33 @@ impl Hooks {
     /// Real calls on a complete platform.
     pub const REAL: Hooks = Hooks { table: real::TABLE, fault: None };
 
-    /// These hooks, the call of `real` where one is NULL, and a fault to inject.
-    pub fn new(table: steadfast_hooks, real: &Hooks, fault: Option<Fault>) -> Hooks {
-        let mut hooks = Hooks { table, fault };
+    /// These hooks, yet to be completed, and a fault to inject.
+    pub fn new(table: steadfast_hooks, fault: Option<Fault>) -> Hooks {
+        Hooks { table, fault }
+    }
+
+    /// Puts the call of `real` where one is NULL.
+    pub fn complete(&mut self, real: &Hooks) {
+        let table = &mut self.table;
         // Who hooks fsync or write means all of them: no sync and no byte goes past such a hook.
         if table.fsync.is_some() {
-            hooks.table.fdatasync = table.fdatasync.or(table.fsync);
-            hooks.table.absent |= if table.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
+            table.fdatasync = table.fdatasync.or(table.fsync);
+            table.absent |= if table.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
         }
         if table.write.is_some() && table.aio.is_none() {
-            hooks.table.absent |= STEADFAST_ABSENT_AIO;
+            table.absent |= STEADFAST_ABSENT_AIO;
         }
         // From `openat` on, a table is an array of pointers, of which zero is None.
         const FIRST: usize = core::mem::offset_of!(steadfast_hooks, openat);
         const COUNT: usize = (size_of::<steadfast_hooks>() - FIRST) / size_of::<usize>();
         for at in 0..COUNT {
             unsafe {
-                let hook = (&raw mut hooks.table).byte_add(FIRST).cast::<Option<Hook>>().add(at);
+                let hook = (&raw mut *table).byte_add(FIRST).cast::<Option<Hook>>().add(at);
                 if (*hook).is_none() {
                     *hook = (&raw const real.table).byte_add(FIRST).cast::<Option<Hook>>().add(at).read();
                 }
             }
         }
-        hooks
     }
 
     /// As it is now: none is NULL.

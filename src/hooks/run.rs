@@ -15,7 +15,7 @@ macro_rules! by_number {
 /// How often a call is made again after EINTR: one that never ends is a broken hook, not a signal.
 pub(super) const PATIENT: u32 = 1 << 20;
 
-/// Calls hook `$name`, which is not NULL: Hooks::new has seen to that. The arguments are worked out first, and the
+/// Calls hook `$name`, which is not NULL: Hooks::complete has seen to that. The arguments are worked out first, and the
 /// closure has them by value.
 macro_rules! call_hook {
     ($run:ident($self:ident $(, $how:expr)*), $name:ident $(, $argument:expr)*) => {{

@@ -86,9 +86,11 @@ pub const STEADFAST_WRITEBACK_START: i32 = 0;
 /// The same, and wait; an error that it met is returned.
 pub const STEADFAST_WRITEBACK_WAIT: i32 = 1;
 
-/// Operations of the aio hook, which writes so that the device begins at once. OPEN makes ready; `queue` is the hook's.
+/// Operations of the aio hook, which writes so that the device begins at once. OPEN makes ready for a file of `len`
+/// bytes, which may get longer by it; `queue` is 0 before, and from then on the hook's.
 pub const STEADFAST_AIO_OPEN: i32 = 0;
-/// Starts writing `len` bytes at `offset`; `buf` stays as it is until its WAIT.
+/// Starts writing `len` bytes at `offset`; `buf` stays as it is until its WAIT. All three are multiples of 4096, as for
+/// O_DIRECT (open(2)). One at a time.
 pub const STEADFAST_AIO_WRITE: i32 = 1;
 /// Waits for the started write: how much it wrote, or its error.
 pub const STEADFAST_AIO_WAIT: i32 = 2;

@@ -23,19 +23,8 @@ pub struct Fields {
     pub schema: u32,
 }
 
-/// The header of version 1, its numbers still to be filled in.
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Worked out by the compiler.
-const BLANK: [u8; HEADER] = {
-    let text = *b"steadfast 1 len=00000000000000000000 gen=00000000000000000000 time=00000000000000000000 schema=0000000000";
-    let mut out = [b' '; HEADER];
-    let mut at = 0;
-    while at < text.len() {
-        out[COVERED + at] = text[at];
-        at += 1;
-    }
-    out[HEADER - 1] = b'\n';
-    out
-};
+/// Line 2 of version 1, its numbers still to be filled in; spaces follow up to the end of the header.
+const BLANK: &[u8] = b"steadfast 1 len=00000000000000000000 gen=00000000000000000000 time=00000000000000000000 schema=0000000000";
 const LEN: core::ops::Range<usize> = 84..104;
 const GENERATION: core::ops::Range<usize> = 109..129;
 const TIME: core::ops::Range<usize> = 135..155;
@@ -47,7 +36,9 @@ const RECYCLED_KEY: &[u8] = b" recycled=1";
 
 /// The header of a payload of `len` bytes, but for its first line.
 pub fn header(fields: &Fields, len: usize, recycled: bool) -> [u8; HEADER] {
-    let mut out = BLANK;
+    let mut out = [b' '; HEADER];
+    copy(out.get_mut(COVERED..).unwrap_or_default(), BLANK);
+    copy(out.get_mut(HEADER - 1..).unwrap_or_default(), b"\n");
     put_number(&mut out, LEN, len as u64);
     put_number(&mut out, GENERATION, fields.generation);
     put_number(&mut out, TIME, fields.saved_at_ns.max(0).unsigned_abs());
@@ -172,12 +163,15 @@ pub fn check(header: &[u8], hasher: Hasher) -> Result<(Fields, [u8; 32]), i32> {
 
 /// Is this header laid out as we write it: BLANK but for its digits?
 fn is_plain(header: &[u8]) -> bool {
-    let end = HEADER..HEADER;
-    let mut from = COVERED;
-    [LEN, GENERATION, TIME, SCHEMA, end].into_iter().all(|field| {
-        let between = from..field.start;
-        from = field.end;
-        header.get(between.clone()) == BLANK.get(between)
+    let (line, rest) = header.get(COVERED..).and_then(|line| line.split_at_checked(BLANK.len())).unwrap_or_default();
+    let mut from = 0;
+    [LEN, GENERATION, TIME, SCHEMA].into_iter().all(|field| {
+        let between = from..field.start.wrapping_sub(COVERED);
+        from = field.end.wrapping_sub(COVERED);
+        line.get(between.clone()) == BLANK.get(between)
+    }) && rest.split_last().is_some_and(|(&last, blank)| {
+        // Nothing but spaces: the first is one, and each is as the one before.
+        last == b'\n' && blank.starts_with(b" ") && blank.get(1..) == blank.split_last().map(|(_, but_last)| but_last)
     })
 }
 

@@ -9,7 +9,7 @@ macro_rules! statuses {
     ($($name:ident $text:literal;)*) => {
         /// The codes of ours, and in the same order the name and the message of each, NUL-terminated: one text
         /// instead of an array of pointers, which the loader would have to relocate.
-        const STATUSES: &[i32] = &[$($name),*];
+        const STATUSES: &[i16] = &[$($name as i16),*];
         const STATUS_TEXTS: &str = concat!($(stringify!($name), "\0", $text, "\0"),*);
     };
 }
@@ -112,7 +112,7 @@ statuses! {
 macro_rules! steps {
     ($($name:ident $text:literal;)*) => {
         /// The steps, and in the same order what each does, in words.
-        const STEPS: &[i32] = &[$($name),*];
+        const STEPS: &[i16] = &[$($name as i16),*];
         const STEP_TEXTS: &str = concat!($($text, "\0"),*);
     };
 }
@@ -212,9 +212,9 @@ pub(super) fn text(list: &'static str, index: usize) -> &'static CStr {
     c_str(rest)
 }
 
-/// Text number `offset` of the `stride` texts that belong to `key`.
-fn look_up(keys: &[i32], texts: &'static str, key: i32, stride: usize, offset: usize) -> Option<&'static CStr> {
-    let index = keys.iter().position(|&each| each == key)?;
+/// Text number `offset` of the `stride` texts that belong to `key`. All our numbers are short.
+fn look_up(keys: &[i16], texts: &'static str, key: i32, stride: usize, offset: usize) -> Option<&'static CStr> {
+    let index = keys.iter().position(|&each| i32::from(each) == key)?;
     Some(text(texts, index.saturating_mul(stride).saturating_add(offset)))
 }
 

@@ -6,7 +6,7 @@ use crate::hooks::errno_names as e;
 macro_rules! errnos {
     ($($name:ident $text:literal;)*) => {
         /// The numbers.
-        pub const ERRNOS: &[i32] = &[$(e::$name),*];
+        pub const ERRNOS: &[i16] = &[$(e::$name as i16),*];
         /// In the same order, the name and the message of each, NUL-terminated.
         pub const TEXTS: &str = concat!($(stringify!($name), "\0", $text, "\0"),*);
     };

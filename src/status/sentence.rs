@@ -3,6 +3,7 @@
 
 use super::codes::{self, message, name};
 use super::{Detail, Outcome};
+use crate::path::copy;
 
 /// A sentence being put together in a fixed buffer; what does not fit is dropped.
 struct Sentence<'b> {
@@ -11,11 +12,11 @@ struct Sentence<'b> {
 }
 
 impl Sentence<'_> {
+    #[inline(never)]
     fn bytes(&mut self, bytes: &[u8]) {
-        for (slot, byte) in self.buf.iter_mut().skip(self.len).zip(bytes) {
-            *slot = *byte;
-            self.len = self.len.saturating_add(1);
-        }
+        let room = self.buf.get_mut(self.len..).unwrap_or_default();
+        self.len = self.len.saturating_add(bytes.len().min(room.len()));
+        copy(room, bytes);
     }
 
     fn text(&mut self, text: &str) {
@@ -32,11 +33,10 @@ fn is_continuation(byte: u8) -> bool {
     byte & 0xC0 == 0x80
 }
 
-/// Writes the sentence of `outcome` into `buf`, NUL-terminated, naming `path`, or as much of the end of it
+/// Writes the sentence of `outcome` into `buf`, which is all NUL, and leaves one at its end, naming `path`, or as much of the end of it
 /// as fits.
 pub fn sentence(outcome: &Outcome, path: &[u8], buf: &mut [u8]) {
     let Some(room) = buf.len().checked_sub(1) else { return };
-    buf.fill(0);
     let mut out = Sentence { buf: buf.get_mut(..room).unwrap_or_default(), len: 0 };
     out.bytes(if outcome.detail() == Detail::NONE { message(outcome.status()) } else { outcome.detail().text() }.to_bytes());
     if outcome.pid() > 0 {
