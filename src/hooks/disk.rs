@@ -2,7 +2,7 @@
 
 use super::real::*;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
-use super::ring::Ring;
+use super::ring::{AGAIN, Ring};
 use super::table::*;
 use core::ffi::c_void;
 
@@ -54,9 +54,20 @@ pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offs
     }
 }
 
-/// Past the page cache where that can be had (see [`Ring`]), or else through it, and on to the device at once: the kernel
-/// writes back what has been handed over while the next piece is hashed. `queue` is the ring, or 0, or how much was
-/// written and 1: addresses are even.
+/// Through the page cache, and on to the device at once: the kernel writes it back while the next piece is hashed.
+#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+unsafe fn write_through(queue: *mut u64, fd: i32, (buf, len, offset): (*const c_void, usize, u64)) -> i64 {
+    unsafe {
+        let written = long(libc::pwrite64(fd, buf, len, offset as i64));
+        queue.write((written as u64) << 1 | 1);
+        // Only a beginning: what it misses, the sync will meet.
+        libc::sync_file_range(fd, offset as i64, len as i64, libc::SYNC_FILE_RANGE_WRITE);
+        written
+    }
+}
+
+/// Past the page cache where that can be had (see [`Ring`]), or else through it. `queue` is the ring, or 0, or what was
+/// written, twice and 1: addresses are even.
 pub unsafe extern "C" fn aio(
     _: *mut c_void,
     operation: i32,
@@ -76,17 +87,18 @@ pub unsafe extern "C" fn aio(
                 Err(error) => return error,
             },
             STEADFAST_AIO_WRITE if direct => return (*ring).write(fd, buf, len, offset),
-            STEADFAST_AIO_WRITE => {
-                let written = long(libc::pwrite64(fd, buf, len, offset as i64));
-                if written < 0 {
-                    return written;
+            STEADFAST_AIO_WRITE => return write_through(queue, fd, (buf, len, offset)).min(0),
+            STEADFAST_AIO_WAIT if direct => {
+                let result = (*ring).wait();
+                if result != AGAIN && result != i64::from(libc::EOPNOTSUPP.wrapping_neg()) {
+                    return result;
                 }
-                queue.write((written as u64) << 1 | 1);
-                // Only a beginning: what it misses, the sync will meet.
-                libc::sync_file_range(fd, offset as i64, written, libc::SYNC_FILE_RANGE_WRITE);
+                // Not here, or not without waiting: from now on the other way.
+                let given = (*ring).given();
+                (*ring).close(fd);
+                return write_through(queue, fd, given);
             }
-            STEADFAST_AIO_WAIT if direct => return (*ring).wait(),
-            STEADFAST_AIO_WAIT => return (queue.read() >> 1) as i64,
+            STEADFAST_AIO_WAIT => return queue.read() as i64 >> 1,
             _ if direct => {
                 (*ring).close(fd);
                 queue.write(0);

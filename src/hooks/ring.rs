@@ -65,8 +65,8 @@ const RWF_NOWAIT: u32 = 8;
 const ENTER_GETEVENTS: u32 = 1;
 const OFF_SQES: i64 = 0x1000_0000;
 const FEAT_SINGLE_MMAP: u32 = 1;
-const AGAIN: i64 = -(libc::EAGAIN as i64);
-const INTERRUPTED: i64 = -(libc::EINTR as i64);
+/// It would have had to wait.
+pub const AGAIN: i64 = -(libc::EAGAIN as i64);
 
 unsafe fn map(ring: i32, at: i64) -> *mut c_void {
     unsafe { libc::mmap64(core::ptr::null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, ring, at) }
@@ -85,6 +85,8 @@ impl Ring {
             let (rings, page) = (map(ring, 0), map(ring, OFF_SQES));
             let file_flags = libc::fcntl(fd, libc::F_GETFL);
             let mapped = rings != libc::MAP_FAILED && page != libc::MAP_FAILED && params.features & FEAT_SINGLE_MMAP != 0;
+            // What is in the page cache would have to be dropped, which is waiting as well.
+            libc::posix_fadvise64(fd, 0, 0, libc::POSIX_FADV_DONTNEED);
             let room = int(libc::fallocate64(fd, 0, 0, len as i64));
             if !mapped || room < 0 || libc::fcntl(fd, libc::F_SETFL, file_flags | libc::O_DIRECT) < 0 {
                 unmap(ring, rings, page);
@@ -140,25 +142,25 @@ impl Ring {
                     return entered;
                 }
             }
-            let mut result = i64::from((*self.completions.add((seen & 1) as usize)).result);
-            if result == AGAIN {
-                // It would have had to wait for something; then we do.
-                let entry = &self.entry;
-                result = long(libc::pwrite64(entry.fd, entry.buf as *const c_void, entry.len as usize, entry.offset as i64));
-            }
-            // Again, if interrupted.
-            if result != INTERRUPTED {
-                (*self.seen).store(seen.wrapping_add(1), Ordering::Release);
-            }
-            result
+            let result = (*self.completions.add((seen & 1) as usize)).result;
+            (*self.seen).store(seen.wrapping_add(1), Ordering::Release);
+            i64::from(result)
         }
+    }
+
+    /// What the last write was given.
+    pub fn given(&self) -> (*const c_void, usize, u64) {
+        (self.entry.buf as *const c_void, self.entry.len as usize, self.entry.offset)
     }
 
     /// Waits for what is under way: it would read memory that is about to be given back, and arrive late.
     pub unsafe fn close(&mut self, fd: i32) {
         unsafe {
             while !self.is_idle() {
-                let _ = self.wait();
+                let waited = self.wait();
+                if waited < 0 && waited != i64::from(libc::EINTR.wrapping_neg()) {
+                    break;
+                }
             }
             libc::fcntl(fd, libc::F_SETFL, self.file_flags);
             unmap(self.ring, self.map, (&raw mut *self).cast());

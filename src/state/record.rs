@@ -163,51 +163,45 @@ pub fn check(header: &[u8], hasher: Hasher) -> Result<(Fields, [u8; 32]), i32> {
 
 /// Is this header laid out as we write it: BLANK but for its digits?
 fn is_plain(header: &[u8]) -> bool {
-    let (line, rest) = header.get(COVERED..).and_then(|line| line.split_at_checked(BLANK.len())).unwrap_or_default();
-    let mut from = 0;
-    [LEN, GENERATION, TIME, SCHEMA].into_iter().all(|field| {
-        let between = from..field.start.wrapping_sub(COVERED);
-        from = field.end.wrapping_sub(COVERED);
-        line.get(between.clone()) == BLANK.get(between)
-    }) && rest.split_last().is_some_and(|(&last, blank)| {
-        // Nothing but spaces: the first is one, and each is as the one before.
-        last == b'\n' && blank.starts_with(b" ") && blank.get(1..) == blank.split_last().map(|(_, but_last)| but_last)
-    })
+    const BETWEEN: [core::ops::Range<usize>; 4] = [0..16, 36..41, 61..67, 87..95];
+    let line = header.get(COVERED..).unwrap_or_default();
+    let Some((blank, b"\n")) = line.get(BLANK.len()..).and_then(|rest| rest.split_last_chunk::<1>()) else { return false };
+    // Nothing but spaces: the first is one, and each is as the one before.
+    BETWEEN.iter().all(|between| line.get(between.clone()) == BLANK.get(between.clone()))
+        && blank.starts_with(b" ")
+        && blank.get(1..) == blank.split_last().map(|(_, but_last)| but_last)
+}
+
+/// The number after the first `key`.
+fn value(line: &[u8], key: &[u8]) -> Option<u64> {
+    let at = line.windows(key.len()).position(|each| each == key)?;
+    let rest = line.get(at.saturating_add(key.len())..)?;
+    number(rest.split(|&byte| byte == b' ').next()?)
+}
+
+fn whole(generation: Option<u64>, time: Option<u64>, schema: Option<u64>) -> Result<Fields, i32> {
+    let time = time.and_then(|ns| i64::try_from(ns).ok());
+    let schema = schema.and_then(|schema| u32::try_from(schema).ok());
+    match (generation, time, schema) {
+        (Some(generation), Some(saved_at_ns), Some(schema)) => Ok(Fields { generation, saved_at_ns, schema }),
+        _ => Err(STEADFAST_E_FORMAT),
+    }
 }
 
 /// The fields of a header. Unknown keys are passed over, but one that begins with '!' must be understood.
 pub fn fields(header: &[u8]) -> Result<Fields, i32> {
     if is_plain(header) {
         let at = |field| header.get(field).and_then(number);
-        let time = at(TIME).and_then(|ns| i64::try_from(ns).ok());
-        let schema = at(SCHEMA).and_then(|schema| u32::try_from(schema).ok());
-        return match (at(GENERATION), time, schema) {
-            (Some(generation), Some(saved_at_ns), Some(schema)) => Ok(Fields { generation, saved_at_ns, schema }),
-            _ => Err(STEADFAST_E_FORMAT),
-        };
+        return whole(at(GENERATION), at(TIME), at(SCHEMA));
     }
     let line = header.get(COVERED..HEADER).unwrap_or_default();
     let (version, _) = version_and_len(line).ok_or(STEADFAST_E_FORMAT)?;
     if version != 1 {
         return Err(if version > 1 { STEADFAST_E_NEWER } else { STEADFAST_E_FORMAT });
     }
-    let (mut generation, mut time, mut schema) = (None, None, None);
     let body = line.strip_suffix(b"\n").ok_or(STEADFAST_E_FORMAT)?;
-    for token in body.split(|&byte| byte == b' ').skip(2).filter(|token| !token.is_empty()) {
-        let at = token.iter().position(|&byte| byte == b'=').unwrap_or(token.len());
-        let (key, value) = token.split_at(at);
-        let value = number(value.get(1..).unwrap_or_default());
-        match key {
-            b"len" => {}
-            b"gen" => generation = value,
-            b"time" => time = value.and_then(|ns| i64::try_from(ns).ok()),
-            b"schema" => schema = value.and_then(|schema| u32::try_from(schema).ok()),
-            [b'!', ..] => return Err(STEADFAST_E_NEWER),
-            _ => {}
-        }
+    if body.windows(2).any(|pair| pair == b" !") {
+        return Err(STEADFAST_E_NEWER);
     }
-    match (generation, time, schema) {
-        (Some(generation), Some(saved_at_ns), Some(schema)) => Ok(Fields { generation, saved_at_ns, schema }),
-        _ => Err(STEADFAST_E_FORMAT),
-    }
+    whole(value(body, b" gen="), value(body, b" time="), value(body, b" schema="))
 }
