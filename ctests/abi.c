@@ -149,7 +149,7 @@ static void tables(void)
     steadfast_context_free(context);
     context = NULL;
     h.known.size = sizeof h.known;
-    h.known.absent = 1u << 14;
+    h.known.absent = 1u << 15;
     is_int(steadfast_context_new(&h.known, &context), -EINVAL, "an unknown absent bit");
     h.known.absent = 0;
     h.known.reserved = 1;
@@ -214,7 +214,7 @@ static void injector(void)
     h = steadfast_hooks_init();
     h.size -= 4;
     is_int(steadfast_context_new(&h, &context), -EINVAL, "not a table that ends in the middle of a hook");
-    is_int(steadfast_context_new_failing(NULL, STEADFAST_CALL_AIO + 1, 1, EIO, 0, &context), -EINVAL, "not into an unknown one");
+    is_int(steadfast_context_new_failing(NULL, STEADFAST_CALL_FSYNC_MANY + 1, 1, EIO, 0, &context), -EINVAL, "not into an unknown one");
     is_int(steadfast_context_new_failing(NULL, 0, 0, EIO, 0, &context), -EINVAL, "not into the 0th");
     is_int(steadfast_context_new_failing(NULL, 0, 1, 0, 0, &context), -EINVAL, "not with errno 0");
     is_int(steadfast_context_new_failing(NULL, 0, 1, 4096, 0, &context), -EINVAL, "not with errno 4096");

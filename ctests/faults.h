@@ -10,7 +10,7 @@
 
 #include "util.h"
 
-enum { FAULTS_EVENTS = 400, FAULTS_CALLS = 35 };
+enum { FAULTS_EVENTS = 400, FAULTS_CALLS = 36 };
 enum { SHORT_NO, SHORT_ONE_BYTE, SHORT_HALF, SHORT_NOTHING };
 
 /* A call that matters for durability, and what the system answered. */
@@ -349,6 +349,19 @@ static inline int64_t faults_aio(void *user, int32_t operation, uint64_t *queue,
     return REAL->aio(NULL, operation, queue, fd, buf, len, offset);
 }
 
+static inline int32_t faults_fsync_many(void *user, uint64_t *queue, int32_t *files, uint32_t count)
+{
+    struct faults *f = user;
+    int64_t injected = faults_count(user, STEADFAST_CALL_FSYNC_MANY, NULL);
+    if (injected != 0 && count != 0)
+        return (int32_t)injected;
+    if (!f->no_real_sync)
+        return REAL->fsync_many(NULL, queue, files, count);
+    for (uint32_t i = 0; i < count; i++)
+        files[i] = 0;
+    return 0;
+}
+
 /* Every hook, with `f` as their user; the absent bits are those of this run. */
 static inline steadfast_hooks faults_hooks(struct faults *f)
 {
@@ -359,7 +372,7 @@ static inline steadfast_hooks faults_hooks(struct faults *f)
     USE(readlinkat); USE(read); USE(pread); USE(fstat); USE(fstatat); USE(fstatfs); USE(fchmod); USE(fchown);
     USE(flock); USE(ofdlock); USE(fgetxattr); USE(fsetxattr); USE(getpid); USE(geteuid); USE(kill); USE(pidfd_open);
     USE(poll); USE(inotify_init); USE(inotify_add_watch); USE(clock); USE(sigxfsz);
-    USE(fdatasync); USE(syncfs); USE(ftruncate); USE(writeback); USE(aio);
+    USE(fdatasync); USE(syncfs); USE(ftruncate); USE(writeback); USE(aio); USE(fsync_many);
 #undef USE
     return h;
 }

@@ -33,7 +33,7 @@ OFFSET(steadfast_pollfd, fd, 0);
 OFFSET(steadfast_pollfd, events, 4);
 OFFSET(steadfast_pollfd, revents, 6);
 
-SIZE(steadfast_hooks, 296);
+SIZE(steadfast_hooks, 304);
 OFFSET(steadfast_hooks, size, 0);
 OFFSET(steadfast_hooks, user, 8);
 OFFSET(steadfast_hooks, absent, 16);
@@ -72,6 +72,7 @@ OFFSET(steadfast_hooks, syncfs, 264);
 OFFSET(steadfast_hooks, ftruncate, 272);
 OFFSET(steadfast_hooks, writeback, 280);
 OFFSET(steadfast_hooks, aio, 288);
+OFFSET(steadfast_hooks, fsync_many, 296);
 
 SIZE(steadfast_save_entry, 48);
 OFFSET(steadfast_save_entry, size, 0);
@@ -150,6 +151,7 @@ CONSTANT(STEADFAST_ABSENT_LINK, 1024);
 CONSTANT(STEADFAST_ABSENT_FDATASYNC, 2048);
 CONSTANT(STEADFAST_ABSENT_SYNCFS, 4096);
 CONSTANT(STEADFAST_ABSENT_AIO, 8192);
+CONSTANT(STEADFAST_ABSENT_FSYNC_MANY, 16384);
 CONSTANT(STEADFAST_OFDLOCK_WAIT, 2);
 CONSTANT(STEADFAST_OFDLOCK_EXCLUSIVE, 3);
 CONSTANT(STEADFAST_OFDLOCK_UNLOCK, 4);
@@ -195,6 +197,7 @@ CONSTANT(STEADFAST_CALL_SYNCFS, 31);
 CONSTANT(STEADFAST_CALL_FTRUNCATE, 32);
 CONSTANT(STEADFAST_CALL_WRITEBACK, 33);
 CONSTANT(STEADFAST_CALL_AIO, 34);
+CONSTANT(STEADFAST_CALL_FSYNC_MANY, 35);
 CONSTANT(STEADFAST_LOCK_TRUST_START_TIME, 1);
 CONSTANT(STEADFAST_LOCK_EINTR_RETURNS, 2);
 CONSTANT(STEADFAST_LOAD_RECOVER, 1);
@@ -297,7 +300,7 @@ int main(void)
     for (size_t i = 0; i < count; i++)
         missing += member[i] == NULL;
     ok(missing == 0 && real->size == sizeof *real && real->user == NULL && real->absent == 0, "the default table has every real call");
-    is_int(count, STEADFAST_CALL_AIO, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
+    is_int(count, STEADFAST_CALL_FSYNC_MANY, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
     ok(init.size == sizeof init && init.absent == 0 && init.openat == NULL && init.sigxfsz == NULL, "steadfast_hooks_init");
 
     for (int status = STEADFAST_E_UNSUPPORTED - 50; status <= 50; status++) {

@@ -62,6 +62,8 @@ static void many(uint32_t flags, const char *name)
     ok(NO_DIR_FSYNC || f.events == FAULTS_EVENTS || synced <= 2, "%s: each directory is synced once", name);
     if ((flags & STEADFAST_SAVE_SYNCFS) != 0 && (test_absent() & STEADFAST_ABSENT_SYNCFS) == 0)
         ok(files == 0 && f.made[STEADFAST_CALL_SYNCFS] > 0 && f.made[STEADFAST_CALL_SYNCFS] < 10, "%s: the file system instead of each file", name);
+    else if ((test_absent() & STEADFAST_ABSENT_FSYNC_MANY) == 0)
+        ok(files == 0 && f.made[STEADFAST_CALL_FSYNC_MANY] > 0 && f.made[STEADFAST_CALL_FSYNC_MANY] < 10, "%s: many files at once", name);
     else
         is_int(f.made[STEADFAST_CALL_FSYNC] + f.made[STEADFAST_CALL_FDATASYNC], 200 + (NO_DIR_FSYNC ? 0 : 2), "%s: each file is synced", name);
     is_int(batch(c, 200, flags | STEADFAST_SAVE_KEEP_PREVIOUS), SAVED, "%s: again, with the previous ones", name);
@@ -266,6 +268,98 @@ static void syncs_fail(void)
     steadfast_context_free(c);
 }
 
+static int32_t files_fail(void *user, int32_t fd)
+{
+    struct stat st;
+    (void)user;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? -EIO : REAL->fsync(NULL, fd);
+}
+
+static void first(void)
+{
+    char d[300];
+    steadfast_hooks h = test_hooks();
+    steadfast_context *c;
+    h.fsync = files_fail;
+    c = test_context(&h);
+    snprintf(d, sizeof d, "%s", fresh("first"));
+    fill(d, 5, 5);
+    is_int(batch(c, 5, STEADFAST_SAVE_STRICT), STEADFAST_E_NOT_SAVED_DURABLY, "every sync fails");
+    ok(statuses(5, STEADFAST_E_NOT_SAVED_DURABLY) == 0 && strstr(report.message, "state0") != NULL, "the report is about the first: %s", report.message);
+    steadfast_context_free(c);
+}
+
+/* What the fsync_many hook is to answer, in its first call, about file 3; and what was asked of it. */
+static int32_t answer, whole;
+static long asked, ended, apart;
+static int32_t fsync_many(void *user, uint64_t *queue, int32_t *files, uint32_t count)
+{
+    (void)user;
+    if (count == 0) {
+        ended += *queue == 77;
+        return 0;
+    }
+    if (whole != 0)
+        return whole;
+    *queue = 77;
+    for (uint32_t i = 0; i < count; i++)
+        files[i] = asked == 0 && i == 3 ? answer : REAL->fsync(NULL, files[i]);
+    asked++;
+    return 0;
+}
+
+static int32_t fsync_apart(void *user, int32_t fd)
+{
+    (void)user;
+    apart++;
+    return REAL->fsync(NULL, fd);
+}
+
+static void at_once_with(int32_t about_all, int32_t about_one, long expected, const char *what)
+{
+    static int number;
+    char d[300], name[40];
+    steadfast_hooks h = test_hooks();
+    steadfast_context *c;
+    h.fsync = fsync_apart;
+    h.fsync_many = fsync_many;
+    c = test_context(&h);
+    whole = about_all;
+    answer = about_one;
+    asked = ended = apart = 0;
+    snprintf(name, sizeof name, "at-once-%d", number++);
+    snprintf(d, sizeof d, "%s", fresh(name));
+    fill(d, 300, 300);
+    is_int(batch(c, 300, 0), SAVED, "%s: 300 states", what);
+    ok(missing(300) == 0 && statuses(300, SAVED) == 0, "%s: are there", what);
+    if ((test_absent() & STEADFAST_ABSENT_FSYNC_MANY) == 0)
+        ok(apart == expected + (NO_DIR_FSYNC ? 0 : 1) && ended == (about_all == 0), "%s: %ld are synced apart", what, expected);
+    else
+        ok(apart == 300 + (NO_DIR_FSYNC ? 0 : 1) && asked == 0, "%s: each is synced apart", what);
+    steadfast_context_free(c);
+}
+
+static void at_once(void)
+{
+    char d[300];
+    steadfast_hooks h = test_hooks();
+    steadfast_context *c;
+    at_once_with(0, 0, 0, "synced at once");
+    at_once_with(-ENOSYS, 0, 300, "no way to sync at once");
+    at_once_with(0, -EIO, 1, "one sync fails, its state is written again");
+    at_once_with(0, 5, 1, "an impossible answer, the same");
+    at_once_with(0, -5000, 1, "another");
+
+    h.fsync = fsync_apart;
+    c = test_context(&h);
+    apart = 0;
+    snprintf(d, sizeof d, "%s", fresh("apart"));
+    fill(d, 200, 200);
+    is_int(batch(c, 200, 0), SAVED, "who hooks fsync");
+    is_int(apart, 200 + (NO_DIR_FSYNC ? 0 : 1), "sees each");
+    steadfast_context_free(c);
+}
+
 /* Every call of a batch fails in turn: each state is old or new, as its status says. */
 static void sweep(uint32_t flags)
 {
@@ -312,6 +406,8 @@ int main(void)
     few_descriptors();
     arguments();
     syncs_fail();
+    first();
+    at_once();
     sweep(0);
     sweep(STEADFAST_SAVE_SYNCFS);
     sweep(STEADFAST_SAVE_KEEP_PREVIOUS);

@@ -110,6 +110,8 @@ enum { STEADFAST_CALL_WRITEBACK = 33 };
 
 enum { STEADFAST_CALL_AIO = 34 };
 
+enum { STEADFAST_CALL_FSYNC_MANY = 35 };
+
 /**
  * In steadfast_stat.attributes: the file is the root of a mount (a bind-mounted file).
  */
@@ -277,6 +279,11 @@ enum { STEADFAST_ABSENT_SYNCFS = 4096 };
  * No such writes: a large state is hashed first and then written.
  */
 enum { STEADFAST_ABSENT_AIO = 8192 };
+
+/**
+ * Files cannot be synced at once: a batch syncs one after the other.
+ */
+enum { STEADFAST_ABSENT_FSYNC_MANY = 16384 };
 
 /**
  * Take a bare PID for reused when its process started after the lock was last written. Off by default:
@@ -711,7 +718,7 @@ typedef struct {
  * The system calls of the library, as function pointers.
  *
  * Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call; but fdatasync is the
- * fsync hook, where there is one, and nothing goes past an fsync or write hook by syncfs or aio. The
+ * fsync hook, where there is one, and nothing goes past an fsync or write hook by syncfs, fsync_many or aio. The
  * library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
  * STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
  * runs in the thread that called the library; it must not call back with the same lock.
@@ -823,6 +830,11 @@ typedef struct {
                  const void *buf,
                  size_t len,
                  uint64_t offset);
+  /**
+   * fsync of the `count` descriptors at `files`, all under way at once: each is replaced by 0 or a negated errno. An error
+   * of its own means that none was begun. `queue` is 0 at first, and then the hook's; a call with `count` 0 ends it.
+   */
+  int32_t (*fsync_many)(void *user, uint64_t *queue, int32_t *files, uint32_t count);
 } steadfast_hooks;
 
 /**

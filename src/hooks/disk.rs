@@ -2,7 +2,7 @@
 
 use super::real::*;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
-use super::ring::{AGAIN, Ring};
+use super::ring::{AGAIN, Ring, UNSUPPORTED};
 use super::table::*;
 use core::ffi::c_void;
 
@@ -21,7 +21,7 @@ pub unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
 pub unsafe extern "C" fn syncfs(_: *mut c_void, fd: i32) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        int(unsafe { libc::syncfs(fd) })
+        by_number!(SYS_syncfs, fd) as i32
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -31,11 +31,13 @@ pub unsafe extern "C" fn syncfs(_: *mut c_void, fd: i32) -> i32 {
 }
 
 pub unsafe extern "C" fn ftruncate(_: *mut c_void, fd: i32, len: u64) -> i32 {
-    #[cfg(target_os = "linux")]
-    let result = unsafe { libc::ftruncate64(fd, len as i64) };
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    let result = by_number!(SYS_ftruncate, fd, len) as i32;
+    #[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
+    let result = int(unsafe { libc::ftruncate64(fd, len as i64) });
     #[cfg(not(target_os = "linux"))]
-    let result = unsafe { libc::ftruncate(fd, len as libc::off_t) };
-    int(result)
+    let result = int(unsafe { libc::ftruncate(fd, len as libc::off_t) });
+    result
 }
 
 pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offset: u64, len: u64) -> i32 {
@@ -45,7 +47,10 @@ pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offs
         if operation == STEADFAST_WRITEBACK_WAIT {
             flags |= libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
         }
-        int(unsafe { libc::sync_file_range(fd, offset as i64, len as i64, flags) })
+        #[cfg(target_pointer_width = "64")]
+        return by_number!(SYS_sync_file_range, fd, offset, len, flags) as i32;
+        #[cfg(not(target_pointer_width = "64"))]
+        return int(unsafe { libc::sync_file_range(fd, offset as i64, len as i64, flags) });
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -56,14 +61,13 @@ pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offs
 
 /// Through the page cache, and on to the device at once: the kernel writes it back while the next piece is hashed.
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+#[inline(never)]
 unsafe fn write_through(queue: *mut u64, fd: i32, (buf, len, offset): (*const c_void, usize, u64)) -> i64 {
-    unsafe {
-        let written = long(libc::pwrite64(fd, buf, len, offset as i64));
-        queue.write((written as u64) << 1 | 1);
-        // Only a beginning: what it misses, the sync will meet.
-        libc::sync_file_range(fd, offset as i64, len as i64, libc::SYNC_FILE_RANGE_WRITE);
-        written
-    }
+    let written = by_number!(SYS_pwrite64, fd, buf, len, offset);
+    unsafe { queue.write((written as u64) << 1 | 1) };
+    // Only a beginning: what it misses, the sync will meet.
+    by_number!(SYS_sync_file_range, fd, offset, len, libc::SYNC_FILE_RANGE_WRITE);
+    written
 }
 
 /// Past the page cache where that can be had (see [`Ring`]), or else through it. `queue` is the ring, or 0, or what was
@@ -90,7 +94,7 @@ pub unsafe extern "C" fn aio(
             STEADFAST_AIO_WRITE => return write_through(queue, fd, (buf, len, offset)).min(0),
             STEADFAST_AIO_WAIT if direct => {
                 let result = (*ring).wait();
-                if result != AGAIN && result != i64::from(libc::EOPNOTSUPP.wrapping_neg()) {
+                if result != AGAIN && result != UNSUPPORTED {
                     return result;
                 }
                 // Not here, or not without waiting: from now on the other way.
@@ -111,5 +115,52 @@ pub unsafe extern "C" fn aio(
     {
         let _ = (operation, queue, fd, buf, len, offset);
         i64::from(libc::ENOSYS.wrapping_neg())
+    }
+}
+
+/// By Linux's asynchronous I/O (io_submit(2)), whose fsync runs in a worker of the kernel, not of this process. That is
+/// worth it for many: ending it waits some 30 ms.
+pub unsafe extern "C" fn fsync_many(user: *mut c_void, queue: *mut u64, files: *mut i32, count: u32) -> i32 {
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+    unsafe {
+        const OP_FSYNC: u64 = 2;
+        const MOST: u64 = 64;
+        if count == 0 {
+            return by_number!(SYS_io_destroy, queue.read()) as i32;
+        }
+        if queue.read() == 0 {
+            let made = by_number!(SYS_io_setup, MOST, queue);
+            if made < 0 {
+                return made as i32;
+            }
+        }
+        let mut under_way = 0u32;
+        for index in 0..count as usize {
+            let file = files.add(index);
+            let fd = file.read();
+            // struct iocb: what the event is to say, then operation and file.
+            let request = [file as u64, 0, OP_FSYNC | (fd as u64) << 32, 0, 0, 0, 0, 0];
+            let requests = &raw const request;
+            if by_number!(SYS_io_submit, queue.read(), 1, &raw const requests) == 1 {
+                under_way = under_way.wrapping_add(1);
+            } else {
+                file.write(fsync(user, fd));
+            }
+        }
+        while under_way > 0 {
+            // struct io_event: the result is its third word.
+            let mut event = [0u64; 4];
+            if by_number!(SYS_io_getevents, queue.read(), 1, 1, event.as_mut_ptr()) == 1 {
+                let [file, _, result, _] = event;
+                (file as *mut i32).write(result as i32);
+                under_way = under_way.wrapping_sub(1);
+            }
+        }
+        0
+    }
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+    {
+        let _ = (user, queue, files, count);
+        libc::ENOSYS.wrapping_neg()
     }
 }

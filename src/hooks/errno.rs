@@ -1,7 +1,7 @@
 //! Failed calls.
 
 use super::platform::*;
-use crate::status::Outcome;
+use crate::status::{Outcome, STEADFAST_E_HOOK};
 use core::ffi::CStr;
 use core::num::NonZeroU64;
 
@@ -25,6 +25,16 @@ impl Errno {
     /// From a code below 0.
     pub(super) const fn from_code(code: i32) -> Errno {
         Errno(Outcome::new(code).with_os_error(if code >= -4095 { code.wrapping_neg() } else { 0 }).into_code())
+    }
+
+    /// What a call came to: 0 or a negated errno, and nothing else.
+    #[inline(never)]
+    pub fn result(answer: i32) -> Result<(), Errno> {
+        match answer {
+            0 => Ok(()),
+            -4095..0 => Err(Errno::from_code(answer)),
+            _ => Err(Errno::from_code(STEADFAST_E_HOOK)),
+        }
     }
 
     /// Below 0.

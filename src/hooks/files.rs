@@ -126,6 +126,22 @@ impl Hooks {
         done!(self, STEADFAST_CALL_SYNCFS, syncfs, INT, fd)
     }
 
+    /// fsync(2) of all `files` at once: each descriptor becomes what [`Errno::result`] takes. An error: none was begun. With
+    /// none, `queue` ends.
+    #[inline(never)]
+    pub fn fsync_many(&self, queue: &mut u64, files: &mut [i32]) -> Result<(), Errno> {
+        if self.absent(STEADFAST_ABSENT_FSYNC_MANY) {
+            return Err(Errno::of(ENOSYS));
+        }
+        let (queue, count, files) = (&raw mut *queue, files.len() as u32, files.as_mut_ptr());
+        if count == 0 {
+            // Never kept from being done by an injected error.
+            unsafe { self.table.fsync_many.unwrap_unchecked()(self.table.user, queue, files, 0) };
+            return Ok(());
+        }
+        done!(self, STEADFAST_CALL_FSYNC_MANY, fsync_many, INT, queue, files, count)
+    }
+
     /// ftruncate(2).
     #[inline(never)]
     pub fn ftruncate(&self, fd: i32, len: u64) -> Result<(), Errno> {

@@ -60,6 +60,7 @@ impl Hooks {
         if table.fsync.is_some() {
             table.fdatasync = table.fdatasync.or(table.fsync);
             table.absent |= if table.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
+            table.absent |= if table.fsync_many.is_none() { STEADFAST_ABSENT_FSYNC_MANY } else { 0 };
         }
         if table.write.is_some() && table.aio.is_none() {
             table.absent |= STEADFAST_ABSENT_AIO;

@@ -26,6 +26,13 @@ pub fn long(result: isize) -> i64 {
     if result < 0 { i64::from(errno()).wrapping_neg() } else { result as i64 }
 }
 
+/// For by_number!.
+#[cfg(target_os = "linux")]
+#[inline(never)]
+pub fn system_call(number: libc::c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> i64 {
+    long(unsafe { libc::syscall(number, a, b, c, d, e, f) } as isize)
+}
+
 pub unsafe extern "C" fn openat(_: *mut c_void, dirfd: i32, path: *const c_char, flags: i32, mode: u32) -> i32 {
     int(unsafe { libc::openat(dirfd, path, flags, mode as libc::c_uint) })
 }
@@ -188,8 +195,11 @@ pub unsafe extern "C" fn fstatfs(_: *mut c_void, fd: i32) -> i64 {
     #[cfg(target_os = "linux")]
     {
         let mut fs: libc::statfs = unsafe { core::mem::zeroed() };
-        let result = unsafe { libc::fstatfs(fd, &mut fs) };
-        if result < 0 { i64::from(int(result)) } else { i64::from(fs.f_type as u32) }
+        #[cfg(target_pointer_width = "64")]
+        let result = by_number!(SYS_fstatfs, fd, &raw mut fs);
+        #[cfg(not(target_pointer_width = "64"))]
+        let result = i64::from(int(unsafe { libc::fstatfs(fd, &mut fs) }));
+        if result < 0 { result } else { i64::from(fs.f_type as u32) }
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -282,6 +292,11 @@ pub unsafe extern "C" fn geteuid(_: *mut c_void) -> i64 {
 }
 
 pub unsafe extern "C" fn kill(_: *mut c_void, pid: i32, signal: i32) -> i32 {
+    #[cfg(target_os = "linux")]
+    {
+        by_number!(SYS_kill, pid, signal) as i32
+    }
+    #[cfg(not(target_os = "linux"))]
     int(unsafe { libc::kill(pid, signal) })
 }
 
@@ -304,7 +319,10 @@ pub unsafe extern "C" fn poll(_: *mut c_void, fds: *mut steadfast_pollfd, count:
         let mut time: libc::timespec = unsafe { core::mem::zeroed() };
         time.tv_sec = (timeout_ns / 1_000_000_000) as libc::time_t;
         time.tv_nsec = (timeout_ns % 1_000_000_000) as _;
-        let timeout = if timeout_ns < 0 { core::ptr::null() } else { &raw const time };
+        let timeout = if timeout_ns < 0 { core::ptr::null_mut() } else { &raw mut time };
+        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+        return by_number!(SYS_ppoll, fds, count, timeout) as i32;
+        #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
         int(unsafe { libc::ppoll(fds.cast(), count as libc::nfds_t, timeout, core::ptr::null()) })
     }
     #[cfg(target_vendor = "apple")]
@@ -410,4 +428,5 @@ pub const TABLE: steadfast_hooks = steadfast_hooks {
     ftruncate: Some(ftruncate),
     writeback: Some(writeback),
     aio: Some(aio),
+    fsync_many: Some(fsync_many),
 };

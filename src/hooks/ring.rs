@@ -1,7 +1,7 @@
 //! Direct writes by io_uring: past the page cache, and under way while the caller does something else. One at a time,
 //! and without a thread: nothing is asked for that the kernel would do in a worker of this process.
 
-use super::real::{int, long};
+use super::real::system_call;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -48,7 +48,7 @@ struct Completion {
 #[repr(C)]
 pub struct Ring {
     entry: Entry,
-    ring: i32,
+    ring: u64,
     file_flags: i32,
     /// How many writes were handed over, how many of them are finished, how many of these have been looked at.
     submitted: *const AtomicU32,
@@ -56,61 +56,67 @@ pub struct Ring {
     seen: *const AtomicU32,
     /// Two, which take turns.
     completions: *const Completion,
-    map: *mut c_void,
+    map: u64,
 }
 
-const PAGE: usize = 4096;
+const PAGE: u64 = 4096;
 const OP_WRITE: u32 = 23;
 const RWF_NOWAIT: u32 = 8;
-const ENTER_GETEVENTS: u32 = 1;
-const OFF_SQES: i64 = 0x1000_0000;
+const ENTER_GETEVENTS: u64 = 1;
+const OFF_SQES: u64 = 0x1000_0000;
 const FEAT_SINGLE_MMAP: u32 = 1;
 /// It would have had to wait.
 pub const AGAIN: i64 = -(libc::EAGAIN as i64);
-
-unsafe fn map(ring: i32, at: i64) -> *mut c_void {
-    unsafe { libc::mmap64(core::ptr::null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, ring, at) }
-}
+/// Not here.
+pub const UNSUPPORTED: i64 = -(libc::EOPNOTSUPP as i64);
 
 impl Ring {
     /// A ring for writing `fd`, which gets room for `len` bytes: a write that has to find some would go to a worker. NULL:
     /// not to be had here. An error: there is no room.
     pub unsafe fn open(fd: i32, len: u64) -> Result<*mut Ring, i64> {
+        const NONE: *mut Ring = core::ptr::null_mut();
+        // What is in the page cache would have to be dropped, which is waiting as well.
+        by_number!(SYS_fadvise64, fd, 0, 0, libc::POSIX_FADV_DONTNEED);
+        match by_number!(SYS_fallocate, fd, 0, 0, len) {
+            0.. => {}
+            UNSUPPORTED => return Ok(NONE),
+            error => return Err(error),
+        }
         let mut params = Params::default();
-        let ring = by_number!(SYS_io_uring_setup, 1, &raw mut params) as i32;
+        let ring = by_number!(SYS_io_uring_setup, 1, &raw mut params);
+        if ring < 0 {
+            return Ok(NONE);
+        }
+        let map = |at| by_number!(SYS_mmap, 0, PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, ring, at);
+        let (rings, page) = (map(0), map(OFF_SQES));
         unsafe {
-            if ring < 0 {
-                return Ok(core::ptr::null_mut());
-            }
-            let (rings, page) = (map(ring, 0), map(ring, OFF_SQES));
             let file_flags = libc::fcntl(fd, libc::F_GETFL);
-            let mapped = rings != libc::MAP_FAILED && page != libc::MAP_FAILED && params.features & FEAT_SINGLE_MMAP != 0;
-            // What is in the page cache would have to be dropped, which is waiting as well.
-            libc::posix_fadvise64(fd, 0, 0, libc::POSIX_FADV_DONTNEED);
-            let room = int(libc::fallocate64(fd, 0, 0, len as i64));
-            if !mapped || room < 0 || libc::fcntl(fd, libc::F_SETFL, file_flags | libc::O_DIRECT) < 0 {
-                unmap(ring, rings, page);
-                let unsupported = room == 0 || room == libc::EOPNOTSUPP.wrapping_neg();
-                return if unsupported { Ok(core::ptr::null_mut()) } else { Err(room.into()) };
+            if rings < 0
+                || page < 0
+                || params.features & FEAT_SINGLE_MMAP == 0
+                || libc::fcntl(fd, libc::F_SETFL, file_flags | libc::O_DIRECT) < 0
+            {
+                unmap(ring as u64, rings as u64, page as u64);
+                return Ok(NONE);
             }
-            let at = |offset: u32| rings.byte_add(offset as usize).cast::<AtomicU32>().cast_const();
-            let page = page.cast::<Ring>();
+            let at = |offset: u32| (rings as usize as *const AtomicU32).byte_add(offset as usize);
+            let page = page as usize as *mut Ring;
             page.write(Ring {
                 entry: Entry::default(),
-                ring,
+                ring: ring as u64,
                 file_flags,
                 submitted: at(params.submitted),
                 finished: at(params.finished),
                 seen: at(params.seen),
                 completions: at(params.completions).cast(),
-                map: rings,
+                map: rings as u64,
             });
             Ok(page)
         }
     }
 
-    unsafe fn enter(&self, submit: u32, wait: u32) -> i64 {
-        by_number!(SYS_io_uring_enter, self.ring, submit, wait, wait * ENTER_GETEVENTS, core::ptr::null::<u8>(), 0usize)
+    unsafe fn enter(&self, submit: u64, wait: u64) -> i64 {
+        by_number!(SYS_io_uring_enter, self.ring, submit, wait, wait * ENTER_GETEVENTS)
     }
 
     unsafe fn is_idle(&self) -> bool {
@@ -163,15 +169,13 @@ impl Ring {
                 }
             }
             libc::fcntl(fd, libc::F_SETFL, self.file_flags);
-            unmap(self.ring, self.map, (&raw mut *self).cast());
+            unmap(self.ring, self.map, &raw mut *self as u64);
         }
     }
 }
 
-unsafe fn unmap(ring: i32, rings: *mut c_void, page: *mut c_void) {
-    unsafe {
-        libc::munmap(rings, PAGE);
-        libc::munmap(page, PAGE);
-        libc::close(ring);
-    }
+fn unmap(ring: u64, rings: u64, page: u64) {
+    by_number!(SYS_munmap, rings, PAGE);
+    by_number!(SYS_munmap, page, PAGE);
+    by_number!(SYS_close, ring);
 }

@@ -4,11 +4,15 @@
 use super::*;
 use crate::status::STEADFAST_E_HOOK;
 
-/// A call by its number: one that older C libraries have no function for, or ours would need a newer one for.
+/// A system call by its number: one that older C libraries have no function for, or ours would need a newer one for, or
+/// whose name costs more than the call.
 #[cfg(target_os = "linux")]
 macro_rules! by_number {
+    ($number:ident, $a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr) => {
+        system_call(libc::$number, $a as usize, $b as usize, $c as usize, $d as usize, $e as usize, $f as usize)
+    };
     ($number:ident $(, $argument:expr)*) => {
-        long(unsafe { libc::syscall(libc::$number $(, $argument)*) } as isize)
+        by_number!($number $(, $argument)*, 0)
     };
 }
 

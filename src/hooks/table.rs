@@ -125,13 +125,15 @@ pub const STEADFAST_ABSENT_FDATASYNC: u32 = 1 << 11;
 pub const STEADFAST_ABSENT_SYNCFS: u32 = 1 << 12;
 /// No such writes: a large state is hashed first and then written.
 pub const STEADFAST_ABSENT_AIO: u32 = 1 << 13;
+/// Files cannot be synced at once: a batch syncs one after the other.
+pub const STEADFAST_ABSENT_FSYNC_MANY: u32 = 1 << 14;
 /// All bits above.
-pub(crate) const ABSENT_ALL: u32 = (1 << 14) - 1;
+pub(crate) const ABSENT_ALL: u32 = (1 << 15) - 1;
 
 /// The system calls of the library, as function pointers.
 ///
 /// Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call; but fdatasync is the
-/// fsync hook, where there is one, and nothing goes past an fsync or write hook by syncfs or aio. The
+/// fsync hook, where there is one, and nothing goes past an fsync or write hook by syncfs, fsync_many or aio. The
 /// library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
 /// STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
 /// runs in the thread that called the library; it must not call back with the same lock.
@@ -230,4 +232,7 @@ pub struct steadfast_hooks {
             offset: u64,
         ) -> i64,
     >,
+    /// fsync of the `count` descriptors at `files`, all under way at once: each is replaced by 0 or a negated errno. An error
+    /// of its own means that none was begun. `queue` is 0 at first, and then the hook's; a call with `count` 0 ends it.
+    pub fsync_many: Option<unsafe extern "C" fn(user: *mut c_void, queue: *mut u64, files: *mut i32, count: u32) -> i32>,
 }

@@ -13,6 +13,9 @@ use core::ffi::CStr;
 /// How many are under way at once: each keeps up to three descriptors open. As many directories wait for their sync.
 const TOGETHER: usize = 64;
 
+/// From so many states on it pays to sync them all at once.
+const MANY: usize = 200;
+
 /// The caller's states.
 pub trait Entries {
     fn count(&self) -> usize;
@@ -50,6 +53,8 @@ struct Batch<'h, 'e, E> {
     slots: List<Slot<'h>>,
     directories: List<Directory<'h>>,
     waiting: List<Waiting>,
+    /// Of the fsync_many hook.
+    queue: u64,
     /// The first that was not done, or else the first with a reservation.
     worst: Outcome,
     worst_number: usize,
@@ -67,6 +72,7 @@ pub fn save_batch<E: Entries>(hooks: &Hooks, entries: &mut E, request: &Request<
         slots: List::new(TOGETHER).at(STEP)?,
         directories: List::new(TOGETHER).at(STEP)?,
         waiting,
+        queue: 0,
         worst: Outcome::new(STEADFAST_OK).with_on_disk(STEADFAST_ON_DISK_NEW),
         worst_number: 0,
     };
@@ -91,6 +97,9 @@ pub fn save_batch<E: Entries>(hooks: &Hooks, entries: &mut E, request: &Request<
         }
     }
     batch.replace();
+    if batch.queue != 0 {
+        let _ = hooks.fsync_many(&mut batch.queue, &mut []);
+    }
     batch.sync_directories();
     Ok((batch.worst, batch.worst_number))
 }
@@ -123,6 +132,9 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
 
     /// Steps 7 to 9 of all that are under way.
     fn replace(&mut self) {
+        if self.entries.count() >= MANY && !self.request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS) {
+            self.sync_at_once();
+        }
         for at in 0..self.slots.len() {
             self.sync(at);
         }
@@ -149,6 +161,20 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
             }
             let directory = known.unwrap_or_default();
             self.waiting.push(Waiting { number: slot.number, directory, outcome: slot.outcome });
+        }
+    }
+
+    /// Step 7 of all. What it leaves is synced one after the other.
+    #[inline(never)]
+    fn sync_at_once(&mut self) {
+        let mut files = [0; TOGETHER];
+        for (file, slot) in files.iter_mut().zip(self.slots.iter()) {
+            *file = slot.saving.temp.fd.raw();
+        }
+        if self.hooks.fsync_many(&mut self.queue, files.get_mut(..self.slots.len()).unwrap_or_default()).is_ok() {
+            for (file, slot) in files.iter().zip(self.slots.iter_mut()) {
+                slot.synced = Some(Synced::of(Errno::result(*file)));
+            }
         }
     }
 
@@ -200,8 +226,10 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
 
     fn settle(&mut self, number: usize, outcome: Outcome) {
         self.entries.set(number, &outcome);
-        let (new, old) = (outcome.status(), self.worst.status());
-        if (new < 0 && old >= 0) || (new > 0 && old == 0) {
+        // Not in the order of their numbers: among those that are as bad the first is told.
+        let bad = |status: i32| if status < 0 { 2 } else { status.signum() };
+        let (new, old) = (bad(outcome.status()), bad(self.worst.status()));
+        if new > old || (new == old && number < self.worst_number) {
             (self.worst, self.worst_number) = (outcome, number);
         }
     }

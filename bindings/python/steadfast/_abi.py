@@ -28,6 +28,7 @@ ABSENT_LINK = 1024
 ABSENT_FDATASYNC = 2048
 ABSENT_SYNCFS = 4096
 ABSENT_AIO = 8192
+ABSENT_FSYNC_MANY = 16384
 
 LOCK_TRUST_START_TIME = 1
 LOCK_EINTR_RETURNS = 2
@@ -188,6 +189,7 @@ HOOKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "ftruncate": (c_int32, (c_int32, c_uint64)),
     "writeback": (c_int32, (c_int32, c_int32, c_uint64, c_uint64)),
     "aio": (c_int64, (c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_uint64)),
+    "fsync_many": (c_int32, (c_void_p, c_void_p, c_uint32)),
 }
 HOOK_TYPES = {name: ctypes.CFUNCTYPE(result, c_void_p, *arguments) for name, (result, arguments) in HOOKS.items()}
 

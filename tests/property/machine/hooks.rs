@@ -147,6 +147,11 @@ unsafe extern "C" fn aio(user: User, _: i32, _: *mut u64, _: i32, _: *const c_vo
     answer(unsafe { machine(user) }.begin(STEADFAST_CALL_AIO).and(Err(EINVAL)))
 }
 
+/// Nor many syncs at once.
+unsafe extern "C" fn fsync_many(user: User, _: *mut u64, _: *mut i32, _: u32) -> i32 {
+    answer(unsafe { machine(user) }.begin(STEADFAST_CALL_FSYNC_MANY).and(Err(EINVAL))) as i32
+}
+
 unsafe extern "C" fn renameat(user: User, _: i32, from: *const c_char, _: i32, to: *const c_char, flags: u32) -> i32 {
     let m = unsafe { machine(user) };
     let (from, to) = unsafe { (name(from), name(to)) };
@@ -399,6 +404,7 @@ pub(super) fn table(user: User, absent: u32) -> steadfast_hooks {
     table.ftruncate = Some(ftruncate);
     table.writeback = Some(writeback);
     table.aio = Some(aio);
+    table.fsync_many = Some(fsync_many);
     table
 }
 
