@@ -6,6 +6,9 @@ use super::run::*;
 use super::*;
 use core::ffi::CStr;
 
+/// How much [`Hooks::glance`] reads: a state of 4 KiB, and less than a block more.
+pub const GLANCE: usize = 4096 + 512;
+
 impl Hooks {
     /// openat(2). O_DIRECTORY is left out where it is absent: the caller looks at what it got.
     #[inline(always)]
@@ -236,6 +239,16 @@ impl Hooks {
             filled = filled.saturating_add(count);
         }
         Ok(filled)
+    }
+
+    /// One pread(2) of the beginning of a file: up to GLANCE bytes, shown to `look`.
+    #[inline(always)]
+    pub fn glance<T>(&self, fd: i32, look: impl FnOnce(Result<&[u8], Errno>) -> T) -> T {
+        // Not zeroed: it would take longer than a small state is long.
+        let mut bytes = [const { core::mem::MaybeUninit::<u8>::uninit() }; GLANCE];
+        let pointer = bytes.as_mut_ptr();
+        let count = retried!(self, STEADFAST_CALL_PREAD, pread, most(GLANCE), fd, pointer.cast(), GLANCE, 0);
+        look(count.map(|count| unsafe { core::slice::from_raw_parts(pointer.cast(), count as usize) }))
     }
 
     /// pread(2) to the end of `buf`, whose first byte is byte `base` of the file, until it holds `enough` bytes or

@@ -25,6 +25,7 @@ mod text;
 
 pub use errno::{Errno, c_str};
 pub use fault::Fault;
+pub use files::GLANCE;
 pub use guard::{Fd, Flock};
 pub use memory::Buffer;
 pub use platform::*;

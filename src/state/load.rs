@@ -1,7 +1,7 @@
 //! Loading: one buffer is read, hashed and handed out.
 #![forbid(unsafe_code)]
 
-use super::record::{self, Fields, HEADER, Hasher};
+use super::record::{self, COVERED, Fields, HEADER, Hasher};
 use super::temp::same;
 use super::{current, target};
 use crate::hooks::*;
@@ -142,29 +142,75 @@ struct File<'h> {
     stat: steadfast_stat,
 }
 
-fn open_file<'h>(hooks: &'h Hooks, dir: i32, path: &CStr) -> Result<File<'h>, Outcome> {
-    let fd = match hooks.openat(dir, path, current::CAREFUL & !O_NOFOLLOW, 0) {
-        Ok(fd) => fd,
+fn open_fd<'h>(hooks: &'h Hooks, dir: i32, path: &CStr) -> Result<Fd<'h>, Outcome> {
+    hooks.openat(dir, path, current::CAREFUL & !O_NOFOLLOW, 0).map_err(|e| {
         // A socket, or a FIFO or device without a driver behind it (open(2)).
-        Err(e) if e.is(ENXIO) => return Err(Outcome::new(STEADFAST_E_NOT_REGULAR)),
-        Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_FILE)),
-    };
+        if e.is(ENXIO) { Outcome::new(STEADFAST_E_NOT_REGULAR) } else { Outcome::failed(e, STEADFAST_STEP_OPEN_FILE) }
+    })
+}
+
+fn inspect<'h>(fd: Fd<'h>) -> Result<File<'h>, Outcome> {
     let mut stat = steadfast_stat::default();
-    hooks.fstat(fd.raw(), &mut stat).at(STEADFAST_STEP_READ_FILE)?;
+    fd.hooks().fstat(fd.raw(), &mut stat).at(STEADFAST_STEP_READ_FILE)?;
     if !is_regular(stat.mode) {
         return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
     }
     Ok(File { fd, stat })
 }
 
-/// Reads what is at `path`. STEADFAST_SAVE_RECYCLE writes over the file before the last one, which we may have open
-/// since it was the last: then what was read is torn, or whole but not yet saved. So damage is believed when it is
-/// still there at a second look, and a record that says that it was written so, when it still has the name.
+fn open_file<'h>(hooks: &'h Hooks, dir: i32, path: &CStr) -> Result<File<'h>, Outcome> {
+    open_fd(hooks, dir, path).and_then(inspect)
+}
+
+/// Reads what is at `path`. A small state is whole after one read: only where it is not, fstat is asked what is there.
 fn load_file(hooks: &Hooks, dir: i32, path: &CStr, request: &Request, room: &mut Room) -> Result<Loaded, Outcome> {
-    let mut file = open_file(hooks, dir, path)?;
-    let mut result = Err(Outcome::new(STEADFAST_E_DIGEST));
+    let fd = open_fd(hooks, dir, path)?;
+    hooks.glance(fd.raw(), |glance| {
+        let seen = glance.unwrap_or_default();
+        let mut result = Err(Outcome::new(STEADFAST_E_DIGEST));
+        if is_all(seen.len()) {
+            result = read(&fd, seen.len() as u64, seen, request, room);
+        }
+        match &result {
+            Ok(loaded) if !loaded.recycled => return result,
+            Ok(_) => {}
+            Err(_) => room.memory.clear(),
+        }
+        let file = inspect(fd)?;
+        // The error of a regular file: a directory or a FIFO has another one.
+        glance.at(STEADFAST_STEP_READ_FILE)?;
+        look_again(file, seen, result, dir, path, request, room)
+    })
+}
+
+/// Did a glance of this length come to the end of the file? A regular file is read short at its end, or where an
+/// error or a signal cut the read. An error cuts between blocks; and a signal exactly between a record whose digest is
+/// right and bytes after it would hide those, but change nothing of what is loaded.
+fn is_all(len: usize) -> bool {
+    const BLOCK: usize = 512;
+    (HEADER..GLANCE).contains(&len) && !len.is_multiple_of(BLOCK)
+}
+
+/// STEADFAST_SAVE_RECYCLE writes over the file before the last one, which we may have open since it was the last: then
+/// what was read is torn, or whole but not yet saved. So damage is believed when it is still there at a second look, and
+/// a record that says that it was written so, when it still has the name. `seen` is how the file begins, `result` what
+/// that came to.
+#[cold]
+#[inline(never)]
+fn look_again(
+    mut file: File<'_>,
+    seen: &[u8],
+    mut result: Result<Loaded, Outcome>,
+    dir: i32,
+    path: &CStr,
+    request: &Request,
+    room: &mut Room,
+) -> Result<Loaded, Outcome> {
+    let mut seen = seen;
     for attempt in 0..ATTEMPTS {
-        result = read(hooks, &file, request, room);
+        if attempt > 0 || result.is_err() {
+            result = read(&file.fd, file.stat.size, seen, request, room);
+        }
         let (doubtful, whole) = match &result {
             Ok(loaded) => (loaded.recycled, true),
             Err(outcome) => (damaged(outcome.status()), false),
@@ -172,12 +218,13 @@ fn load_file(hooks: &Hooks, dir: i32, path: &CStr, request: &Request, room: &mut
         if !doubtful {
             break;
         }
-        let Ok(again) = open_file(hooks, dir, path) else { break };
+        let Ok(again) = open_file(file.fd.hooks(), dir, path) else { break };
         let unchanged = file.stat.mtime_ns == again.stat.mtime_ns && file.stat.size == again.stat.size && attempt > 0;
         if same(&file.stat, &again.stat) && (whole || unchanged) {
             break;
         }
         file = again;
+        seen = &[];
     }
     if result.is_err() {
         room.memory.clear();
@@ -185,23 +232,26 @@ fn load_file(hooks: &Hooks, dir: i32, path: &CStr, request: &Request, room: &mut
     result
 }
 
-fn read(hooks: &Hooks, file: &File<'_>, request: &Request, room: &mut Room) -> Result<Loaded, Outcome> {
+/// Reads a record from a file of `size` bytes, which begins with `seen`.
+fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &Request, room: &mut Room) -> Result<Loaded, Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_FILE;
-    let (fd, size) = (file.fd.raw(), file.stat.size);
+    let (hooks, fd) = (fd.hooks(), fd.raw());
     let max_len = if request.max_len == 0 { DEFAULT_MAX_LEN } else { request.max_len };
     let mut header = [0u8; HEADER];
-    // How many bytes of the file come before those in the memory.
-    let mut base = 0;
     let small = !room.given && size <= SMALL.min(max_len.saturating_add(HEADER as u64));
-    let read = if small {
+    let mut read = seen.len();
+    if small {
         // One byte more than the file has: reading less then proves its end without another call.
         room.memory = Buffer::new((size as usize).saturating_add(1)).at(STEADFAST_STEP_ALLOCATE)?;
+        room.memory.append(seen);
         hooks.fill(fd, &mut room.memory, 0, size as usize).at(STEP)?;
         copy(&mut header, room.memory.bytes());
-        room.memory.bytes().len()
+        read = room.memory.bytes().len();
+    } else if read < HEADER {
+        read = hooks.pread(fd, &mut header, 0).at(STEP)?;
     } else {
-        hooks.pread(fd, &mut header, 0).at(STEP)?
-    };
+        copy(&mut header, seen);
+    }
     let len = record::expected_len(header.get(..read).unwrap_or(&header), size).map_err(Outcome::new)?;
     let most = if room.given { max_len.min(room.memory.capacity() as u64) } else { max_len };
     if len > most {
@@ -209,27 +259,27 @@ fn read(hooks: &Hooks, file: &File<'_>, request: &Request, room: &mut Room) -> R
         return Err(Outcome::new(STEADFAST_E_TOO_LARGE));
     }
     let len = len as usize;
-    let mut hasher;
-    if small {
-        hasher = Hasher::new(room.memory.bytes());
-    } else {
+    // How many bytes of the file come before those in the memory, and how many of those need not be hashed.
+    let (mut base, mut hashed) = (0, COVERED);
+    let mut hasher = Hasher::new(&[]);
+    if room.given {
+        room.memory.clear();
+        room.memory.append(seen.get(HEADER..).unwrap_or_default());
+        (base, hashed) = (HEADER, 0);
         hasher = Hasher::new(&header);
-        if room.given {
-            room.memory.clear();
-            base = HEADER;
-        } else {
-            room.memory = Buffer::new(len.saturating_add(HEADER + 1)).at(STEADFAST_STEP_ALLOCATE)?;
-            room.memory.append(&header);
-        }
+    } else if !small {
+        room.memory = Buffer::new(len.saturating_add(HEADER + 1)).at(STEADFAST_STEP_ALLOCATE)?;
+        room.memory.append(&header);
     }
     let memory = &mut room.memory;
     let end = HEADER.saturating_sub(base).saturating_add(len);
-    while memory.bytes().len() < end {
-        let had = memory.bytes().len();
-        let enough = had.saturating_add(PIECE).min(end);
+    loop {
+        let enough = hashed.saturating_add(PIECE).min(end);
         hooks.fill(fd, memory, base as u64, enough).at(STEP)?;
-        hasher.update(memory.bytes().get(had..).unwrap_or_default());
-        if memory.bytes().len() < enough {
+        let piece = memory.bytes().get(hashed..).unwrap_or_default();
+        hasher.update(piece);
+        hashed = hashed.saturating_add(piece.len());
+        if enough == end || hashed < enough {
             break;
         }
     }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// Length of the header.
 pub const HEADER: usize = 256;
 /// Where the digest's cover begins.
-const COVERED: usize = 68;
+pub const COVERED: usize = 68;
 const MAGIC: &[u8] = b"steadfast ";
 
 /// What a header says.
