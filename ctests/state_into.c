@@ -1,6 +1,4 @@
 /* steadfast_state_load_into: into the caller's memory, without any of its own. */
-#include <sys/stat.h>
-
 #include "tap.h"
 #include "state_test.h"
 
