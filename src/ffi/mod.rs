@@ -15,6 +15,7 @@ use status::steadfast_report;
 /// -EINVAL.
 const INVALID: Errno = Errno::of(EINVAL);
 
+#[inline(never)]
 fn invalid(detail: Detail) -> Outcome {
     Outcome::because(INVALID.code(), detail).with_step(STEADFAST_STEP_ARGUMENTS)
 }

@@ -14,7 +14,7 @@ pub unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
     #[cfg(not(target_vendor = "apple"))]
     {
         let _ = user;
-        int(unsafe { libc::fdatasync(fd) })
+        handed_on!(SYS_fdatasync, fdatasync, fd) as i32
     }
 }
 

@@ -18,6 +18,7 @@ fn errno() -> i32 {
     unsafe { *slot }
 }
 
+#[inline(never)]
 pub fn int(result: c_int) -> i32 {
     if result < 0 { errno().wrapping_neg() } else { result }
 }
@@ -76,27 +77,29 @@ pub unsafe extern "C" fn unlinkat(_: *mut c_void, dirfd: i32, path: *const c_cha
 }
 
 pub unsafe extern "C" fn linkat(_: *mut c_void, od: i32, op: *const c_char, nd: i32, np: *const c_char, flags: i32) -> i32 {
-    int(unsafe { libc::linkat(od, op, nd, np, flags) })
+    handed_on!(SYS_linkat, linkat, od, op, nd, np, flags) as i32
 }
 
 pub unsafe extern "C" fn mkdirat(_: *mut c_void, dirfd: i32, path: *const c_char, mode: u32) -> i32 {
-    int(unsafe { libc::mkdirat(dirfd, path, mode as libc::mode_t) })
+    handed_on!(SYS_mkdirat, mkdirat, dirfd, path, mode as libc::mode_t) as i32
 }
 
 pub unsafe extern "C" fn readlinkat(_: *mut c_void, dirfd: i32, path: *const c_char, buf: *mut c_void, len: usize) -> i64 {
-    long(unsafe { libc::readlinkat(dirfd, path, buf.cast(), len) })
+    handed_on!(SYS_readlinkat, readlinkat, dirfd, path, buf.cast::<c_char>(), len)
 }
 
 pub unsafe extern "C" fn read(_: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64 {
-    long(unsafe { libc::read(fd, buf, len) })
+    handed_on!(SYS_read, read, fd, buf, len)
 }
 
 pub unsafe extern "C" fn pread(_: *mut c_void, fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64 {
-    #[cfg(target_os = "linux")]
-    let result = unsafe { libc::pread64(fd, buf, len, offset as i64) };
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    let result = by_number!(SYS_pread64, fd, buf, len, offset);
+    #[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
+    let result = long(unsafe { libc::pread64(fd, buf, len, offset as i64) });
     #[cfg(not(target_os = "linux"))]
-    let result = unsafe { libc::pread(fd, buf, len, offset as libc::off_t) };
-    long(result)
+    let result = long(unsafe { libc::pread(fd, buf, len, offset as libc::off_t) });
+    result
 }
 
 /// struct stat in our words. The casts differ from platform to platform.
@@ -245,6 +248,9 @@ pub unsafe extern "C" fn ofdlock(_: *mut c_void, fd: i32, operation: i32, start:
             STEADFAST_OFDLOCK_WAIT => libc::F_OFD_SETLKW,
             _ => libc::F_OFD_SETLK,
         };
+        #[cfg(target_pointer_width = "64")]
+        let result = by_number!(SYS_fcntl, fd, command, &raw mut lock) as i32;
+        #[cfg(not(target_pointer_width = "64"))]
         let result = int(unsafe { libc::fcntl(fd, command, &mut lock) });
         if result < 0 || operation != STEADFAST_OFDLOCK_TEST || lock.l_type == libc::F_UNLCK as libc::c_short {
             return result;
@@ -284,7 +290,7 @@ pub unsafe extern "C" fn fsetxattr(_: *mut c_void, fd: i32, name: *const c_char,
 }
 
 pub unsafe extern "C" fn getpid(_: *mut c_void) -> i32 {
-    unsafe { libc::getpid() }
+    handed_on!(SYS_getpid, getpid) as i32
 }
 
 pub unsafe extern "C" fn geteuid(_: *mut c_void) -> i64 {
@@ -292,12 +298,7 @@ pub unsafe extern "C" fn geteuid(_: *mut c_void) -> i64 {
 }
 
 pub unsafe extern "C" fn kill(_: *mut c_void, pid: i32, signal: i32) -> i32 {
-    #[cfg(target_os = "linux")]
-    {
-        by_number!(SYS_kill, pid, signal) as i32
-    }
-    #[cfg(not(target_os = "linux"))]
-    int(unsafe { libc::kill(pid, signal) })
+    handed_on!(SYS_kill, kill, pid, signal) as i32
 }
 
 pub unsafe extern "C" fn pidfd_open(_: *mut c_void, pid: i32, flags: u32) -> i32 {

@@ -49,7 +49,7 @@ struct Completion {
 pub struct Ring {
     entry: Entry,
     ring: u64,
-    file_flags: i32,
+    file_flags: i64,
     /// How many writes were handed over, how many of them are finished, how many of these have been looked at.
     submitted: *const AtomicU32,
     finished: *const AtomicU32,
@@ -90,11 +90,11 @@ impl Ring {
         let map = |at| by_number!(SYS_mmap, 0, PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, ring, at);
         let (rings, page) = (map(0), map(OFF_SQES));
         unsafe {
-            let file_flags = libc::fcntl(fd, libc::F_GETFL);
+            let file_flags = by_number!(SYS_fcntl, fd, libc::F_GETFL);
             if rings < 0
                 || page < 0
                 || params.features & FEAT_SINGLE_MMAP == 0
-                || libc::fcntl(fd, libc::F_SETFL, file_flags | libc::O_DIRECT) < 0
+                || by_number!(SYS_fcntl, fd, libc::F_SETFL, file_flags | i64::from(libc::O_DIRECT)) < 0
             {
                 unmap(ring as u64, rings as u64, page as u64);
                 return Ok(NONE);
@@ -168,7 +168,7 @@ impl Ring {
                     break;
                 }
             }
-            libc::fcntl(fd, libc::F_SETFL, self.file_flags);
+            by_number!(SYS_fcntl, fd, libc::F_SETFL, self.file_flags);
             unmap(self.ring, self.map, &raw mut *self as u64);
         }
     }

@@ -16,6 +16,20 @@ macro_rules! by_number {
     };
 }
 
+/// A call that the C library only hands on: on Linux by its number.
+macro_rules! handed_on {
+    ($number:ident, $name:ident $(, $argument:expr)*) => {{
+        #[cfg(target_os = "linux")]
+        {
+            by_number!($number $(, $argument)*)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            long(unsafe { libc::$name($($argument),*) } as isize)
+        }
+    }};
+}
+
 /// How often a call is made again after EINTR: one that never ends is a broken hook, not a signal.
 pub(super) const PATIENT: u32 = 1 << 20;
 

@@ -179,6 +179,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
     }
 
     /// Step 7 of one, or with SYNCFS of all that are on the same file system.
+    #[inline(never)]
     fn sync(&mut self, at: usize) {
         let hooks = self.hooks;
         let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.synced.is_none()) else { return };
