@@ -19,6 +19,10 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 build=$(cd "$build" && pwd)
 
+bit() { # STEADFAST_ABSENT_*
+    sed -nE "s/.*STEADFAST_ABSENT_$1 = ([0-9]+).*/\1/p" include/steadfast.h
+}
+
 # run_tests NAME COMPILE RUN: each C test, its own count added up. `dlopen` and `oom` look at the loader and at malloc of glibc.
 run_tests() {
     local name=$1 compile=$2 run=$3 test log sum
@@ -29,9 +33,9 @@ run_tests() {
         # shellcheck disable=SC2086
         check "$name: $test compiles" $compile -std=c11 -O1 -g -Ictests -Iinclude "ctests/$test.c" -o "$out/$name/$test" ${4:-} -lpthread -ldl || continue
         log=$out/$name/$test.tap
-        # qemu-user has no io_setup: there it is as on a platform without.
+        # qemu-user has neither io_uring nor io_setup: there it is as on a platform without.
         local absent=0
-        case $name:$test in aarch64:state_large) absent=$(sed -nE 's/.*STEADFAST_ABSENT_AIO = ([0-9]+).*/\1/p' include/steadfast.h) ;; esac
+        case $name:$test in aarch64:state_large) absent=$(bit AIO) ;; aarch64:state_batch) absent=$(bit FSYNC_MANY) ;; esac
         # shellcheck disable=SC2086
         STEADFAST_TEST_ABSENT=$absent STEADFAST_TEST_SMALL=1 timeout 120 $run "$out/$name/$test" >"$log" 2>&1
         [ $? -eq 0 ] || grep -A3 '^not ok' "$log" | sed 's/^/  # /'

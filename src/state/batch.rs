@@ -132,7 +132,8 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
 
     /// Steps 7 to 9 of all that are under way.
     fn replace(&mut self) {
-        if self.entries.count() >= MANY && !self.request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS) {
+        let common = self.request.has(STEADFAST_SAVE_SYNCFS) && !self.hooks.absent(STEADFAST_ABSENT_SYNCFS);
+        if self.entries.count() >= MANY && !self.request.has(STEADFAST_SAVE_NO_SYNC) && !common {
             self.sync_at_once();
         }
         for at in 0..self.slots.len() {
