@@ -20,7 +20,7 @@ pub struct Flavor {
     /// breaks (btrfs: its superblock), not us.
     pub atom: u32,
     /// Megabytes.
-    size: u64,
+    pub size: u64,
 }
 
 const EXT4: &[&str] = &["-q", "-F", "-b", "4096", "-J", "size=4", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
@@ -97,6 +97,11 @@ pub fn missing_tools() -> Vec<&'static str> {
 }
 
 impl Flavor {
+    /// With room for three large states.
+    pub fn large(&self) -> Flavor {
+        Flavor { size: self.size + 32, ..*self }
+    }
+
     /// Makes it, in a sparse file.
     pub fn make(&self, image: &Path) -> io::Result<()> {
         let _ = std::fs::remove_file(image);

@@ -4,7 +4,10 @@
 use crate::device::client::mark;
 use crate::library::{NEW, OLD, Saved, empty_table, real, steadfast_hooks};
 use std::ffi::{CStr, c_char, c_void};
+use std::fs::{File, OpenOptions};
 use std::os::fd::RawFd;
+use std::os::unix::fs::FileExt;
+use steadfast::hooks::{STEADFAST_AIO_OPEN, STEADFAST_AIO_WAIT, STEADFAST_AIO_WRITE};
 
 /// What the file system does of its own accord at some moment.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -30,6 +33,10 @@ pub enum Mutant {
     PreviousByUnlink,
     /// exchange(temp, state); rename(temp, prev).
     PreviousByExchange,
+    /// No sync of a file that was written piece by piece: direct writes are on the disk, aren't they?
+    NoLargeSync,
+    /// The first piece of a large state is under way until after all syncs.
+    LatePiece,
     /// fsync failed? Call it again.
     RetrySync,
     /// fsync failed? Never mind.
@@ -52,6 +59,9 @@ impl Mutant {
     }
 }
 
+/// The marker of a file that is written past the page cache from then on.
+pub const DIRECT: &str = "direct";
+
 pub struct Instrument {
     pub steps: u32,
     at: Option<(Background, u32)>,
@@ -59,6 +69,19 @@ pub struct Instrument {
     /// Of another file in the file system.
     other: RawFd,
     ctl: RawFd,
+    /// What is written piece by piece has not been synced.
+    large: bool,
+    wants_late: bool,
+    late: Option<Late>,
+    /// What is to be the answer when it is waited for.
+    pretended: Option<i64>,
+}
+
+/// A piece that is still under way.
+struct Late {
+    file: File,
+    bytes: Vec<u8>,
+    offset: u64,
 }
 
 unsafe fn me<'a>(user: *mut c_void) -> &'a mut Instrument {
@@ -67,7 +90,7 @@ unsafe fn me<'a>(user: *mut c_void) -> &'a mut Instrument {
 
 impl Instrument {
     pub fn new(mutant: Mutant, at: Option<(Background, u32)>, other: RawFd, ctl: RawFd) -> Box<Instrument> {
-        Box::new(Instrument { steps: 0, at, mutant, other, ctl })
+        Box::new(Instrument { steps: 0, at, mutant, other, ctl, large: false, wants_late: false, late: None, pretended: None })
     }
 
     /// Before every call that changes something.
@@ -97,6 +120,7 @@ impl Instrument {
         table.fdatasync = Some(fdatasync);
         table.syncfs = Some(syncfs);
         table.writeback = Some(writeback);
+        table.aio = Some(aio);
         table.ftruncate = Some(ftruncate);
         table.fchmod = Some(fchmod);
         table.fsetxattr = Some(fsetxattr);
@@ -155,9 +179,16 @@ unsafe fn synced(user: *mut c_void, fd: i32, name: &str, call: impl Fn() -> i32)
     let this = unsafe { me(user) };
     let directory = is_directory(fd);
     this.step(if directory { "fsync directory" } else { name });
+    let large = !directory && std::mem::take(&mut this.large);
+    if directory && let Some(late) = this.late.take() {
+        let result = call();
+        late.file.write_all_at(&late.bytes, late.offset).unwrap();
+        return result;
+    }
     match this.mutant {
         Mutant::NoSync => 0,
         Mutant::NoFileSync if !directory || name == "syncfs" => 0,
+        Mutant::NoLargeSync if large => 0,
         Mutant::NoDirectorySync if directory => 0,
         Mutant::RetrySync => {
             let first = call();
@@ -187,6 +218,45 @@ unsafe extern "C" fn writeback(user: *mut c_void, fd: i32, operation: i32, offse
     match unsafe { me(user) }.mutant {
         Mutant::NoSync | Mutant::NoFileSync => 0,
         _ => unsafe { real().writeback.unwrap()(real().user, fd, operation, offset, len) },
+    }
+}
+
+unsafe extern "C" fn aio(
+    user: *mut c_void,
+    operation: i32,
+    queue: *mut u64,
+    fd: i32,
+    buf: *const c_void,
+    len: usize,
+    offset: u64,
+) -> i64 {
+    let this = unsafe { me(user) };
+    let call = || unsafe { real().aio.unwrap()(real().user, operation, queue, fd, buf, len, offset) };
+    match operation {
+        STEADFAST_AIO_OPEN => {
+            let first = this.mutant == Mutant::LatePiece && this.late.is_none();
+            this.step("begin");
+            let answer = call();
+            if answer >= 0 && unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_DIRECT != 0 {
+                mark(this.ctl, DIRECT);
+            }
+            this.large = answer >= 0;
+            this.wants_late = first && answer >= 0;
+            answer
+        }
+        STEADFAST_AIO_WRITE => {
+            this.step("piece");
+            if std::mem::take(&mut this.wants_late) {
+                let file = OpenOptions::new().write(true).open(format!("/proc/self/fd/{fd}")).unwrap();
+                let bytes = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) }.to_vec();
+                this.late = Some(Late { file, bytes, offset });
+                this.pretended = Some(len as i64);
+                return 0;
+            }
+            call()
+        }
+        STEADFAST_AIO_WAIT => this.pretended.take().unwrap_or_else(call),
+        _ => call(),
     }
 }
 

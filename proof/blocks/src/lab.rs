@@ -3,7 +3,7 @@
 use crate::device::Entry;
 use crate::device::client::Disk;
 use crate::filesystem::{Flavor, Mounted};
-use crate::instrument::{Background, Mutant};
+use crate::instrument::{Background, DIRECT, Mutant};
 use crate::judge::{along, between, judge};
 use crate::states::{self, Depth, Random};
 use crate::workload::{Seen, Workload};
@@ -95,6 +95,8 @@ pub struct Lab {
     pub most: usize,
     /// What the time does not allow may be left out altogether.
     pub may_skip: bool,
+    /// [`Depth::few`] and `random` where a background commit is injected: such a recording is one of many.
+    pub sample: Option<u32>,
     memo: HashMap<u128, Seen>,
     mounts: u64,
 }
@@ -126,10 +128,11 @@ impl Lab {
             mount,
             images: scratch.to_path_buf(),
             random: Random(seed | 1),
-            depth: Depth { all_subsets: 5, random: 16, torn: 1, prefixes: false, atom: 1 },
+            depth: Depth { all_subsets: 5, random: 16, torn: 1, few: usize::MAX, prefixes: false, atom: 1 },
             writable_every: 8,
             most: usize::MAX,
             may_skip: false,
+            sample: None,
             memo: HashMap::new(),
             mounts: 0,
         })
@@ -137,7 +140,7 @@ impl Lab {
 
     /// A file system in which the workload can begin.
     pub fn prepare(&mut self, flavor: &Flavor, workload: &Workload) -> io::Result<()> {
-        let image = self.images.join(flavor.name.replace([' ', '/'], "-"));
+        let image = self.images.join(format!("{}-{}", flavor.name.replace([' ', '/'], "-"), flavor.size));
         if !image.exists() {
             flavor.make(&image)?;
         }
@@ -204,7 +207,10 @@ impl Lab {
     ) -> io::Result<Tally> {
         let mut tally = Tally { recordings: 1, ..Tally::default() };
         let along = along(log, workload.before);
-        let depth = Depth { atom: flavor.atom, prefixes: run.fault.is_some(), ..self.depth };
+        let mut depth = Depth { atom: flavor.atom, prefixes: run.fault.is_some(), ..self.depth };
+        if let (Some(few), Some(_)) = (self.sample, run.at) {
+            depth = Depth { all_subsets: 3, random: few, few: few as usize, ..depth };
+        }
         self.disk.rewind()?;
         let mut states = states::of_log(log, &depth, &mut self.random);
         while states.len() > self.most {
@@ -299,6 +305,23 @@ pub fn counts(log: &[Entry]) -> (u32, u32) {
 pub fn errors(log: &[Entry]) -> u64 {
     let told = |entry: &&Entry| matches!(entry, Entry::Mark(text) if text.starts_with(b"D ") && !String::from_utf8_lossy(text).contains(" 0 "));
     log.iter().filter(told).count() as u64
+}
+
+/// Of each file that is written past the page cache: how much has reached the device when its sync begins.
+pub fn direct(log: &[Entry]) -> Vec<u64> {
+    let (mut out, mut open) = (vec![], false);
+    for entry in log {
+        match entry {
+            Entry::Mark(text) if text == DIRECT.as_bytes() => {
+                out.push(0);
+                open = true;
+            }
+            Entry::Mark(text) if text.starts_with(b"c f") && text.ends_with(b"sync") => open = false,
+            Entry::Write { len, .. } if open => *out.last_mut().unwrap_or(&mut 0) += u64::from(*len),
+            _ => {}
+        }
+    }
+    out
 }
 
 /// How often the reports said OLD, NEW and EITHER.

@@ -16,6 +16,7 @@ mod workload;
 
 use lab::Lab;
 use report::Report;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -119,11 +120,12 @@ impl Drop for Scratch {
 /// All parts, side by side, each in a process of its own. Prints what they printed, one after the other.
 fn run_parts(arguments: &Arguments) -> io::Result<(u32, u32)> {
     std::fs::create_dir_all(&arguments.out)?;
-    let mut running = vec![];
-    for part in plan::PARTS {
+    let begun = Instant::now();
+    let start = |part: &'static str| -> io::Result<_> {
+        let budget = arguments.budget.saturating_sub(begun.elapsed().as_secs());
         let log = arguments.out.join(format!("{part}.log"));
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--part", part, "--budget", &arguments.budget.to_string(), "--seed", &arguments.seed.to_string()]);
+        command.args(["--part", part, "--budget", &budget.to_string(), "--seed", &arguments.seed.to_string()]);
         command.arg("--out").arg(&arguments.out).stdout(File::create(&log)?);
         // When we are killed, they go too.
         unsafe {
@@ -132,12 +134,17 @@ fn run_parts(arguments: &Arguments) -> io::Result<(u32, u32)> {
                 Ok(())
             });
         }
-        running.push((part, log, command.spawn()?));
-    }
+        Ok((part, log, command.spawn()?))
+    };
+    let mut running = plan::PARTS.into_iter().map(start).collect::<io::Result<VecDeque<_>>>()?;
+    let mut last = Some(plan::LAST);
     let (mut passed, mut failed, mut results) = (0, 0, vec![]);
     let mut totals = vec![];
-    for (part, log, mut child) in running {
+    while let Some((part, log, mut child)) = running.pop_front() {
         let good = child.wait()?.success();
+        if let Some(last) = last.take() {
+            running.push_back(start(last)?);
+        }
         let text = std::fs::read_to_string(&log)?;
         let (lines, counts) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
         println!("{lines}");

@@ -1,6 +1,6 @@
 //! What must be caught: a proof that lets these live proves nothing.
 
-use crate::filesystem::{Flavor, MAIN};
+use crate::filesystem::Flavor;
 use crate::instrument::{Background, Mutant};
 use crate::lab::{Lab, Run, Tally, steps};
 use crate::report::Report;
@@ -12,14 +12,16 @@ pub struct Bad {
     pub name: &'static str,
     pub workload: Workload,
     pub mutant: Mutant,
+    /// A right one, which must never be caught.
+    pub control: bool,
 }
 
 const fn of(name: &'static str, workload: Workload, mutant: Mutant) -> Bad {
-    Bad { name, workload, mutant }
+    Bad { name, workload, mutant, control: false }
 }
 
 const fn lock(name: &'static str, how: Foreign) -> Bad {
-    Bad { name, workload: Workload { kind: Kind::ForeignLock(how), ..ACQUIRE }, mutant: Mutant::None }
+    of(name, Workload { kind: Kind::ForeignLock(how), ..ACQUIRE }, Mutant::None)
 }
 
 pub const ALL: [Bad; 13] = [
@@ -35,8 +37,16 @@ pub const ALL: [Bad; 13] = [
     lock("lock by O_EXCL", Foreign::Exclusive),
     lock("lock by O_EXCL and fsync", Foreign::ExclusiveSync),
     lock("lock by link, no fsync", Foreign::Link),
-    // The right one, as a control: never caught.
-    lock("lock by link after fsync", Foreign::LinkSync),
+    Bad { control: true, ..lock("lock by link after fsync", Foreign::LinkSync) },
+];
+
+/// What large states only can show.
+pub const LARGE: [Bad; 4] = [
+    of("large: no fsync of a large file", LARGE_SAVES, Mutant::NoLargeSync),
+    of("large: a piece after the syncs", LARGE_SAVES, Mutant::LatePiece),
+    of("large, recycle: a piece after the syncs", LARGE_RECYCLED, Mutant::LatePiece),
+    // The same, of a state that is not large.
+    Bad { control: true, ..of("one save: no fsync of a large file", ONE_SAVE, Mutant::NoLargeSync) },
 ];
 
 /// Runs one until it is caught; true if it was.
@@ -67,13 +77,12 @@ fn hunt(lab: &mut Lab, flavor: &Flavor, bad: &Bad, until: Instant, tally: &mut T
 }
 
 /// All of them, on each file system while there is time.
-pub fn all(lab: &mut Lab, report: &mut Report, until: Instant) -> io::Result<()> {
-    for bad in &ALL {
+pub fn all(lab: &mut Lab, report: &mut Report, list: &[Bad], flavors: &[Flavor], until: Instant) -> io::Result<()> {
+    for bad in list {
         let mut caught = vec![];
-        let control = bad.workload.kind == Kind::ForeignLock(Foreign::LinkSync);
-        for flavor in &MAIN {
+        for flavor in flavors {
             // Once is enough on btrfs, which is slow.
-            if Instant::now() > until && !caught.is_empty() || flavor.kind == "btrfs" && (control || !caught.is_empty()) {
+            if Instant::now() > until && !caught.is_empty() || flavor.kind == "btrfs" && (bad.control || !caught.is_empty()) {
                 continue;
             }
             let begun = Instant::now();
@@ -84,7 +93,7 @@ pub fn all(lab: &mut Lab, report: &mut Report, until: Instant) -> io::Result<()>
             }
             report.mutant_run(bad.name, flavor.name, &tally, begun.elapsed());
         }
-        report.mutant(bad.name, &caught, control);
+        report.mutant(bad.name, &caught, bad.control);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::filesystem::{Flavor, MAIN, MATRIX, OVERLAY};
 use crate::instrument::{Background, Mutant};
-use crate::lab::{Dot, Lab, Run, Tally, calls};
+use crate::lab::{Dot, Lab, Run, Tally, calls, steps};
 use crate::report::Report;
 use crate::workload::*;
 use crate::{faults, mutants};
@@ -23,7 +23,9 @@ pub fn explore(lab: &mut Lab, report: &mut Report, flavor: &Flavor, workloads: &
         // What one leaves of its share is for those after it.
         let share = until.saturating_duration_since(begun) / (workloads.len() - n) as u32;
         lab.prepare(flavor, workload)?;
-        let (mut tally, steps) = lab.explore(flavor, workload, &Run::PLAIN)?;
+        let log = lab.record(flavor, workload, &Run::PLAIN)?;
+        report.way(flavor.name, workload, &log);
+        let (mut tally, steps) = (lab.check(flavor, workload, &Run::PLAIN, &log, None)?, steps(&log));
         let mut runs: Vec<Run> = vec![];
         for what in [Background::Commit, Background::Sync] {
             runs.extend((0..steps).map(|k| Run { at: Some((what, k)), ..Run::PLAIN }));
@@ -82,13 +84,16 @@ fn told(cut: u64, what: &str) {
 /// What is run side by side: nearly all of the time is spent waiting for the kernel.
 pub const PARTS: [&str; 5] = ["mutants", "faults", "ext4", "xfs", "btrfs"];
 
+/// What is run as soon as the first of them has ended, in the time that is left: it needs a core nearly for itself.
+pub const LAST: &str = "large";
+
 /// One part of what CI runs, in about `budget` seconds.
 pub fn part(lab: &mut Lab, report: &mut Report, name: &str, budget: Duration) -> io::Result<()> {
     let begun = Instant::now();
     let at = |percent: u32| begun + budget * percent / 100;
     match name {
         "mutants" => {
-            mutants::all(lab, report, at(60))?;
+            mutants::all(lab, report, &mutants::ALL, &MAIN, at(60))?;
             faults::mutants(lab, report, &MAIN[..2])?;
             picture(lab, report, &MAIN[0])
         }
@@ -99,6 +104,18 @@ pub fn part(lab: &mut Lab, report: &mut Report, name: &str, budget: Duration) ->
                 faults::run(lab, report, &MAIN[*flavor], workload, Instant::now() + left / (all.len() - n) as u32)?;
             }
             Ok(())
+        }
+        "large" => {
+            lab.sample = Some(3);
+            lab.writable_every = 16;
+            let [ext4, xfs, btrfs] = MAIN.map(|flavor| flavor.large());
+            for (flavor, percent) in [(&ext4, 28), (&xfs, 54), (&btrfs, 80)] {
+                on(lab, report, flavor, &LARGE, at(percent))?;
+            }
+            // On ext4 and xfs a direct write that was not synced is saved by the flush of the journal, which comes after it:
+            // btrfs first, and one is enough.
+            mutants::all(lab, report, &mutants::LARGE, &[btrfs, xfs, ext4], Instant::now())?;
+            faults::run(lab, report, &ext4, &LARGE_SAVE, at(100))
         }
         _ => {
             let flavor = MAIN.iter().find(|flavor| flavor.name == name).ok_or(io::ErrorKind::InvalidInput)?;
@@ -157,7 +174,8 @@ pub fn soak(lab: &mut Lab, report: &mut Report, time: Duration) -> io::Result<()
                 break;
             }
             shuffle(&mut workloads, lab);
-            let cut = explore(lab, report, flavor, &workloads, begun + share * 7 / 10)?;
+            let mut cut = explore(lab, report, flavor, &workloads, begun + share * 55 / 100)?;
+            cut += explore(lab, report, &flavor.large(), &LARGE, begun + share * 7 / 10)?;
             let faulty = [STRICT, KEEP, SAVE][lab.random.below(3) as usize];
             faults::run(lab, report, flavor, &faulty, begun + share)?;
             told(cut, flavor.name);

@@ -1,6 +1,9 @@
 //! What was done and found: for people on the standard output, for programs as JSON, one object a line.
 
-use crate::lab::{Dot, Tally};
+use crate::device::Entry;
+use crate::lab::{Dot, Tally, calls, direct};
+use crate::library::RECYCLE;
+use crate::workload::Workload;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -84,6 +87,25 @@ impl Report {
             ),
         );
         self.explain(tally);
+    }
+
+    /// Was it saved in the way that is meant to be looked at?
+    pub fn way(&mut self, flavor: &str, workload: &Workload, log: &[Entry]) {
+        if workload.flags & RECYCLE != 0 && workload.before > 1 && calls(log).iter().any(|call| call == "create") {
+            self.verdict(false, &format!("{flavor}: {}: the spare was not written over", workload.name));
+        }
+        if !workload.in_pieces() {
+            return;
+        }
+        // Written past the page cache, all of it has reached the device when the sync begins.
+        let reached = direct(log);
+        if reached.is_empty() {
+            println!("# {flavor}: {}: no direct writes to be had: by early writeback", workload.name);
+            return;
+        }
+        let good = reached.len() as u64 == workload.saves && reached.iter().all(|&bytes| bytes >= workload.len as u64);
+        let text = format!("{flavor}: {}: direct writes reached the device before the sync: {reached:?} bytes", workload.name);
+        self.verdict(good, &text);
     }
 
     fn explain(&self, tally: &Tally) {

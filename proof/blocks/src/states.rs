@@ -37,6 +37,8 @@ pub struct Depth {
     pub random: u32,
     /// Torn variants of each write.
     pub torn: u32,
+    /// So many of an epoch's writes, chosen at random, are lost, alone there, or torn. Its beginnings are all there.
+    pub few: usize,
     /// Only prefixes.
     pub prefixes: bool,
     pub atom: u32,
@@ -87,7 +89,7 @@ fn of_epoch(log: &[Entry], start: usize, end: usize, writes: &[usize], depth: &D
     } else if count <= depth.all_subsets {
         sets = (0..1u32 << count).map(|bits| pick(writes, |n| bits >> n & 1 != 0)).collect();
     } else {
-        for n in 0..count {
+        for n in some(count, depth.few, random) {
             sets.push(pick(writes, |other| other != n));
             sets.push(vec![writes[n]]);
         }
@@ -107,7 +109,7 @@ fn of_epoch(log: &[Entry], start: usize, end: usize, writes: &[usize], depth: &D
     if depth.prefixes {
         return;
     }
-    for len in 1..=count {
+    for len in some(count, depth.few, random).into_iter().map(|n| n + 1) {
         // ext4 relies on its superblock, at 1024, being written whole.
         if matches!(log[writes[len - 1]], Entry::Write { offset: 0..=1024, .. }) {
             continue;
@@ -118,6 +120,15 @@ fn of_epoch(log: &[Entry], start: usize, end: usize, writes: &[usize], depth: &D
             }
         }
     }
+}
+
+/// At most `few` of the numbers below `count`, in order.
+fn some(count: usize, few: usize, random: &mut Random) -> Vec<usize> {
+    let mut out: Vec<usize> = (0..count).collect();
+    while out.len() > few {
+        out.remove(random.below(out.len() as u32) as usize);
+    }
+    out
 }
 
 fn pick(writes: &[usize], keep: impl FnMut(usize) -> bool) -> Vec<usize> {

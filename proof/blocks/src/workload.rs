@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use steadfast::hooks::STEADFAST_ABSENT_AIO;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Kind {
@@ -43,17 +44,19 @@ pub struct Workload {
     /// Versions that are saved in it.
     pub saves: u64,
     pub len: usize,
+    /// What the library has to do without in it.
+    pub absent: u32,
     /// Files of killed writers lie about.
     pub orphans: bool,
     pub path: &'static str,
 }
 
 const fn save_of(name: &'static str, flags: u32, before: u64, saves: u64, len: usize) -> Workload {
-    Workload { name, kind: Kind::Save, flags, before, saves, len, orphans: false, path: "state" }
+    Workload { name, kind: Kind::Save, flags, before, saves, len, absent: 0, orphans: false, path: "state" }
 }
 
 const fn lock_of(name: &'static str, kind: Kind) -> Workload {
-    Workload { name, kind, flags: 0, before: 0, saves: 0, len: 0, orphans: false, path: "lock" }
+    Workload { name, kind, flags: 0, before: 0, saves: 0, len: 0, absent: 0, orphans: false, path: "lock" }
 }
 
 pub const SAVE: Workload = save_of("save", 0, 1, 2, 9_000);
@@ -82,6 +85,15 @@ pub const ALL: [Workload; 15] = [
     save_of("200 bytes", 0, 1, 1, 0),
 ];
 
+/// A bit more than from where on a state is written piece by piece; no multiple of any block.
+const LARGE_LEN: usize = (4 << 20) + 50_001;
+pub const LARGE_SAVE: Workload = save_of("large", 0, 1, 1, LARGE_LEN);
+pub const LARGE_SAVES: Workload = save_of("large, twice", 0, 1, 2, LARGE_LEN);
+pub const LARGE_RECYCLED: Workload = save_of("large, recycle", RECYCLE, 2, 2, LARGE_LEN);
+
+pub const LARGE: [Workload; 3] =
+    [LARGE_SAVE, LARGE_RECYCLED, Workload { absent: STEADFAST_ABSENT_AIO, ..save_of("large, at once", 0, 1, 1, LARGE_LEN) }];
+
 impl Workload {
     pub fn is_lock(&self) -> bool {
         !matches!(self.kind, Kind::Save | Kind::Batch)
@@ -89,6 +101,11 @@ impl Workload {
 
     pub fn keeps_previous(&self) -> bool {
         self.flags & (KEEP_PREVIOUS | RECYCLE) != 0
+    }
+
+    /// Written piece by piece.
+    pub fn in_pieces(&self) -> bool {
+        self.len >= LARGE_LEN && self.absent & STEADFAST_ABSENT_AIO == 0
     }
 
     /// The files saved.
@@ -122,7 +139,7 @@ impl Workload {
     pub fn run(&self, folder: &Path, ctl: RawFd, mutant: Mutant, at: Option<(Background, u32)>) {
         let other = OpenOptions::new().write(true).open(folder.join("other")).unwrap();
         let mut instrument = Instrument::new(mutant, at, other.as_raw_fd(), ctl);
-        let context = Context::new(&instrument.table());
+        let context = Context::new(&steadfast_hooks { absent: self.absent, ..instrument.table() });
         let path = folder.join(self.path);
         match self.kind {
             Kind::Save | Kind::Batch => {
