@@ -69,6 +69,8 @@ pub struct Instrument {
     /// Of another file in the file system.
     other: RawFd,
     ctl: RawFd,
+    /// Direct writes cannot be had.
+    pub cached: bool,
     /// What is written piece by piece has not been synced.
     large: bool,
     wants_late: bool,
@@ -90,7 +92,8 @@ unsafe fn me<'a>(user: *mut c_void) -> &'a mut Instrument {
 
 impl Instrument {
     pub fn new(mutant: Mutant, at: Option<(Background, u32)>, other: RawFd, ctl: RawFd) -> Box<Instrument> {
-        Box::new(Instrument { steps: 0, at, mutant, other, ctl, large: false, wants_late: false, late: None, pretended: None })
+        let (cached, large, wants_late) = (false, false, false);
+        Box::new(Instrument { steps: 0, at, mutant, other, ctl, cached, large, wants_late, late: None, pretended: None })
     }
 
     /// Before every call that changes something.
@@ -231,6 +234,8 @@ unsafe extern "C" fn aio(
     offset: u64,
 ) -> i64 {
     let this = unsafe { me(user) };
+    // No room of that length can be had, nor therefore direct writes.
+    let len = if this.cached && operation == STEADFAST_AIO_OPEN { 0 } else { len };
     let call = || unsafe { real().aio.unwrap()(real().user, operation, queue, fd, buf, len, offset) };
     match operation {
         STEADFAST_AIO_OPEN => {

@@ -142,7 +142,9 @@ fn run_parts(arguments: &Arguments) -> io::Result<(u32, u32)> {
     let mut totals = vec![];
     while let Some((part, log, mut child)) = running.pop_front() {
         let good = child.wait()?.success();
-        if let Some(last) = last.take() {
+        if running.len() == 1
+            && let Some(last) = last.take()
+        {
             running.push_back(start(last)?);
         }
         let text = std::fs::read_to_string(&log)?;

@@ -94,7 +94,7 @@ impl Report {
         if workload.flags & RECYCLE != 0 && workload.before > 1 && calls(log).iter().any(|call| call == "create") {
             self.verdict(false, &format!("{flavor}: {}: the spare was not written over", workload.name));
         }
-        if !workload.in_pieces() {
+        if !workload.direct() {
             return;
         }
         // Written past the page cache, all of it has reached the device when the sync begins.

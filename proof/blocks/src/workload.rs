@@ -8,7 +8,6 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use steadfast::hooks::STEADFAST_ABSENT_AIO;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Kind {
@@ -44,19 +43,19 @@ pub struct Workload {
     /// Versions that are saved in it.
     pub saves: u64,
     pub len: usize,
-    /// What the library has to do without in it.
-    pub absent: u32,
+    /// Direct writes cannot be had.
+    pub cached: bool,
     /// Files of killed writers lie about.
     pub orphans: bool,
     pub path: &'static str,
 }
 
 const fn save_of(name: &'static str, flags: u32, before: u64, saves: u64, len: usize) -> Workload {
-    Workload { name, kind: Kind::Save, flags, before, saves, len, absent: 0, orphans: false, path: "state" }
+    Workload { name, kind: Kind::Save, flags, before, saves, len, cached: false, orphans: false, path: "state" }
 }
 
 const fn lock_of(name: &'static str, kind: Kind) -> Workload {
-    Workload { name, kind, flags: 0, before: 0, saves: 0, len: 0, absent: 0, orphans: false, path: "lock" }
+    Workload { name, kind, flags: 0, before: 0, saves: 0, len: 0, cached: false, orphans: false, path: "lock" }
 }
 
 pub const SAVE: Workload = save_of("save", 0, 1, 2, 9_000);
@@ -91,8 +90,9 @@ pub const LARGE_SAVE: Workload = save_of("large", 0, 1, 1, LARGE_LEN);
 pub const LARGE_SAVES: Workload = save_of("large, twice", 0, 1, 2, LARGE_LEN);
 pub const LARGE_RECYCLED: Workload = save_of("large, recycle", RECYCLE, 2, 2, LARGE_LEN);
 
-pub const LARGE: [Workload; 3] =
-    [LARGE_SAVE, LARGE_RECYCLED, Workload { absent: STEADFAST_ABSENT_AIO, ..save_of("large, at once", 0, 1, 1, LARGE_LEN) }];
+pub const LARGE_CACHED: Workload = Workload { cached: true, ..save_of("large, cached", 0, 1, 1, LARGE_LEN) };
+
+pub const LARGE: [Workload; 3] = [LARGE_SAVE, LARGE_RECYCLED, LARGE_CACHED];
 
 impl Workload {
     pub fn is_lock(&self) -> bool {
@@ -103,9 +103,9 @@ impl Workload {
         self.flags & (KEEP_PREVIOUS | RECYCLE) != 0
     }
 
-    /// Written piece by piece.
-    pub fn in_pieces(&self) -> bool {
-        self.len >= LARGE_LEN && self.absent & STEADFAST_ABSENT_AIO == 0
+    /// Past the page cache, where that can be had.
+    pub fn direct(&self) -> bool {
+        self.len >= LARGE_LEN && !self.cached
     }
 
     /// The files saved.
@@ -139,7 +139,8 @@ impl Workload {
     pub fn run(&self, folder: &Path, ctl: RawFd, mutant: Mutant, at: Option<(Background, u32)>) {
         let other = OpenOptions::new().write(true).open(folder.join("other")).unwrap();
         let mut instrument = Instrument::new(mutant, at, other.as_raw_fd(), ctl);
-        let context = Context::new(&steadfast_hooks { absent: self.absent, ..instrument.table() });
+        instrument.cached = self.cached;
+        let context = Context::new(&instrument.table());
         let path = folder.join(self.path);
         match self.kind {
             Kind::Save | Kind::Batch => {
