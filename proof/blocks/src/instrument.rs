@@ -59,6 +59,16 @@ impl Mutant {
     }
 }
 
+/// Can it be had here?
+pub fn has_io_uring() -> bool {
+    let mut parameters = [0u64; 15];
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) };
+    if ring >= 0 {
+        unsafe { libc::close(ring as i32) };
+    }
+    ring >= 0
+}
+
 /// The marker of a file that is written past the page cache from then on.
 pub const DIRECT: &str = "direct";
 
