@@ -324,6 +324,12 @@ pub fn direct(log: &[Entry]) -> Vec<u64> {
     out
 }
 
+/// Has all of every save reached the device when its sync begins?
+pub fn is_direct(workload: &Workload, log: &[Entry]) -> bool {
+    let reached = direct(log);
+    reached.len() as u64 == workload.saves && reached.iter().all(|&bytes| bytes >= workload.len as u64)
+}
+
 /// How often the reports said OLD, NEW and EITHER.
 pub fn claimed(log: &[Entry]) -> [u64; 3] {
     let mut out = [0; 3];

@@ -1,7 +1,7 @@
 //! What was done and found: for people on the standard output, for programs as JSON, one object a line.
 
 use crate::device::Entry;
-use crate::lab::{Dot, Tally, calls, direct};
+use crate::lab::{Dot, Tally, calls, direct, is_direct};
 use crate::library::RECYCLE;
 use crate::workload::Workload;
 use std::fs::File;
@@ -103,9 +103,8 @@ impl Report {
             println!("# {flavor}: {}: no io_uring, no direct writes: by early writeback", workload.name);
             return;
         }
-        let good = reached.len() as u64 == workload.saves && reached.iter().all(|&bytes| bytes >= workload.len as u64);
         let text = format!("{flavor}: {}: direct writes reached the device before the sync: {reached:?} bytes", workload.name);
-        self.verdict(good, &text);
+        self.verdict(is_direct(workload, log), &text);
     }
 
     fn explain(&self, tally: &Tally) {
