@@ -1,5 +1,6 @@
 //! Every operation with every fault at every call.
 
+use crate::exempt;
 use crate::fault::{self, Fault, Run};
 use crate::oracle::Judge;
 use crate::scenario::{self, Kind, Scenario};
@@ -213,6 +214,9 @@ pub fn run(
     let count = scenarios.len() + held.len();
     drop(held);
     println!("{count} operations, {} calls in all, {} cases: {}", tally.calls, tally.total(), kinds.join(", "));
+    if only.is_none() {
+        exempt::unused().iter().for_each(|why| println!("not needed: {why}"));
+    }
     tally.failures.iter().for_each(|(failure, errors)| println!("not ok {failure} [{}]", errors.join(", ")));
 
     let mut killed = 0;

@@ -2,7 +2,10 @@
 //! let go on. See run.sh.
 
 mod calls;
+mod durable;
+mod exempt;
 mod fault;
+mod named;
 mod oracle;
 mod scenario;
 mod schedule;

@@ -1,175 +1,12 @@
-//! What must hold after each case. Strict by default; every exemption has its reason beside it.
+//! What must hold after each case. Strict by default: what a failed call excuses stands in exempt.rs, with its reason.
 
+use crate::durable::durable;
+use crate::exempt::{self, Seen};
 use crate::fault::{Fault, Made, Outcome, Run};
+use crate::named::{E_INDETERMINATE, E_SAVED_NOT_DURABLE, NOT_DURABLE, named};
 use crate::scenario::{Kind, Scenario};
 use crate::tree::{self, File};
 use libc::*;
-
-const NOT_DURABLE: i32 = 16;
-const RECOVERED: i32 = 17;
-const E_LOST: i32 = -10007;
-const E_CONFLICT: i32 = -10009;
-const E_NOT_SAVED_DURABLY: i32 = -10012;
-const E_SAVED_NOT_DURABLE: i32 = -10013;
-const E_INDETERMINATE: i32 = -10014;
-const E_LOCKED: i32 = -10015;
-const E_LOCK_LOST: i32 = -10016;
-const E_UNSUPPORTED: i32 = -10019;
-
-fn unsupported(errno: i32) -> bool {
-    [EINVAL, ENOSYS, EOPNOTSUPP, ENOTTY].contains(&errno)
-}
-
-/// May the operation succeed, or answer what it would have answered, although this call failed so?
-/// `late`: the content of a file had been read before.
-fn tolerated(scenario: &Scenario, made: &Made, errno: i32, late: bool) -> bool {
-    let kind = scenario.kind;
-    let recycles = scenario.name.contains("RECYCLE");
-    let lock = !matches!(kind, Kind::Save | Kind::Load);
-    match made.number {
-        _ if errno == EINTR => true,             // Asked again: the call was not made.
-        SYS_brk | SYS_mmap | SYS_munmap => true, // malloc has more than one way, and free none to fail.
-        SYS_close => true, // It frees the descriptor whatever it answers (close(2)); fsync has told already.
-        // A batch goes on with fewer files at once; a hint to begin writing is a hint; an entry's own status tells the rest.
-        _ if scenario.batch() && errno == EMFILE => true,
-        SYS_sync_file_range | SYS_syncfs if scenario.batch() => true,
-        // No pread answers that.
-        SYS_pread64 if kind == Kind::Load && errno == ENOENT => true,
-        // What cannot be looked at is no orphan for us: passed over, the next name is taken.
-        SYS_statx if scenario.name.contains("orphan") => made.path.ends_with(".tmp") || made.path.is_empty(),
-        // Damage that was found is told; the second look is for whether the file has been replaced meanwhile.
-        _ if scenario.name.contains("damaged") && late => true,
-        // The second look at a state that is not there; when it fails, everything is looked at anew.
-        SYS_openat if kind == Kind::Load && scenario.name.contains("lost") && made.path == "state" => true,
-        // An unreadable state is one for which the previous generation is kept.
-        _ if scenario.name.contains("RECOVER") && errno == EIO => true,
-        // Opening it has said that there is none. Is it a link? What cannot be looked at is none.
-        SYS_statx if kind == Kind::Load && made.path == "state" => true,
-        // The previous generation is opened so that a saver that recycles it is waited for, and by RECYCLE to be written
-        // to; where that fails, a fresh file is saved and renamed, and judged by `durable`.
-        SYS_openat | SYS_renameat2 if kind == Kind::Save && made.path == "state.prev" => true,
-        SYS_flock | SYS_fstatfs | SYS_fdatasync | SYS_ftruncate | SYS_write if recycles => true,
-        SYS_statx if recycles => made.path.is_empty() || made.path == "state.prev",
-        SYS_statx if scenario.name.contains("KEEP_PREVIOUS") && late && made.path.is_empty() => true,
-        SYS_kill => kind == Kind::Inspect && scenario.name.contains(", held"), // The flock says it; who it is, is for the message.
-        SYS_fsync => true, // Judged by `durable` and `not_durable`, which know more.
-        SYS_openat if made.path.starts_with("/proc/") => true, // Identity is an addition to the flock.
-        SYS_read if made.foreign => true, // The same.
-        SYS_readlinkat if made.path.starts_with("/proc/") => true,
-        SYS_fstatfs => lock || scenario.name.contains("orphan"), // Is it a network file system? For a warning and for caution.
-        SYS_fgetxattr | SYS_fsetxattr => true,                   // A missing attribute is not fatal: the flock still tells.
-        SYS_pidfd_open => true,                                  // kill and /proc tell as well.
-        SYS_fcntl => true,                                       // The queue of waiters: only fairness rests on it.
-        SYS_inotify_init1 | SYS_inotify_add_watch => true,       // The wait backs off instead.
-        SYS_ppoll => lock && made.args[1] == 1, // Is the pidfd's process a zombie? Alive when it cannot be known.
-        SYS_statx => errno == ENOSYS || errno == EPERM || errno == ENOENT || lock && identity(made), // newfstatat; a name that is gone.
-        SYS_newfstatat => errno == ENOENT,
-        // O_TMPFILE is not everywhere; a name that is taken is passed over; none is none.
-        SYS_openat if made.args[2] as i32 & O_TMPFILE == O_TMPFILE => unsupported(errno) || [EISDIR, ENOENT].contains(&errno),
-        SYS_openat if made.path.ends_with(".tmp") => errno == EEXIST || made.args[2] as i32 & O_CREAT == 0,
-        // The directory of a lock need not be readable: O_PATH, then without a place in the queue.
-        SYS_openat if lock && made.path == "." => true,
-        // A lock file that may not be opened says nothing; one that is not there is free to take.
-        SYS_openat if lock && made.path == "lock" => [EACCES, EPERM, ENOENT, ELOOP, ENXIO].contains(&errno),
-        SYS_openat => errno == ENOENT,
-        // Given up on close at the latest. Without flock nobody takes the temporary file for an orphan either.
-        SYS_flock if made.args[1] as i32 & LOCK_UN != 0 => true,
-        SYS_flock if kind == Kind::Save => unsupported(errno) || errno == ENOLCK || scenario.name.contains("orphan"),
-        SYS_flock if kind == Kind::Inspect => true, // It may look no further, but not lie: `judged` sees to that.
-        SYS_renameat2 | SYS_renameat => unsupported(errno) && made.args[4] != 0 && made.number == SYS_renameat2,
-        // No hard links here: a copy, or a private name. Gone, or there already: looked at anew.
-        SYS_linkat => errno == EPERM || errno == EMLINK || unsupported(errno) || errno == ENOENT || errno == EEXIST,
-        // Only root may give a file away.
-        SYS_fchown => errno == EPERM || unsupported(errno),
-        // A temporary file that cannot be removed is left to the next save; a lock file must be.
-        SYS_unlinkat => errno == ENOENT || (kind == Kind::Save && made.path.starts_with('.')),
-        SYS_mkdirat => errno == EEXIST,
-        _ => false,
-    }
-}
-
-/// The stat of a pidfd: who this process is.
-fn identity(made: &Made) -> bool {
-    made.path.is_empty() && made.file.is_none_or(|(_, kind)| kind != S_IFREG && kind != S_IFDIR)
-}
-
-/// The steps that may be named when a call of this kind failed (steadfast.h, STEADFAST_STEP_*).
-fn steps(number: i64) -> &'static [i32] {
-    match number {
-        SYS_fsync | SYS_syncfs => &[7, 8, 10, 11],
-        SYS_write => &[5, 8, 21],
-        SYS_renameat | SYS_renameat2 => &[8, 9, 22],
-        SYS_linkat => &[8, 9, 22],
-        SYS_unlinkat => &[8, 20, 4],
-        SYS_fchmod | SYS_fchown => &[6, 8],
-        SYS_mkdirat => &[11],
-        SYS_readlinkat => &[12],
-        SYS_pread64 | SYS_read => &[3, 8, 14, 19, 23],
-        SYS_flock => &[3, 4, 8, 18, 21],
-        SYS_openat => &[1, 2, 4, 8, 11, 13, 21],
-        SYS_brk | SYS_mmap => &[15],
-        SYS_ppoll => &[23],
-        SYS_kill => &[17],
-        // Looking at what was opened belongs to every step.
-        SYS_statx | SYS_newfstatat => &[1, 2, 3, 4, 8, 9, 14, 17, 19, 21, 22],
-        _ => &[],
-    }
-}
-
-fn own_code(scenario: &Scenario, made: &Made, errno: i32, status: i32) -> bool {
-    match status {
-        E_NOT_SAVED_DURABLY => made.number == SYS_fsync && scenario.name.contains("STRICT"),
-        E_SAVED_NOT_DURABLE => made.number == SYS_fsync && scenario.name.contains("STRICT"),
-        E_UNSUPPORTED => made.number == SYS_flock && (unsupported(errno) || errno == ENOLCK || errno == EBADF),
-        // The kernel's word that a name is there, or is not, is taken.
-        E_CONFLICT => scenario.name.contains("IF_GENERATION") && [ENOENT, EEXIST].contains(&errno),
-        E_LOST => scenario.kind == Kind::Load && errno == ENOENT,
-        E_LOCK_LOST => scenario.kind == Kind::Release && errno == ENOENT,
-        // It may not be opened: held, for all that can be known; nor can it be taken when its name is "there".
-        E_LOCKED => scenario.kind == Kind::Acquire,
-        E_INDETERMINATE => false,
-        _ => false,
-    }
-}
-
-/// Is the file of `ino` on the disk under its name, for all that its calls say?
-fn durable(scenario: &Scenario, run: &Run, ino: u64) -> Result<(), String> {
-    let of = |made: &Made| made.file.is_some_and(|(file, _)| file == ino);
-    let failed = |made: &Made| made.failed.is_some_and(|errno| errno != EINTR);
-    let is = |made: &Made, numbers: &[i64]| numbers.contains(&made.number);
-    let base = scenario.target.rsplit('/').next().expect("a name");
-    let calls = &run.calls;
-    let sync = |made: &Made| is(made, &[SYS_fsync, SYS_fdatasync, SYS_syncfs]);
-    if calls.iter().any(|made| is(made, &[SYS_fsync, SYS_fdatasync]) && of(made) && failed(made)) {
-        return Err("a file whose fsync failed was published as durable".into());
-    }
-    let changes = [SYS_write, SYS_pwrite64, SYS_ftruncate, SYS_fallocate, SYS_fchmod, SYS_fchown];
-    let written = calls.iter().rposition(|made| is(made, &changes) && of(made) && made.failed.is_none());
-    let written = written.ok_or("the file there was not written by this call")?;
-    let covers = |made: &Made| sync(made) && made.failed.is_none() && (of(made) || made.number == SYS_syncfs);
-    let synced = calls.iter().skip(written).position(covers).ok_or("not synced after its last change")? + written;
-    let named = |made: &Made| {
-        is(made, &[SYS_renameat, SYS_renameat2, SYS_linkat])
-            && made.failed.is_none()
-            && (made.second == base || made.second == scenario.target)
-    };
-    let renamed = calls.iter().rposition(named).ok_or("never renamed")?;
-    if renamed < synced {
-        return Err("renamed before it was synced".into());
-    }
-    let directory =
-        |made: &&Made| sync(made) && (made.number == SYS_syncfs || made.file.is_some_and(|(_, kind)| kind == S_IFDIR));
-    let after: Vec<&Made> = calls.iter().skip(renamed).filter(directory).collect();
-    if after.is_empty() || after.iter().any(|made| failed(made)) {
-        return Err("the directory was not synced after the rename".into());
-    }
-    let made = calls.iter().filter(|made| made.number == SYS_mkdirat && made.failed.is_none()).count();
-    let parents = calls.iter().take(renamed).filter(directory).filter(|made| made.failed.is_none()).count();
-    if made > 0 && parents < 2 {
-        return Err("a parent directory was not synced".into());
-    }
-    Ok(())
-}
 
 fn same(a: Option<&File>, b: Option<&File>) -> bool {
     match (a, b) {
@@ -208,7 +45,7 @@ impl Judge<'_> {
         }
     }
 
-    fn old_or_new(&self, file: Option<&File>) -> Result<bool, String> {
+    fn old_or_new(&self, run: &Run, file: Option<&File>) -> Result<bool, String> {
         if same(file, self.scenario.before.get(self.scenario.target)) {
             return Ok(false);
         }
@@ -216,7 +53,7 @@ impl Judge<'_> {
         match file.and_then(|file| tree::state(&file.bytes)) {
             Some((generation, b'n')) if generation == before.map_or(0, |(g, _)| g) + 1 => Ok(true),
             // The kernel said that there is none: then it is the first.
-            Some((1, b'n')) => Ok(true),
+            Some((1, b'n')) if run.calls.iter().any(|made| made.number == SYS_openat && made.failed == Some(ENOENT)) => Ok(true),
             other => Err(format!("neither the old state nor the new one: {other:?}")),
         }
     }
@@ -239,7 +76,7 @@ impl Judge<'_> {
         }
         match self.scenario.kind {
             Kind::Save => {
-                self.old_or_new(run.after.get(self.scenario.target))?;
+                self.old_or_new(run, run.after.get(self.scenario.target))?;
                 // What is being overwritten in place is nobody's generation meanwhile: that is what RECYCLE says.
                 if self.scenario.name.contains("RECYCLE") { Ok(()) } else { self.previous(&run.after) }
             }
@@ -278,14 +115,14 @@ impl Judge<'_> {
             None => {}
             Some((made, errno)) => {
                 let usual = status == scenario.status;
-                let late = run.calls.iter().take_while(|made| made.failed.is_none()).any(|made| made.number == SYS_pread64);
                 // Of a batch, `status` is the first entry's and `content` the second one's.
                 let elsewhere = scenario.batch() && outcome.content != 0;
-                if usual && !elsewhere && !failed.iter().all(|made| tolerated(scenario, made, errno, late)) {
+                let untold = |at: usize| run.calls[at].failed.is_some() && !exempt::excused(&Seen { scenario, run, at });
+                if usual && !elsewhere && (0..run.calls.len()).any(untold) {
                     return Err("a failed call is not told".into());
                 }
                 if !usual {
-                    self.named(made, errno, outcome)?;
+                    named(scenario, made, errno, outcome)?;
                 }
             }
         }
@@ -326,57 +163,9 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// An unusual answer must say which call it was.
-    fn named(&self, made: &Made, errno: i32, outcome: &Outcome) -> Result<(), String> {
-        let status = outcome.status;
-        let told = outcome.os_error == errno && steps(made.number).contains(&outcome.step);
-        let news = |what: &str| {
-            Err(format!("{what}: status {status}, os_error {}, step {}: {}", outcome.os_error, outcome.step, outcome.message))
-        };
-        if (-4095..0).contains(&status) {
-            // The kernel's word that there is no such file, or that there is one, has no failed call to name when it is what was asked.
-            let absent = status == -ENOENT && errno == ENOENT;
-            // "It is there" and then "there is none": the second is told.
-            let contradicted = errno == EEXIST && status == -ENOENT;
-            return if contradicted || status == -errno && (told || absent) {
-                Ok(())
-            } else {
-                news("another call than the failed one is named")
-            };
-        }
-        match (self.scenario.kind, status) {
-            (Kind::Save, NOT_DURABLE) if [SYS_fsync, SYS_syncfs, SYS_openat].contains(&made.number) => {
-                if told {
-                    Ok(())
-                } else {
-                    news("NOT_DURABLE does not say why")
-                }
-            }
-            // What is wrong with the state is the news, not that the previous one could not be read.
-            (Kind::Load, -10003) if self.scenario.name.contains("damaged") => Ok(()),
-            (Kind::Load, RECOVERED) if errno == EIO => {
-                if told {
-                    Ok(())
-                } else {
-                    news("RECOVERED does not say why")
-                }
-            }
-            // Verdicts: what is not known is kept, what is gone is absent.
-            (Kind::Clean | Kind::Inspect, 2 | 3) => Ok(()),
-            (Kind::Clean | Kind::Inspect, 0) if errno == ENOENT => Ok(()),
-            (Kind::Clean, 5) if errno == ENOENT => Ok(()),
-            (Kind::Clean | Kind::Inspect, 4) if [ELOOP, ENXIO].contains(&errno) => Ok(()),
-            _ if own_code(self.scenario, made, errno, status) => {
-                let names = ![E_NOT_SAVED_DURABLY, E_SAVED_NOT_DURABLE, E_UNSUPPORTED].contains(&status) || told;
-                if names { Ok(()) } else { news("the failed call is not named") }
-            }
-            _ => news("a code that this cannot be"),
-        }
-    }
-
     fn saved(&self, run: &Run, outcome: &Outcome, faulty: bool) -> Result<(), String> {
         let file = run.at_end.get(self.scenario.target);
-        let new = self.old_or_new(file)?;
+        let new = self.old_or_new(run, file)?;
         self.previous(&run.at_end)?;
         let on_disk = match outcome.status {
             0 => 1,
@@ -428,23 +217,23 @@ impl Judge<'_> {
     fn left(&self, run: &Run, failed: &[&Made]) -> Result<(), String> {
         let before = &self.scenario.before;
         let known = ["state", "state.prev", "second", "link", "lock", "a/b/state"];
-        // What cannot be removed stays; nor is removed what cannot be told from another's (every statx fails).
-        let excused = failed.iter().any(|made| made.number == SYS_unlinkat)
-            || failed.iter().filter(|made| made.number == SYS_statx).count() > 1;
-        // A kernel that says of a name that is there that it is not: the writer goes on to the next one.
-        if failed.iter().any(|made| made.number == SYS_statx && made.failed == Some(ENOENT))
-            // With every statx failing, the name after an orphan's is left where no other save comes by.
-            || self.scenario.name.contains("orphan") && failed.iter().filter(|made| made.number == SYS_statx).count() > 1
-        {
-            return Ok(());
-        }
+        let looks = failed.iter().filter(|made| made.number == SYS_statx).count();
+        let denied = |made: &&Made| made.number == SYS_statx && made.failed == Some(ENOENT) && made.path.ends_with(".tmp");
+        let denied = failed.iter().any(denied);
+        // What cannot be removed stays until the next call; nor is removed what cannot be told from another's (every look at it
+        // fails), or "is not there".
+        let excused = failed.iter().any(|made| made.number == SYS_unlinkat) || looks > 1 || denied;
+        // When that goes on, the writer goes on to names where no other save comes by.
+        let beyond = |name: &str| looks > 1 && (denied || self.scenario.name.contains("orphan")) && !name.ends_with(".0.tmp");
         for name in [&run.at_end, &run.after].into_iter().flat_map(|tree| tree.keys()) {
             let orphan = before.contains_key(name) && !run.after.contains_key(name);
-            if !known.contains(&name.as_str()) && !(orphan || before.contains_key(name) && !failed.is_empty()) {
-                // The next call saves the first path of a batch only.
-                if excused && (!run.after.contains_key(name) || self.scenario.batch() && name.starts_with(".second")) {
-                    continue;
-                }
+            if known.contains(&name.as_str()) || orphan || before.contains_key(name) && !failed.is_empty() {
+                continue;
+            }
+            // The next call saves the first path of a batch only.
+            let elsewhere = self.scenario.batch() && name.starts_with(".second");
+            let stays = excused && (!run.after.contains_key(name) || elsewhere || beyond(name));
+            if !(stays && self.scenario.kind == Kind::Save && name.ends_with(".tmp")) {
                 return Err(format!("{name} is left"));
             }
         }

@@ -1,0 +1,44 @@
+//! What makes a file durable, read off the calls that were made.
+
+use crate::fault::{Made, Run};
+use crate::scenario::Scenario;
+use libc::*;
+
+/// Is the file of `ino` on the disk under its name, for all that its calls say?
+pub fn durable(scenario: &Scenario, run: &Run, ino: u64) -> Result<(), String> {
+    let of = |made: &Made| made.file.is_some_and(|(file, _)| file == ino);
+    let failed = |made: &Made| made.failed.is_some_and(|errno| errno != EINTR);
+    let is = |made: &Made, numbers: &[i64]| numbers.contains(&made.number);
+    let base = scenario.target.rsplit('/').next().expect("a name");
+    let calls = &run.calls;
+    let sync = |made: &Made| is(made, &[SYS_fsync, SYS_fdatasync, SYS_syncfs]);
+    if calls.iter().any(|made| is(made, &[SYS_fsync, SYS_fdatasync]) && of(made) && failed(made)) {
+        return Err("a file whose fsync failed was published as durable".into());
+    }
+    let changes = [SYS_write, SYS_pwrite64, SYS_ftruncate, SYS_fallocate, SYS_fchmod, SYS_fchown];
+    let written = calls.iter().rposition(|made| is(made, &changes) && of(made) && made.failed.is_none());
+    let written = written.ok_or("the file there was not written by this call")?;
+    let covers = |made: &Made| sync(made) && made.failed.is_none() && (of(made) || made.number == SYS_syncfs);
+    let synced = calls.iter().skip(written).position(covers).ok_or("not synced after its last change")? + written;
+    let named = |made: &Made| {
+        is(made, &[SYS_renameat, SYS_renameat2, SYS_linkat])
+            && made.failed.is_none()
+            && (made.second == base || made.second == scenario.target)
+    };
+    let renamed = calls.iter().rposition(named).ok_or("never renamed")?;
+    if renamed < synced {
+        return Err("renamed before it was synced".into());
+    }
+    let directory =
+        |made: &&Made| sync(made) && (made.number == SYS_syncfs || made.file.is_some_and(|(_, kind)| kind == S_IFDIR));
+    let after: Vec<&Made> = calls.iter().skip(renamed).filter(directory).collect();
+    if after.is_empty() || after.iter().any(|made| failed(made)) {
+        return Err("the directory was not synced after the rename".into());
+    }
+    let made = calls.iter().filter(|made| made.number == SYS_mkdirat && made.failed.is_none()).count();
+    let parents = calls.iter().take(renamed).filter(directory).filter(|made| made.failed.is_none()).count();
+    if made > 0 && parents < 2 {
+        return Err("a parent directory was not synced".into());
+    }
+    Ok(())
+}

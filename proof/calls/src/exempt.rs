@@ -1,0 +1,266 @@
+//! Which failed calls need not be told: the operation has another way, or does without what the call was for. Whatever
+//! is not listed here must be told. An exemption says no more than it has to; its reason stands in it.
+
+use crate::fault::{Made, Run};
+use crate::scenario::Kind::{self, Acquire, Clean, Inspect, Load, Release, Save};
+use crate::scenario::Scenario;
+use libc::*;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Call `at` of a run, which failed, and was not told.
+pub struct Seen<'a> {
+    pub scenario: &'a Scenario,
+    pub run: &'a Run,
+    pub at: usize,
+}
+
+impl Seen<'_> {
+    fn made(&self) -> &Made {
+        &self.run.calls[self.at]
+    }
+
+    fn errno(&self) -> i32 {
+        self.made().failed.unwrap_or(0)
+    }
+
+    fn is(&self, numbers: &[i64]) -> bool {
+        numbers.contains(&self.made().number)
+    }
+
+    fn failed(&self, errnos: &[i32]) -> bool {
+        errnos.contains(&self.errno())
+    }
+
+    fn kind(&self, kinds: &[Kind]) -> bool {
+        kinds.contains(&self.scenario.kind)
+    }
+
+    fn lock(&self) -> bool {
+        !self.kind(&[Save, Load])
+    }
+
+    fn scenario(&self, part: &str) -> bool {
+        self.scenario.name.contains(part)
+    }
+
+    fn path(&self, path: &str) -> bool {
+        self.made().path == path
+    }
+
+    /// The flags of openat, the third argument of others.
+    fn flags(&self) -> i32 {
+        self.made().args[2] as i32
+    }
+
+    fn before(&self) -> &[Made] {
+        &self.run.calls[..self.at]
+    }
+
+    fn next(&self) -> Option<&Made> {
+        self.run.calls.get(self.at + 1)
+    }
+
+    /// How often this name had been opened, or had been tried to be.
+    fn opens(&self, path: &str) -> usize {
+        self.before().iter().filter(|made| made.number == SYS_openat && made.path == path).count()
+    }
+
+    /// What was opened last: the file that a call without a path is about.
+    fn opened(&self, what: impl Fn(&Made) -> bool) -> bool {
+        self.before().iter().rfind(|made| made.number == SYS_openat && made.failed.is_none()).is_some_and(what)
+    }
+
+    fn opened_as(&self, path: &str) -> bool {
+        self.opened(|made| made.path == path)
+    }
+}
+
+pub fn unsupported(errno: i32) -> bool {
+    [EINVAL, ENOSYS, EOPNOTSUPP, ENOTTY].contains(&errno)
+}
+
+/// A temporary file that somebody else has made, and one of our own.
+fn orphan(made: &Made) -> bool {
+    made.path.ends_with(".tmp") && made.args[2] as i32 & O_CREAT == 0
+}
+
+fn temporary(made: &Made) -> bool {
+    made.path.ends_with(".tmp") && made.args[2] as i32 & O_CREAT != 0
+}
+
+/// The stat of a pidfd, which is neither a file of ours nor a directory.
+fn pidfd(made: &Made) -> bool {
+    made.path.is_empty() && made.file.is_none_or(|(_, kind)| kind != S_IFREG && kind != S_IFDIR)
+}
+
+struct Exemption {
+    why: &'static str,
+    holds: fn(&Seen) -> bool,
+}
+
+const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
+    Exemption { why, holds }
+}
+
+const ALL: [Exemption; 35] = [
+    // Everywhere.
+    because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
+        let again =
+            |next: &Made| next.number == s.made().number && next.args[0] == s.made().args[0] && next.path == s.made().path;
+        s.failed(&[EINTR]) && (s.next().is_some_and(again) || s.is(&[SYS_ppoll]))
+    }),
+    because("close frees the descriptor whatever it answers (close(2)); what it could say of the file, fsync has said", |s| {
+        s.is(&[SYS_close])
+    }),
+    because("no statx before Linux 4.11 and in some containers: newfstatat answers", |s| {
+        s.is(&[SYS_statx]) && s.failed(&[ENOSYS, EPERM]) && s.next().is_some_and(|next| next.number == SYS_newfstatat)
+    }),
+    because("a name that is gone is an answer to the question whether it is still this file's", |s| {
+        s.is(&[SYS_statx]) && s.failed(&[ENOENT]) && !s.path("") && s.kind(&[Save, Load, Acquire])
+    }),
+    because("unlocked by close at the latest", |s| s.is(&[SYS_flock]) && s.made().args[1] as i32 & LOCK_UN != 0),
+    // Saves.
+    because("the kernel's word that there is no state is taken: this is the first", |s| {
+        s.kind(&[Save]) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && (s.path("state") || s.path("second"))
+    }),
+    because("the directories that \"are not there\" are made, or found to be there", |s| {
+        s.scenario("CREATE_PARENTS") && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && s.path("a/b")
+    }),
+    because("a content whose sync failed is written anew to another inode: `durable` has looked", |s| {
+        s.kind(&[Save]) && s.is(&[SYS_fsync]) && !unsupported(s.errno()) && s.made().file.is_some_and(|(_, kind)| kind == S_IFREG)
+    }),
+    because("the same of a batch's common sync; without one, each file is synced", |s| {
+        s.scenario("SYNCFS") && s.is(&[SYS_syncfs, SYS_sync_file_range])
+    }),
+    because("a hint to begin with writing", |s| {
+        s.scenario.batch() && s.is(&[SYS_sync_file_range]) && s.made().args[3] == u64::from(SYNC_FILE_RANGE_WRITE)
+    }),
+    because("too many descriptors: that entry is tried again after the others", |s| {
+        let again = |later: &Made| later.number == s.made().number && later.path == s.made().path && later.failed.is_none();
+        s.scenario.batch() && s.failed(&[EMFILE]) && s.run.calls[s.at..].iter().any(again)
+    }),
+    because("a temporary name that is taken: the next one", |s| {
+        s.kind(&[Save]) && s.is(&[SYS_openat]) && s.failed(&[EEXIST]) && temporary(s.made())
+    }),
+    because("without flock nobody takes our temporary file for an orphan either", |s| {
+        s.kind(&[Save]) && s.is(&[SYS_flock]) && unsupported(s.errno()) && s.opened(temporary)
+    }),
+    because("what cannot be opened, looked at, locked or removed is no orphan for us: the next name", |s| {
+        s.scenario("orphan")
+            && (s.is(&[SYS_openat]) && orphan(s.made())
+                || s.is(&[SYS_statx, SYS_flock, SYS_fstatfs]) && s.opened(orphan)
+                || s.is(&[SYS_unlinkat]) && s.made().path.ends_with(".tmp"))
+    }),
+    because("the spare generation cannot be had or written over: a fresh file is saved instead, and `durable` has looked", |s| {
+        s.scenario("RECYCLE")
+            && (s.is(&[SYS_openat]) && s.path("state.prev")
+                || s.is(&[SYS_renameat2]) && s.path("state.prev")
+                || s.is(&[SYS_statx]) && (s.path("") || s.path("state.prev")) && s.opened_as("state.prev")
+                || s.is(&[SYS_fstatfs, SYS_flock, SYS_fcntl, SYS_write, SYS_fdatasync]) && s.opened_as("state.prev"))
+    }),
+    because("the previous generation is opened to wait for one who writes over it: where that fails, nobody does", |s| {
+        s.scenario("KEEP_PREVIOUS")
+            && (s.is(&[SYS_openat]) && s.path("state.prev")
+                || s.is(&[SYS_statx, SYS_fcntl]) && s.path("") && s.opened_as("state.prev"))
+    }),
+    because("no hard links here: a copy; no state any more: nothing to keep", |s| {
+        s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_linkat]) && (s.failed(&[EPERM, ENOENT]) || unsupported(s.errno()))
+    }),
+    because("the rotating name is gone after the rename", |s| {
+        s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_unlinkat]) && s.failed(&[ENOENT]) && s.made().path.ends_with(".prev.tmp")
+    }),
+    because("without RENAME_NOREPLACE, link refuses a name that is there", |s| {
+        s.scenario("IF_GENERATION, none") && s.is(&[SYS_renameat2]) && unsupported(s.errno())
+    }),
+    because("only root may give a file away", |s| {
+        s.scenario("owner and mode") && s.is(&[SYS_fchown]) && (s.failed(&[EPERM]) || unsupported(s.errno()))
+    }),
+    // Loads.
+    because("the kernel's word that there is no state, or no directory for one", |s| {
+        s.kind(&[Load]) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && (s.path("state") || s.path(".") && s.scenario("none"))
+    }),
+    because("an unreadable state is what the previous generation is for", |s| {
+        s.scenario("RECOVER")
+            && s.failed(&[EIO])
+            && (s.is(&[SYS_openat]) && s.path("state") || s.is(&[SYS_statx, SYS_pread64]) && s.path("") && s.opened_as("state"))
+    }),
+    because("no open file answers that; it is taken for a missing state, which is looked at again", |s| {
+        s.kind(&[Load])
+            && s.scenario("damaged")
+            && s.is(&[SYS_pread64, SYS_statx])
+            && s.path("")
+            && s.failed(&[ENOENT])
+            && s.opened_as("state")
+    }),
+    because("the second look at damage is for whether it has been replaced meanwhile: what the first found is told", |s| {
+        s.kind(&[Load])
+            && s.scenario("damaged")
+            && (s.is(&[SYS_openat]) && s.path("state") && s.opens("state") > 0
+                || s.is(&[SYS_statx]) && s.path("") && s.opened_as("state") && s.opens("state") > 1)
+    }),
+    because("the second look at a state that is not there: when it fails, everything is looked at anew", |s| {
+        s.kind(&[Load]) && s.scenario("lost") && s.is(&[SYS_openat]) && s.path("state") && s.opens("state") > 0
+    }),
+    because("is what cannot be loaded a link? What cannot be looked at is none", |s| {
+        s.kind(&[Load]) && s.is(&[SYS_statx]) && s.path("state") && s.opened_as(".")
+    }),
+    // Locks.
+    because("who the owner is beside its number is an addition to the flock: from /proc, from the attribute", |s| {
+        let proc =
+            s.is(&[SYS_openat, SYS_readlinkat]) && s.made().path.starts_with("/proc/") || s.is(&[SYS_read]) && s.made().foreign;
+        s.lock() && !s.kind(&[Release]) && (proc || s.is(&[SYS_fgetxattr])) || s.kind(&[Acquire]) && s.is(&[SYS_fsetxattr])
+    }),
+    because("the same from a pidfd: kill and /proc tell as well, and who cannot be asked is alive", |s| {
+        s.lock()
+            && (s.is(&[SYS_pidfd_open]) || s.is(&[SYS_ppoll]) && s.made().args[1] == 1 || s.is(&[SYS_statx]) && pidfd(s.made()))
+    }),
+    because("a file system that cannot be asked whether other machines see it counts as local", |s| {
+        s.lock() && !s.kind(&[Release]) && s.is(&[SYS_fstatfs])
+    }),
+    because(
+        "the queue of waiters is for fairness: its directory need not be readable, nor have such locks; the wait backs off",
+        |s| {
+            s.scenario("acquire, held, with a timeout")
+                && (s.is(&[SYS_openat]) && s.path(".") && s.flags() & O_PATH == 0 && s.flags() & O_TMPFILE != O_TMPFILE
+                    || s.is(&[SYS_fcntl, SYS_inotify_init1, SYS_inotify_add_watch]))
+        },
+    ),
+    because("no nameless files here, or none that can be named: a private name; there already: who has it is looked at", |s| {
+        let nameless =
+            s.is(&[SYS_openat]) && s.flags() & O_TMPFILE == O_TMPFILE && (unsupported(s.errno()) || s.failed(&[ENOENT]));
+        let named = s.is(&[SYS_linkat]) && (unsupported(s.errno()) || s.failed(&[EPERM, ENOENT, EEXIST]));
+        s.kind(&[Acquire]) && (nameless || named)
+    }),
+    because("the kernel's word that there is no lock file; one that may not be opened is held, for all that is known", |s| {
+        s.kind(&[Acquire, Clean]) && s.is(&[SYS_openat]) && s.path("lock") && s.failed(&[ENOENT, EACCES, EPERM])
+    }),
+    because("the stale lock is gone already", |s| {
+        s.kind(&[Acquire]) && s.is(&[SYS_unlinkat]) && s.path("lock") && s.failed(&[ENOENT])
+    }),
+    because("the first look at the flock of a lock of ours is a short cut: without it, its owner is looked at", |s| {
+        let first = !s.before().iter().any(|made| made.number == SYS_flock);
+        s.kind(&[Inspect]) && !s.scenario("foreign") && s.is(&[SYS_flock]) && first
+    }),
+    because("the flock says that it is held; kill only whether its holder has the number", |s| {
+        s.scenario("inspect, held") && s.is(&[SYS_kill])
+    }),
+];
+
+static USED: [AtomicU64; ALL.len()] = [const { AtomicU64::new(0) }; ALL.len()];
+
+/// May the operation come to what it would have come to, although this call failed?
+pub fn excused(seen: &Seen) -> bool {
+    let mut excused = false;
+    for (exemption, used) in ALL.iter().zip(&USED) {
+        if (exemption.holds)(seen) {
+            used.fetch_add(1, Relaxed);
+            excused = true;
+        }
+    }
+    excused
+}
+
+/// The reasons that were not needed: by a library that has another way, or none.
+pub fn unused() -> Vec<&'static str> {
+    ALL.iter().zip(&USED).filter(|(_, used)| used.load(Relaxed) == 0).map(|(exemption, _)| exemption.why).collect()
+}

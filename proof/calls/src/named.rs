@@ -1,0 +1,96 @@
+//! An unusual answer must say which call failed.
+
+use crate::exempt::unsupported;
+use crate::fault::{Made, Outcome};
+use crate::scenario::{Kind, Scenario};
+use libc::*;
+
+const ABSENT: i32 = 0;
+const UNDECIDED: i32 = 3;
+pub const NOT_DURABLE: i32 = 16;
+const E_DIGEST: i32 = -10003;
+const E_LOST: i32 = -10007;
+const E_CONFLICT: i32 = -10009;
+const E_NOT_SAVED_DURABLY: i32 = -10012;
+pub const E_SAVED_NOT_DURABLE: i32 = -10013;
+pub const E_INDETERMINATE: i32 = -10014;
+const E_LOCKED: i32 = -10015;
+const E_LOCK_LOST: i32 = -10016;
+const E_UNSUPPORTED: i32 = -10019;
+
+/// The steps that may be named when a call of this kind failed (steadfast.h, STEADFAST_STEP_*).
+fn steps(number: i64) -> &'static [i32] {
+    match number {
+        SYS_fsync => &[7, 8, 10, 11],
+        SYS_write => &[5, 8, 21],
+        SYS_renameat => &[8, 9],
+        SYS_renameat2 => &[9, 22],
+        SYS_linkat => &[8, 22],
+        SYS_unlinkat => &[8, 20],
+        SYS_fchmod | SYS_fchown => &[6],
+        SYS_mkdirat => &[11],
+        SYS_readlinkat => &[12],
+        SYS_pread64 => &[3, 8, 14, 19],
+        SYS_read => &[23],
+        SYS_flock => &[3, 4, 18],
+        SYS_openat => &[1, 2, 4, 11, 13, 21],
+        SYS_brk | SYS_mmap => &[15],
+        SYS_ppoll => &[23],
+        SYS_kill => &[17],
+        // Looking at what was opened belongs to every step.
+        SYS_statx => &[1, 2, 3, 4, 8, 9, 14, 17, 19, 21, 22],
+        _ => &[],
+    }
+}
+
+/// An answer other than the usual one: is it one that this failed call can lead to, and is the call named in it?
+pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) -> Result<(), String> {
+    let (status, number, path) = (outcome.status, made.number, made.path.as_str());
+    let has = |part: &str| scenario.name.contains(part);
+    let told = outcome.os_error == errno && steps(number).contains(&outcome.step);
+    let (fits, unnamed) = match status {
+        -4095..0 if status == -errno => {
+            // What could not be looked at beside a missing state: that it is missing is the news.
+            let missing = has("lost") && errno == ENOENT && outcome.step == 13;
+            (told || missing, missing)
+        }
+        // "It is there", and then "there is none": the second is told.
+        -4095..0 => {
+            let contradicted = [SYS_mkdirat, SYS_linkat].contains(&number) && errno == EEXIST && status == -ENOENT;
+            (contradicted, contradicted && outcome.os_error == ENOENT)
+        }
+        NOT_DURABLE => (number == SYS_fsync || number == SYS_openat && has("CREATE_PARENTS"), false),
+        E_NOT_SAVED_DURABLY | E_SAVED_NOT_DURABLE => (number == SYS_fsync && has("STRICT"), false),
+        E_UNSUPPORTED => (number == SYS_flock && unsupported(errno), false),
+        // What is wrong with the state is the news, not that the previous one could not be read.
+        E_DIGEST => (has("RECOVER, damaged"), true),
+        E_LOST => (has("load, damaged") && number == SYS_pread64 && errno == ENOENT, false),
+        // The kernel's word that a name is there, or is not, is taken.
+        E_CONFLICT => {
+            let gone = [SYS_openat, SYS_statx].contains(&number) && path == "state" && errno == ENOENT;
+            let there = number == SYS_renameat2 && errno == EEXIST;
+            (has("IF_GENERATION") && (gone || there), true)
+        }
+        E_LOCK_LOST => (scenario.kind == Kind::Release && number == SYS_statx && errno == ENOENT, true),
+        // It may not be opened: held, for all that can be known, and kept.
+        E_LOCKED => (scenario.kind == Kind::Acquire && number == SYS_openat && [EACCES, EPERM].contains(&errno), false),
+        UNDECIDED => (judges(scenario) && number == SYS_openat && [EACCES, EPERM].contains(&errno), false),
+        ABSENT => (judges(scenario) && path == "lock" && errno == ENOENT, true),
+        _ => (false, false),
+    };
+    match (fits, told || unnamed) {
+        (true, true) => Ok(()),
+        (fits, _) => Err(format!(
+            "{}: status {status}, os_error {}, step {}: {}",
+            if fits { "the failed call is not named" } else { "an answer that this cannot be, or another call is named" },
+            outcome.os_error,
+            outcome.step,
+            outcome.message
+        )),
+    }
+}
+
+/// Does it answer with a verdict?
+fn judges(scenario: &Scenario) -> bool {
+    [Kind::Clean, Kind::Inspect].contains(&scenario.kind)
+}
