@@ -48,6 +48,22 @@ ssize_t write(int fd, const void *buf, size_t len)
 }
 #endif
 
+#ifdef IGNORE_SYNCFS
+int syncfs(int fd)
+{
+    syscall(SYS_syncfs, fd);
+    return 0;
+}
+#endif
+
+#ifdef IGNORE_WRITEBACK /* before Linux 5.8, what syncfs does not tell */
+int sync_file_range(int fd, off_t from, off_t len, unsigned flags)
+{
+    syscall(SYS_sync_file_range, fd, from, len, flags);
+    return 0;
+}
+#endif
+
 #ifdef TEMP_LEFT /* the temporary file of a failed save stays */
 int unlinkat(int dir, const char *name, int flags)
 {

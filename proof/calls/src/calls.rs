@@ -173,12 +173,14 @@ pub fn name(made: &fault::Made) -> String {
 }
 
 /// The mutants, each with the scenarios of which at least one must show it.
-pub const MUTANTS: [(&str, &[&str]); 11] = [
+pub const MUTANTS: [(&str, &[&str]); 13] = [
     ("IGNORE_FSYNC", &["save"]),
     ("NO_FSYNC", &["save"]),
     ("RETRY_FSYNC", &["save"]),
     ("NO_DIRECTORY_FSYNC", &["save"]),
     ("SHORT_WRITE", &["save", "acquire"]),
+    ("IGNORE_SYNCFS", &["save_batch, SYNCFS"]),
+    ("IGNORE_WRITEBACK", &["save_batch, SYNCFS"]),
     ("TEMP_LEFT", &["save"]),
     ("FD_LEAK", &["save"]),
     ("IN_PLACE", &["save"]),

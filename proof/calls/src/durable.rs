@@ -1,5 +1,6 @@
 //! What makes a file durable, read off the calls that were made.
 
+use crate::exempt::unsupported;
 use crate::fault::{Made, Run};
 use crate::scenario::Scenario;
 use libc::*;
@@ -14,6 +15,14 @@ pub fn durable(scenario: &Scenario, run: &Run, ino: u64) -> Result<(), String> {
     let sync = |made: &Made| is(made, &[SYS_fsync, SYS_fdatasync, SYS_syncfs]);
     if calls.iter().any(|made| is(made, &[SYS_fsync, SYS_fdatasync]) && of(made) && failed(made)) {
         return Err("a file whose fsync failed was published as durable".into());
+    }
+    // What is not to be had there has synced nothing, and harmed nothing: another sync has to come.
+    let broke = |made: &Made| failed(made) && !made.failed.is_some_and(unsupported);
+    let waited = |made: &Made| is(made, &[SYS_sync_file_range]) && made.args[3] != u64::from(SYNC_FILE_RANGE_WRITE) && of(made);
+    if let Some(at) = calls.iter().position(|made| broke(made) && (is(made, &[SYS_syncfs]) || waited(made)))
+        && calls[..at].iter().any(|made| is(made, &[SYS_write]) && of(made))
+    {
+        return Err("a file that was there when a common sync failed was published as durable".into());
     }
     let changes = [SYS_write, SYS_pwrite64, SYS_ftruncate, SYS_fallocate, SYS_fchmod, SYS_fchown];
     let written = calls.iter().rposition(|made| is(made, &changes) && of(made) && made.failed.is_none());

@@ -79,6 +79,7 @@ fn shape(number: i64) -> (Option<usize>, Option<usize>, Option<usize>) {
         | libc::SYS_close
         | libc::SYS_ftruncate
         | libc::SYS_syncfs
+        | libc::SYS_sync_file_range
         | libc::SYS_fgetxattr
         | libc::SYS_fsetxattr
         | libc::SYS_fcntl
