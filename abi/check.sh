@@ -13,30 +13,11 @@ tree=$target/abi-mutant/tree
 mutants=$target/abi-mutant
 target=$target/abi
 . abi/surface.sh
+. tests/check-lib.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-abi.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
-passed=0
-failed=0
 header=include/steadfast.h
 
-check() { # TEXT COMMAND...
-    local text=$1
-    shift
-    if "$@" >"$work/output" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok - $text"
-    else
-        failed=$((failed + 1))
-        echo "not ok - $text"
-        sed 's/^/  # /' "$work/output" | tail -n 30
-    fi
-}
-refuses() { if "$@"; then return 1; fi; }
-end() {
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-    exit
-}
 # Strict, but for additions of functions: a grown struct is for --update to judge and to put down.
 unchanged() { abidiff --no-added-syms --suppressions abi/opaque.abignore "$1" "$2"; }
 kept() { # OLD NEW: each line of OLD is in NEW
@@ -47,8 +28,7 @@ kept() { # OLD NEW: each line of OLD is in NEW
 
 for tool in abidiff abidw nm python3; do
     command -v $tool >/dev/null && continue
-    echo "SKIPPED: no $tool (Debian: abigail-tools, binutils, python3)"
-    [ -z "${CI:-}${STEADFAST_CI:-}" ] || check "$tool is there" false
+    lacking "no $tool (Debian: abigail-tools, binutils, python3)"
     end
 done
 if [ "$(uname -m)" != x86_64 ]; then
@@ -59,7 +39,7 @@ fi
 functions_of $header >"$work/functions"
 constants_of $header >"$work/constants"
 exports_of "$build/libsteadfast.so" >"$work/exports"
-dump . "$target" "$work/now.abixml" || { echo "not ok - a build with debug information"; failed=1; end; }
+dump . "$target" "$work/now.abixml" || { note 1 "a build with debug information"; end; }
 
 if [ "${3:-}" = --update ]; then
     if [ -e abi/baseline.abixml ]; then

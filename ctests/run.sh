@@ -28,10 +28,8 @@ if [ -z "$lib" ] || [ -z "$out" ]; then
     exit 2
 fi
 
-passed=0 failed=0 skipped=0
-note() { # RESULT TEXT: one test of this script's own
-    if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok - $2"; else failed=$((failed + 1)); echo "not ok - $2"; fi
-}
+. "$here/../tests/check-lib.sh"
+skipped=0
 skip() { skipped=$((skipped + 1)); echo "SKIPPED: $1"; }
 
 functions() { # of the header, one a line

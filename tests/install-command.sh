@@ -3,23 +3,14 @@
 #   install-command.sh BUILD
 # Ends with "N passed, N failed".
 set -u
+. "$(dirname "$0")/check-lib.sh"
 steadfast=$(cd "$1" && pwd)/steadfast || exit 2
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-command.XXXXXX") || exit 2
 background=
 trap '[ -z "$background" ] || kill $background 2>/dev/null; rm -rf "$work"' EXIT
 cd "$work" || exit 2
-passed=0
-failed=0
-
 result() {
-    if [ "$1" = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok - $2"
-        sed 's/^/  # /' output errors | tail -n 10
-    fi
+    note "$1" "$2" || sed 's/^/  # /' output errors | tail -n 10
 }
 # gives CODE TEXT COMMAND...: standard output and error are in the files output and errors.
 gives() {
@@ -280,5 +271,4 @@ background=
 [ ! -e lock ]
 result $? "no lock file is left in the end"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+end

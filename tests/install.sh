@@ -8,30 +8,8 @@ CC=${CC:-cc}
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PREFIX LIBDIR INCLUDEDIR BINDIR MANDIR COMPLETIONDIR
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-install.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
-passed=0
-failed=0
-
-# check TEXT COMMAND...: quiet when it succeeds.
-check() {
-    local text=$1
-    shift
-    if "$@" >"$work/output" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok - $text"
-    else
-        failed=$((failed + 1))
-        echo "not ok - $text"
-        sed 's/^/  # /' "$work/output" | tail -n 20
-    fi
-}
-equal() { [ "$1" = "$2" ] || { printf 'got:      %s\nexpected: %s\n' "$1" "$2"; return 1; }; }
+. tests/check-lib.sh
 matches() { grep -qE "$2" <<<"$1" || { printf 'got:      %s\nexpected: %s\n' "$1" "$2"; return 1; }; }
-refuses() { if "$@"; then return 1; fi; }
-end() {
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-    exit
-}
 
 if ! command -v pkg-config >/dev/null; then
     echo "SKIPPED: pkg-config is not installed, so nothing of the installation was tested"

@@ -10,21 +10,7 @@ out=$build/cross
 mkdir -p "$out"
 python=${STEADFAST_PYTHON:-python3}
 
-passed=0
-failed=0
-finish() {
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-    exit
-}
-lacks() {
-    if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then
-        failed=$((failed + 1))
-        echo "not ok - $1"
-    else
-        echo "SKIPPED: $1"
-    fi
-}
+. "$root/tests/check-lib.sh"
 
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
@@ -33,31 +19,26 @@ go_environment "$build" "$work"
 export STEADFAST_LIBRARY=$build/libsteadfast.so.0 PYTHONPATH=$root/bindings/python PYTHONDONTWRITEBYTECODE=1
 
 # C is always there: it is what builds the rest.
-if "${CC:-cc}" -std=gnu11 -Wall -Wextra -I"$root/include" "$here/workers/worker.c" -L"$build" -lsteadfast -o "$out/worker-c"; then
-    passed=$((passed + 1))
-    echo "ok - the C worker is built"
-else
-    failed=$((failed + 1))
-    echo "not ok - the C worker is built"
-fi
+"${CC:-cc}" -std=gnu11 -Wall -Wextra -I"$root/include" "$here/workers/worker.c" -L"$build" -lsteadfast -o "$out/worker-c"
+note $? "the C worker is built"
 
 all=1
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || { lacks "Python 3.9 is not installed"; all=0; }
-node -e "require('koffi')" 2>/dev/null || { lacks "node, or koffi on NODE_PATH, is not installed (.ci/setup does that)"; all=0; }
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || { lacking "Python 3.9 is not installed"; all=0; }
+node -e "require('koffi')" 2>/dev/null || { lacking "node, or koffi on NODE_PATH, is not installed (.ci/setup does that)"; all=0; }
 if command -v go >/dev/null && command -v pkg-config >/dev/null; then
-    (cd "$here/workers/go" && go build -buildvcs=false -o "$out/worker-go" .) || { failed=$((failed + 1)); echo "not ok - the Go worker is built"; all=0; }
+    (cd "$here/workers/go" && go build -buildvcs=false -o "$out/worker-go" .) || { note 1 "the Go worker is built"; all=0; }
 else
-    lacks "go or pkg-config is not installed"
+    lacking "go or pkg-config is not installed"
     all=0
 fi
-[ "$all" = 1 ] && [ "$failed" -eq 0 ] || finish
+[ "$all" = 1 ] && [ "$failed" -eq 0 ] || end
 
 others=
 while read -r language; do
     others="$others, \"dlopen-$language\": [\"$root/examples/dlopen/launch.sh\", \"--lib\", \"$build\", \"$language\"]"
 done < <("$root/examples/dlopen/launch.sh" --lib "$build" --list 2>"$work/missing")
 while read -r line; do
-    case $line in *": missing: "*) lacks "${line/: missing:/ is missing:}" ;; esac
+    case $line in *": missing: "*) lacking "${line/: missing:/ is missing:}" ;; esac
 done <"$work/missing"
 
 export STEADFAST_CROSS_OTHERS="{${others#, }}"
@@ -71,4 +52,4 @@ read -r good bad < <(sed -n 's/^tests //p' "$work/log") || { good=0; bad=1; }
 passed=$((passed + good))
 failed=$((failed + bad))
 [ "$code" -eq 0 ] || [ "$bad" -gt 0 ] || failed=$((failed + 1))
-finish
+end

@@ -4,29 +4,17 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 [ "${1:-}" = --lib ] || { echo "usage: run.sh --lib BUILD" >&2; exit 2; }
 build=$(cd "$2" && pwd)
-passed=0
-failed=0
-ok() { passed=$((passed + 1)); echo "ok - $1"; }
-not_ok() { failed=$((failed + 1)); echo "not ok - $1"; }
-finish() {
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-    exit
-}
+. "$here/../../tests/check-lib.sh"
 
 # Needs no tool: every code of the library has its error here.
 missing=$(grep -o 'STEADFAST_E_[A-Z_]* = -' "$here/../../include/steadfast.h" | sed 's/ = -//' |
     while read -r code; do grep -q "C\.$code\$" "$here/steadfast.go" || echo "$code"; done)
-if [ -z "$missing" ]; then ok "every code has its error"; else not_ok "codes without an error: $missing"; fi
+[ -z "$missing" ]; note $? "every code has its error${missing:+, but for $missing}"
 
 for tool in go pkg-config cc; do
     command -v "$tool" >/dev/null && continue
-    if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then
-        not_ok "$tool is not installed"
-    else
-        echo "SKIPPED: $tool is not installed"
-    fi
-    finish
+    lacking "$tool is not installed"
+    end
 done
 
 work=$(mktemp -d)
@@ -35,8 +23,9 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 go_environment "$build" "$work"
 
 cd "$here" || exit 1
-if [ -z "$(gofmt -l .)" ]; then ok "gofmt"; else not_ok "gofmt: $(gofmt -l . | tr '\n' ' ')"; fi
-if go vet .; then ok "go vet"; else not_ok "go vet"; fi
+unformatted=$(gofmt -l . | tr '\n' ' ')
+[ -z "$unformatted" ]; note $? "gofmt $unformatted"
+go vet .; note $? "go vet"
 
 tests() {
     local log=$work/log
@@ -53,4 +42,4 @@ tests() {
 }
 tests
 if [ "$(go env GOARCH)" = amd64 ]; then tests -race -run "Test[^D]"; fi
-finish
+end

@@ -18,23 +18,11 @@ python=${STEADFAST_PYTHON:-python3}
 unset PYTHONPATH STEADFAST_LIBRARY
 export PYTHONDONTWRITEBYTECODE=1
 
-passed=0 failed=0
-note() { # RESULT TEXT
-    if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok - $2"; else failed=$((failed + 1)); echo "not ok - $2"; fi
-}
-finish() {
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-    exit
-}
+. "$here/../../tests/check-lib.sh"
 
 if ! "$python" -c 'import hatchling, mypy, pytest' 2>/dev/null; then
-    if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then
-        note 1 "hatchling, mypy and pytest are installed"
-    else
-        echo "SKIPPED: hatchling, mypy or pytest is not installed (.ci/setup does that)"
-    fi
-    finish
+    lacking "hatchling, mypy or pytest is not installed (.ci/setup does that)"
+    end
 fi
 
 # For the oldest Python that the package is for.
@@ -89,4 +77,4 @@ if try_wheel "$lib/libsteadfast.so"; then
     # Errors of fixtures, a crash, nothing collected: counted too.
     if [ "$code" -ne 0 ] && [ "${broke:-0}" -eq 0 ]; then note 1 "pytest ends well"; fi
 fi
-finish
+end

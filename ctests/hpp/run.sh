@@ -19,10 +19,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$lib" ] && [ -n "$out" ] || { echo "usage: run.sh --lib DIR --out DIR [--quick]" >&2; exit 2; }
 
-passed=0 failed=0
-note() { # RESULT TEXT: one test of this script's own
-    if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok - $2"; else failed=$((failed + 1)); echo "not ok - $2"; fi
-}
+. "$root/tests/check-lib.sh"
 
 flags="-O0 -Wall -Wextra -Wpedantic -Wshadow -Werror -I$here -I$root/ctests -I$root/include"
 link="-L$lib -Wl,-rpath,$lib -lsteadfast -pthread"
@@ -69,7 +66,7 @@ example() {
 
 have() { # CXX: is it there? CI must have it.
     command -v "$1" >/dev/null && return 0
-    if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then note 1 "$1 is installed"; else echo "SKIPPED: $1 is not installed"; fi
+    lacking "$1 is not installed"
     return 1
 }
 
@@ -96,5 +93,4 @@ if [ -z "$quick" ] && have clang++; then
     program results clang++ c++20 throw
     program throwing clang++ c++17 throw
 fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+end

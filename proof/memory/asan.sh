@@ -21,9 +21,7 @@ done
 out=$build/asan
 mkdir -p "$out"
 begun=$(date +%s)
-passed=0 failed=0
-note() { if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok - $2"; else failed=$((failed + 1)); echo "not ok - $2"; fi; }
-end() { echo "asan: $(($(date +%s) - begun)) s"; echo "$passed passed, $failed failed"; [ "$failed" = 0 ]; exit; }
+. tests/check-lib.sh
 
 CC=${CC:-cc} CXX=${CXX:-c++}
 # gcc warns of truncation where its own instrumentation has lost the range of a number.
@@ -87,5 +85,5 @@ for test in model property; do
     [ $code = 0 ] && passed=$((passed + n))
     note $code "Rust tests ($test) under ASan and LSan: $n"
 done
-echo "asan: $killed of 6 mutants killed"
+echo "asan: $killed of 6 mutants killed; $(($(date +%s) - begun)) s"
 end

@@ -23,9 +23,7 @@ done
 [ -n "$seed" ] || seed=$((RANDOM * 32768 + RANDOM + 1))
 out=$build/fuzz
 mkdir -p "$out"
-passed=0 failed=0
-note() { if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok - $2"; else failed=$((failed + 1)); echo "not ok - $2"; fi; }
-end() { echo "$passed passed, $failed failed"; [ "$failed" = 0 ]; exit; }
+. tests/check-lib.sh
 
 export PATH=$PWD/build/cargo/bin:$PATH RUSTC_BOOTSTRAP=1
 if ! cargo fuzz --version >/dev/null 2>&1; then

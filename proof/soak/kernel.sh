@@ -29,8 +29,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ -n "$lib" ] && [ -n "$out" ] || { sed -n 2,9p "$0" >&2; exit 2; }
-passed=0 failed=0
-note() { if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok - $2"; else failed=$((failed + 1)); echo "not ok - $2"; fi; }
+. tests/check-lib.sh
 skip() { echo "SKIPPED: $1"; echo "1 passed, 0 failed"; exit 0; }
 [ "$(uname -m)" = x86_64 ] || skip "the second kernel is for x86_64"
 vmlinuz=$(ls "$root"/boot/vmlinuz-* 2>/dev/null | head -n 1)
@@ -90,5 +89,4 @@ done
 [ $wrong = 0 ] && [ $most -gt 0 ]
 note $? "summary: Linux $(grep -aoE '^KERNEL .*' "$out/console" | tail -n 1 | cut -d ' ' -f 2 | tr -d '\r'), ext4: $cuts machines cut off, at most $most saves acknowledged in one, $wrong wrong"
 rm -f "$out/disk" "$out/initrd"
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+end

@@ -17,8 +17,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$lib" ] && [ -n "$out" ] || { echo "usage: soak/run.sh --lib DIR --out DIR [--seconds N] [--seed N]" >&2; exit 2; }
 [ -n "$seed" ] || seed=$((RANDOM * 32768 + RANDOM + 1))
-passed=0 failed=0
-note() { if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "ok - $2"; else failed=$((failed + 1)); echo "not ok - $2"; fi; }
+. "$here/../../tests/check-lib.sh"
 
 for program in storm sizes; do
     # shellcheck disable=SC2086
@@ -52,5 +51,4 @@ third=$((seconds / 3 + 1))
 told=$(run storm "$scratch" "$third" "$seed"); note $? "on $(df -T "$scratch" | awk 'NR == 2 { print $2 }'): $told"
 told=$(run storm "$memory" "$third" "$seed"); note $? "in memory: $told"
 told=$(run sizes "$scratch" "$third" "$seed"); note $? "$told"
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+end
