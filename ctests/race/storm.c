@@ -1,20 +1,8 @@
 /* Workers that take and release one lock in a loop, while others are killed, plant stale locks, create or clean. */
 #include "race.h"
+#include "lives.h"
 
 #include <sched.h>
-#include <sys/poll.h>
-#include <sys/syscall.h>
-
-/* Dead is dead for all who look: a process that may yet return from the kernel to its program is not. */
-static int lives(pid_t pid)
-{
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (fd < 0) return errno != ESRCH;
-    struct pollfd poll_fd = { fd, POLLIN, 0 };
-    int dead = poll(&poll_fd, 1, 0) > 0;
-    close(fd);
-    return !dead;
-}
 
 /* Into the critical section: whoever is there must be dead. */
 static void enter(void)

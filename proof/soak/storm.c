@@ -9,13 +9,13 @@
  *
  * The mutants must be found: plain writers that do not compare and swap, lockers that clean by check-and-unlink. */
 #define _GNU_SOURCE
+#include "../../ctests/race/lives.h"
 #include "steadfast.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -24,7 +24,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -126,17 +125,6 @@ static void read_state(void)
     check(&state, at_least, "a reader");
     steadfast_state_free(&state);
     shared->loads++;
-}
-
-/* A process that may yet return from the kernel to its program is not dead: a pidfd tells. */
-static int lives(pid_t pid)
-{
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (fd < 0) return errno != ESRCH;
-    struct pollfd poll_fd = { fd, POLLIN, 0 };
-    int dead = poll(&poll_fd, 1, 0) > 0;
-    close(fd);
-    return !dead;
 }
 
 /* The mutant: read the PID; it is dead; unlink. */
