@@ -202,8 +202,9 @@ impl batch::Entries for Entries {
     }
 }
 
-/// Saves many states in one call, faster than one after the other: all are written before the first is synced, and
-/// each directory is synced once. Each is atomic and durable for itself; there is no promise across them.
+/// Saves many states in one call, faster than one after the other: all are written before the first is synced, from 200
+/// on those of a group are synced at once, and each directory is synced once. Each is atomic and durable for itself;
+/// there is no promise across them.
 ///
 /// `options` are those of all. With STEADFAST_SAVE_SYNCFS one syncfs(2) for each file system takes the place of one
 /// fsync for each file: faster for many, but it also flushes what others have written there. RECYCLE is
@@ -255,7 +256,8 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
 /// (-EIO) or missing and PATH.prev is whole (the report keeps the step and errno that made it necessary);
 /// -ENOENT: no state, and no previous one; STEADFAST_E_LOST: no state, but a previous one; _E_EMPTY,
 /// _E_TRUNCATED, _E_TRAILING, _E_DIGEST: damaged; _E_FORMAT: not a state file; _E_NEWER: intact, but of a later
-/// format; _E_SCHEMA; _E_TOO_LARGE: longer than max_len, found before memory is taken; _E_NOT_REGULAR;
+/// format; _E_SCHEMA; _E_TOO_LARGE: longer than max_len, found before memory is taken; _E_NOT_REGULAR (a
+/// device is read from once before that is found);
 /// -ENOMEM; -EINVAL; or a negated errno.
 ///
 /// Threads: no restriction. A load beside saves gets a state of before or after each of them.

@@ -77,7 +77,7 @@ pub unsafe extern "C" fn unlinkat(_: *mut c_void, dirfd: i32, path: *const c_cha
 }
 
 pub unsafe extern "C" fn linkat(_: *mut c_void, od: i32, op: *const c_char, nd: i32, np: *const c_char, flags: i32) -> i32 {
-    handed_on!(SYS_linkat, linkat, od, op, nd, np, flags) as i32
+    int(unsafe { libc::linkat(od, op, nd, np, flags) })
 }
 
 pub unsafe extern "C" fn mkdirat(_: *mut c_void, dirfd: i32, path: *const c_char, mode: u32) -> i32 {

@@ -16,7 +16,8 @@ macro_rules! by_number {
     };
 }
 
-/// A call that the C library only hands on: on Linux by its number.
+/// A call that the C library only hands on: on Linux by its number. Not those that others take the place of (fakeroot,
+/// eatmydata, our own mutants): they are to find all that change a name, an owner or a mode, and fsync.
 macro_rules! handed_on {
     ($number:ident, $name:ident $(, $argument:expr)*) => {{
         #[cfg(target_os = "linux")]
