@@ -1,6 +1,7 @@
 /* steadfast_state_save_batch: each state for itself, each directory synced once. */
 #include "tap.h"
 #include "state_test.h"
+#include "forbid.h"
 
 #include <sys/resource.h>
 
@@ -360,6 +361,43 @@ static void at_once(void)
     steadfast_context_free(c);
 }
 
+/* A fault in fsync is one of each fsync, also of those that would be made at once. */
+static void injected(void)
+{
+    char d[300];
+    steadfast_hooks h = test_hooks();
+    steadfast_context *c = NULL;
+    snprintf(d, sizeof d, "%s", fresh("injected"));
+    fill(d, 200, 200);
+    is_int(steadfast_context_new_failing(&h, STEADFAST_CALL_FSYNC, 1, EIO, 1, &c), 0, "a context whose fsync fails");
+    is_int(batch(c, 200, STEADFAST_SAVE_STRICT), STEADFAST_E_NOT_SAVED_DURABLY, "200 states, each synced in vain");
+    is_int(statuses(200, STEADFAST_E_NOT_SAVED_DURABLY), 0, "none is there");
+    steadfast_context_free(c);
+}
+
+/* The syncs are begun, but how they end is not to be known. */
+static void forbidden(void)
+{
+#ifdef HAS_SECCOMP
+    char d[300];
+    int status = -1;
+    snprintf(d, sizeof d, "%s", fresh("forbidden"));
+    fill(d, 200, 200);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        _exit(forbid(__NR_io_getevents) != 0 ? 77 : batch(context, 200, 0) == SAVED && statuses(200, SAVED) == 0 ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip("no seccomp filter can be set here", "io_getevents is forbidden");
+    else
+        ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 && missing(200) == 0, "io_getevents is forbidden: each is written again, and saved");
+#else
+    skip("no headers of the kernel's", "io_getevents is forbidden");
+#endif
+}
+
 /* Every call of a batch fails in turn: each state is old or new, as its status says. */
 static void sweep(uint32_t flags)
 {
@@ -408,6 +446,8 @@ int main(void)
     syncs_fail();
     first();
     at_once();
+    injected();
+    forbidden();
     sweep(0);
     sweep(STEADFAST_SAVE_SYNCFS);
     sweep(STEADFAST_SAVE_KEEP_PREVIOUS);

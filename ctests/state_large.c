@@ -4,15 +4,9 @@
  */
 #include "tap.h"
 #include "state_test.h"
+#include "forbid.h"
 
 #include <sys/resource.h>
-#if defined __linux__ && __has_include(<linux/seccomp.h>)
-#define HAS_SECCOMP
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#endif
 
 enum { LARGE = 4 << 20 };
 static char *data;
@@ -102,7 +96,51 @@ static void others(void)
     result = save_large(context, in(dir, "limit"), LARGE, 0);
     setrlimit(RLIMIT_FSIZE, &limit);
     is_int(result, -EFBIG, "a limit of the file size is an error, not a signal");
-    ok(*leftovers(dir, "lengths lengths.prev fails short forbidden forbidden.prev") == '\0', "that leaves nothing over");
+    ok(*leftovers(dir, "lengths lengths.prev fails short forbidden forbidden.prev watched watched.prev") == '\0', "that leaves nothing over");
+}
+
+/* What the aio hook sees: is it a direct write, and is there another thread meanwhile? */
+static int direct, most_threads;
+static int threads(void);
+static int64_t watched_aio(void *user, int32_t operation, uint64_t *queue, int32_t fd, const void *buf, size_t len, uint64_t offset)
+{
+    int64_t result = REAL->aio(NULL, operation, queue, fd, buf, len, offset);
+    (void)user;
+    if (operation == STEADFAST_AIO_WRITE) {
+        int now = threads();
+        most_threads = now > most_threads ? now : most_threads;
+        direct += (fcntl(fd, F_GETFL) & O_DIRECT) != 0;
+    }
+    return result;
+}
+
+static void watched(int before)
+{
+    steadfast_hooks h = test_hooks();
+    steadfast_context *c;
+    int ring = -1, plain;
+    if ((test_absent() & STEADFAST_ABSENT_AIO) != 0 || before < 0) {
+        skip(before < 0 ? "no /proc" : "no such writes in this run", "direct writes");
+        return;
+    }
+    h.aio = watched_aio;
+    c = test_context(&h);
+    is_int(save_large(c, in(dir, "watched"), LARGE, 0), SAVED, "a large state");
+    is_int(save_large(c, in(dir, "watched"), LARGE, STEADFAST_SAVE_RECYCLE), SAVED, "and another");
+    is_int(save_large(c, in(dir, "watched"), LARGE, STEADFAST_SAVE_RECYCLE), SAVED, "over the spare");
+    steadfast_context_free(c);
+    is_int(most_threads, before, "no thread came of it, not even one of the kernel's, not even for a moment");
+    plain = open(in(dir, "watched"), O_RDWR | O_DIRECT);
+#ifdef HAS_SECCOMP
+    char params[120] = { 0 };
+    ring = (int)syscall(__NR_io_uring_setup, 1, params);
+#endif
+    if (plain < 0 || ring < 0)
+        skip("no io_uring, or no O_DIRECT here", "direct writes");
+    else
+        ok(direct > 0, "%d writes were to go past the page cache", direct);
+    close(plain);
+    close(ring);
 }
 
 static int threads(void)
@@ -121,18 +159,11 @@ static int threads(void)
 /* As in most containers: io_uring is forbidden. In a child, because there is no way back. */
 static void without_io_uring(void)
 {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = { sizeof code / sizeof code[0], code };
     const char *path = in(dir, "forbidden");
     int status = -1;
     pid_t child = fork();
     if (child == 0) {
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        if (forbid(__NR_io_uring_setup) != 0)
             _exit(77);
         _exit(save_large(context, path, LARGE + 4097, 0) == SAVED && save_large(context, path, LARGE + 1, STEADFAST_SAVE_RECYCLE) == SAVED &&
               save_large(context, path, LARGE + 5000, STEADFAST_SAVE_RECYCLE) == SAVED ? 0 : 1);
@@ -158,13 +189,14 @@ int main(void)
     for (size_t i = 0; i < 16 << 20; i++)
         data[i] = (char)(i * 13 + i / 4099);
     lengths();
-    is_int(threads(), before, "no thread came of it, not even one of the kernel's");
+    watched(before);
 #ifdef HAS_SECCOMP
     without_io_uring();
 #else
     skip("no headers of the kernel's", "without io_uring");
 #endif
     fails(EIO);
+    fails(EINTR);
     fails(EINVAL);
     fails(ENOSPC);
     others();

@@ -206,7 +206,7 @@ enum { STEADFAST_AIO_WRITE = 1 };
 enum { STEADFAST_AIO_WAIT = 2 };
 
 /**
- * Waits for what is still being written, and ends it.
+ * Waits for what is still being written, and ends it. Also after an OPEN that failed; its answer is not looked at.
  */
 enum { STEADFAST_AIO_CLOSE = 3 };
 
@@ -718,7 +718,8 @@ typedef struct {
  * The system calls of the library, as function pointers.
  *
  * Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call; but fdatasync is the
- * fsync hook, where there is one, and nothing goes past an fsync or write hook by syncfs, fsync_many or aio. The
+ * fsync hook, where there is one, and nothing goes past an fsync or write hook, or a fault
+ * injected there, by syncfs, fsync_many or aio. The
  * library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
  * STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
  * runs in the thread that called the library; it must not call back with the same lock.

@@ -1,8 +1,8 @@
 //! The real calls that make content durable or go past the page cache.
 
 use super::real::*;
-#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
-use super::ring::{AGAIN, Ring, UNSUPPORTED};
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+use super::ring::{AGAIN, INTERRUPTED, INVALID, Ring, UNSUPPORTED};
 use super::table::*;
 use core::ffi::c_void;
 
@@ -47,9 +47,9 @@ pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offs
         if operation == STEADFAST_WRITEBACK_WAIT {
             flags |= libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
         }
-        #[cfg(target_pointer_width = "64")]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         return by_number!(SYS_sync_file_range, fd, offset, len, flags) as i32;
-        #[cfg(not(target_pointer_width = "64"))]
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         return int(unsafe { libc::sync_file_range(fd, offset as i64, len as i64, flags) });
     }
     #[cfg(not(target_os = "linux"))]
@@ -60,10 +60,13 @@ pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offs
 }
 
 /// Through the page cache, and on to the device at once: the kernel writes it back while the next piece is hashed.
-#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(never)]
 unsafe fn write_through(queue: *mut u64, fd: i32, (buf, len, offset): (*const c_void, usize, u64)) -> i64 {
-    let written = by_number!(SYS_pwrite64, fd, buf, len, offset);
+    let mut written = INTERRUPTED;
+    while written == INTERRUPTED {
+        written = by_number!(SYS_pwrite64, fd, buf, len, offset);
+    }
     unsafe { queue.write((written as u64) << 1 | 1) };
     // Only a beginning: what it misses, the sync will meet.
     by_number!(SYS_sync_file_range, fd, offset, len, libc::SYNC_FILE_RANGE_WRITE);
@@ -81,7 +84,7 @@ pub unsafe extern "C" fn aio(
     len: usize,
     offset: u64,
 ) -> i64 {
-    #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
     unsafe {
         let ring = queue.read() as *mut Ring;
         let direct = !ring.is_null() && queue.read() & 1 == 0;
@@ -94,7 +97,7 @@ pub unsafe extern "C" fn aio(
             STEADFAST_AIO_WRITE => return write_through(queue, fd, (buf, len, offset)).min(0),
             STEADFAST_AIO_WAIT if direct => {
                 let result = (*ring).wait();
-                if result != AGAIN && result != UNSUPPORTED {
+                if ![AGAIN, UNSUPPORTED, INVALID].contains(&result) {
                     return result;
                 }
                 // Not here, or not without waiting: from now on the other way.
@@ -111,7 +114,7 @@ pub unsafe extern "C" fn aio(
         }
         0
     }
-    #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
     {
         let _ = (operation, queue, fd, buf, len, offset);
         i64::from(libc::ENOSYS.wrapping_neg())
@@ -121,7 +124,7 @@ pub unsafe extern "C" fn aio(
 /// By Linux's asynchronous I/O (io_submit(2)), whose fsync runs in a worker of the kernel, not of this process. That is
 /// worth it for many: ending it waits some 30 ms.
 pub unsafe extern "C" fn fsync_many(user: *mut c_void, queue: *mut u64, files: *mut i32, count: u32) -> i32 {
-    #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
     unsafe {
         const OP_FSYNC: u64 = 2;
         const MOST: u64 = 64;
@@ -139,9 +142,11 @@ pub unsafe extern "C" fn fsync_many(user: *mut c_void, queue: *mut u64, files: *
             let file = files.add(index);
             let fd = file.read();
             // struct iocb: what the event is to say, then operation and file.
-            let request = [file as u64, 0, OP_FSYNC | (fd as u64) << 32, 0, 0, 0, 0, 0];
-            let requests = &raw const request;
+            let mut request = [file as u64, 0, OP_FSYNC | (fd as u64) << 32, 0, 0, 0, 0, 0];
+            let requests = &raw mut request;
             if by_number!(SYS_io_submit, queue.read(), 1, &raw const requests) == 1 {
+                // Until it is known better.
+                file.write(libc::EIO.wrapping_neg());
                 under_way = under_way.wrapping_add(1);
             } else {
                 file.write(fsync(user, fd));
@@ -150,15 +155,19 @@ pub unsafe extern "C" fn fsync_many(user: *mut c_void, queue: *mut u64, files: *
         while under_way > 0 {
             // struct io_event: the result is its third word.
             let mut event = [0u64; 4];
-            if by_number!(SYS_io_getevents, queue.read(), 1, 1, event.as_mut_ptr()) == 1 {
-                let [file, _, result, _] = event;
-                (file as *mut i32).write(result as i32);
-                under_way = under_way.wrapping_sub(1);
+            match by_number!(SYS_io_getevents, queue.read(), 1, 1, event.as_mut_ptr()) {
+                1 => {
+                    let [file, _, result, _] = event;
+                    (file as *mut i32).write(result as i32);
+                    under_way = under_way.wrapping_sub(1);
+                }
+                INTERRUPTED => {}
+                _ => break,
             }
         }
         0
     }
-    #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
     {
         let _ = (user, queue, files, count);
         libc::ENOSYS.wrapping_neg()

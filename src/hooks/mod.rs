@@ -17,12 +17,13 @@ pub mod memory;
 mod platform;
 mod processes;
 mod real;
-#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod ring;
 mod signal;
 mod table;
 mod text;
 
+use call::*;
 pub use errno::{Errno, c_str};
 pub use fault::Fault;
 pub use files::GLANCE;
@@ -57,13 +58,14 @@ impl Hooks {
     /// Puts the call of `real` where one is NULL.
     pub fn complete(&mut self, real: &Hooks) {
         let table = &mut self.table;
-        // Who hooks fsync or write means all of them: no sync and no byte goes past such a hook.
-        if table.fsync.is_some() {
+        // Who hooks fsync or write, or lets one fail, means all of them: no sync and no byte goes past.
+        let failing = self.fault.as_ref().map_or(0, |fault| fault.call);
+        if table.fsync.is_some() || failing == STEADFAST_CALL_FSYNC {
             table.fdatasync = table.fdatasync.or(table.fsync);
             table.absent |= if table.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
             table.absent |= if table.fsync_many.is_none() { STEADFAST_ABSENT_FSYNC_MANY } else { 0 };
         }
-        if table.write.is_some() && table.aio.is_none() {
+        if (table.write.is_some() || table.writeback.is_some() || failing == STEADFAST_CALL_WRITE) && table.aio.is_none() {
             table.absent |= STEADFAST_ABSENT_AIO;
         }
         // From `openat` on, a table is an array of pointers, of which zero is None.

@@ -67,6 +67,10 @@ const OFF_SQES: u64 = 0x1000_0000;
 const FEAT_SINGLE_MMAP: u32 = 1;
 /// It would have had to wait.
 pub const AGAIN: i64 = -(libc::EAGAIN as i64);
+/// A signal came.
+pub const INTERRUPTED: i64 = -(libc::EINTR as i64);
+/// No such thing, or not with this length or place.
+pub const INVALID: i64 = -(libc::EINVAL as i64);
 /// Not here.
 pub const UNSUPPORTED: i64 = -(libc::EOPNOTSUPP as i64);
 
@@ -75,13 +79,6 @@ impl Ring {
     /// not to be had here. An error: there is no room.
     pub unsafe fn open(fd: i32, len: u64) -> Result<*mut Ring, i64> {
         const NONE: *mut Ring = core::ptr::null_mut();
-        // What is in the page cache would have to be dropped, which is waiting as well.
-        by_number!(SYS_fadvise64, fd, 0, 0, libc::POSIX_FADV_DONTNEED);
-        match by_number!(SYS_fallocate, fd, 0, 0, len) {
-            0.. => {}
-            UNSUPPORTED => return Ok(NONE),
-            error => return Err(error),
-        }
         let mut params = Params::default();
         let ring = by_number!(SYS_io_uring_setup, 1, &raw mut params);
         if ring < 0 {
@@ -89,16 +86,18 @@ impl Ring {
         }
         let map = |at| by_number!(SYS_mmap, 0, PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, ring, at);
         let (rings, page) = (map(0), map(OFF_SQES));
+        let file_flags = by_number!(SYS_fcntl, fd, libc::F_GETFL);
+        let mut room = UNSUPPORTED;
+        if rings >= 0 && page >= 0 && params.features & FEAT_SINGLE_MMAP != 0 {
+            // What is in the page cache would have to be dropped, which is waiting as well.
+            by_number!(SYS_fadvise64, fd, 0, 0, libc::POSIX_FADV_DONTNEED);
+            room = by_number!(SYS_fallocate, fd, 0, 0, len);
+        }
+        if room < 0 || by_number!(SYS_fcntl, fd, libc::F_SETFL, file_flags | i64::from(libc::O_DIRECT)) < 0 {
+            unmap(ring as u64, rings as u64, page as u64);
+            return if room == 0 || room == UNSUPPORTED || room == INTERRUPTED { Ok(NONE) } else { Err(room) };
+        }
         unsafe {
-            let file_flags = by_number!(SYS_fcntl, fd, libc::F_GETFL);
-            if rings < 0
-                || page < 0
-                || params.features & FEAT_SINGLE_MMAP == 0
-                || by_number!(SYS_fcntl, fd, libc::F_SETFL, file_flags | i64::from(libc::O_DIRECT)) < 0
-            {
-                unmap(ring as u64, rings as u64, page as u64);
-                return Ok(NONE);
-            }
             let at = |offset: u32| (rings as usize as *const AtomicU32).byte_add(offset as usize);
             let page = page as usize as *mut Ring;
             page.write(Ring {
@@ -163,10 +162,7 @@ impl Ring {
     pub unsafe fn close(&mut self, fd: i32) {
         unsafe {
             while !self.is_idle() {
-                let waited = self.wait();
-                if waited < 0 && waited != i64::from(libc::EINTR.wrapping_neg()) {
-                    break;
-                }
+                let _ = self.wait();
             }
             by_number!(SYS_fcntl, fd, libc::F_SETFL, self.file_flags);
             unmap(self.ring, self.map, &raw mut *self as u64);

@@ -94,7 +94,7 @@ pub const STEADFAST_AIO_OPEN: i32 = 0;
 pub const STEADFAST_AIO_WRITE: i32 = 1;
 /// Waits for the started write: how much it wrote, or its error.
 pub const STEADFAST_AIO_WAIT: i32 = 2;
-/// Waits for what is still being written, and ends it.
+/// Waits for what is still being written, and ends it. Also after an OPEN that failed; its answer is not looked at.
 pub const STEADFAST_AIO_CLOSE: i32 = 3;
 
 /// steadfast_hooks.absent: act as if the platform had no such thing.
@@ -133,7 +133,8 @@ pub(crate) const ABSENT_ALL: u32 = (1 << 15) - 1;
 /// The system calls of the library, as function pointers.
 ///
 /// Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call; but fdatasync is the
-/// fsync hook, where there is one, and nothing goes past an fsync or write hook by syncfs, fsync_many or aio. The
+/// fsync hook, where there is one, and nothing goes past an fsync or write hook, or a fault
+/// injected there, by syncfs, fsync_many or aio. The
 /// library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
 /// STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
 /// runs in the thread that called the library; it must not call back with the same lock.

@@ -172,9 +172,9 @@ fn is_plain(header: &[u8]) -> bool {
         && blank.get(1..) == blank.split_last().map(|(_, but_last)| but_last)
 }
 
-/// The number after the first `key`.
+/// The number after the last `key`.
 fn value(line: &[u8], key: &[u8]) -> Option<u64> {
-    let at = line.windows(key.len()).position(|each| each == key)?;
+    let at = line.windows(key.len()).rposition(|each| each == key)?;
     let rest = line.get(at.saturating_add(key.len())..)?;
     number(rest.split(|&byte| byte == b' ').next()?)
 }

@@ -48,7 +48,7 @@ details! {
     SWAP_NEEDS_FLOCK "compare-and-swap needs flock, which is not to be had here";
     LOST_TO_ANOTHER "the lock file was replaced; what is there now was not touched";
     TAKEN_AWAY "the lock file was taken away";
-    MOUNT_POINT "the file is a mount point and cannot be replaced: mount its directory instead";
+    MOUNT_POINT "a mount point cannot be replaced: mount its directory instead";
     NO_DIR_FSYNC_STRICT "this platform cannot sync a directory";
     NO_DIR_FSYNC "saved, but this platform cannot sync a directory";
     NO_SYNC "saved without a sync, as asked";
@@ -56,10 +56,10 @@ details! {
     SAVED_MEANWHILE "another state was saved there meanwhile";
     STRUCT_TOO_SMALL "a struct's size member is too small";
     STRUCT_TOO_LARGE "a struct's size member is not a size";
-    STRUCT_UNKNOWN "a struct sets members that this version does not know";
+    STRUCT_UNKNOWN "a struct sets what this version does not know";
     UNKNOWN_FLAG "unknown flag";
     CONTRADICTION "STRICT and NO_SYNC contradict each other";
-    BAD_MEMBER "a reserved member is set, or a mode has more than permission bits";
+    BAD_MEMBER "a reserved member is set, or a mode is no permission bits";
     EXPECTED_ALONE "expected_generation without IF_GENERATION";
     NO_DATA "data is NULL, or len is impossible";
     NO_OUT "out is NULL, or its size is too small";
