@@ -33,8 +33,8 @@ fn is_continuation(byte: u8) -> bool {
     byte & 0xC0 == 0x80
 }
 
-/// Writes the sentence of `outcome` into `buf`, which is all NUL, and leaves one at its end, naming `path`, or as much of the end of it
-/// as fits.
+/// Writes the sentence of `outcome` into `buf`, which is all NUL, and leaves one at its end: it names `path`, or as much of
+/// the end of it as fits.
 pub fn sentence(outcome: &Outcome, path: &[u8], buf: &mut [u8]) {
     let Some(room) = buf.len().checked_sub(1) else { return };
     let mut out = Sentence { buf: buf.get_mut(..room).unwrap_or_default(), len: 0 };
