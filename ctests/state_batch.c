@@ -221,11 +221,12 @@ static int32_t writeback_fails(void *user, int32_t fd, int32_t operation, uint64
     return operation == STEADFAST_WRITEBACK_WAIT ? -EIO : 0;
 }
 
-static int32_t directory_fails(void *user, int32_t fd)
+/* The fsync of a kind of files fails; `user` is that kind, S_IFDIR or S_IFREG. */
+static mode_t directories = S_IFDIR, files = S_IFREG;
+static int32_t kind_fails(void *user, int32_t fd)
 {
     struct stat st;
-    (void)user;
-    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? -EIO : REAL->fsync(NULL, fd);
+    return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == *(mode_t *)user ? -EIO : REAL->fsync(NULL, fd);
 }
 
 static void syncs_fail(void)
@@ -260,7 +261,8 @@ static void syncs_fail(void)
         return;
     }
     h = test_hooks();
-    h.fsync = directory_fails;
+    h.fsync = kind_fails;
+    h.user = &directories;
     c = test_context(&h);
     is_int(batch(c, 5, 0), STEADFAST_NOT_DURABLE, "the directory's sync fails: a reservation");
     ok(statuses(5, STEADFAST_NOT_DURABLE) == 0 && entries[4].os_error == EIO && report.step == STEADFAST_STEP_SYNC_DIRECTORY, "for every state in it");
@@ -269,19 +271,13 @@ static void syncs_fail(void)
     steadfast_context_free(c);
 }
 
-static int32_t files_fail(void *user, int32_t fd)
-{
-    struct stat st;
-    (void)user;
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? -EIO : REAL->fsync(NULL, fd);
-}
-
 static void first(void)
 {
     char d[300];
     steadfast_hooks h = test_hooks();
     steadfast_context *c;
-    h.fsync = files_fail;
+    h.fsync = kind_fails;
+    h.user = &files;
     c = test_context(&h);
     snprintf(d, sizeof d, "%s", fresh("first"));
     fill(d, 5, 5);

@@ -122,6 +122,32 @@ static int64_t short_pread(void *user, int32_t fd, void *to, size_t len, uint64_
     return steadfast_hooks_default()->pread(NULL, fd, to, len < most ? len : most, offset);
 }
 
+/* A read that an error cuts, after a whole block and just where a record ends, is not taken for the end of the file. */
+static void cut(void)
+{
+    static char data[768];
+    const char *path = in(dir, "cut");
+    steadfast_hooks h = steadfast_hooks_init();
+    steadfast_context *c;
+    steadfast_state state = { .size = sizeof state };
+    size_t size;
+    memset(data, 'x', sizeof data);
+    h.pread = short_pread;
+    most = 256 + sizeof data;
+    if (steadfast_context_new(&h, &c) != 0 || steadfast_state_save(context, path, data, sizeof data, NULL, NULL) < 0)
+        bail_out("save");
+    is_int(steadfast_state_load(c, path, NULL, &state, NULL), 0, "a record of 1024 bytes, read 1024 at a time");
+    steadfast_state_free(&state);
+    char *record = read_file(path, &size);
+    if (record == NULL || (record = realloc(record, size + 1)) == NULL)
+        bail_out("the record");
+    record[size] = 0;
+    write_file(path, record, size + 1);
+    free(record);
+    is_int(steadfast_state_load(c, path, NULL, &state, NULL), STEADFAST_E_TRAILING, "with a byte after it, which the first read does not show");
+    steadfast_context_free(c);
+}
+
 /* Small states are read before they are asked about, 4608 bytes at a time: just shorter, as long, longer; in short reads;
  * with a byte too many; and what is no file. */
 static void glance(void)
@@ -178,6 +204,7 @@ int main(void)
     damage();
     faults();
     glance();
+    cut();
     steadfast_context_free(context);
     remove_tree(dir);
     free(dir);
