@@ -46,9 +46,6 @@ SOURCES := $(wildcard src/*.rs src/*/*.rs) Cargo.toml Cargo.lock build.rs
 HEADER := include/steadfast.h
 CLI := examples/steadfast.c $(wildcard examples/cli_*.c)
 CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --quiet --lib --release --features capi
-# The library has a size to keep (64 KiB): it inlines only what is smaller inlined, and shares what its functions have in
-# common. Not in RUSTFLAGS: SHA-256 is compiled before, for speed.
-SMALL := $(addprefix -Cllvm-args=,-inline-threshold=25 -enable-machine-outliner=always -disable-machine-licm -disable-lsr -split-spill-mode=size)
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -58,7 +55,7 @@ all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/ste
 
 $(BUILD)/$(SOFILE): $(SOURCES)
 	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
-	$(CARGO_LIB) --crate-type cdylib -- $(SMALL)
+	$(CARGO_LIB) --crate-type cdylib
 	@cp $(TARGET)/release/$(SO) $@
 ifneq ($(shell uname -s),Darwin)
 	@if command -v readelf >/dev/null; then readelf -d $@ | grep -q 'SONAME.*\[$(SONAME)\]' || \
@@ -74,7 +71,7 @@ $(BUILD)/$(SO): $(BUILD)/$(SONAME)
 # What a static link needs besides is rustc's word.
 $(BUILD)/libsteadfast.a: $(SOURCES)
 	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
-	$(CARGO_LIB) --crate-type staticlib -- $(SMALL) --print native-static-libs=$(abspath $(BUILD))/native-static-libs
+	$(CARGO_LIB) --crate-type staticlib -- --print native-static-libs=$(abspath $(BUILD))/native-static-libs
 	@cp $(TARGET)/release/libsteadfast.a $@
 
 $(BUILD)/header-checked: $(SOURCES) $(HEADER) cbindgen.toml tests/header.rs

@@ -14,11 +14,5 @@ fn main() {
         // A missing symbol is found here, not by the dlopen of a user.
         println!("cargo:rustc-link-arg=-Wl,-z,defs");
         println!("cargo:rustc-link-arg=-Wl,-z,relro,-z,now");
-        // For the size: nothing that runs at load or unload, no unwind tables, no page begun for each segment.
-        println!("cargo:rustc-link-arg=-nostartfiles");
-        let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-        println!("cargo:rerun-if-changed=discard.ld");
-        println!("cargo:rustc-link-arg=-Wl,-z,noseparate-code");
-        println!("cargo:rustc-link-arg=-T{root}/discard.ld");
     }
 }

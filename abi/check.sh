@@ -66,7 +66,7 @@ check "and names no place on a disk" refuses grep -nE "='/|registry" abi/baselin
 # Mutants, built from a copy. The sed expression must change the file, the mutant must compile.
 rm -rf "$tree"
 mkdir -p "$tree"
-cp -r src Cargo.toml Cargo.lock build.rs discard.ld .cargo "$tree"
+cp -r src Cargo.toml Cargo.lock build.rs .cargo "$tree"
 mutant() { # FILE EXPRESSION: leaves the dump in mutant.abixml
     cp -r src/. "$tree/src"
     sed -i -E "$2" "$tree/src/$1"
