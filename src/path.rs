@@ -140,7 +140,6 @@ pub fn decimal(number: u64, digits: &mut [u8; 20]) -> &[u8] {
 }
 
 /// The reverse: None when there is anything but digits, or none, or too many.
-#[inline(never)]
 pub fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

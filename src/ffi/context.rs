@@ -1,7 +1,7 @@
 //! Contexts: hooks, and what has been found out about this process.
 
 use crate::hooks::call::LAST;
-use crate::hooks::{ABSENT_ALL, Fault, Hooks, memory, steadfast_hooks};
+use crate::hooks::{ABSENT_ALL, Fault, Hooks, REAL_TABLE, memory, steadfast_hooks};
 use crate::lock::identity::Identity;
 use crate::status::Outcome;
 
@@ -23,7 +23,7 @@ pub(super) unsafe fn borrow<'a>(context: *const steadfast_context) -> &'a steadf
 /// The table of the real calls, for hooks that chain to them. Static; its `user` is NULL and not looked at.
 #[unsafe(no_mangle)]
 pub extern "C" fn steadfast_hooks_default() -> *const steadfast_hooks {
-    DEFAULT.hooks.table()
+    &raw const REAL_TABLE
 }
 
 /// Makes a context from a hook table, which is copied; NULL means the real calls.
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn steadfast_context_new_failing(
 /// As the functions above.
 unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut *mut steadfast_context) -> i32 {
     let table = match unsafe { super::read_sized(hooks, core::mem::offset_of!(steadfast_hooks, openat)) } {
-        Ok(table) => table.unwrap_or(*DEFAULT.hooks.table()),
+        Ok(table) => table.unwrap_or(REAL_TABLE),
         Err(outcome) => return outcome.status(),
     };
     // A table ends after a hook, not in one.
@@ -71,7 +71,6 @@ unsafe fn create(hooks: *const steadfast_hooks, fault: Option<Fault>, out: *mut 
     }
     match memory::boxed(steadfast_context { hooks: Hooks::new(table, fault), identity: Identity::new() }) {
         Ok(context) => unsafe {
-            (*context).hooks.complete(&DEFAULT.hooks);
             out.write(context);
             0
         },

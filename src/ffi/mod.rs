@@ -15,7 +15,6 @@ use status::steadfast_report;
 /// -EINVAL.
 const INVALID: Errno = Errno::of(EINVAL);
 
-#[inline(never)]
 fn invalid(detail: Detail) -> Outcome {
     Outcome::because(INVALID.code(), detail).with_step(STEADFAST_STEP_ARGUMENTS)
 }
@@ -25,7 +24,6 @@ fn invalid(detail: Detail) -> Outcome {
 /// # Safety
 /// `pointer` is NULL or points to as many readable bytes as its first member says; T is plain old data for
 /// which zero bytes are a value.
-#[inline(always)]
 unsafe fn read_sized<T: Copy>(pointer: *const T, minimum: usize) -> Result<Option<T>, Outcome> {
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     unsafe {
@@ -36,7 +34,6 @@ unsafe fn read_sized<T: Copy>(pointer: *const T, minimum: usize) -> Result<Optio
 
 /// # Safety
 /// As [`read_sized`]; `out` is writable for `known` bytes.
-#[inline(never)]
 unsafe fn read_bytes(pointer: *const u8, out: *mut u8, known: usize, minimum: usize) -> Result<bool, Outcome> {
     if pointer.is_null() {
         return Ok(false);

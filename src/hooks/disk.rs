@@ -14,14 +14,14 @@ pub unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
     #[cfg(not(target_vendor = "apple"))]
     {
         let _ = user;
-        handed_on!(SYS_fdatasync, fdatasync, fd) as i32
+        int(unsafe { libc::fdatasync(fd) })
     }
 }
 
 pub unsafe extern "C" fn syncfs(_: *mut c_void, fd: i32) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        by_number!(SYS_syncfs, fd) as i32
+        int(unsafe { libc::syncfs(fd) })
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn syncfs(_: *mut c_void, fd: i32) -> i32 {
 
 pub unsafe extern "C" fn ftruncate(_: *mut c_void, fd: i32, len: u64) -> i32 {
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-    let result = by_number!(SYS_ftruncate, fd, len) as i32;
+    let result = int(unsafe { libc::ftruncate(fd, len as libc::off_t) });
     #[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
     let result = int(unsafe { libc::ftruncate64(fd, len as i64) });
     #[cfg(not(target_os = "linux"))]
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offs
             flags |= libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
         }
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        return by_number!(SYS_sync_file_range, fd, offset, len, flags) as i32;
+        return int(unsafe { libc::sync_file_range(fd, offset as i64, len as i64, flags) });
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         return int(unsafe { libc::sync_file_range(fd, offset as i64, len as i64, flags) });
     }
@@ -61,15 +61,14 @@ pub unsafe extern "C" fn writeback(_: *mut c_void, fd: i32, operation: i32, offs
 
 /// Through the page cache, and on to the device at once: the kernel writes it back while the next piece is hashed.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-#[inline(never)]
 unsafe fn write_through(queue: *mut u64, fd: i32, (buf, len, offset): (*const c_void, usize, u64)) -> i64 {
     let mut written = INTERRUPTED;
     while written == INTERRUPTED {
-        written = by_number!(SYS_pwrite64, fd, buf, len, offset);
+        written = long(unsafe { libc::pwrite(fd, buf, len, offset as libc::off_t) });
     }
     unsafe { queue.write((written as u64) << 1 | 1) };
     // Only a beginning: what it misses, the sync will meet.
-    by_number!(SYS_sync_file_range, fd, offset, len, libc::SYNC_FILE_RANGE_WRITE);
+    unsafe { libc::sync_file_range(fd, offset as i64, len as i64, libc::SYNC_FILE_RANGE_WRITE) };
     written
 }
 

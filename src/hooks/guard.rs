@@ -40,7 +40,6 @@ impl<'h> Fd<'h> {
 }
 
 impl Drop for Fd<'_> {
-    #[inline(never)]
     fn drop(&mut self) {
         // What a close could still report, a checked fsync has reported already.
         if self.raw >= 0 {

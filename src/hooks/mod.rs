@@ -7,6 +7,7 @@
 #[macro_use]
 mod run;
 pub mod call;
+mod complete;
 mod disk;
 mod errno;
 pub mod errno_names;
@@ -36,58 +37,40 @@ pub use text::{Text, copy};
 /// The hooks of a context.
 #[derive(Clone)]
 pub struct Hooks {
-    table: steadfast_hooks,
+    table: complete::Table,
+    user: *mut core::ffi::c_void,
+    absent: u32,
     fault: Option<Fault>,
 }
 // The library only hands `user` to the hooks; that they may run in several threads is their owner's to see to.
 unsafe impl Sync for Hooks {}
 unsafe impl Send for Hooks {}
 
-/// Any hook: only to be looked at.
-type Hook = unsafe extern "C" fn();
+/// The real calls as C sees them.
+pub static REAL_TABLE: steadfast_hooks = real::TABLE.to_c();
+
+unsafe impl Sync for steadfast_hooks {}
 
 impl Hooks {
     /// Real calls on a complete platform.
-    pub const REAL: Hooks = Hooks { table: real::TABLE, fault: None };
+    pub const REAL: Hooks = Hooks { table: real::TABLE, user: core::ptr::null_mut(), absent: 0, fault: None };
 
-    /// These hooks, yet to be completed, and a fault to inject.
-    pub fn new(table: steadfast_hooks, fault: Option<Fault>) -> Hooks {
-        Hooks { table, fault }
-    }
-
-    /// Puts the call of `real` where one is NULL.
-    pub fn complete(&mut self, real: &Hooks) {
-        let table = &mut self.table;
-        // Who hooks fsync or write, or lets one fail, means all of them: no sync and no byte goes past.
-        let failing = self.fault.as_ref().map_or(0, |fault| fault.call);
-        if table.fsync.is_some() || failing == STEADFAST_CALL_FSYNC {
-            table.fdatasync = table.fdatasync.or(table.fsync);
-            table.absent |= if table.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
-            table.absent |= if table.fsync_many.is_none() { STEADFAST_ABSENT_FSYNC_MANY } else { 0 };
+    /// These hooks, the real call where one is NULL, and a fault to inject.
+    pub fn new(mut given: steadfast_hooks, fault: Option<Fault>) -> Hooks {
+        let failing = fault.as_ref().map_or(0, |fault| fault.call);
+        if given.fsync.is_some() || failing == STEADFAST_CALL_FSYNC {
+            given.fdatasync = given.fdatasync.or(given.fsync);
+            given.absent |= if given.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
+            given.absent |= if given.fsync_many.is_none() { STEADFAST_ABSENT_FSYNC_MANY } else { 0 };
         }
-        if (table.write.is_some() || table.writeback.is_some() || failing == STEADFAST_CALL_WRITE) && table.aio.is_none() {
-            table.absent |= STEADFAST_ABSENT_AIO;
+        if (given.write.is_some() || given.writeback.is_some() || failing == STEADFAST_CALL_WRITE) && given.aio.is_none() {
+            given.absent |= STEADFAST_ABSENT_AIO;
         }
-        // From `openat` on, a table is an array of pointers, of which zero is None.
-        const FIRST: usize = core::mem::offset_of!(steadfast_hooks, openat);
-        const COUNT: usize = (size_of::<steadfast_hooks>() - FIRST) / size_of::<usize>();
-        for at in 0..COUNT {
-            unsafe {
-                let hook = (&raw mut *table).byte_add(FIRST).cast::<Option<Hook>>().add(at);
-                if (*hook).is_none() {
-                    *hook = (&raw const real.table).byte_add(FIRST).cast::<Option<Hook>>().add(at).read();
-                }
-            }
-        }
-    }
-
-    /// As it is now: none is NULL.
-    pub fn table(&self) -> &steadfast_hooks {
-        &self.table
+        Hooks { table: complete::Table::complete(&given, &real::TABLE), user: given.user, absent: given.absent, fault }
     }
 
     /// Is this STEADFAST_ABSENT_* set?
     pub fn absent(&self, bit: u32) -> bool {
-        self.table.absent & bit != 0
+        self.absent & bit != 0
     }
 }

@@ -18,7 +18,6 @@ fn errno() -> i32 {
     unsafe { *slot }
 }
 
-#[inline(never)]
 pub fn int(result: c_int) -> i32 {
     if result < 0 { errno().wrapping_neg() } else { result }
 }
@@ -29,7 +28,6 @@ pub fn long(result: isize) -> i64 {
 
 /// For by_number!.
 #[cfg(target_os = "linux")]
-#[inline(never)]
 pub fn system_call(number: libc::c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> i64 {
     long(unsafe { libc::syscall(number, a, b, c, d, e, f) } as isize)
 }
@@ -81,20 +79,20 @@ pub unsafe extern "C" fn linkat(_: *mut c_void, od: i32, op: *const c_char, nd: 
 }
 
 pub unsafe extern "C" fn mkdirat(_: *mut c_void, dirfd: i32, path: *const c_char, mode: u32) -> i32 {
-    handed_on!(SYS_mkdirat, mkdirat, dirfd, path, mode as libc::mode_t) as i32
+    int(unsafe { libc::mkdirat(dirfd, path, mode as libc::mode_t) })
 }
 
 pub unsafe extern "C" fn readlinkat(_: *mut c_void, dirfd: i32, path: *const c_char, buf: *mut c_void, len: usize) -> i64 {
-    handed_on!(SYS_readlinkat, readlinkat, dirfd, path, buf.cast::<c_char>(), len)
+    long(unsafe { libc::readlinkat(dirfd, path, buf.cast::<c_char>(), len) })
 }
 
 pub unsafe extern "C" fn read(_: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64 {
-    handed_on!(SYS_read, read, fd, buf, len)
+    long(unsafe { libc::read(fd, buf, len) })
 }
 
 pub unsafe extern "C" fn pread(_: *mut c_void, fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64 {
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-    let result = by_number!(SYS_pread64, fd, buf, len, offset);
+    let result = long(unsafe { libc::pread(fd, buf, len, offset as libc::off_t) });
     #[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
     let result = long(unsafe { libc::pread64(fd, buf, len, offset as i64) });
     #[cfg(not(target_os = "linux"))]
@@ -199,7 +197,7 @@ pub unsafe extern "C" fn fstatfs(_: *mut c_void, fd: i32) -> i64 {
     {
         let mut fs: libc::statfs = unsafe { core::mem::zeroed() };
         #[cfg(target_pointer_width = "64")]
-        let result = by_number!(SYS_fstatfs, fd, &raw mut fs);
+        let result = i64::from(int(unsafe { libc::fstatfs(fd, &mut fs) }));
         #[cfg(not(target_pointer_width = "64"))]
         let result = i64::from(int(unsafe { libc::fstatfs(fd, &mut fs) }));
         if result < 0 { result } else { i64::from(fs.f_type as u32) }
@@ -222,7 +220,7 @@ pub unsafe extern "C" fn fchown(_: *mut c_void, fd: i32, uid: u32, gid: u32) -> 
 pub unsafe extern "C" fn flock(_: *mut c_void, fd: i32, operation: i32) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        by_number!(SYS_flock, fd, operation) as i32
+        int(unsafe { libc::flock(fd, operation) })
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -249,7 +247,7 @@ pub unsafe extern "C" fn ofdlock(_: *mut c_void, fd: i32, operation: i32, start:
             _ => libc::F_OFD_SETLK,
         };
         #[cfg(target_pointer_width = "64")]
-        let result = by_number!(SYS_fcntl, fd, command, &raw mut lock) as i32;
+        let result = int(unsafe { libc::fcntl(fd, command, &mut lock) });
         #[cfg(not(target_pointer_width = "64"))]
         let result = int(unsafe { libc::fcntl(fd, command, &mut lock) });
         if result < 0 || operation != STEADFAST_OFDLOCK_TEST || lock.l_type == libc::F_UNLCK as libc::c_short {
@@ -268,7 +266,7 @@ pub unsafe extern "C" fn ofdlock(_: *mut c_void, fd: i32, operation: i32, start:
 pub unsafe extern "C" fn fgetxattr(_: *mut c_void, fd: i32, name: *const c_char, buf: *mut c_void, len: usize) -> i64 {
     #[cfg(target_os = "linux")]
     {
-        by_number!(SYS_fgetxattr, fd, name, buf, len)
+        long(unsafe { libc::fgetxattr(fd, name, buf, len) })
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -280,7 +278,7 @@ pub unsafe extern "C" fn fgetxattr(_: *mut c_void, fd: i32, name: *const c_char,
 pub unsafe extern "C" fn fsetxattr(_: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        by_number!(SYS_fsetxattr, fd, name, buf, len, 0) as i32
+        int(unsafe { libc::fsetxattr(fd, name, buf, len, 0) })
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -296,14 +294,14 @@ pub unsafe extern "C" fn getpid(_: *mut c_void) -> i32 {
 pub unsafe extern "C" fn geteuid(_: *mut c_void) -> i64 {
     // statx tells owners by number as well: what takes the place of one (fakeroot) takes that of neither.
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-    let user = by_number!(SYS_geteuid);
+    let user = i64::from(unsafe { libc::geteuid() });
     #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
     let user = i64::from(unsafe { libc::geteuid() });
     user
 }
 
 pub unsafe extern "C" fn kill(_: *mut c_void, pid: i32, signal: i32) -> i32 {
-    handed_on!(SYS_kill, kill, pid, signal) as i32
+    int(unsafe { libc::kill(pid, signal) })
 }
 
 pub unsafe extern "C" fn pidfd_open(_: *mut c_void, pid: i32, flags: u32) -> i32 {
@@ -327,7 +325,7 @@ pub unsafe extern "C" fn poll(_: *mut c_void, fds: *mut steadfast_pollfd, count:
         time.tv_nsec = (timeout_ns % 1_000_000_000) as _;
         let timeout = if timeout_ns < 0 { core::ptr::null_mut() } else { &raw mut time };
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-        return by_number!(SYS_ppoll, fds, count, timeout) as i32;
+        return int(unsafe { libc::ppoll(fds.cast(), count as libc::nfds_t, timeout, core::ptr::null()) });
         #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
         int(unsafe { libc::ppoll(fds.cast(), count as libc::nfds_t, timeout, core::ptr::null()) })
     }
@@ -342,7 +340,7 @@ pub unsafe extern "C" fn poll(_: *mut c_void, fds: *mut steadfast_pollfd, count:
 pub unsafe extern "C" fn inotify_init(_: *mut c_void, flags: i32) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        by_number!(SYS_inotify_init1, flags) as i32
+        int(unsafe { libc::inotify_init1(flags) })
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -354,7 +352,7 @@ pub unsafe extern "C" fn inotify_init(_: *mut c_void, flags: i32) -> i32 {
 pub unsafe extern "C" fn inotify_add_watch(_: *mut c_void, fd: i32, path: *const c_char, mask: u32) -> i32 {
     #[cfg(target_os = "linux")]
     {
-        by_number!(SYS_inotify_add_watch, fd, path, mask) as i32
+        int(unsafe { libc::inotify_add_watch(fd, path, mask) })
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -395,44 +393,40 @@ pub unsafe extern "C" fn sigxfsz(_: *mut c_void, operation: i32, state: i32) -> 
 }
 
 /// The table of the calls above.
-pub const TABLE: steadfast_hooks = steadfast_hooks {
-    size: size_of::<steadfast_hooks>(),
-    user: core::ptr::null_mut(),
-    absent: 0,
-    reserved: 0,
-    openat: Some(openat),
-    close: Some(close),
-    write: Some(write),
-    fsync: Some(fsync),
-    renameat: Some(renameat),
-    unlinkat: Some(unlinkat),
-    linkat: Some(linkat),
-    mkdirat: Some(mkdirat),
-    readlinkat: Some(readlinkat),
-    read: Some(read),
-    pread: Some(pread),
-    fstat: Some(fstat),
-    fstatat: Some(fstatat),
-    fstatfs: Some(fstatfs),
-    fchmod: Some(fchmod),
-    fchown: Some(fchown),
-    flock: Some(flock),
-    ofdlock: Some(ofdlock),
-    fgetxattr: Some(fgetxattr),
-    fsetxattr: Some(fsetxattr),
-    getpid: Some(getpid),
-    geteuid: Some(geteuid),
-    kill: Some(kill),
-    pidfd_open: Some(pidfd_open),
-    poll: Some(poll),
-    inotify_init: Some(inotify_init),
-    inotify_add_watch: Some(inotify_add_watch),
-    clock: Some(clock),
-    sigxfsz: Some(sigxfsz),
-    fdatasync: Some(fdatasync),
-    syncfs: Some(syncfs),
-    ftruncate: Some(ftruncate),
-    writeback: Some(writeback),
-    aio: Some(aio),
-    fsync_many: Some(fsync_many),
+pub const TABLE: super::complete::Table = super::complete::Table {
+    openat,
+    close,
+    write,
+    fsync,
+    renameat,
+    unlinkat,
+    linkat,
+    mkdirat,
+    readlinkat,
+    read,
+    pread,
+    fstat,
+    fstatat,
+    fstatfs,
+    fchmod,
+    fchown,
+    flock,
+    ofdlock,
+    fgetxattr,
+    fsetxattr,
+    getpid,
+    geteuid,
+    kill,
+    pidfd_open,
+    poll,
+    inotify_init,
+    inotify_add_watch,
+    clock,
+    sigxfsz,
+    fdatasync,
+    syncfs,
+    ftruncate,
+    writeback,
+    aio,
+    fsync_many,
 };

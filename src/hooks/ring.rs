@@ -84,16 +84,16 @@ impl Ring {
         if ring < 0 {
             return Ok(NONE);
         }
-        let map = |at| by_number!(SYS_mmap, 0, PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, ring, at);
+        let map = |at: u64| super::real::long(unsafe { libc::mmap(core::ptr::null_mut(), PAGE as usize, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, ring as i32, at as i64) } as isize);
         let (rings, page) = (map(0), map(OFF_SQES));
-        let file_flags = by_number!(SYS_fcntl, fd, libc::F_GETFL);
+        let file_flags = i64::from(unsafe { libc::fcntl(fd, libc::F_GETFL) });
         let mut room = UNSUPPORTED;
         if rings >= 0 && page >= 0 && params.features & FEAT_SINGLE_MMAP != 0 {
             // What is in the page cache would have to be dropped, which is waiting as well.
-            by_number!(SYS_fadvise64, fd, 0, 0, libc::POSIX_FADV_DONTNEED);
-            room = by_number!(SYS_fallocate, fd, 0, 0, len);
+            unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_DONTNEED) };
+            room = i64::from(super::real::int(unsafe { libc::fallocate(fd, 0, 0, len as i64) }));
         }
-        if room < 0 || by_number!(SYS_fcntl, fd, libc::F_SETFL, file_flags | i64::from(libc::O_DIRECT)) < 0 {
+        if room < 0 || unsafe { libc::fcntl(fd, libc::F_SETFL, file_flags as i32 | libc::O_DIRECT) } < 0 {
             unmap(ring as u64, rings as u64, page as u64);
             return if room == 0 || room == UNSUPPORTED || room == INTERRUPTED { Ok(NONE) } else { Err(room) };
         }
@@ -164,14 +164,14 @@ impl Ring {
             while !self.is_idle() {
                 let _ = self.wait();
             }
-            by_number!(SYS_fcntl, fd, libc::F_SETFL, self.file_flags);
+            libc::fcntl(fd, libc::F_SETFL, self.file_flags as i32);
             unmap(self.ring, self.map, &raw mut *self as u64);
         }
     }
 }
 
 fn unmap(ring: u64, rings: u64, page: u64) {
-    by_number!(SYS_munmap, rings, PAGE);
-    by_number!(SYS_munmap, page, PAGE);
-    by_number!(SYS_close, ring);
+    unsafe { libc::munmap(rings as *mut c_void, PAGE as usize) };
+    unsafe { libc::munmap(page as *mut c_void, PAGE as usize) };
+    unsafe { libc::close(ring as i32) };
 }

@@ -34,50 +34,6 @@ macro_rules! handed_on {
 /// How often a call is made again after EINTR: one that never ends is a broken hook, not a signal.
 pub(super) const PATIENT: u32 = 1 << 20;
 
-/// Calls hook `$name`, which is not NULL: Hooks::complete has seen to that. The arguments are worked out first, and the
-/// closure has them by value.
-macro_rules! call_hook {
-    ($run:ident($self:ident $(, $how:expr)*), $name:ident $(, $argument:expr)*) => {{
-        let mut call = bound!([a b c d e f g] [] $($argument,)* => $self, $name);
-        $self.$run(made_of(&call), (&raw mut call).cast() $(, $how)*)
-    }};
-}
-
-/// A closure that makes the call with these arguments.
-macro_rules! bound {
-    ([$slot:ident $($slots:ident)*] [$($bound:ident)*] $argument:expr, $($rest:expr,)* => $self:ident, $name:ident) => {{
-        let $slot = $argument;
-        bound!([$($slots)*] [$($bound)* $slot] $($rest,)* => $self, $name)
-    }};
-    ([$($slots:ident)*] [$($bound:ident)*] => $self:ident, $name:ident) => {
-        move || i64::from(unsafe { $self.table.$name.unwrap_unchecked()($self.table.user $(, $bound)*) })
-    };
-}
-
-/// A call whose answer is not looked at but for its error.
-macro_rules! done {
-    ($self:ident, $number:expr, $name:ident, INT $(, $argument:expr)*) => {
-        call_hook!(run_done($self, $number), $name $(, $argument)*)
-    };
-}
-
-/// A call that answers with a number of at most `$most`.
-macro_rules! retried {
-    ($self:ident, $number:expr, $name:ident, $most:expr $(, $argument:expr)*) => {
-        call_hook!(run($self, $number, $most), $name $(, $argument)*)
-    };
-}
-
-/// A closure without its type, so that one function makes all calls.
-pub(super) type Made = unsafe fn(*mut ()) -> i64;
-
-pub(super) fn made_of<F: FnMut() -> i64>(_: &F) -> Made {
-    unsafe fn make<F: FnMut() -> i64>(call: *mut ()) -> i64 {
-        unsafe { (*call.cast::<F>())() }
-    }
-    make::<F>
-}
-
 pub(super) const INT: i64 = i32::MAX as i64;
 
 pub(super) fn most(len: usize) -> i64 {
@@ -87,15 +43,13 @@ pub(super) fn most(len: usize) -> i64 {
 impl Hooks {
     /// Makes a call, unless a fault is injected, and looks at its answer: at most `most`, or a negated errno. After
     /// EINTR it is made again up to `retries` times.
-    #[inline(never)]
-    pub(super) fn run_for(&self, made: Made, call: *mut (), number: u32, most: i64, retries: u32) -> Result<i64, Errno> {
+    pub(super) fn call_for(&self, number: u32, most: i64, retries: u32, mut call: impl FnMut() -> i64) -> Result<i64, Errno> {
         const INTERRUPTED: i64 = -(EINTR as i64);
         let mut retries = retries;
         loop {
             let mut result = self.fault.as_ref().map_or(0, |fault| fault.check(number));
             if result == 0 {
-                // `call` is the closure that `made` was made of.
-                result = unsafe { made(call) };
+                result = call();
             }
             if result == INTERRUPTED && retries > 0 {
                 retries = retries.saturating_sub(1);
@@ -109,13 +63,7 @@ impl Hooks {
         }
     }
 
-    #[inline(never)]
-    pub(super) fn run(&self, made: Made, call: *mut (), number: u32, most: i64) -> Result<i64, Errno> {
-        self.run_for(made, call, number, most, PATIENT)
-    }
-
-    #[inline(never)]
-    pub(super) fn run_done(&self, made: Made, call: *mut (), number: u32) -> Result<(), Errno> {
-        self.run_for(made, call, number, INT, PATIENT).map(|_| ())
+    pub(super) fn call(&self, number: u32, most: i64, call: impl FnMut() -> i64) -> Result<i64, Errno> {
+        self.call_for(number, most, PATIENT, call)
     }
 }

@@ -31,7 +31,6 @@ pub struct steadfast_stat {
 
 impl Default for steadfast_stat {
     /// Zeros. Called, since it is needed all over.
-    #[inline(never)]
     fn default() -> steadfast_stat {
         steadfast_stat { dev: 0, ino: 0, mode: 0, nlink: 0, uid: 0, gid: 0, size: 0, mtime_ns: 0, attributes: 0, reserved: 0 }
     }

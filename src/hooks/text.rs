@@ -34,14 +34,12 @@ impl<const N: usize> Text<N> {
     }
 
     /// For a call.
-    #[inline(always)]
     pub fn c_str(&self) -> &CStr {
         unsafe { CStr::from_ptr(self.bytes.as_ptr().cast()) }
     }
 }
 
 /// Writes the parts and a NUL into `out`: the length without the NUL.
-#[inline(never)]
 fn join(out: &mut [MaybeUninit<u8>], parts: &[&[u8]]) -> Result<usize, Errno> {
     let mut len = 0usize;
     let most = out.len().saturating_sub(1);
@@ -60,7 +58,6 @@ fn join(out: &mut [MaybeUninit<u8>], parts: &[&[u8]]) -> Result<usize, Errno> {
 }
 
 /// Copies as much of `from` as fits: copy_from_slice without its panic.
-#[inline(always)]
 pub fn copy(to: &mut [u8], from: &[u8]) {
     let len = to.len().min(from.len());
     unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), to.as_mut_ptr(), len) };

@@ -44,7 +44,6 @@ enum Candidate {
 }
 
 /// Takes the lock at `path`.
-#[inline(never)]
 pub fn acquire(
     hooks: &Hooks,
     identity: &Identity,
@@ -148,7 +147,6 @@ fn no_lock(hooks: &Hooks, dir: i32, name: &CStr) -> Outcome {
 }
 
 /// Makes a nameless record, where there are such.
-#[inline(never)]
 fn nameless(record: &mut Temp<'_>, identity: &Identity, dir: i32, settings: &Settings, own: i32) -> Result<Candidate, Outcome> {
     let hooks = record.fd.hooks();
     if O_TMPFILE == 0 || hooks.absent(STEADFAST_ABSENT_O_TMPFILE) {
@@ -189,7 +187,6 @@ fn no_flock(error: Errno) -> Outcome {
 }
 
 /// PID and attribute. A missing attribute is not fatal: the flock still tells.
-#[inline(never)]
 fn write_record(record: &mut Temp<'_>, identity: &Identity, own: i32) -> Result<(), Outcome> {
     let (hooks, fd) = (record.fd.hooks(), record.fd.raw());
     let mut buf = [0u8; 24];

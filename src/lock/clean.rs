@@ -131,7 +131,6 @@ fn read_content<'b>(hooks: &Hooks, fd: &Fd<'_>, stat: &steadfast_stat, buf: &'b 
 }
 
 /// A file that could not be opened.
-#[inline(never)]
 fn unopened(hooks: &Hooks, dir: i32, name: &CStr, error: Errno) -> Result<Outcome, Outcome> {
     // ELOOP (EMLINK on FreeBSD): a symbolic link. ENXIO: a socket, or a device without a driver (open(2)).
     if error.is(ELOOP) || error.is(EMLINK) || error.is(ENXIO) {

@@ -28,7 +28,6 @@ enum Process<'h> {
 }
 
 /// Judges the owner `pid` of the lock file `fd`, whose state is `stat`.
-#[inline(never)]
 pub fn judge(
     hooks: &Hooks,
     identity: &Identity,
@@ -188,7 +187,6 @@ fn start_time(hooks: &Hooks, identity: &Identity, pid: i32, own: i32) -> u64 {
 
 /// Did the process start after `written_ns`, by the clock of now? Ticks are hundredths of a second for every
 /// user program on Linux (time(7)); a second is allowed for rounding.
-#[inline(never)]
 fn started_after(hooks: &Hooks, pid: i32, written_ns: i64) -> bool {
     const TICK_NS: i64 = 10_000_000;
     let started = || {

@@ -97,7 +97,6 @@ impl<'h> Watch<'h> {
 
     /// Sleeps until the lock is worth another look: false when the time is over. `free`: it can be taken, but
     /// somebody waits for longer.
-    #[inline(never)]
     pub fn until_changed(
         &mut self,
         deadline: &mut Deadline,

@@ -166,7 +166,6 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
     }
 
     /// Step 7 of all. What it leaves is synced one after the other.
-    #[inline(never)]
     fn sync_at_once(&mut self) {
         let mut files = [0; TOGETHER];
         for (file, slot) in files.iter_mut().zip(self.slots.iter()) {
@@ -180,7 +179,6 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
     }
 
     /// Step 7 of one, or with SYNCFS of all that are on the same file system.
-    #[inline(never)]
     fn sync(&mut self, at: usize) {
         let hooks = self.hooks;
         let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.synced.is_none()) else { return };

@@ -43,7 +43,6 @@ impl<'h> Current<'h> {
     }
 
     /// Gives up its flock, which a child that was forked meanwhile has too, and closes it.
-    #[inline(never)]
     pub fn close(&mut self) {
         let hooks = self.fd.hooks();
         if core::mem::take(&mut self.held) {
@@ -53,7 +52,6 @@ impl<'h> Current<'h> {
     }
 
     /// Opens the target without following it. Nothing but a regular file is a target.
-    #[inline(never)]
     pub fn open(&mut self, dir: i32, name: &CStr) -> Result<(), Outcome> {
         const STEP: i32 = STEADFAST_STEP_INSPECT_TARGET;
         self.close();
@@ -119,7 +117,6 @@ impl<'h> Current<'h> {
     }
 
     /// Reads it through and checks it.
-    #[inline(never)]
     pub fn verify(&mut self) -> Result<(), Outcome> {
         match self.read_through().at(STEADFAST_STEP_READ_CURRENT)? {
             Ok(generation) => (self.damage, self.generation) = (0, Some(generation)),
@@ -165,7 +162,6 @@ pub fn no_flock(error: Errno) -> Outcome {
 }
 
 /// Does the name still mean this file?
-#[inline(never)]
 pub fn is_named(hooks: &Hooks, dir: i32, name: &CStr, stat: &steadfast_stat) -> Result<bool, Errno> {
     let mut named = steadfast_stat::default();
     match hooks.fstatat(dir, name, &mut named) {

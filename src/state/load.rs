@@ -195,8 +195,6 @@ fn is_all(len: usize) -> bool {
 /// what was read is torn, or whole but not yet saved. So damage is believed when it is still there at a second look, and
 /// a record that says that it was written so, when it still has the name. `seen` is how the file begins, `result` what
 /// that came to.
-#[cold]
-#[inline(never)]
 fn look_again(
     mut file: File<'_>,
     seen: &[u8],

@@ -112,7 +112,6 @@ fn rename(hooks: &Hooks, dir: i32, from: &CStr, to: &CStr, stat: &steadfast_stat
 }
 
 /// The same without hard links: a second temporary file, byte for byte, synced as the first one is.
-#[inline(never)]
 fn copy(dir: i32, name: &CStr, previous: &CStr, current: &Current<'_>, sync: bool) -> Result<(), Outcome> {
     let hooks = current.fd.hooks();
     let mut copy = Temp::none(hooks);

@@ -172,7 +172,6 @@ impl<'h> Saving<'h> {
     }
 
     /// Steps 4 to 6: the new file, complete but for its sync.
-    #[inline(never)]
     pub fn write(&mut self, name: &CStr, request: &Request<'_>) -> Result<(), Outcome> {
         let hooks = self.dir.hooks();
         self.temp.create(self.dir.raw(), name, 0o600).at(STEADFAST_STEP_CREATE_TEMP)?;
@@ -184,7 +183,6 @@ impl<'h> Saving<'h> {
 
     /// Steps 7 to 9, the sync of the new file having been tried: what it came to but for the directory's sync, which
     /// is needed when the status is still 0.
-    #[inline(never)]
     pub fn replace(&mut self, name: &CStr, request: &Request<'_>, synced: Synced) -> Result<Outcome, Outcome> {
         let hooks = self.dir.hooks();
         let mut synced = synced;

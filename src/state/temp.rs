@@ -107,7 +107,6 @@ impl<'h> Temp<'h> {
     }
 
     /// Removes the name now, keeping the inode.
-    #[inline(never)]
     pub fn remove(&mut self) {
         if core::mem::replace(&mut self.named, false) {
             // An error leaves an orphan for the next save; what went wrong before is told, not this.

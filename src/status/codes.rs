@@ -11,6 +11,7 @@ macro_rules! statuses {
         /// instead of an array of pointers, which the loader would have to relocate.
         const STATUSES: &[i16] = &[$($name as i16),*];
         const STATUS_TEXTS: &str = concat!($(stringify!($name), "\0", $text, "\0"),*);
+        static STATUS_STARTS: [u16; STATUSES.len() * 2] = starts(STATUS_TEXTS);
     };
 }
 
@@ -114,6 +115,7 @@ macro_rules! steps {
         /// The steps, and in the same order what each does, in words.
         const STEPS: &[i16] = &[$($name as i16),*];
         const STEP_TEXTS: &str = concat!($($text, "\0"),*);
+        static STEP_STARTS: [u16; STEPS.len()] = starts(STEP_TEXTS);
     };
 }
 
@@ -202,27 +204,39 @@ pub const STEADFAST_ON_DISK_NEW: i32 = 1;
 /// A power cut now would leave either.
 pub const STEADFAST_ON_DISK_EITHER: i32 = 2;
 
-/// Text number `index` of a list of NUL-terminated ones.
-pub(super) fn text(list: &'static str, index: usize) -> &'static CStr {
-    let mut rest = list.as_bytes();
-    for _ in 0..index {
-        let end = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
-        rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
+/// Where each of the `N` texts of a list begins.
+pub(super) const fn starts<const N: usize>(list: &str) -> [u16; N] {
+    let bytes = list.as_bytes();
+    let (mut out, mut at, mut number, mut start) = ([0u16; N], 0, 0, 0);
+    #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+    while at < bytes.len() {
+        if bytes[at] == 0 {
+            out[number] = start as u16;
+            number += 1;
+            start = at + 1;
+        }
+        at += 1;
     }
-    c_str(rest)
+    out
+}
+
+/// Text number `index` of a list of NUL-terminated ones.
+pub(super) fn text(list: &'static str, starts: &[u16], index: usize) -> &'static CStr {
+    let start = starts.get(index).map_or(usize::MAX, |&start| usize::from(start));
+    c_str(list.as_bytes().get(start..).unwrap_or_default())
 }
 
 /// Text number `offset` of the `stride` texts that belong to `key`. All our numbers are short.
-fn look_up(keys: &[i16], texts: &'static str, key: i32, stride: usize, offset: usize) -> Option<&'static CStr> {
+fn look_up(keys: &[i16], (texts, starts): (&'static str, &[u16]), key: i32, stride: usize, offset: usize) -> Option<&'static CStr> {
     let index = keys.iter().position(|&each| i32::from(each) == key)?;
-    Some(text(texts, index.saturating_mul(stride).saturating_add(offset)))
+    Some(text(texts, starts, index.saturating_mul(stride).saturating_add(offset)))
 }
 
 fn entry(status: i32, offset: usize) -> Option<&'static CStr> {
     if (-4095..0).contains(&status) {
-        return look_up(errno::ERRNOS, errno::TEXTS, status.wrapping_neg(), 2, offset);
+        return look_up(errno::ERRNOS, (errno::TEXTS, &errno::STARTS), status.wrapping_neg(), 2, offset);
     }
-    look_up(STATUSES, STATUS_TEXTS, status, 2, offset)
+    look_up(STATUSES, (STATUS_TEXTS, &STATUS_STARTS), status, 2, offset)
 }
 
 /// The name of a code, "STEADFAST_E_DIGEST" or "ENOSPC".
@@ -241,5 +255,5 @@ pub fn message(status: i32) -> &'static CStr {
 
 /// What a step does, in words.
 pub(super) fn step(step: i32) -> Option<&'static CStr> {
-    look_up(STEPS, STEP_TEXTS, step, 1, 0)
+    look_up(STEPS, (STEP_TEXTS, &STEP_STARTS), step, 1, 0)
 }

@@ -19,6 +19,7 @@ macro_rules! details {
         }
         /// In the same order, NUL-terminated.
         const TEXTS: &str = concat!($($text, "\0"),*);
+        static STARTS: [u16; [$(stringify!($name)),*].len()] = super::codes::starts(TEXTS);
     };
 }
 
@@ -70,6 +71,6 @@ details! {
 impl Detail {
     /// In words; "" for NONE.
     pub fn text(self) -> &'static CStr {
-        super::codes::text(TEXTS, usize::from(self.0))
+        super::codes::text(TEXTS, &STARTS, usize::from(self.0))
     }
 }

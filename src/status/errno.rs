@@ -9,6 +9,7 @@ macro_rules! errnos {
         pub const ERRNOS: &[i16] = &[$(e::$name as i16),*];
         /// In the same order, the name and the message of each, NUL-terminated.
         pub const TEXTS: &str = concat!($(stringify!($name), "\0", $text, "\0"),*);
+        pub static STARTS: [u16; ERRNOS.len() * 2] = super::codes::starts(TEXTS);
     };
 }
 

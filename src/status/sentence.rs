@@ -12,7 +12,6 @@ struct Sentence<'b> {
 }
 
 impl Sentence<'_> {
-    #[inline(never)]
     fn bytes(&mut self, bytes: &[u8]) {
         let room = self.buf.get_mut(self.len..).unwrap_or_default();
         self.len = self.len.saturating_add(bytes.len().min(room.len()));
