@@ -1,60 +1,61 @@
 //! Calls about processes, waiting and time.
 
-use super::call::*;
-use super::run::*;
+use super::dispatch::*;
 use super::*;
 use core::ffi::CStr;
 
 impl Hooks {
     /// getpid(2).
     pub fn getpid(&self) -> Result<i32, Errno> {
-        Ok(self.call(STEADFAST_CALL_GETPID, INT, || unsafe { i64::from((self.table.getpid)(self.user)) })? as i32)
+        Ok(self.call(STEADFAST_CALL_GETPID, INT, |hook, user| unsafe { (hook.getpid)(user) })? as i32)
     }
 
     /// geteuid(2).
     pub fn geteuid(&self) -> Result<u32, Errno> {
-        Ok(self.call(STEADFAST_CALL_GETEUID, i64::from(u32::MAX), || unsafe { i64::from((self.table.geteuid)(self.user)) })? as u32)
+        Ok(self.call(STEADFAST_CALL_GETEUID, i64::from(u32::MAX), |hook, user| unsafe { (hook.geteuid)(user) })? as u32)
     }
 
     /// kill(2) with signal 0.
     pub fn probe(&self, pid: i32) -> Result<(), Errno> {
-        self.call(STEADFAST_CALL_KILL, INT, || unsafe { i64::from((self.table.kill)(self.user, pid, 0)) }).map(drop)
+        self.done(STEADFAST_CALL_KILL, |hook, user| unsafe { (hook.kill)(user, pid, 0) })
     }
 
     /// pidfd_open(2).
     pub fn pidfd_open(&self, pid: i32) -> Result<Fd<'_>, Errno> {
-        if self.absent(STEADFAST_ABSENT_PIDFD) {
-            return Err(Errno::of(ENOSYS));
-        }
-        let raw = self.call(STEADFAST_CALL_PIDFD_OPEN, INT, || unsafe { i64::from((self.table.pidfd_open)(self.user, pid, 0)) })?;
+        self.unless_absent(STEADFAST_ABSENT_PIDFD, ENOSYS)?;
+        let raw = self.call(STEADFAST_CALL_PIDFD_OPEN, INT, |hook, user| unsafe { (hook.pidfd_open)(user, pid, 0) })?;
         Ok(Fd::new(self, raw))
     }
 
     /// ppoll(2), once: EINTR is the caller's to judge.
     pub fn poll(&self, fds: &mut [steadfast_pollfd], timeout_ns: i64) -> Result<usize, Errno> {
         let (pointer, count) = (fds.as_mut_ptr(), fds.len() as u32);
-        Ok(self.call_for(STEADFAST_CALL_POLL, i64::from(count), 0, || unsafe { i64::from((self.table.poll)(self.user, pointer, count, timeout_ns)) })? as usize)
+        Ok(self
+            .once(STEADFAST_CALL_POLL, i64::from(count), |hook, user| unsafe { (hook.poll)(user, pointer, count, timeout_ns) })?
+            as usize)
     }
 
     /// inotify_init1(2), close-on-exec and non-blocking.
     pub fn inotify(&self) -> Result<Fd<'_>, Errno> {
-        if self.absent(STEADFAST_ABSENT_INOTIFY) {
-            return Err(Errno::of(ENOSYS));
-        }
-        let raw = self.call(STEADFAST_CALL_INOTIFY_INIT, INT, || unsafe { i64::from((self.table.inotify_init)(self.user, IN_CLOEXEC | IN_NONBLOCK)) })?;
+        self.unless_absent(STEADFAST_ABSENT_INOTIFY, ENOSYS)?;
+        let raw = self.call(STEADFAST_CALL_INOTIFY_INIT, INT, |hook, user| unsafe {
+            (hook.inotify_init)(user, IN_CLOEXEC | IN_NONBLOCK)
+        })?;
         Ok(Fd::new(self, raw))
     }
 
     /// inotify_add_watch(2).
     pub fn inotify_watch(&self, fd: i32, path: &CStr, mask: u32) -> Result<(), Errno> {
-        self.call(STEADFAST_CALL_INOTIFY_ADD_WATCH, INT, || unsafe { i64::from((self.table.inotify_add_watch)(self.user, fd, path.as_ptr(), mask)) }).map(drop)
+        self.done(STEADFAST_CALL_INOTIFY_ADD_WATCH, |hook, user| unsafe {
+            (hook.inotify_add_watch)(user, fd, path.as_ptr(), mask)
+        })
     }
 
     /// Nanoseconds of one of STEADFAST_CLOCK_*.
     pub fn clock(&self, clock: i32) -> Result<i64, Errno> {
         let mut ns = 0i64;
         let out = &raw mut ns;
-        self.call(STEADFAST_CALL_CLOCK, INT, || unsafe { i64::from((self.table.clock)(self.user, clock, out)) })?;
+        self.call(STEADFAST_CALL_CLOCK, INT, |hook, user| unsafe { (hook.clock)(user, clock, out) })?;
         Ok(ns)
     }
 }
