@@ -3,7 +3,6 @@
 use super::entry::same;
 use super::path::PATH_MAX;
 use crate::hooks::*;
-use crate::mem::Text;
 use core::ffi::CStr;
 
 /// Where the relative paths of a context begin.
@@ -12,15 +11,15 @@ pub struct Base {
     dirfd: i32,
     /// What it was when the context was made. A program may have closed it since (closefrom) and got the number again.
     stat: steadfast_stat,
-    /// Its path then, to open it anew; "" where that is not known.
-    path: Text<PATH_MAX>,
+    /// Its path then, with a NUL, to open it anew; nothing where that is not known.
+    path: Buffer,
     /// May no path leave the directory?
     beneath: bool,
 }
 
 impl Base {
     /// The working directory.
-    pub const WORKING: Base = Base { dirfd: AT_FDCWD, stat: steadfast_stat::ZERO, path: Text::empty(), beneath: false };
+    pub const WORKING: Base = Base { dirfd: AT_FDCWD, stat: steadfast_stat::ZERO, path: Buffer::none(), beneath: false };
 
     /// The directory `dirfd`, of which a descriptor of its own is kept.
     pub fn at(hooks: &Hooks, dirfd: i32, beneath: bool) -> Result<Base, Errno> {
@@ -30,13 +29,14 @@ impl Base {
         let own = if own.raw() > 2 { own } else { hooks.openat(dirfd, c".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0)? };
         drop(fillers);
         let stat = hooks.fstat(own.raw())?;
-        let mut path = Text::empty();
-        if !hooks.absent(STEADFAST_ABSENT_PROC)
-            && let Ok(link) = super::path::of_descriptor(own.raw())
-        {
+        let mut path = Buffer::none();
+        if !hooks.absent(STEADFAST_ABSENT_PROC) {
             let mut buf = [0u8; PATH_MAX];
+            let link = super::path::of_descriptor(own.raw())?;
             let target = hooks.readlink(AT_FDCWD, link.c_str(), &mut buf).unwrap_or_default();
-            let _ = path.set(&[target]);
+            path = Buffer::new(target.len().saturating_add(1))?;
+            path.append(target);
+            path.append(&[0]);
         }
         Ok(Base { dirfd: own.into_raw(), stat, path, beneath })
     }
@@ -45,7 +45,8 @@ impl Base {
     pub fn start<'h>(&self, hooks: &'h Hooks) -> Result<Start<'h>, Errno> {
         let mut start = Start { hooks, dir: self.dirfd, beneath: self.beneath, _opened: None };
         if self.dirfd != AT_FDCWD && !self.is_still_open(hooks) {
-            let anew = hooks.openat(AT_FDCWD, self.path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
+            let path = CStr::from_bytes_until_nul(self.path.bytes()).unwrap_or_default();
+            let anew = hooks.openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
             if !same(&hooks.fstat(anew.raw())?, &self.stat) {
                 return Err(Errno::of(EBADF));
             }

@@ -20,21 +20,24 @@ impl Hooks {
         &self,
         number: u32,
         most: i64,
-        retries: u32,
+        mut retries: u32,
         mut call: impl FnMut(&Table, *mut c_void) -> A,
     ) -> Result<i64, Errno> {
-        let mut retries = retries;
         loop {
-            let answer = match self.fault.as_ref().and_then(|fault| fault.check(number)) {
-                Some(error) => Err(error),
-                None => Errno::up_to(call(&self.table, self.user).into(), most),
+            let answer = match self.injected(number) {
+                0 => call(&self.table, self.user).into(),
+                injected => injected,
             };
-            if answer.is_err_and(|e| e.is(EINTR)) && retries > 0 {
-                retries = retries.saturating_sub(1);
-                continue;
+            if !interrupted(answer, &mut retries) {
+                return Errno::up_to(answer, most);
             }
-            return answer;
         }
+    }
+
+    /// The negated errno that the fault injector has for this call, or 0.
+    #[inline(never)]
+    fn injected(&self, number: u32) -> i64 {
+        self.fault.as_ref().and_then(|fault| fault.check(number)).map_or(0, |error| i64::from(error.code()))
     }
 
     /// A call that answers with a number of at most `most`.
@@ -66,4 +69,12 @@ impl Hooks {
     pub(super) fn always<A>(&self, call: impl FnOnce(&Table, *mut c_void) -> A) -> A {
         call(&self.table, self.user)
     }
+}
+
+/// Is a call that answered so to be made again?
+#[inline(never)]
+fn interrupted(answer: i64, retries: &mut u32) -> bool {
+    let again = answer == -(EINTR as i64) && *retries > 0;
+    *retries = retries.saturating_sub(u32::from(again));
+    again
 }

@@ -13,6 +13,10 @@ pub struct Buffer {
     borrowed: bool,
 }
 
+// A buffer is a block of bytes that one owner changes.
+unsafe impl Sync for Buffer {}
+unsafe impl Send for Buffer {}
+
 impl Buffer {
     /// `capacity` bytes, none of them written yet; -ENOMEM when malloc has none.
     pub fn new(capacity: usize) -> Result<Buffer, Errno> {
