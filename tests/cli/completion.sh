@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The bash completion: what it offers is what the command takes.
-#   install-completion.sh COMPLETION STEADFAST
+#   completion.sh COMPLETION STEADFAST
 set -eu
 completion=$1 steadfast=$2
 # shellcheck disable=SC1090

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws save-sequence.svg and lock-protocol.svg: python3 docs/pictures.py [DIRECTORY]. Plain Python, the same bytes every time."""
+"""Draws save-sequence.svg and lock-protocol.svg: python3 tools/pictures.py [DIRECTORY]. Plain Python, the same bytes every time."""
 import html
 import pathlib
 import sys
@@ -161,6 +161,6 @@ def lock_protocol():
 
 
 if __name__ == "__main__":
-    where = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
+    where = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[1] / "docs")
     (where / "save-sequence.svg").write_text(str(save_sequence()))
     (where / "lock-protocol.svg").write_text(str(lock_protocol()))

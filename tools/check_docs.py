@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests the documentation: check.py --lib DIR (with the command steadfast and the library in it). Plain Python."""
+"""Tests the documentation: check_docs.py --lib DIR (with the command steadfast and the library in it). Plain Python."""
 import argparse
 import functools
 import os
@@ -249,10 +249,10 @@ def links():
 # ---- the rest
 
 def pictures(where):
-    run(sys.executable, str(DOCS / "pictures.py"), str(where))
+    run(sys.executable, str(ROOT / "tools/pictures.py"), str(where))
     for name in ("save-sequence.svg", "lock-protocol.svg"):
         same = (where / name).exists() and (where / name).read_bytes() == (DOCS / name).read_bytes()
-        check(f"docs/{name} is what docs/pictures.py draws", None if same else "run it")
+        check(f"docs/{name} is what tools/pictures.py draws", None if same else "run it")
 
 
 def changelog():

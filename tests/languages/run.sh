@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Tests the example programs against the command line tool:  run.sh --lib DIR [--out DIR]
+# Tests the programs of examples/dlopen against the command line tool:  run.sh --lib DIR [--out DIR]
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
+examples=$root/examples/dlopen
 [ "${1:-}" = --lib ] && [ -n "${2:-}" ] || { echo "usage: run.sh --lib DIR [--out DIR]" >&2; exit 2; }
 lib=$(cd "$2" && pwd)
 out=$lib/dlopen
 [ "${3:-}" != --out ] || out=$4
 steadfast=$lib/steadfast
-launch=("$here/launch.sh" --lib "$lib" --out "$out")
+launch=("$examples/launch.sh" --lib "$lib" --out "$out")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-. "$here/../../tests/check-lib.sh"
+. "$root/tools/check-lib.sh"
 
 # tells NAME CONDITION...: a check of what stands in $work/out and $work/err.
 tells() { check "$@" || sed 's/^/    # /' "$work/out" "$work/err" 2>/dev/null; }
@@ -56,10 +57,10 @@ for language in "${languages[@]}"; do
 done
 
 # The flags that were copied by hand.
-header=$here/../../include/steadfast.h
+header=$root/include/steadfast.h
 while read -r name number; do
     tells "the examples' STEADFAST_$name" holds "$header" "enum { STEADFAST_$name = $number };"
-done < <(grep -ohE 'SAVE_[A-Z_]+ =>? [0-9]+' "$here"/demo.* "$here"/Demo.* | sed -E 's/ =>? / /' | sort -u)
+done < <(grep -ohE 'SAVE_[A-Z_]+ =>? [0-9]+' "$examples"/demo.* "$examples"/Demo.* | sed -E 's/ =>? / /' | sort -u)
 
 # All at once on one lock and one counter.
 each=20

@@ -1,7 +1,7 @@
 /*
  * steadfast: state files and lock files from the shell. It uses nothing but the public header.
  *
- *     cc -std=c11 examples/steadfast.c examples/cli_*.c $(pkg-config --cflags --libs steadfast) -o steadfast
+ *     cd cli && cc -std=c11 *.c $(pkg-config --cflags --libs steadfast) -o steadfast
  */
 #include "cli.h"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The demo's crashes, faults and races, over and over with a new seed each time: `make soak SECONDS=3600`.
-#   soak.sh BUILD SECONDS
+#   crash_disk.sh BUILD SECONDS
 # Ends with "N passed, N failed"; the output of a run that failed, with its seed, is shown.
 set -u
 build=$(cd "$1" && pwd) || exit 2

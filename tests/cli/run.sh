@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The example command: what it prints, and each of its exit codes.
-#   install-command.sh BUILD
+#   run.sh BUILD
 # Ends with "N passed, N failed".
 set -u
-. "$(dirname "$0")/check-lib.sh"
+. "$(dirname "$0")/../../tools/check-lib.sh"
 steadfast=$(cd "$1" && pwd)/steadfast || exit 2
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-command.XXXXXX") || exit 2
 background=

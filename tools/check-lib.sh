@@ -28,7 +28,7 @@ equal() { [ "$1" = "$2" ] || { printf 'got:      %s\nexpected: %s\n' "$1" "$2"; 
 lacking() { # TEXT
     if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then note 1 "$1"; else echo "SKIPPED: $1"; fi
 }
-# The last line, which .ci/suite reads.
+# The last line, which tools/suite reads.
 end() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]

@@ -2,13 +2,13 @@
 # Installs into an empty directory, and uses what is there as a stranger would: flags from pkg-config and nothing else.
 # MAKE, CC: as in the Makefile. Ends with "N passed, N failed".
 set -u
-cd "$(dirname "$0")/.." || exit 2
+cd "$(dirname "$0")/../.." || exit 2
 MAKE=${MAKE:-make}
 CC=${CC:-cc}
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PREFIX LIBDIR INCLUDEDIR BINDIR MANDIR COMPLETIONDIR
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-install.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
-. tests/check-lib.sh
+. tools/check-lib.sh
 matches() { grep -qE "$2" <<<"$1" || { printf 'got:      %s\nexpected: %s\n' "$1" "$2"; return 1; }; }
 
 if ! command -v pkg-config >/dev/null; then
@@ -61,7 +61,7 @@ check "the CMake files are of this version" matches "$(cat "$lib/cmake/steadfast
 check "and find the header from where they lie" matches "$(cat "$lib/cmake/steadfast/steadfast-config.cmake")" '"(\.\./\.\./\.\./include|/opt/steadfast/include)"'
 check "every manual page is there" equal "$(cd "$root/opt/steadfast/share/man" 2>/dev/null && find . -name '*.[1-8]' | sed 's,.*/,,' | sort)" \
     "$(find docs -path 'docs/man/*.[1-8]' | sed 's,.*/,,' | sort)"
-check "bash completes" bash tests/install-completion.sh "$root/opt/steadfast/share/bash-completion/completions/steadfast" "$root/opt/steadfast/bin/steadfast"
+check "bash completes" bash tests/cli/completion.sh "$root/opt/steadfast/share/bash-completion/completions/steadfast" "$root/opt/steadfast/bin/steadfast"
 check "nothing lies outside the prefix" equal "$(find "$root" -type f -o -type l | grep -v "^$root/opt/steadfast/")" ""
 check "nothing is writable for others" equal "$(find "$root" -type f -perm /022)" ""
 

@@ -10,7 +10,7 @@ out=$build/cross
 mkdir -p "$out"
 python=${STEADFAST_PYTHON:-python3}
 
-. "$root/tests/check-lib.sh"
+. "$root/tools/check-lib.sh"
 
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT

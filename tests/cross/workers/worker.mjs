@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { once } from 'node:events';
 
 // By require, which looks on NODE_PATH for koffi.
-const { acquire, load, save } = createRequire(import.meta.url)('../../node');
+const { acquire, load, save } = createRequire(import.meta.url)('../../../bindings/node');
 
 async function numberIn(state) {
   try {
