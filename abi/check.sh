@@ -32,7 +32,7 @@ for tool in abidiff abidw nm python3; do
     end
 done
 if [ "$(uname -m)" != x86_64 ]; then
-    echo "SKIPPED: the baseline is x86-64's"
+    skip "the baseline is x86-64's"
     end
 fi
 

@@ -29,8 +29,6 @@ if [ -z "$lib" ] || [ -z "$out" ]; then
 fi
 
 . "$here/../tools/check-lib.sh"
-skipped=0
-skip() { skipped=$((skipped + 1)); echo "SKIPPED: $1"; }
 
 functions() { # of the header, one a line
     sed -nE '/^static/d; s/^[a-z].*[ *](steadfast_[a-z0-9_]+)\(.*/\1/p' "$header" | sort -u
@@ -138,9 +136,8 @@ for source in "$here"/*.c; do
     tests="$tests $(basename "$source" .c)"
 done
 if [ "$mode" = valgrind ] && ! command -v valgrind > /dev/null; then
-    skip "no valgrind"
-    echo "$passed passed, $failed failed, $skipped skipped"
-    exit 0
+    lacking "no valgrind"
+    end
 fi
 if [ "$mode" = dlopen ]; then
     make_dlopen_header
@@ -195,5 +192,4 @@ case $mode in
 esac
 [ "$mode" = shared ] && examine_library
 
-if [ $skipped = 0 ]; then echo "$passed passed, $failed failed"; else echo "$passed passed, $failed failed, $skipped skipped"; fi
-[ $failed = 0 ]
+end

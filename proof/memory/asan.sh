@@ -28,7 +28,7 @@ CC=${CC:-cc} CXX=${CXX:-c++}
 sanitize="-fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-format-truncation"
 host=$(rustc -vV | sed -n 's/^host: //p')
 if ! echo 'int main(void) { return 0; }' | $CC $sanitize -x c - -o "$out/probe" 2>/dev/null; then
-    if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then note 1 "$CC has no AddressSanitizer"; else note 0 "SKIPPED: $CC has no AddressSanitizer"; fi
+    lacking "$CC has no AddressSanitizer"
     end
 fi
 

@@ -98,7 +98,7 @@ if [ -w /dev/full ]; then
     [ $? = 1 ]
     result $? "load: standard output is full"
 else
-    echo "SKIPPED: no /dev/full"
+    skip "no /dev/full"
 fi
 
 # Locks.
@@ -177,7 +177,7 @@ gives 0 "lock: and its command has ended: taken over at once" "$steadfast" lock 
 # --json: one line each. A reader of JSON that knows its grammar looks at every one, where there is one.
 valid=0
 reader=$(command -v python3 || :)
-if [ -z "$reader" ]; then echo "SKIPPED: no python3, so the JSON is compared as text only"; fi
+if [ -z "$reader" ]; then skip "no python3, so the JSON is compared as text only"; fi
 # json CODE TEXT EXPECTED COMMAND...: EXPECTED is in the output (of errors for lock), which is one line.
 json() {
     local expected=$1 text=$2 pattern=$3 file=output
