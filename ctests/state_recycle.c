@@ -86,7 +86,8 @@ static void falls_back(int call, const char *what, int for_ever, int expected)
     snprintf(name, sizeof name, "falls-back-%d", call);
     begin(d, sizeof d, name);
     is_int(save_with(c, in(d, "s"), "three", RECYCLE), expected, "%s: the save is made all the same", what);
-    ok(holds(in(d, "s"), "three") && holds(in(d, "s.prev"), "two") && *leftovers(d, "s s.prev") == '\0', "%s: with a whole previous one, and nothing left over", what);
+    ok(holds(in(d, "s"), "three") && holds(in(d, "s.prev"), "two") && *leftovers(d, "s s.prev") == '\0',
+       "%s: with a whole previous one, and nothing left over", what);
     steadfast_context_free(c);
 }
 
@@ -106,7 +107,8 @@ static void without_exchange(void)
     begin(d, sizeof d, "no-exchange");
     is_int(save_with(c, in(d, "s"), "three", RECYCLE), SAVED, "a file system without RENAME_EXCHANGE");
     ok(holds(in(d, "s"), "three") && holds(in(d, "s.prev"), "two"), "gets an ordinary save");
-    is_int(save_with(c, in(d, "s"), "four", RECYCLE | STEADFAST_SAVE_NO_SYNC), STEADFAST_NOT_DURABLE, "and so does NO_SYNC: an unsynced spare would be in danger");
+    is_int(save_with(c, in(d, "s"), "four", RECYCLE | STEADFAST_SAVE_NO_SYNC), STEADFAST_NOT_DURABLE,
+           "and so does NO_SYNC: an unsynced spare would be in danger");
     ok(holds(in(d, "s"), "four") && holds(in(d, "s.prev"), "three"), "with its previous one");
     steadfast_context_free(c);
 }
@@ -286,7 +288,8 @@ static void a_swapper_that_waits(void)
     begin(d, sizeof d, "swapper-waits");
     racing = strdup(in(d, "s"));
     swapped = 1;
-    is_int(steadfast_state_save(c, racing, "swapped", 7, &o, &report), STEADFAST_E_CONFLICT, "compare and swap beside two recycled saves of other lengths");
+    is_int(steadfast_state_save(c, racing, "swapped", 7, &o, &report), STEADFAST_E_CONFLICT,
+           "compare and swap beside two recycled saves of other lengths");
     is_int(report.generation, 4, "sees their generation, not damage");
     free(racing);
     steadfast_context_free(c);
