@@ -58,7 +58,7 @@ CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --lib --release --feature
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help header docs clean demo test test-deep soak bench install install-strip uninstall
+.PHONY: all help header docs clean demo lint format test test-deep soak bench install install-strip uninstall
 
 all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/steadfast $(BUILD)/installed/steadfast
 
@@ -122,6 +122,12 @@ docs:
 # tools/suites says which suites these are, and tools/suite runs one. A suite ends with "N passed, N failed"; one that does
 # not, or is not there, has failed. All are run.
 SUITES := env BUILD='$(BUILD)' TARGET='$(TARGET)' CARGO='$(CARGO)' MAKE='$(MAKE)' bash tools/suites
+
+lint:
+	@$(need_cargo)$(need_cc)$(SUITES) $@
+
+format:
+	@env CARGO='$(CARGO)' tools/lint format $(BUILD)
 
 test test-deep: all
 	@$(need_cargo)$(need_cc)$(SUITES) $@
@@ -189,6 +195,8 @@ clean:
 help:
 	@echo "make                the library (shared and static) and the command build/steadfast (V=1: show the commands)"
 	@echo "make demo           what the library promises, shown and counted, in under a minute"
+	@echo "make lint           format and static checks of every language (.ci/setup installs the tools)"
+	@echo "make format         write every source in its form"
 	@echo "make test           Rust and C tests, the header, the command, the installation"
 	@echo "make test-deep      C tests by dlopen, with parts of the platform missing, under valgrind; races"
 	@echo "make soak           kills, faults and races for SECONDS=$(SECONDS)"

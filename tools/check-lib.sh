@@ -15,6 +15,7 @@ note() { # RESULT TEXT: one check that has been made
     fi
 }
 # Makes a check. Quiet when it succeeds; what it printed is in $work/output, a directory that the script has made.
+# shellcheck disable=SC2154
 check() { # TEXT COMMAND...
     local text=$1
     shift

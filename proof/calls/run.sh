@@ -30,8 +30,8 @@ if grep -q steadfast_state_save_batch "$here/../../include/steadfast.h"; then
     more+=(--batch)
 fi
 ${CC:-cc} "${flags[@]}" "$here/programs/subject.c" "${link[@]}" -o "$out/subject"
-for mutant in $(grep -oE '\b(ifdef|defined\()[ ]*[A-Z_]+' "$here/programs/mutants.c" | grep -oE '[A-Z_]+$' | sort -u); do
+while read -r mutant; do
     ${CC:-cc} "${flags[@]}" -rdynamic "-D$mutant" "$here/programs/subject.c" "$here/programs/mutants.c" "${link[@]}" -o "$out/$mutant"
-done
+done < <(grep -oE '\b(ifdef|defined\()[ ]*[A-Z_]+' "$here/programs/mutants.c" | grep -oE '[A-Z_]+$' | sort -u)
 CARGO_TARGET_DIR=$out/target cargo build --quiet --release --locked --manifest-path "$here/Cargo.toml"
 exec "$out/target/release/calls" "$mode" --programs "$out" "${more[@]}"

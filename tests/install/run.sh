@@ -78,7 +78,7 @@ check "rustc names the libraries of a static link" test -n "$native"
 check "Libs.private is what rustc says" equal "$(sed -n 's/^Libs.private: //p' "$lib/pkgconfig/steadfast.pc" | xargs)" "$native"
 
 # shellcheck disable=SC2046
-compile() { "$CC" "${@:2}" "$work/program.c" $(pkg-config $1 --cflags --libs steadfast) -o "$work/program"; }
+compile() { "$CC" "${@:2}" "$work/program.c" $(pkg-config ${1:+"$1"} --cflags --libs steadfast) -o "$work/program"; }
 run() { equal "$("$work/program" "$work/state")" "$version 0"; }
 check "a program compiles and links, shared" compile "" -std=c11 -Wall -Werror
 check "it needs the library by its SONAME" matches "$(readelf -d "$work/program")" 'NEEDED.*\[libsteadfast\.so\.0\]'
