@@ -10,7 +10,11 @@
 static char *dir, path[300];
 
 /* A struct with a tail that this version does not know. */
-#define LONGER(type) struct { type known; unsigned char tail[24]; }
+#define LONGER(type) \
+    struct { \
+        type known; \
+        unsigned char tail[24]; \
+    }
 
 static int save_sized(size_t size, uint32_t flags, uint32_t reserved, uint32_t mode, int tail)
 {
@@ -94,7 +98,8 @@ static void outputs(void)
     memset(&report, 0x5a, sizeof report);
     report.known.size = 40;
     is_int(steadfast_state_load(NULL, in(dir, "none"), NULL, &state.known, &report.known), -ENOENT, "a report of 40 bytes");
-    ok(report.known.status == -ENOENT && report.known.os_error == ENOENT && report.known.message[0] == 0x5a, "gets the numbers, and no message");
+    ok(report.known.status == -ENOENT && report.known.os_error == ENOENT && report.known.message[0] == 0x5a,
+       "gets the numbers, and no message");
     report.known.size = 60;
     steadfast_state_load(NULL, in(dir, "none"), NULL, &state.known, &report.known);
     ok(memchr(report.known.message, 0, 60 - offsetof(steadfast_report, message)) != NULL && report.known.message[20] == 0x5a,
@@ -227,7 +232,9 @@ static void injector(void)
     steadfast_context_free(context);
     steadfast_context_new_failing(NULL, STEADFAST_CALL_WRITE, 2, ENOSPC, 1, &context);
     is_int(steadfast_state_save(context, path, "x", 1, NULL, NULL), 0, "the second write fails for ever: the first does not");
-    ok(steadfast_state_save(context, path, "y", 1, NULL, NULL) == -ENOSPC && steadfast_state_save(context, path, "y", 1, NULL, NULL) == -ENOSPC, "and later ones do");
+    ok(steadfast_state_save(context, path, "y", 1, NULL, NULL) == -ENOSPC
+           && steadfast_state_save(context, path, "y", 1, NULL, NULL) == -ENOSPC,
+       "and later ones do");
     steadfast_context_free(context);
     steadfast_context_new_failing(NULL, STEADFAST_CALL_FSYNC, 1, EIO, 1, &context);
     is_int(steadfast_state_save(context, path, "x", 1, NULL, &report), STEADFAST_NOT_DURABLE, "fsync fails for ever: NOT_DURABLE");
@@ -235,7 +242,8 @@ static void injector(void)
 
     int open_before = count_fds();
     steadfast_context_new_failing(NULL, STEADFAST_CALL_CLOSE, 1, EIO, 1, &context);
-    ok(steadfast_state_save(context, path, "x", 1, NULL, NULL) >= 0 && count_fds() == open_before, "a failed close closes, as the kernel's does");
+    ok(steadfast_state_save(context, path, "x", 1, NULL, NULL) >= 0 && count_fds() == open_before,
+       "a failed close closes, as the kernel's does");
     steadfast_context_free(context);
 
     /* On top of the caller's hooks: a failed call does not reach them, unless it is a close. */

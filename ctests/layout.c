@@ -11,8 +11,7 @@
 #define SIZE(type, size) _Static_assert(sizeof(type) == (size), "size of " #type)
 #define OFFSET(type, member, offset) _Static_assert(offsetof(type, member) == (offset), "offset of " #type "." #member)
 #define CONSTANT(name, value) _Static_assert((name) == (value), #name)
-#define RESULT(function, type, ...) \
-    _Static_assert(_Generic(&function, type (*)(__VA_ARGS__): 1, default: 0), "signature of " #function)
+#define RESULT(function, type, ...) _Static_assert(_Generic(&function, type (*)(__VA_ARGS__): 1, default: 0), "signature of " #function)
 
 /* 64-bit platforms; with 32-bit pointers the pointers shrink. */
 #if UINTPTR_MAX > 0xffffffffu
@@ -297,10 +296,10 @@ RESULT(steadfast_hooks_default, const steadfast_hooks *, void);
 RESULT(steadfast_context_new, int32_t, const steadfast_hooks *, steadfast_context **);
 RESULT(steadfast_context_new_failing, int32_t, const steadfast_hooks *, uint32_t, uint64_t, int32_t, uint32_t, steadfast_context **);
 RESULT(steadfast_context_free, void, steadfast_context *);
-RESULT(steadfast_state_save, int32_t, const steadfast_context *, const char *, const void *, size_t,
-       const steadfast_save_options *, steadfast_report *);
-RESULT(steadfast_state_load, int32_t, const steadfast_context *, const char *, const steadfast_load_options *,
-       steadfast_state *, steadfast_report *);
+RESULT(steadfast_state_save, int32_t, const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *,
+       steadfast_report *);
+RESULT(steadfast_state_load, int32_t, const steadfast_context *, const char *, const steadfast_load_options *, steadfast_state *,
+       steadfast_report *);
 RESULT(steadfast_state_free, void, steadfast_state *);
 RESULT(steadfast_lock_clean_stale, int32_t, const steadfast_context *, const char *, const steadfast_lock_options *, steadfast_report *);
 RESULT(steadfast_lock_inspect, int32_t, const steadfast_context *, const char *, const steadfast_lock_options *, steadfast_report *);
@@ -346,8 +345,10 @@ int main(void)
     is_int(empty, 0, "every code has a name and a message, if only UNKNOWN");
     is_int(twice, 0, "no two codes have the same name");
     ok(named > 80, "%d codes have a name", named);
-    ok(strcmp(steadfast_status_name(STEADFAST_E_DIGEST), "STEADFAST_E_DIGEST") == 0 && strcmp(steadfast_status_name(-28), "ENOSPC") == 0 &&
-       strcmp(steadfast_status_name(0), "STEADFAST_OK") == 0 && strcmp(steadfast_status_name(STEADFAST_LOCK_STALE), "STEADFAST_LOCK_STALE") == 0 &&
-       strcmp(steadfast_status_name(INT32_MIN), "UNKNOWN") == 0 && strcmp(steadfast_status_name(INT32_MAX), "UNKNOWN") == 0, "names as in the header");
+    ok(strcmp(steadfast_status_name(STEADFAST_E_DIGEST), "STEADFAST_E_DIGEST") == 0 && strcmp(steadfast_status_name(-28), "ENOSPC") == 0
+           && strcmp(steadfast_status_name(0), "STEADFAST_OK") == 0
+           && strcmp(steadfast_status_name(STEADFAST_LOCK_STALE), "STEADFAST_LOCK_STALE") == 0
+           && strcmp(steadfast_status_name(INT32_MIN), "UNKNOWN") == 0 && strcmp(steadfast_status_name(INT32_MAX), "UNKNOWN") == 0,
+       "names as in the header");
     return done_testing();
 }

@@ -22,7 +22,10 @@ static void foreign_write(const char *text, int truncate_first)
 }
 
 /* A process in a PID namespace of its own that holds the lock, with a number of our choice there. */
-struct inside { int answer; pid_t number; };
+struct inside {
+    int answer;
+    pid_t number;
+};
 
 static int hold_inside(void *arg)
 {
@@ -125,7 +128,8 @@ static void namespaces(void)
         probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "live owner in another PID namespace, whose number is alive here: HELD");
         stop_inside(outer);
         int told = can_tell || can_tell_reuse();
-        probe(context, dir, lock, NULL, told ? removed() : STEADFAST_LOCK_HELD, "the same, killed: %s", told ? "REMOVED" : "HELD, as nothing tells here");
+        probe(context, dir, lock, NULL, told ? removed() : STEADFAST_LOCK_HELD, "the same, killed: %s",
+              told ? "REMOVED" : "HELD, as nothing tells here");
     }
     if (result != 0)
         stop(outer);
@@ -238,7 +242,8 @@ static void holders(void)
     foreign_write("", 1);
     /* Without an attribute the mark in the mode is all there is, and an empty marked file is taken for ours. */
     int told = had_attribute && has(STEADFAST_ABSENT_XATTR);
-    probe(context, dir, lock, NULL, told ? STEADFAST_LOCK_UNDECIDED : removed(), "a foreign program truncated our stale record: %s", told ? "UNDECIDED" : "REMOVED, as without an attribute it may be ours");
+    probe(context, dir, lock, NULL, told ? STEADFAST_LOCK_UNDECIDED : removed(), "a foreign program truncated our stale record: %s",
+          told ? "UNDECIDED" : "REMOVED, as without an attribute it may be ours");
     unlink(lock);
 }
 
@@ -253,7 +258,8 @@ static void marked(void)
         chmod(lock, 01644);
         int fd = open(lock, O_RDONLY | O_CLOEXEC);
         flock(fd, LOCK_EX);
-        probe(context, dir, lock, NULL, has(STEADFAST_ABSENT_FLOCK) ? STEADFAST_LOCK_HELD : STEADFAST_E_UNSUPPORTED, "empty with our mark, and its flock held: not removed");
+        probe(context, dir, lock, NULL, has(STEADFAST_ABSENT_FLOCK) ? STEADFAST_LOCK_HELD : STEADFAST_E_UNSUPPORTED,
+              "empty with our mark, and its flock held: not removed");
         close(fd);
     }
     unlink(lock);

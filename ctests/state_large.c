@@ -21,8 +21,8 @@ static int save_large(const steadfast_context *c, const char *path, size_t len, 
 static int holds_large(const char *path, size_t len)
 {
     steadfast_state state = { .size = sizeof state };
-    int same = steadfast_state_load(NULL, path, NULL, &state, NULL) == 0 && state.len == len && memcmp(state.data, data, len) == 0 &&
-               ((char *)state.data)[len] == '\0';
+    int same = steadfast_state_load(NULL, path, NULL, &state, NULL) == 0 && state.len == len && memcmp(state.data, data, len) == 0
+               && ((char *)state.data)[len] == '\0';
     steadfast_state_free(&state);
     return same;
 }
@@ -30,7 +30,8 @@ static int holds_large(const char *path, size_t len)
 static void lengths(void)
 {
     /* Around what is written directly, around its pieces, and around a page. */
-    static const size_t LENGTHS[] = { LARGE - 1, LARGE, LARGE + 3839, LARGE + 3840, LARGE + 3841, (5 << 20) + 3840, (5 << 20) + 3841, (9 << 20) + 77 };
+    static const size_t LENGTHS[] = { LARGE - 1,        LARGE,         LARGE + 3839, LARGE + 3840, LARGE + 3841, (5 << 20) + 3840,
+                                      (5 << 20) + 3841, (9 << 20) + 77 };
     for (size_t i = 0; i < sizeof LENGTHS / sizeof LENGTHS[0]; i++) {
         struct stat st;
         const char *path = in(dir, "lengths");
@@ -62,7 +63,8 @@ static void fails(int error)
         runs++;
     }
     if ((test_absent() & STEADFAST_ABSENT_AIO) == 0)
-        ok(wrong == 0 && runs > 5, "%s from each of %ld calls of the aio hook: the state is saved all the same", steadfast_status_name(-error), runs);
+        ok(wrong == 0 && runs > 5, "%s from each of %ld calls of the aio hook: the state is saved all the same",
+           steadfast_status_name(-error), runs);
     else
         ok(wrong == 0 && runs == 0, "%s: it is not called", steadfast_status_name(-error));
     is_int(count_fds(), before, "no descriptor is left open");
@@ -94,7 +96,8 @@ static void others(void)
     result = save_large(context, in(dir, "limit"), LARGE, 0);
     setrlimit(RLIMIT_FSIZE, &limit);
     is_int(result, -EFBIG, "a limit of the file size is an error, not a signal");
-    ok(*leftovers(dir, "lengths lengths.prev fails short forbidden forbidden.prev watched watched.prev") == '\0', "that leaves nothing over");
+    ok(*leftovers(dir, "lengths lengths.prev fails short forbidden forbidden.prev watched watched.prev") == '\0',
+       "that leaves nothing over");
 }
 
 /* What the aio hook sees: is it a direct write, and is there another thread meanwhile? */
