@@ -138,8 +138,6 @@ static int32_t acquire(int64_t timeout_ms, uint32_t flags)
     held = (steadfast_lock *)&held;
     int32_t status = steadfast_lock_acquire(context, lock, timeout_ms, &options, &held, &report);
     steadfast_context_free(context);
-    if (status != 0)
-        diag("%s", report.message);
     return status;
 }
 
