@@ -55,8 +55,14 @@ static int run_command(uint32_t flags)
     return read(pipes[0], &byte, 1) == 1 ? command : -1;
 }
 
-static int wrap(void *arg) { return (void)arg, run_command(STEADFAST_LOCK_INHERIT); }
-static int wrap_alone(void *arg) { return (void)arg, run_command(0); }
+static int wrap(void *arg)
+{
+    return (void)arg, run_command(STEADFAST_LOCK_INHERIT);
+}
+static int wrap_alone(void *arg)
+{
+    return (void)arg, run_command(0);
+}
 
 static int take_after(void *arg)
 {
@@ -146,7 +152,8 @@ static int read_only(void *arg)
 
 static void odd_files(void)
 {
-    is_int(run_child(close_and_reuse, NULL), 0, "the program closed the descriptor and got its number again: released, nothing of its closed");
+    is_int(run_child(close_and_reuse, NULL), 0,
+           "the program closed the descriptor and got its number again: released, nothing of its closed");
     unlink(lock);
     chmod(dir, 0777);
     if (geteuid() == 0 && as_user(look_at, dir) != 0)
@@ -207,7 +214,8 @@ static void checks(const char *way, uint32_t flags)
     mkdir(in(dir, "sub"), 0700);
     write_pid(other, getpid());
     is_int(check(), STEADFAST_E_LOCK_LOST, "%s: a directory of that name is there again, and a file with this PID: E_LOCK_LOST", way);
-    ok(steadfast_lock_release(held, NULL) == STEADFAST_E_LOCK_LOST && exists(other), "%s: its release says the same, and touches nothing", way);
+    ok(steadfast_lock_release(held, NULL) == STEADFAST_E_LOCK_LOST && exists(other), "%s: its release says the same, and touches nothing",
+       way);
     unlink(other), rmdir(in(dir, "sub"));
     free(other);
 }
