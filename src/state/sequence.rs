@@ -94,10 +94,11 @@ fn keep<'h>(
     if !wanted && !matches!(synced, Synced::Failed(_) | Synced::Unsupported(_)) {
         return Ok(None);
     }
-    let how = How { wanted, sync: !request.skips_sync() };
+    let how = How { wanted, sync: !request.skips_sync(), swap: request.swaps() };
     let target = saving.target(name);
     match previous::keep(target, &written.temp, &mut saving.current, how, &mut saving.retry) {
         Ok(kept) => Ok(Some(kept)),
+        Err(outcome) if outcome.status == STEADFAST_E_CONFLICT => Err(saving.conflict(name)),
         Err(outcome) if wanted => Err(outcome),
         Err(_) => Ok(None),
     }
