@@ -138,6 +138,8 @@ enum { STEADFAST_CALL_MAP = 37 };
 
 enum { STEADFAST_CALL_UNMAP = 38 };
 
+enum { STEADFAST_CALL_PWRITE = 39 };
+
 /**
  * For lock files that contain only a PID: treat the lock as stale if the process with that PID started after the file was
  * last written. Off by default, because a clock adjustment can make this wrong.
@@ -911,6 +913,10 @@ typedef struct {
    * Ends such a mapping.
    */
   int32_t (*unmap)(void *user, uint64_t address);
+  /**
+   * Writes at an offset; the position of the descriptor, which others may share, stays.
+   */
+  int64_t (*pwrite)(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset);
 } steadfast_hooks;
 
 /**

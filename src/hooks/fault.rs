@@ -44,8 +44,9 @@ pub const STEADFAST_CALL_FSYNC_MANY: u32 = 35;
 pub const STEADFAST_CALL_OPENAT2: u32 = 36;
 pub const STEADFAST_CALL_MAP: u32 = 37;
 pub const STEADFAST_CALL_UNMAP: u32 = 38;
+pub const STEADFAST_CALL_PWRITE: u32 = 39;
 /// The last of them.
-pub(crate) const LAST: u32 = STEADFAST_CALL_UNMAP;
+pub(crate) const LAST: u32 = STEADFAST_CALL_PWRITE;
 
 /// Fails the `nth` of the calls it counts.
 pub struct Fault {

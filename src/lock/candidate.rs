@@ -125,13 +125,18 @@ impl Writer<'_> {
         Ok(stat)
     }
 
-    /// The same over another process's record, from the start of a file that was opened for it.
-    pub fn overwrite(&self, hooks: &Hooks, fd: i32) -> Result<steadfast_stat, Outcome> {
-        const STEP: i32 = STEADFAST_STEP_CREATE_LOCK;
-        let line = Line::of(self.own);
-        hooks.write_all(fd, &[line.bytes()]).at(STEP)?;
-        hooks.ftruncate(fd, line.bytes().len() as u64).at(STEP)?;
-        let stat = hooks.fstat(fd).at(STEP)?;
+    /// The same over another process's record, in a file that has a name. In between the content may be malformed, and the
+    /// attribute is not about it: such a lock is kept. After an error the record of `before` is there again, if that can be.
+    pub fn overwrite(&self, hooks: &Hooks, fd: i32, before: i32) -> Result<steadfast_stat, Outcome> {
+        let put = |pid| {
+            let line = Line::of(pid);
+            hooks.write_at_start(fd, line.bytes())?;
+            hooks.ftruncate(fd, line.bytes().len() as u64)
+        };
+        let stat = put(self.own).and_then(|()| hooks.fstat(fd)).inspect_err(|_| {
+            let _ = put(before);
+        });
+        let stat = stat.at(STEADFAST_STEP_CREATE_LOCK)?;
         self.describe(hooks, fd, &stat);
         Ok(stat)
     }

@@ -247,6 +247,8 @@ pub struct steadfast_hooks {
     pub map: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i64>,
     /// Ends such a mapping.
     pub unmap: Option<unsafe extern "C" fn(user: *mut c_void, address: u64) -> i32>,
+    /// Writes at an offset; the position of the descriptor, which others may share, stays.
+    pub pwrite: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64>,
 }
 
 // The library only reads a table that it hands out.
