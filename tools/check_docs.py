@@ -166,7 +166,7 @@ def snippet(code):
     if code.startswith("static"):
         before, code = code.split("\n\n", 1)
     return (
-        "#include <errno.h>\n#include <stdio.h>\n#include <string.h>\n#include <steadfast.h>\n"
+        "#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <steadfast.h>\n"
         "void work(void); void use(const void *data, size_t len);\n"
         f"{before}\nint snippet(const void *data, size_t len);\nint snippet(const void *data, size_t len)\n{{\n"
         f"{'' if 'steadfast_state state' in code else 'steadfast_state state = { .size = sizeof state }; (void)state;'}\n"
