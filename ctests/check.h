@@ -22,6 +22,16 @@ static inline int on_disk_of(int result)
     return STEADFAST_ON_DISK_OLD;
 }
 
+/* Without a sync, and with no old state kept as the previous one, only a load can tell. */
+static inline int on_disk_is(const struct scenario *s, int result, int rotated, int on_disk)
+{
+    if (result != STEADFAST_NOT_DURABLE)
+        return on_disk == on_disk_of(result);
+    if ((s->flags & STEADFAST_SAVE_NO_SYNC) != 0)
+        return on_disk == (rotated ? STEADFAST_ON_DISK_EITHER : STEADFAST_ON_DISK_UNKNOWN);
+    return on_disk == STEADFAST_ON_DISK_EITHER || (on_disk == STEADFAST_ON_DISK_UNKNOWN && s->current == WHOLE && !rotated);
+}
+
 /* Was the file under the new name synced before the rename, and the directory after it? */
 struct durability {
     int renamed, file_synced, directory_synced;
@@ -89,13 +99,10 @@ static inline int may_leave_temp(const struct faults *f)
 
 static inline const char *check_previous(struct world *w, const struct scenario *s, const struct fault *fault, int result)
 {
-    int keep = (s->flags & (STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_RECYCLE)) != 0;
+    int keep = (s->flags & STEADFAST_SAVE_KEEP_PREVIOUS) != 0;
     int rotated = s->current == WHOLE && file_is(w->prev, w->old_record, w->old_len);
     int as_before = s->previous == NOTHING ? !exists(w->prev) : file_is(w->prev, w->prev_record, w->prev_len);
     int sync_failed = (w->f.failed & 1u << STEADFAST_CALL_FSYNC) != 0;
-    /* RECYCLE writes over it: a save that failed on the way may leave it torn, or with the new state in it. */
-    if ((s->flags & STEADFAST_SAVE_RECYCLE) != 0 && result < 0)
-        return NULL;
     if (!rotated && !as_before)
         COMPLAIN("the previous generation is neither what it was nor the old state");
     if (keep && result >= 0 && s->current == WHOLE && !rotated)
@@ -190,7 +197,8 @@ static inline const char *check_save(struct world *w, const struct subject *subj
         COMPLAIN("%s, but the old state is there", steadfast_status_name(result));
     if (result < 0 && on_disk_of(result) == STEADFAST_ON_DISK_OLD && !is_old)
         COMPLAIN("%s, but the old state is gone", steadfast_status_name(result));
-    if (report.status != result || report.on_disk != on_disk_of(result))
+    int rotated = s->current == WHOLE && file_is(w->prev, w->old_record, w->old_len);
+    if (report.status != result || !on_disk_is(s, result, rotated, report.on_disk))
         COMPLAIN("%s: the report says status %d, on_disk %d", steadfast_status_name(result), report.status, report.on_disk);
     if (result >= 0 && report.generation != generation)
         COMPLAIN("%s: the report gives another generation", steadfast_status_name(result));
@@ -221,9 +229,6 @@ static inline const char *check_save(struct world *w, const struct subject *subj
         w->f.failed = failed;
     if (result != w->baseline || (result >= 0 && !loads_as(path, "next", 4, NULL)))
         COMPLAIN("the next save is %s (%s)", steadfast_status_name(result), report.message);
-    /* A recycled save makes no temporary file, and so meets no orphan. */
-    if ((s->flags & STEADFAST_SAVE_RECYCLE) != 0)
-        return NULL;
     /* The second name of a current state that is held for comparison goes one save later. */
     if ((s->flags & STEADFAST_SAVE_IF_GENERATION) != 0 && (failed & 1u << STEADFAST_CALL_UNLINKAT) != 0)
         return NULL;

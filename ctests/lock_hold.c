@@ -159,7 +159,7 @@ static void names_and_modes(void)
 
 static void options_and_structs(void)
 {
-    steadfast_lock *held = (steadfast_lock *)&held, *untouched = held;
+    steadfast_lock *held;
     steadfast_report report = { .size = sizeof report };
     steadfast_lock_options options = lock_options(0, 0);
     struct {
@@ -168,8 +168,9 @@ static void options_and_structs(void)
     } longer = { .options = options };
     longer.options.size = sizeof longer;
 
-#define refused(...) ok((__VA_ARGS__) == -EINVAL && held == untouched && !exists(lock)
-    options.flags = 4;
+/* A refused call leaves NULL and no file. */
+#define refused(...) ok((held = (steadfast_lock *)&held, (__VA_ARGS__) == -EINVAL) && held == NULL && !exists(lock)
+    options.flags = 8;
     refused(steadfast_lock_acquire(context, lock, 0, &options, &held, &report)) && report.step == STEADFAST_STEP_ARGUMENTS, "an unknown flag: -EINVAL");
     options = lock_options(0, -1);
     refused(steadfast_lock_acquire(context, lock, 0, &options, &held, NULL)), "a negative grace: -EINVAL");
@@ -181,7 +182,7 @@ static void options_and_structs(void)
     refused(steadfast_lock_acquire(context, lock, 0, &options, &held, NULL)), "options too small for their flags: -EINVAL");
     longer.tail[23] = 1;
     refused(steadfast_lock_acquire(context, lock, 0, &longer.options, &held, NULL)), "options with something in an unknown tail: -EINVAL");
-    refused(steadfast_lock_acquire(context, lock, 0, NULL, NULL, NULL)), "no place for the lock: -EINVAL");
+    is_int(steadfast_lock_acquire(context, lock, 0, NULL, NULL, NULL), -EINVAL, "no place for the lock: -EINVAL");
     refused(steadfast_lock_acquire(context, NULL, 0, NULL, &held, NULL)), "no path: -EINVAL");
     report.size = 4;
     refused(steadfast_lock_acquire(context, lock, 0, NULL, &held, &report)), "a report too small to be one: -EINVAL");

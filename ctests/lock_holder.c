@@ -145,10 +145,12 @@ static void namespaces(void)
     unlink(lock);
 }
 
-/* Takes the lock, then forks a child that goes on; answers with the child's PID. */
-static int hold_and_fork(void *arg)
+/* Takes the lock so that children get it or not, then forks a child that goes on; answers with the child's PID. */
+static int fork_with(const char *path, uint32_t flags)
 {
-    if (hold(arg) != 0)
+    steadfast_lock_options options = lock_options(flags, 0);
+    static steadfast_lock *held;
+    if (steadfast_lock_acquire(context, path, 0, &options, &held, NULL) != 0)
         return -1;
     pid_t child = fork();
     if (child == 0)
@@ -156,6 +158,9 @@ static int hold_and_fork(void *arg)
             pause();
     return child;
 }
+
+static int hold_and_fork(void *arg) { return fork_with(arg, STEADFAST_LOCK_INHERIT); }
+static int hold_alone_and_fork(void *arg) { return fork_with(arg, 0); }
 
 static int hold_and_close_all(void *arg)
 {
@@ -177,12 +182,20 @@ static void holders(void)
     if (result <= 0)
         bail_out("no holder with a child");
     stop(holder);
-    probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "owner killed, its flock held by a forked child: HELD");
+    probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "owner killed, its flock inherited by a forked child: HELD");
     int fd = open(lock, O_RDONLY | O_CLOEXEC);
     kill(result, SIGKILL);
     flock(fd, LOCK_EX); /* free once the child, which is not ours to wait for, is gone */
     close(fd);
     probe(context, dir, lock, NULL, removed(), "the child killed too: REMOVED");
+    unlink(lock);
+
+    holder = start(hold_alone_and_fork, lock, &result);
+    stop(holder);
+    int prolonged = !has(STEADFAST_ABSENT_MAP);
+    probe(context, dir, lock, NULL, prolonged ? STEADFAST_LOCK_HELD : removed(), "owner killed, a forked child of it lives: %s",
+          prolonged ? "HELD, for want of a mapping" : "REMOVED");
+    kill(result, SIGKILL);
     unlink(lock);
 
     holder = start(hold_and_close_all, lock, &result);

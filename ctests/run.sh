@@ -179,7 +179,7 @@ done
 wrapper=
 case $mode in
     absent)
-        for bit in 0 1 2 3 4 5 6 7 8 9 10 11 12 13; do
+        for bit in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
             for name in $usable; do run "$name" STEADFAST_TEST_ABSENT=$((1 << bit)) STEADFAST_TEST_SMALL=1; done
         done ;;
     valgrind)

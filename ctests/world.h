@@ -57,7 +57,7 @@ static char complaint[800];
 
 static inline void world_begin(struct world *w)
 {
-    steadfast_save_options keep = { .size = sizeof keep, .flags = STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_NO_SYNC };
+    steadfast_save_options keep = { .size = sizeof keep, .flags = STEADFAST_SAVE_KEEP_PREVIOUS };
     memset(w, 0, sizeof *w);
     /* It is about calls, not about disks: some thousand renames over a file take a minute on ext4. */
     if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0)
