@@ -159,8 +159,14 @@ static int fork_with(const char *path, uint32_t flags)
     return child;
 }
 
-static int hold_and_fork(void *arg) { return fork_with(arg, STEADFAST_LOCK_INHERIT); }
-static int hold_alone_and_fork(void *arg) { return fork_with(arg, 0); }
+static int hold_and_fork(void *arg)
+{
+    return fork_with(arg, STEADFAST_LOCK_INHERIT);
+}
+static int hold_alone_and_fork(void *arg)
+{
+    return fork_with(arg, 0);
+}
 
 static int hold_and_close_all(void *arg)
 {
