@@ -304,8 +304,8 @@ RESULT(steadfast_state_load, int32_t, const steadfast_context *, const char *, c
 RESULT(steadfast_state_free, void, steadfast_state *);
 RESULT(steadfast_lock_clean_stale, int32_t, const steadfast_context *, const char *, const steadfast_lock_options *, steadfast_report *);
 RESULT(steadfast_lock_inspect, int32_t, const steadfast_context *, const char *, const steadfast_lock_options *, steadfast_report *);
-RESULT(steadfast_lock_acquire, int32_t, const steadfast_context *, const char *, int64_t, const steadfast_lock_options *,
-       steadfast_lock **, steadfast_report *);
+RESULT(steadfast_lock_acquire, int32_t, const steadfast_context *, const char *, int64_t, const steadfast_lock_options *, steadfast_lock **,
+       steadfast_report *);
 RESULT(steadfast_context_new_with, int32_t, const steadfast_context_options *, steadfast_context **);
 RESULT(steadfast_lock_check, int32_t, const steadfast_lock *, steadfast_report *);
 RESULT(steadfast_lock_adopt, int32_t, steadfast_lock *, steadfast_report *);

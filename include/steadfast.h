@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * steadfast: state files that survive a crash, lock files that survive their owner.
  *
