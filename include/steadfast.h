@@ -1076,6 +1076,8 @@ struct steadfast_hooks {
   int64_t (*map)(void *user, int32_t fd);
   /** munmap(2) of such a mapping. */
   int32_t (*unmap)(void *user, uint64_t address);
+  /** Writes at an offset; the position of the descriptor, which others may share, stays. */
+  int64_t (*pwrite)(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset);
 };
 
 /** The table of the real calls, for hooks that call them. It is static. Its `user` is NULL and is not used. */
@@ -1160,7 +1162,9 @@ enum {
   /** The map hook. */
   STEADFAST_CALL_MAP = 37,
   /** The unmap hook. */
-  STEADFAST_CALL_UNMAP = 38
+  STEADFAST_CALL_UNMAP = 38,
+  /** pwrite. */
+  STEADFAST_CALL_PWRITE = 39
 };
 
 /**
