@@ -62,7 +62,7 @@ static int contend(void *arg)
     const char *inside = in(arg, "inside");
     kept = fs_context();
     for (int i = 0; i < ROUNDS; i++) {
-        int32_t status = steadfast_lock_acquire(kept, lock, 20000, NULL, &held, NULL);
+        int32_t status = steadfast_lock_acquire(kept, lock, 10000, NULL, &held, NULL);
         if (status != 0)
             return status == STEADFAST_E_LOCKED ? 2 : status == -EAGAIN ? 3 : 4;
         int fd = open(inside, O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -109,13 +109,13 @@ static void others_ranges(int64_t first, int64_t len)
     const struct ranges whole = { 1, 0, 0, 0, 0 }, of_process = { 1, 0, 0, 0, 1 }, tickets = { TICKETS, first, 1, 2, 0 };
     const struct ranges two = { 1, first, 2, 0, 0 }, many = { 100, first + 5, 3, 7, 0 }, all_tickets = { 1, first, len, 0, 0 };
     const struct ranges last = { 1, first + len - 1, 1, 0, 0 }, before = { 1, first > 0 ? first - 1 : 0, 1, 0, 0 };
-    ends_in_time("a lock over the whole directory", &whole, 20);
-    ends_in_time("one of a process", &of_process, 20);
-    ends_in_time("one over all tickets of this name", &all_tickets, 20);
-    ends_in_time("one of two bytes", &two, 20);
+    ends_in_time("a lock over the whole directory", &whole, 60);
+    ends_in_time("one of a process", &of_process, 60);
+    ends_in_time("one over all tickets of this name", &all_tickets, 60);
+    ends_in_time("one of two bytes", &two, 60);
     ends_in_time("a hundred of three bytes", &many, 500);
-    ends_in_time("the last ticket", &last, 20);
-    ends_in_time("the last ticket of another name", &before, 20);
+    ends_in_time("the last ticket", &last, 60);
+    ends_in_time("the last ticket of another name", &before, 60);
     ends_in_time("5000 tickets", &tickets, 5000);
 }
 
