@@ -149,6 +149,7 @@ test-deep: all
 	@$(SUITE) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --budget 160
 	@$(SUITE) calls bash proof/calls/run.sh calls --lib $(BUILD) --out $(BUILD)/calls
 	@$(SUITE) bench-smoke bash benches/smoke.sh $(BUILD)
+	@$(SUITE) power bash proof/power/run.sh --lib $(BUILD) --out $(BUILD)/power --budget 150
 	@$(SUITE) --end
 
 # Everything that has a bound, as deep as the time allows, with a new seed each time: each layer for an eighth of it. What it
@@ -166,6 +167,7 @@ soak: all $(DEMO)
 	@$(SOAK) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --soak $(SHARE)
 	@$(SOAK) schedules bash proof/calls/run.sh schedules --lib $(BUILD) --out $(BUILD)/calls --soak $(SHARE)
 	@$(SOAK) kernel bash proof/soak/kernel.sh --lib $(BUILD) --out $(BUILD)/kernel --seconds $(SHARE)
+	@$(SOAK) power bash proof/power/run.sh --lib $(BUILD) --out $(BUILD)/power --budget $(SHARE) --cuts 1000
 	@$(SUITE) --end; code=$$?; bash proof/soak/summary.sh $(BUILD); exit $$code
 
 bench: all
