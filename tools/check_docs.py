@@ -118,10 +118,10 @@ def aliases():
 def constants():
     text = "".join(page.read_text() for page in MAN.glob("*.3"))
     words = set(re.findall(r"STEADFAST_\w+", text))
-    known = set(re.findall(r"^enum \{ (STEADFAST_\w+) = ", HEADER, re.M))
+    known = set(re.findall(r"^ *(STEADFAST_\w+) = -?\d+,?$", HEADER, re.M))
     check("every constant of the header is in a man page", sorted(known - words))
     check("every constant of the man pages is in the header", sorted(w for w in words - known if not w.endswith("_") and w != "STEADFAST_NO_INLINE"))
-    codes = dict(re.findall(r"^enum \{ (STEADFAST_(?:OK|NOT_DURABLE|RECOVERED|E_\w+)) = (-?\d+) \};", HEADER, re.M))
+    codes = dict(re.findall(r"^ *(STEADFAST_(?:OK|NOT_DURABLE|RECOVERED|E_\w+)) = (-?\d+),?$", HEADER, re.M))
     page = (MAN / "steadfast_status_name.3").read_text().replace("\\-", "-")
     check("every code is in steadfast_status_name(3), with its number", [f"{n} ({v})" for n, v in codes.items() if f'{n} " ({v})"' not in page])
 
@@ -168,7 +168,7 @@ def snippet(code):
     if code.startswith("static"):
         before, code = code.split("\n\n", 1)
     return (
-        "#include <errno.h>\n#include <stdio.h>\n#include <string.h>\n#include <steadfast.h>\n"
+        "#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <steadfast.h>\n"
         "void work(void); void use(const void *data, size_t len);\n"
         f"{before}\nint snippet(const void *data, size_t len);\nint snippet(const void *data, size_t len)\n{{\n"
         f"{'' if 'steadfast_state state' in code else 'steadfast_state state = { .size = sizeof state }; (void)state;'}\n"
