@@ -86,8 +86,8 @@ static void raise_to(uint64_t generation)
 
 static void write_state(void)
 {
-    static const uint32_t kinds[] = { 0, STEADFAST_SAVE_KEEP_PREVIOUS, STEADFAST_SAVE_RECYCLE, STEADFAST_SAVE_RECYCLE,
-                                      STEADFAST_SAVE_STRICT };
+    static const uint32_t kinds[] = { 0, STEADFAST_SAVE_KEEP_PREVIOUS, STEADFAST_SAVE_NO_SYNC,
+                                      STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, STEADFAST_SAVE_STRICT };
     static char data[LARGEST];
     uint64_t at_least = shared->acknowledged;
     steadfast_state state = { .size = sizeof state };
@@ -113,7 +113,7 @@ static void write_state(void)
         shared->conflicts++;
         return;
     }
-    if (code != 0)
+    if (code != (options.flags & STEADFAST_SAVE_NO_SYNC ? STEADFAST_NOT_DURABLE : 0))
         return violation("a save: %s: %s", steadfast_status_name(code), report.message);
     if (atomic_exchange(&shared->won[report.generation % WON], 1))
         violation("generation %" PRIu64 " was won twice", report.generation);
