@@ -260,7 +260,10 @@ def test_ctrl_c_leaves_nothing_behind(path):
             time.sleep(60)  # where the handler runs, had it not been in there
         assert sent and not lock.held
     assert len(os.listdir("/proc/self/fd")) == descriptors
-    assert not [thread for thread in threading.enumerate() if thread.name == "steadfast"]
+    for thread in threading.enumerate():
+        if thread.name == "steadfast":
+            thread.join(60)  # it is past its last use of anything
+            assert not thread.is_alive()
 
 
 def test_a_closed_standard_input_is_not_taken_for_no_cancelling(python):
