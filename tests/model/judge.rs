@@ -43,7 +43,7 @@ pub fn payload(n: u64) -> Vec<u8> {
     format!("version {n} ").into_bytes().repeat(64)
 }
 
-fn version(data: &[u8]) -> Option<u64> {
+pub fn version(data: &[u8]) -> Option<u64> {
     let n = std::str::from_utf8(data).ok()?.split(' ').nth(1)?.parse().ok()?;
     (payload(n) == data).then_some(n)
 }

@@ -9,14 +9,14 @@ use steadfast::ffi::context::{steadfast_context, steadfast_context_free, steadfa
 use steadfast::hooks::steadfast_hooks;
 
 /// What a name stands for.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Hash, Debug)]
 pub enum Node {
     File(usize),
     Directory(usize),
 }
 
 /// The smallest changes: each reaches the disk whole or not at all.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Hash, Debug)]
 pub enum Event {
     /// Names set and cleared together.
     Names {
@@ -43,6 +43,10 @@ pub enum Event {
     },
     SyncFile(usize),
     SyncDirectory(usize),
+    /// A sync of it failed: what was written so far reaches the disk or not, whatever a later sync answers.
+    Lost(usize),
+    /// A moment that a history remembers.
+    Moment,
     /// Save number n was asked for; it was acknowledged as durable.
     Begun(u64),
     Acknowledged(u64),
@@ -80,7 +84,7 @@ pub struct Recorder {
     pub pid: i32,
 }
 
-fn real() -> &'static steadfast_hooks {
+pub fn real() -> &'static steadfast_hooks {
     unsafe { &*steadfast_hooks_default() }
 }
 
@@ -143,8 +147,29 @@ impl Recorder {
         }
     }
 
+    /// A file that is there already, and on the disk when the directory is.
+    pub fn adopt(&mut self, path: &Path, name: &str, content: &[u8], mode: u32) {
+        let file = self.modes.len();
+        self.modes.push(mode);
+        self.known.insert(identity_of(path), Node::File(file));
+        self.events.extend([
+            Event::Size { file, len: content.len() },
+            Event::Part { file, at: 0, bytes: content.to_vec() },
+            Event::SyncFile(file),
+            Event::Names { dir: 0, set: vec![(name.as_bytes().to_vec(), Some(Node::File(file)))] },
+        ]);
+    }
+
+    pub fn node(&self, fd: i32) -> Option<Node> {
+        self.fds.get(&fd).copied()
+    }
+
     /// A context whose calls are recorded here.
     pub fn context(&mut self, absent: u32) -> Context {
+        Context::new(&self.table(absent))
+    }
+
+    pub fn table(&mut self, absent: u32) -> steadfast_hooks {
         let mut table: steadfast_hooks = unsafe { std::mem::zeroed() };
         table.size = size_of::<steadfast_hooks>();
         table.user = (self as *mut Recorder).cast();
@@ -162,9 +187,7 @@ impl Recorder {
         table.fchmod = Some(fchmod);
         table.fsetxattr = Some(fsetxattr);
         table.getpid = Some(getpid);
-        let mut context = std::ptr::null_mut();
-        assert_eq!(unsafe { steadfast_context_new(&table, &mut context) }, 0);
-        Context(context)
+        table
     }
 }
 
@@ -172,14 +195,18 @@ impl Recorder {
 pub struct Context(pub *mut steadfast_context);
 
 impl Context {
+    pub fn new(table: &steadfast_hooks) -> Context {
+        let mut context = std::ptr::null_mut();
+        assert_eq!(unsafe { steadfast_context_new(table, &mut context) }, 0);
+        Context(context)
+    }
+
     /// Real calls on a platform that lacks something.
     pub fn real(absent: u32) -> Context {
         let mut table: steadfast_hooks = unsafe { std::mem::zeroed() };
         table.size = size_of::<steadfast_hooks>();
         table.absent = absent;
-        let mut context = std::ptr::null_mut();
-        assert_eq!(unsafe { steadfast_context_new(&table, &mut context) }, 0);
-        Context(context)
+        Context::new(&table)
     }
 }
 
