@@ -44,7 +44,7 @@ need_cc = $(if $(shell command -v $(firstword $(CC)) 2>/dev/null),,$(error a C c
 
 SOURCES := $(wildcard src/*.rs src/*/*.rs) Cargo.toml Cargo.lock build.rs
 HEADER := include/steadfast.h
-CLI := examples/steadfast.c $(wildcard examples/cli_*.c)
+CLI := $(wildcard cli/*.c)
 CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --quiet --lib --release --features capi
 
 .DELETE_ON_ERROR:
@@ -74,17 +74,17 @@ $(BUILD)/libsteadfast.a: $(SOURCES)
 	$(CARGO_LIB) --crate-type staticlib -- --print native-static-libs=$(abspath $(BUILD))/native-static-libs
 	@cp $(TARGET)/release/libsteadfast.a $@
 
-$(BUILD)/header-checked: $(SOURCES) $(HEADER) cbindgen.toml tests/header.rs
+$(BUILD)/header-checked: $(SOURCES) $(HEADER) cbindgen.toml tests/header/main.rs
 	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
 	CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --quiet --test header
 	@touch $@
 
-$(BUILD)/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/$(SO)
+$(BUILD)/steadfast: $(CLI) cli/cli.h $(HEADER) $(BUILD)/$(SO)
 	@$(need_cc):
 	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $(CLI) -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS) -o $@
 
 # The one that is installed: with the archive in it, so that no loader has to be told where the library went.
-$(BUILD)/installed/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/libsteadfast.a
+$(BUILD)/installed/steadfast: $(CLI) cli/cli.h $(HEADER) $(BUILD)/libsteadfast.a
 	@$(need_cc)mkdir -p $(dir $@)
 	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $(CLI) $(BUILD)/libsteadfast.a $(LDFLAGS) $$(cat $(BUILD)/native-static-libs) -o $@
 
@@ -107,7 +107,7 @@ docs:
 	@echo "$(BUILD)/docs/html/index.html"
 
 # Each suite ends with "N passed, N failed"; one that does not, or is not there, has failed. All are run.
-SUITE := bash .ci/suite $(BUILD)
+SUITE := bash tools/suite $(BUILD)
 # The peers that .ci/setup puts into build/; where they are missing, the suites say so.
 PEERS := env NODE_PATH=$(abspath build/node/node_modules) $(if $(wildcard build/venv/bin/python),STEADFAST_PYTHON=$(abspath build/venv/bin/python))
 CTESTS := bash ctests/run.sh --lib $(BUILD) --out
@@ -122,8 +122,8 @@ test: all
 	@$(SUITE) c-shared $(CTESTS) $(BUILD)/ctests
 	@$(SUITE) c-static $(CTESTS) $(BUILD)/ctests-static --static
 	@$(SUITE) cpp bash ctests/hpp/run.sh --lib $(BUILD) --out $(BUILD)/hpp --quick
-	@$(SUITE) command bash tests/install-command.sh $(BUILD)
-	@$(SUITE) install env MAKE='$(MAKE)' bash tests/install.sh
+	@$(SUITE) command bash tests/cli/run.sh $(BUILD)
+	@$(SUITE) install env MAKE='$(MAKE)' bash tests/install/run.sh
 	@$(SUITE) --end
 
 # Two at a time, where neither minds the other: two cores are what there is. The races and the disks have them alone.
@@ -137,9 +137,9 @@ test-deep: all
 	$(SUITE) node $(PEERS) bash bindings/node/run.sh --lib $(BUILD); wait
 	@$(SUITE) cpp-all bash ctests/hpp/run.sh --lib $(BUILD) --out $(BUILD)/hpp & \
 	$(SUITE) python $(PEERS) bash bindings/python/test.sh --lib $(BUILD) --out $(BUILD)/python; wait
-	@$(SUITE) cross $(PEERS) bash bindings/cross/run.sh --lib $(BUILD)
-	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD) & \
-	$(SUITE) docs python3 docs/check.py --lib $(BUILD); wait
+	@$(SUITE) cross $(PEERS) bash tests/cross/run.sh --lib $(BUILD)
+	@$(SUITE) dlopen-langs $(PEERS) bash tests/languages/run.sh --lib $(BUILD) & \
+	$(SUITE) docs python3 tools/check_docs.py --lib $(BUILD); wait
 	@$(SUITE) targets bash packaging/targets/run.sh --lib $(BUILD) --target $(abspath $(TARGET)) --out $(BUILD)/targets & \
 	$(SUITE) abi bash abi/check.sh $(BUILD) $(TARGET); \
 	$(SUITE) packages env MAKE='$(MAKE)' bash packaging/test.sh $(BUILD) $(TARGET); wait
@@ -160,7 +160,7 @@ soak: all $(DEMO)
 	@$(SOAK) explorer env STEADFAST_SOAK=$(SHARE) CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --release --test explorer -- --nocapture
 	@$(SOAK) property env PROPTEST_CASES=$$(($(SECONDS) * 20 + 256)) CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --release --test property -- --nocapture
 	@$(SOAK) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race --seconds $(SHARE)
-	@$(SOAK) crash-disk bash examples/demo/soak.sh $(BUILD) $(SHARE)
+	@$(SOAK) crash-disk bash proof/soak/crash_disk.sh $(BUILD) $(SHARE)
 	@$(SOAK) storm bash proof/soak/run.sh --lib $(BUILD) --out $(BUILD)/soak --seconds $(SHARE)
 	@$(SOAK) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET) --seconds $$(($(SECONDS) / 24 + 1))
 	@$(SOAK) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --soak $(SHARE)
@@ -208,7 +208,7 @@ install: all $(FOUND_BY)
 	install -m 644 $(BUILD)/steadfast.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/steadfast.pc'
 	install -m 644 $(BUILD)/steadfast-config.cmake $(BUILD)/steadfast-config-version.cmake '$(DESTDIR)$(CMAKEDIR)'
 	install -m 755 $(BUILD)/installed/steadfast '$(DESTDIR)$(BINDIR)/steadfast'
-	install -m 644 packaging/completion/steadfast.bash '$(DESTDIR)$(COMPLETIONDIR)/steadfast'
+	install -m 644 cli/completion/steadfast.bash '$(DESTDIR)$(COMPLETIONDIR)/steadfast'
 	@$(foreach manual,$(MANUALS),$(call install_manual,$(manual)) &&) true
 
 install-strip: install

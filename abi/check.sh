@@ -13,7 +13,7 @@ tree=$target/abi-mutant/tree
 mutants=$target/abi-mutant
 target=$target/abi
 . abi/surface.sh
-. tests/check-lib.sh
+. tools/check-lib.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-abi.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 header=include/steadfast.h

@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=$1/bench-smoke
 mkdir -p "$out"
 work=$out
-. "$here/../tests/check-lib.sh"
+. "$here/../tools/check-lib.sh"
 results=$out/results.tsv
 ends_well() {
     QUICK=1 MS=4 timeout 120 bash "$here/run.sh" --lib "$1" --out "$out" --on memory \

@@ -28,7 +28,7 @@ if [ -z "$lib" ] || [ -z "$out" ]; then
     exit 2
 fi
 
-. "$here/../tests/check-lib.sh"
+. "$here/../tools/check-lib.sh"
 skipped=0
 skip() { skipped=$((skipped + 1)); echo "SKIPPED: $1"; }
 

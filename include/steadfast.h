@@ -31,6 +31,23 @@
 #include <stdint.h>
 
 /**
+ * Relative paths begin at `dirfd`, of which the context keeps a descriptor of its own.
+ */
+enum { STEADFAST_CONTEXT_AT = 1 };
+
+/**
+ * No path leaves that directory, by no link, no "..", no absolute path: -EXDEV. Only with STEADFAST_CONTEXT_AT, else
+ * -EINVAL. Needs openat2(2), Linux 5.6; without it the context is STEADFAST_E_UNSUPPORTED.
+ */
+enum { STEADFAST_CONTEXT_BENEATH = 2 };
+
+/**
+ * No io_uring, for a process whose seccomp filter kills instead of answering. Large states are then written through the
+ * page cache.
+ */
+enum { STEADFAST_CONTEXT_NO_IO_URING = 4 };
+
+/**
  * steadfast_state.source: PATH itself.
  */
 enum { STEADFAST_SOURCE_CURRENT = 0 };
@@ -40,6 +57,9 @@ enum { STEADFAST_SOURCE_CURRENT = 0 };
  */
 enum { STEADFAST_SOURCE_PREVIOUS = 1 };
 
+/**
+ * The calls of the fault injector: any call at all.
+ */
 enum { STEADFAST_CALL_ANY = 0 };
 
 enum { STEADFAST_CALL_OPENAT = 1 };
@@ -111,6 +131,388 @@ enum { STEADFAST_CALL_WRITEBACK = 33 };
 enum { STEADFAST_CALL_AIO = 34 };
 
 enum { STEADFAST_CALL_FSYNC_MANY = 35 };
+
+enum { STEADFAST_CALL_OPENAT2 = 36 };
+
+enum { STEADFAST_CALL_MAP = 37 };
+
+enum { STEADFAST_CALL_UNMAP = 38 };
+
+/**
+ * For lock files that contain only a PID: treat the lock as stale if the process with that PID started after the file was
+ * last written. Off by default, because a clock adjustment can make this wrong.
+ */
+enum { STEADFAST_LOCK_TRUST_START_TIME = 1 };
+
+/**
+ * A signal ends steadfast_lock_acquire with -EINTR. A signal that is handled just before the wait begins is missed;
+ * cancel_fd has no such race.
+ */
+enum { STEADFAST_LOCK_EINTR_RETURNS = 2 };
+
+/**
+ * Children get the lock's descriptor, through exec too: the lock stays held while one of them lives, and a forked child
+ * can make it its own with steadfast_lock_adopt. Without it no child prolongs the lock.
+ */
+enum { STEADFAST_LOCK_INHERIT = 4 };
+
+/**
+ * A file or directory that cannot be made durable is an error instead of STEADFAST_NOT_DURABLE.
+ */
+enum { STEADFAST_SAVE_STRICT = 1 };
+
+/**
+ * The verified previous generation stays as PATH.prev. Something at PATH that is no whole state is kept there as well, if
+ * there is no PATH.prev yet: a person can read it, a load answers STEADFAST_E_FORMAT. The message says so.
+ */
+enum { STEADFAST_SAVE_KEEP_PREVIOUS = 2 };
+
+/**
+ * Compare and swap: STEADFAST_E_CONFLICT unless the state there has expected_generation.
+ */
+enum { STEADFAST_SAVE_IF_GENERATION = 4 };
+
+/**
+ * Save to what the link at PATH points to; without it a link is refused. In a sticky directory that others may write, a
+ * link is followed only if it belongs to the caller or to the directory's owner, else -EACCES (proc_sys_fs(5),
+ * protected_symlinks).
+ */
+enum { STEADFAST_SAVE_FOLLOW_SYMLINK = 8 };
+
+/**
+ * Make missing parent directories, durably.
+ */
+enum { STEADFAST_SAVE_CREATE_PARENTS = 16 };
+
+/**
+ * Atomic and verified, but without any fsync: always STEADFAST_NOT_DURABLE. The state is marked, and never takes the
+ * place of a durable PATH.prev. on_disk is EITHER with KEEP_PREVIOUS and a durable state to keep, else UNKNOWN. With
+ * STRICT or SYNCFS it is -EINVAL.
+ */
+enum { STEADFAST_SAVE_NO_SYNC = 64 };
+
+/**
+ * steadfast_state_save_batch: one syncfs(2) for all files instead of one fsync for each. It flushes what others have
+ * written to the file system as well. Where syncfs is not known to reach the device and to report its errors (network
+ * file systems, FUSE, overlays, Linux before 5.8), each file is synced by itself.
+ */
+enum { STEADFAST_SAVE_SYNCFS = 128 };
+
+/**
+ * Load PATH.prev when the state at PATH is damaged, unreadable or missing.
+ */
+enum { STEADFAST_LOAD_RECOVER = 1 };
+
+/**
+ * The schema must be the one given.
+ */
+enum { STEADFAST_LOAD_REQUIRE_SCHEMA = 2 };
+
+/**
+ * Done; for a save: durable.
+ */
+enum { STEADFAST_OK = 0 };
+
+/**
+ * steadfast_state_save: saved, but a sync failed or was not possible. The report says which and why.
+ */
+enum { STEADFAST_NOT_DURABLE = 16 };
+
+/**
+ * steadfast_state_load: loaded, but from the previous generation; the current one is damaged or missing.
+ */
+enum { STEADFAST_RECOVERED = 17 };
+
+/**
+ * Verdict: there is no lock file.
+ */
+enum { STEADFAST_LOCK_ABSENT = 0 };
+
+/**
+ * Verdict: it was stale and this call removed it.
+ */
+enum { STEADFAST_LOCK_REMOVED = 1 };
+
+/**
+ * Verdict: its owner is alive.
+ */
+enum { STEADFAST_LOCK_HELD = 2 };
+
+/**
+ * Verdict: it cannot be known (empty, malformed, another host, no permission); kept.
+ */
+enum { STEADFAST_LOCK_UNDECIDED = 3 };
+
+/**
+ * Verdict: a symbolic link or not a regular file; not followed, not touched.
+ */
+enum { STEADFAST_LOCK_IGNORED = 4 };
+
+/**
+ * Verdict: someone else replaced it meanwhile; nothing was done.
+ */
+enum { STEADFAST_LOCK_CHANGED = 5 };
+
+/**
+ * Verdict of steadfast_lock_inspect: steadfast_lock_clean_stale would remove it.
+ */
+enum { STEADFAST_LOCK_STALE = 6 };
+
+/**
+ * The state file is empty.
+ */
+enum { STEADFAST_E_EMPTY = -10000 };
+
+/**
+ * The state file is shorter than it says it is.
+ */
+enum { STEADFAST_E_TRUNCATED = -10001 };
+
+/**
+ * The state file is longer than it says it is.
+ */
+enum { STEADFAST_E_TRAILING = -10002 };
+
+/**
+ * The SHA-256 does not match.
+ */
+enum { STEADFAST_E_DIGEST = -10003 };
+
+/**
+ * Not a steadfast state file.
+ */
+enum { STEADFAST_E_FORMAT = -10004 };
+
+/**
+ * Intact, but written in a later format.
+ */
+enum { STEADFAST_E_NEWER = -10005 };
+
+/**
+ * Intact, but of another schema than was asked for.
+ */
+enum { STEADFAST_E_SCHEMA = -10006 };
+
+/**
+ * No current file, but a previous generation is there: load it with STEADFAST_LOAD_RECOVER.
+ */
+enum { STEADFAST_E_LOST = -10007 };
+
+/**
+ * Larger than the caller allows.
+ */
+enum { STEADFAST_E_TOO_LARGE = -10008 };
+
+/**
+ * IF_GENERATION: the state there has another generation.
+ */
+enum { STEADFAST_E_CONFLICT = -10009 };
+
+/**
+ * The path is a symbolic link.
+ */
+enum { STEADFAST_E_SYMLINK = -10010 };
+
+/**
+ * The path is a directory, a device, a FIFO or a socket.
+ */
+enum { STEADFAST_E_NOT_REGULAR = -10011 };
+
+/**
+ * STRICT: it could not be made durable; nothing was replaced.
+ */
+enum { STEADFAST_E_NOT_SAVED_DURABLY = -10012 };
+
+/**
+ * STRICT: it was replaced, but the directory could not be synced.
+ */
+enum { STEADFAST_E_SAVED_NOT_DURABLE = -10013 };
+
+/**
+ * Whether it was done cannot be found out.
+ */
+enum { STEADFAST_E_INDETERMINATE = -10014 };
+
+/**
+ * The lock is held.
+ */
+enum { STEADFAST_E_LOCKED = -10015 };
+
+/**
+ * The lock file was no longer ours at release.
+ */
+enum { STEADFAST_E_LOCK_LOST = -10016 };
+
+/**
+ * A forked child released the lock of its parent: only its descriptors were closed.
+ */
+enum { STEADFAST_E_WRONG_PROCESS = -10017 };
+
+/**
+ * A hook returned an invalid value.
+ */
+enum { STEADFAST_E_HOOK = -10018 };
+
+/**
+ * The platform or the file system lacks what this needs.
+ */
+enum { STEADFAST_E_UNSUPPORTED = -10019 };
+
+/**
+ * Other processes kept a save, or a lease kept a load, waiting for longer than its timeout. The old state stands; the
+ * message says what was waited for.
+ */
+enum { STEADFAST_E_BUSY = -10021 };
+
+/**
+ * A case that cannot occur has occurred: a defect of this library. Nothing was done; please report it.
+ */
+enum { STEADFAST_E_INTERNAL = -10022 };
+
+/**
+ * No call failed.
+ */
+enum { STEADFAST_STEP_NONE = 0 };
+
+/**
+ * Saving, 1: opening the directory.
+ */
+enum { STEADFAST_STEP_OPEN_DIRECTORY = 1 };
+
+/**
+ * Saving, 2: looking at the target.
+ */
+enum { STEADFAST_STEP_INSPECT_TARGET = 2 };
+
+/**
+ * Saving, 3: reading what is there.
+ */
+enum { STEADFAST_STEP_READ_CURRENT = 3 };
+
+/**
+ * Saving, 4: creating and locking the temporary file.
+ */
+enum { STEADFAST_STEP_CREATE_TEMP = 4 };
+
+/**
+ * Saving, 5: writing.
+ */
+enum { STEADFAST_STEP_WRITE = 5 };
+
+/**
+ * Saving, 6: mode and owner.
+ */
+enum { STEADFAST_STEP_SET_MODE = 6 };
+
+/**
+ * Saving, 7: syncing the file.
+ */
+enum { STEADFAST_STEP_SYNC_FILE = 7 };
+
+/**
+ * Saving, 8: keeping the previous generation.
+ */
+enum { STEADFAST_STEP_KEEP_PREVIOUS = 8 };
+
+/**
+ * Saving, 9: the rename.
+ */
+enum { STEADFAST_STEP_RENAME = 9 };
+
+/**
+ * Saving, 10: syncing the directory.
+ */
+enum { STEADFAST_STEP_SYNC_DIRECTORY = 10 };
+
+/**
+ * Saving: making or syncing a parent directory.
+ */
+enum { STEADFAST_STEP_MAKE_PARENT = 11 };
+
+/**
+ * Saving: reading a symbolic link.
+ */
+enum { STEADFAST_STEP_READ_LINK = 12 };
+
+/**
+ * Opening the file.
+ */
+enum { STEADFAST_STEP_OPEN_FILE = 13 };
+
+/**
+ * Reading the file.
+ */
+enum { STEADFAST_STEP_READ_FILE = 14 };
+
+/**
+ * Getting memory.
+ */
+enum { STEADFAST_STEP_ALLOCATE = 15 };
+
+/**
+ * Reading the clock.
+ */
+enum { STEADFAST_STEP_CLOCK = 16 };
+
+/**
+ * Locks: finding out whether the owner lives.
+ */
+enum { STEADFAST_STEP_CHECK_OWNER = 17 };
+
+/**
+ * Locks: flock of the lock file.
+ */
+enum { STEADFAST_STEP_LOCK_FILE = 18 };
+
+/**
+ * Locks: comparing the name with the open file.
+ */
+enum { STEADFAST_STEP_COMPARE = 19 };
+
+/**
+ * Locks: removing the name.
+ */
+enum { STEADFAST_STEP_UNLINK = 20 };
+
+/**
+ * Locks: creating the record.
+ */
+enum { STEADFAST_STEP_CREATE_LOCK = 21 };
+
+/**
+ * Locks: giving the record its name.
+ */
+enum { STEADFAST_STEP_LINK = 22 };
+
+/**
+ * Locks: waiting.
+ */
+enum { STEADFAST_STEP_WAIT = 23 };
+
+/**
+ * The arguments, before any call.
+ */
+enum { STEADFAST_STEP_ARGUMENTS = 24 };
+
+/**
+ * A power cut now would leave what was there before.
+ */
+enum { STEADFAST_ON_DISK_OLD = 0 };
+
+/**
+ * A power cut now would leave the new state.
+ */
+enum { STEADFAST_ON_DISK_NEW = 1 };
+
+/**
+ * A power cut now would leave either, the old state perhaps as PATH.prev (STEADFAST_LOAD_RECOVER).
+ */
+enum { STEADFAST_ON_DISK_EITHER = 2 };
+
+/**
+ * A power cut now may leave nothing whole: only a load can tell.
+ */
+enum { STEADFAST_ON_DISK_UNKNOWN = 3 };
 
 /**
  * In steadfast_stat.attributes: the file is the root of a mount (a bind-mounted file).
@@ -286,362 +688,22 @@ enum { STEADFAST_ABSENT_AIO = 8192 };
 enum { STEADFAST_ABSENT_FSYNC_MANY = 16384 };
 
 /**
- * Take a bare PID for reused when its process started after the lock was last written. Off by default:
- * clocks step.
+ * No openat2: a context made with STEADFAST_CONTEXT_BENEATH is STEADFAST_E_UNSUPPORTED.
  */
-enum { STEADFAST_LOCK_TRUST_START_TIME = 1 };
+enum { STEADFAST_ABSENT_OPENAT2 = 32768 };
 
 /**
- * A signal ends steadfast_lock_acquire with -EINTR.
+ * A mapping does not keep the flock of a lock file: the lock keeps a descriptor.
  */
-enum { STEADFAST_LOCK_EINTR_RETURNS = 2 };
+enum { STEADFAST_ABSENT_MAP = 65536 };
 
 /**
- * Fall back to PATH.prev when the current state is damaged or missing.
+ * Why a call failed: a negated errno, STEADFAST_E_HOOK or STEADFAST_E_INTERNAL.
  */
-enum { STEADFAST_LOAD_RECOVER = 1 };
+typedef struct Errno Errno;
 
 /**
- * The schema must be the one given.
- */
-enum { STEADFAST_LOAD_REQUIRE_SCHEMA = 2 };
-
-/**
- * A file or directory that cannot be made durable is an error, not a reservation.
- */
-enum { STEADFAST_SAVE_STRICT = 1 };
-
-/**
- * The verified previous generation stays as PATH.prev.
- */
-enum { STEADFAST_SAVE_KEEP_PREVIOUS = 2 };
-
-/**
- * Compare and swap: STEADFAST_E_CONFLICT unless the state there has expected_generation.
- */
-enum { STEADFAST_SAVE_IF_GENERATION = 4 };
-
-/**
- * Save to what the link at PATH points to; without it a link is refused.
- */
-enum { STEADFAST_SAVE_FOLLOW_SYMLINK = 8 };
-
-/**
- * Make missing parent directories, durably.
- */
-enum { STEADFAST_SAVE_CREATE_PARENTS = 16 };
-
-/**
- * Write over the spare PATH.prev, sync it and exchange the two names, instead of allocating; implies KEEP_PREVIOUS. Where
- * there is no spare yet, or it cannot be had (it has another name as well, someone is at work on it, the file system
- * has no RENAME_EXCHANGE), an ordinary save is made. While it is being written over, and after a save that failed on
- * the way or a power cut, PATH.prev may be torn: the state itself is then whole, and a load says so of PATH.prev.
- */
-enum { STEADFAST_SAVE_RECYCLE = 32 };
-
-/**
- * Atomic and verified, but no fsync at all: always NOT_DURABLE, on_disk EITHER; with STRICT -EINVAL.
- */
-enum { STEADFAST_SAVE_NO_SYNC = 64 };
-
-/**
- * steadfast_state_save_batch: one syncfs(2) for all files instead of one fsync for each. It flushes what others have
- * written to the file system as well.
- */
-enum { STEADFAST_SAVE_SYNCFS = 128 };
-
-/**
- * Done; for a save: durable.
- */
-enum { STEADFAST_OK = 0 };
-
-/**
- * steadfast_state_save: saved, but a sync failed or was not possible. The report says which and why.
- */
-enum { STEADFAST_NOT_DURABLE = 16 };
-
-/**
- * steadfast_state_load: loaded, but from the previous generation; the current one is damaged or missing.
- */
-enum { STEADFAST_RECOVERED = 17 };
-
-/**
- * Verdict: there is no lock file.
- */
-enum { STEADFAST_LOCK_ABSENT = 0 };
-
-/**
- * Verdict: it was stale and this call removed it.
- */
-enum { STEADFAST_LOCK_REMOVED = 1 };
-
-/**
- * Verdict: its owner is alive.
- */
-enum { STEADFAST_LOCK_HELD = 2 };
-
-/**
- * Verdict: it cannot be known (empty, malformed, another host, no permission); kept.
- */
-enum { STEADFAST_LOCK_UNDECIDED = 3 };
-
-/**
- * Verdict: a symbolic link or not a regular file; not followed, not touched.
- */
-enum { STEADFAST_LOCK_IGNORED = 4 };
-
-/**
- * Verdict: someone else replaced it meanwhile; nothing was done.
- */
-enum { STEADFAST_LOCK_CHANGED = 5 };
-
-/**
- * Verdict of steadfast_lock_inspect: steadfast_lock_clean_stale would remove it.
- */
-enum { STEADFAST_LOCK_STALE = 6 };
-
-/**
- * The state file is empty.
- */
-enum { STEADFAST_E_EMPTY = -10000 };
-
-/**
- * The state file is shorter than it says it is.
- */
-enum { STEADFAST_E_TRUNCATED = -10001 };
-
-/**
- * The state file is longer than it says it is.
- */
-enum { STEADFAST_E_TRAILING = -10002 };
-
-/**
- * The SHA-256 does not match.
- */
-enum { STEADFAST_E_DIGEST = -10003 };
-
-/**
- * Not a steadfast state file.
- */
-enum { STEADFAST_E_FORMAT = -10004 };
-
-/**
- * Intact, but written in a later format.
- */
-enum { STEADFAST_E_NEWER = -10005 };
-
-/**
- * Intact, but of another schema than was asked for.
- */
-enum { STEADFAST_E_SCHEMA = -10006 };
-
-/**
- * No current file, but a previous generation is there: load it with STEADFAST_LOAD_RECOVER.
- */
-enum { STEADFAST_E_LOST = -10007 };
-
-/**
- * Larger than the caller allows.
- */
-enum { STEADFAST_E_TOO_LARGE = -10008 };
-
-/**
- * IF_GENERATION: the state there has another generation.
- */
-enum { STEADFAST_E_CONFLICT = -10009 };
-
-/**
- * The path is a symbolic link.
- */
-enum { STEADFAST_E_SYMLINK = -10010 };
-
-/**
- * The path is a directory, a device, a FIFO or a socket.
- */
-enum { STEADFAST_E_NOT_REGULAR = -10011 };
-
-/**
- * STRICT: it could not be made durable; nothing was replaced.
- */
-enum { STEADFAST_E_NOT_SAVED_DURABLY = -10012 };
-
-/**
- * STRICT: it was replaced, but the directory could not be synced.
- */
-enum { STEADFAST_E_SAVED_NOT_DURABLE = -10013 };
-
-/**
- * Whether it was done cannot be found out.
- */
-enum { STEADFAST_E_INDETERMINATE = -10014 };
-
-/**
- * The lock is held.
- */
-enum { STEADFAST_E_LOCKED = -10015 };
-
-/**
- * The lock file was no longer ours at release.
- */
-enum { STEADFAST_E_LOCK_LOST = -10016 };
-
-/**
- * A forked child released the lock of its parent: only its descriptors were closed.
- */
-enum { STEADFAST_E_WRONG_PROCESS = -10017 };
-
-/**
- * A hook returned what it cannot have meant.
- */
-enum { STEADFAST_E_HOOK = -10018 };
-
-/**
- * The platform or the file system lacks what this needs.
- */
-enum { STEADFAST_E_UNSUPPORTED = -10019 };
-
-/**
- * No call failed.
- */
-enum { STEADFAST_STEP_NONE = 0 };
-
-/**
- * Saving, 1: opening the directory.
- */
-enum { STEADFAST_STEP_OPEN_DIRECTORY = 1 };
-
-/**
- * Saving, 2: looking at the target.
- */
-enum { STEADFAST_STEP_INSPECT_TARGET = 2 };
-
-/**
- * Saving, 3: reading what is there.
- */
-enum { STEADFAST_STEP_READ_CURRENT = 3 };
-
-/**
- * Saving, 4: creating and locking the temporary file.
- */
-enum { STEADFAST_STEP_CREATE_TEMP = 4 };
-
-/**
- * Saving, 5: writing.
- */
-enum { STEADFAST_STEP_WRITE = 5 };
-
-/**
- * Saving, 6: mode and owner.
- */
-enum { STEADFAST_STEP_SET_MODE = 6 };
-
-/**
- * Saving, 7: syncing the file.
- */
-enum { STEADFAST_STEP_SYNC_FILE = 7 };
-
-/**
- * Saving, 8: keeping the previous generation.
- */
-enum { STEADFAST_STEP_KEEP_PREVIOUS = 8 };
-
-/**
- * Saving, 9: the rename.
- */
-enum { STEADFAST_STEP_RENAME = 9 };
-
-/**
- * Saving, 10: syncing the directory.
- */
-enum { STEADFAST_STEP_SYNC_DIRECTORY = 10 };
-
-/**
- * Saving: making or syncing a parent directory.
- */
-enum { STEADFAST_STEP_MAKE_PARENT = 11 };
-
-/**
- * Saving: reading a symbolic link.
- */
-enum { STEADFAST_STEP_READ_LINK = 12 };
-
-/**
- * Opening the file.
- */
-enum { STEADFAST_STEP_OPEN_FILE = 13 };
-
-/**
- * Reading the file.
- */
-enum { STEADFAST_STEP_READ_FILE = 14 };
-
-/**
- * Getting memory.
- */
-enum { STEADFAST_STEP_ALLOCATE = 15 };
-
-/**
- * Reading the clock.
- */
-enum { STEADFAST_STEP_CLOCK = 16 };
-
-/**
- * Locks: finding out whether the owner lives.
- */
-enum { STEADFAST_STEP_CHECK_OWNER = 17 };
-
-/**
- * Locks: flock of the lock file.
- */
-enum { STEADFAST_STEP_LOCK_FILE = 18 };
-
-/**
- * Locks: comparing the name with the open file.
- */
-enum { STEADFAST_STEP_COMPARE = 19 };
-
-/**
- * Locks: removing the name.
- */
-enum { STEADFAST_STEP_UNLINK = 20 };
-
-/**
- * Locks: creating the record.
- */
-enum { STEADFAST_STEP_CREATE_LOCK = 21 };
-
-/**
- * Locks: giving the record its name.
- */
-enum { STEADFAST_STEP_LINK = 22 };
-
-/**
- * Locks: waiting.
- */
-enum { STEADFAST_STEP_WAIT = 23 };
-
-/**
- * The arguments, before any call.
- */
-enum { STEADFAST_STEP_ARGUMENTS = 24 };
-
-/**
- * A power cut now would leave what was there before.
- */
-enum { STEADFAST_ON_DISK_OLD = 0 };
-
-/**
- * A power cut now would leave the new state.
- */
-enum { STEADFAST_ON_DISK_NEW = 1 };
-
-/**
- * A power cut now would leave either.
- */
-enum { STEADFAST_ON_DISK_EITHER = 2 };
-
-/**
- * Hooks, and nothing else of the caller's. Immutable: threads may share it without a lock.
+ * Hooks, and where relative paths begin. Immutable: threads may share it without a lock.
  */
 typedef struct steadfast_context steadfast_context;
 
@@ -781,8 +843,8 @@ typedef struct {
   int32_t (*fchown)(void *user, int32_t fd, uint32_t uid, uint32_t gid);
   int32_t (*flock)(void *user, int32_t fd, int32_t operation);
   /**
-   * One of STEADFAST_OFDLOCK_* on [start, start + len). TEST returns 1, and in `found` its start, when a
-   * lock of someone else lies in that range, else 0.
+   * One of STEADFAST_OFDLOCK_* on [start, start + len). TEST returns 1 when a lock of someone else lies in that range,
+   * and its start and length (0: to the end) in `found[0]` and `found[1]`; else 0.
    */
   int32_t (*ofdlock)(void *user, int32_t fd, int32_t operation, int64_t start, int64_t len, int64_t *found);
   int64_t (*fgetxattr)(void *user, int32_t fd, const char *name, void *buf, size_t len);
@@ -836,7 +898,47 @@ typedef struct {
    * of its own means that none was begun. `queue` is 0 at first, and then the hook's; a call with `count` 0 ends it.
    */
   int32_t (*fsync_many)(void *user, uint64_t *queue, int32_t *files, uint32_t count);
+  /**
+   * openat2(2) with `resolve` as its RESOLVE_* flags; STEADFAST_CONTEXT_BENEATH needs it.
+   */
+  int32_t (*openat2)(void *user,
+                     int32_t dirfd,
+                     const char *path,
+                     int32_t flags,
+                     uint32_t mode,
+                     uint64_t resolve);
+  /**
+   * Maps a page of `fd`, private to this process and not inherited by fork, so that its open file description, and
+   * with it its flock, outlives the descriptor. Returns the address.
+   */
+  int64_t (*map)(void *user, int32_t fd);
+  /**
+   * Ends such a mapping.
+   */
+  int32_t (*unmap)(void *user, uint64_t address);
 } steadfast_hooks;
+
+/**
+ * How to make a context. Zero, or NULL instead of the struct, is the default everywhere.
+ */
+typedef struct {
+  /**
+   * sizeof(steadfast_context_options).
+   */
+  size_t size;
+  /**
+   * STEADFAST_CONTEXT_*.
+   */
+  uint32_t flags;
+  /**
+   * With STEADFAST_CONTEXT_AT: an open directory, or AT_FDCWD for the working directory of now.
+   */
+  int32_t dirfd;
+  /**
+   * Copied; NULL means the real calls.
+   */
+  const steadfast_hooks *hooks;
+} steadfast_context_options;
 
 /**
  * How to treat a lock. Zero, or NULL instead of the struct, is the default everywhere.
@@ -847,7 +949,7 @@ typedef struct {
    */
   size_t size;
   /**
-   * STEADFAST_LOCK_TRUST_START_TIME, STEADFAST_LOCK_EINTR_RETURNS.
+   * STEADFAST_LOCK_*.
    */
   uint32_t flags;
   /**
@@ -858,10 +960,19 @@ typedef struct {
    * An empty lock file of another program is stale when it has been so for this many milliseconds; 0: never.
    */
   int64_t empty_grace_ms;
+  /**
+   * A descriptor that ends the wait of steadfast_lock_acquire with -ECANCELED when it becomes readable (a pipe, an eventfd,
+   * a signalfd); 0: none. It is only polled.
+   */
+  int32_t cancel_fd;
+  /**
+   * 0.
+   */
+  int32_t reserved;
 } steadfast_lock_options;
 
 /**
- * What a call came to. The caller owns it; set `size` before each call and read the rest after it, whatever
+ * The result of a call. The caller owns it; set `size` before each call and read the rest after it, whatever
  * the call returned.
  */
 typedef struct {
@@ -924,9 +1035,14 @@ typedef struct {
    */
   uint32_t reserved;
   /**
-   * With STEADFAST_SAVE_IF_GENERATION; 0 means "no state there yet".
+   * With STEADFAST_SAVE_IF_GENERATION; 0 means "no state there yet, and no previous one".
    */
   uint64_t expected_generation;
+  /**
+   * How long to wait for other savers of the same state, and for whoever holds its flock or a lease on it, in
+   * milliseconds; 0 means 10,000, a negative one waits for ever.
+   */
+  int64_t timeout_ms;
 } steadfast_save_options;
 
 /**
@@ -934,7 +1050,7 @@ typedef struct {
  */
 typedef struct {
   /**
-   * sizeof(steadfast_save_entry), the same in all entries of a call.
+   * sizeof(steadfast_save_entry), the same in all entries of a call; at least up to and without `step`.
    */
   size_t size;
   /**
@@ -961,6 +1077,14 @@ typedef struct {
    * Set by the call: the generation written, or with STEADFAST_E_CONFLICT the one that is there.
    */
   uint64_t generation;
+  /**
+   * Set by the call: STEADFAST_STEP_*.
+   */
+  int32_t step;
+  /**
+   * Set by the call: STEADFAST_ON_DISK_*.
+   */
+  int32_t on_disk;
 } steadfast_save_entry;
 
 /**
@@ -980,7 +1104,8 @@ typedef struct {
    */
   uint32_t schema;
   /**
-   * The longest payload accepted, in bytes; 0 means 1 GiB.
+   * The longest payload accepted, in bytes; 0 means 1 GiB for steadfast_state_load and no limit but the caller's memory
+   * for steadfast_state_load_into.
    */
   uint64_t max_len;
 } steadfast_load_options;
@@ -1035,19 +1160,33 @@ const steadfast_hooks *steadfast_hooks_default(void);
 /**
  * Makes a context from a hook table, which is copied; NULL means the real calls.
  *
- * `*out` is the caller's, to be freed with steadfast_context_free; it is written on success only.
- * Returns 0, -EINVAL (`out` NULL, a size that is too small, an unknown `absent` bit, a set member that this
- * version does not know) or -ENOMEM.
+ * `*out` is the caller's, to be freed with steadfast_context_free; after an error it is NULL.
+ * Returns 0, -EINVAL (`out` NULL, a size that is too small or ends inside a hook, an unknown `absent` bit, a set member
+ * that this version does not know) or -ENOMEM.
  */
-int32_t steadfast_context_new(const steadfast_hooks *hooks, steadfast_context **out);
+int32_t steadfast_context_new(const steadfast_hooks *hooks,
+                              steadfast_context **out);
 
 /**
- * The same, with one fault to inject: for tests in languages that have no callbacks.
+ * Makes a context from options: where relative paths begin, and hooks.
+ *
+ * `*out` is the caller's, to be freed with steadfast_context_free; after an error it is NULL. `dirfd` may be closed once
+ * this has returned. If the program later closes the context's own descriptor (closefrom), the directory is opened anew by
+ * its path, as long as it is still there.
+ * Returns 0; -EINVAL as steadfast_context_new, and for an unknown flag or BENEATH without AT; STEADFAST_E_UNSUPPORTED
+ * (BENEATH without openat2); -ENOMEM; or the negated errno of opening `dirfd` (-EBADF, -ENOTDIR).
+ */
+int32_t steadfast_context_new_with(const steadfast_context_options *options,
+                                   steadfast_context **out);
+
+/**
+ * Makes a context with one fault to inject: for tests in languages that have no callbacks.
  *
  * Counts the calls of hook `call` (STEADFAST_CALL_*; 0 counts every call) made with this context, by all
- * threads together, and lets number `nth` (1 is the first) fail with errno `error` instead of being made;
- * with `for_ever` 1 instead of 0 also every one after it. A lock taken with the context goes on counting in a copy.
- * Returns as steadfast_context_new, and -EINVAL for an unknown `call`, `nth` 0 or an `error` outside 1..4095.
+ * threads together, and makes the `nth` such call (counting from 1) fail with errno `error` instead of being executed. If
+ * `for_ever` is 1, all later calls fail as well. A lock taken with the context continues with a copy of the counter.
+ * Returns as steadfast_context_new, and -EINVAL for an unknown `call`, `nth` 0, an `error` outside 1..4095 or a `for_ever`
+ * above 1.
  */
 int32_t steadfast_context_new_failing(const steadfast_hooks *hooks,
                                       uint32_t call,
@@ -1065,7 +1204,7 @@ void steadfast_context_free(steadfast_context *context);
  * Removes the lock file at `path` if its owner is provably dead; never takes it from a live one.
  *
  * Returns a verdict: STEADFAST_LOCK_ABSENT (no lock file), _REMOVED (it was stale and this call removed it:
- * told to exactly one caller), _HELD, _UNDECIDED, _IGNORED, _CHANGED; only _REMOVED has changed anything. The
+ * exactly one caller gets this answer), _HELD, _UNDECIDED, _IGNORED, _CHANGED; only _REMOVED has changed anything. The
  * report's message says why, its pid whom the lock names. Or, with nothing changed, a negated errno of the
  * call that the step names (a stale lock in a directory that may not be written: -EACCES, -EPERM, -EROFS; no
  * such directory: -ENOENT), STEADFAST_E_UNSUPPORTED (no flock here), STEADFAST_E_HOOK.
@@ -1081,8 +1220,7 @@ int32_t steadfast_lock_clean_stale(const steadfast_context *context,
 /**
  * Says what steadfast_lock_clean_stale would do: STEADFAST_LOCK_STALE instead of _REMOVED. Changes nothing.
  *
- * Otherwise returns as that does. To see whether a lock of a dead owner is still held through a forked child,
- * its flock is taken, shared, for a moment.
+ * Otherwise returns as that does. It may take a shared flock for a moment, to see whether the lock is held.
  */
 int32_t steadfast_lock_inspect(const steadfast_context *context,
                                const char *path,
@@ -1093,18 +1231,22 @@ int32_t steadfast_lock_inspect(const steadfast_context *context,
  * Takes the lock at `path`, cleaning a stale one on the way.
  *
  * The file appears complete: the PID in decimal and a newline. The holder keeps a flock on it for life, so
- * that a reused PID or another PID namespace cannot make it look dead.
+ * that a reused PID or another PID namespace cannot make it look dead. Where a mapping keeps the flock (Linux, but for
+ * overlayfs) no descriptor of the file stays open: closing all descriptors does not drop the lock.
  *
  * `timeout_ms`: 0 tries once, a negative one waits for ever. Waits sleep until the holder releases or dies.
- * A signal ends the wait with -EINTR when STEADFAST_LOCK_EINTR_RETURNS is set.
+ * A signal ends the wait with -EINTR when STEADFAST_LOCK_EINTR_RETURNS is set, `cancel_fd` with -ECANCELED.
  *
  * Returns 0, and `*out` is to be given to steadfast_lock_release (the report says when a stale lock was taken
- * over, and warns of a network file system); STEADFAST_E_LOCKED: the report's pid holds it;
- * STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is there is no lock; STEADFAST_E_UNSUPPORTED: no flock here;
- * -EINTR; -EINVAL; -ENOMEM; or a negated errno. Unless it returns 0, no lock file of ours is left.
+ * over, and warns of a network file system). After an error `*out` is NULL: STEADFAST_E_LOCKED: the report's pid holds it,
+ * and the message says when that is this very process;
+ * STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is there is no lock; STEADFAST_E_UNSUPPORTED: no flock here, or one that
+ * others do not see; -EINTR; -ECANCELED; -EINVAL; -ENOMEM; or a negated errno. Unless it returns 0, no lock file of ours is
+ * left.
  *
- * Threads: two of one process exclude each other like two processes. Fork: a child does not own the lock, but
- * keeps it held while it lives, unless it calls exec or steadfast_lock_release. The context may be freed.
+ * Threads: two of one process exclude each other like two processes. Fork: a child does not own the lock. It
+ * prolongs it only where a descriptor keeps the flock: with STEADFAST_LOCK_INHERIT, or where no mapping does. The context
+ * may be freed.
  */
 int32_t steadfast_lock_acquire(const steadfast_context *context,
                                const char *path,
@@ -1114,12 +1256,36 @@ int32_t steadfast_lock_acquire(const steadfast_context *context,
                                steadfast_report *report);
 
 /**
+ * Says whether a lock is still this process's.
+ *
+ * Returns 0: it is; STEADFAST_E_LOCK_LOST: its file was removed or replaced; STEADFAST_E_WRONG_PROCESS: this is a forked
+ * child that has not adopted it, or a child has adopted it; -EINVAL: `lock` is NULL; or a negated errno. Nothing changes.
+ */
+int32_t steadfast_lock_check(const steadfast_lock *lock,
+                             steadfast_report *report);
+
+/**
+ * Makes an inherited lock the calling process's own: for a child that goes on when its parent ends, such as a daemon.
+ *
+ * The file then names this process, and only this process releases it; in the parent, steadfast_lock_check and
+ * steadfast_lock_release answer STEADFAST_E_WRONG_PROCESS. While the file is being written it may look malformed to others,
+ * who keep such a lock.
+ *
+ * Returns 0, also when it is this process's already; STEADFAST_E_LOCK_LOST: the file was removed or replaced;
+ * STEADFAST_E_WRONG_PROCESS: another child has adopted it; STEADFAST_E_BUSY; -EINVAL: the lock was taken without
+ * STEADFAST_LOCK_INHERIT, or is NULL; or a negated errno. Unless it returns 0, nothing has changed, but for a write that
+ * failed.
+ */
+int32_t steadfast_lock_adopt(steadfast_lock *lock,
+                             steadfast_report *report);
+
+/**
  * Releases a lock: removes its file, if it is still ours, then gives up the flock. Frees `lock` always; NULL
  * is fine.
  *
- * Returns 0; STEADFAST_E_LOCK_LOST: the file was taken away or replaced, and what is there now was not touched;
- * STEADFAST_E_WRONG_PROCESS: this is a forked child, only its descriptors were closed, the parent still holds
- * the lock; or a negated errno: the file could not be removed and goes on naming this process.
+ * Returns 0; STEADFAST_E_LOCK_LOST: the file was removed or replaced, and what is there now was not touched;
+ * STEADFAST_E_WRONG_PROCESS: this is a forked child, or a child has adopted the lock: only this process's descriptors were
+ * closed, the lock goes on; or a negated errno: the file could not be removed and still names this process.
  */
 int32_t steadfast_lock_release(steadfast_lock *lock,
                                steadfast_report *report);
@@ -1160,14 +1326,17 @@ int32_t steadfast_state_save(const steadfast_context *context,
  * there is no promise across them.
  *
  * `options` are those of all. With STEADFAST_SAVE_SYNCFS one syncfs(2) for each file system takes the place of one
- * fsync for each file: faster for many, but it also flushes what others have written there. RECYCLE is
- * KEEP_PREVIOUS here. A path that comes twice is saved twice, in order. At most some 260 descriptors are open at
- * once, and fewer where the limit is lower.
+ * fsync for each file: faster for many, but it also flushes what others have written there. A path that comes twice is
+ * saved twice, in order. At most some 260 descriptors are open at once, and fewer where the limit is lower.
  *
- * Every entry gets its own `status`, `os_error` and `generation`, with the meanings of steadfast_state_save. Returns 0
- * when all are 0; else the first status below 0, or when there is none the first above 0, and the report is about
- * that entry. -EINVAL (arguments, an entry's size) and -ENOMEM, with the report's step STEADFAST_STEP_ARGUMENTS or
- * STEADFAST_STEP_ALLOCATE: nothing was done, no entry was written to.
+ * Every entry gets its own `status`, `os_error`, `generation`, `step` and `on_disk`, with the meanings of
+ * steadfast_state_save; a bad entry alone is that entry's own status, and the others go on. Returns 0 if every entry has
+ * status 0. Otherwise returns the first negative status or, if there is none, the first positive one; the report describes
+ * that entry.
+ *
+ * A batch that is refused whole saves nothing, and sets every entry's status to -ECANCELED: -EINVAL with the report's step
+ * STEADFAST_STEP_ARGUMENTS (options; entries that are NULL, or whose sizes are too small or differ: these cannot be
+ * written to), -ENOMEM with STEADFAST_STEP_ALLOCATE.
  */
 int32_t steadfast_state_save_batch(const steadfast_context *context,
                                    steadfast_save_entry *entries,
@@ -1200,8 +1369,8 @@ int32_t steadfast_state_load(const steadfast_context *context,
 /**
  * Loads the state at `path` into memory of the caller's: `cap` bytes at `buf`. Nothing is allocated.
  *
- * Otherwise as steadfast_state_load, but that the payload has no NUL after it, and the report alone tells of the
- * generation. `*out_len` gets the length of the payload; when that is more than `cap` (or max_len) allows, the
+ * Otherwise it behaves like steadfast_state_load, except that no NUL is appended, the generation is available only in the
+ * report, and without max_len there is no limit but `cap`. `*out_len` gets the length of the payload; when that is more than `cap` (or max_len) allows, the
  * call returns STEADFAST_E_TOO_LARGE and `*out_len` is the length needed. A call with `cap` 0 asks for it. After any
  * other error `*out_len` is as it was, and no byte of an unverified payload stays in `buf`: what was written to is zeroed.
  */

@@ -4,7 +4,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 [ "${1:-}" = --lib ] || { echo "usage: run.sh --lib BUILD" >&2; exit 2; }
 build=$(cd "$2" && pwd)
-. "$here/../../tests/check-lib.sh"
+. "$here/../../tools/check-lib.sh"
 
 # Needs no tool: every code of the library has its error here.
 missing=$(grep -o 'STEADFAST_E_[A-Z_]* = -' "$here/../../include/steadfast.h" | sed 's/ = -//' |

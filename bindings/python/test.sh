@@ -18,7 +18,7 @@ python=${STEADFAST_PYTHON:-python3}
 unset PYTHONPATH STEADFAST_LIBRARY
 export PYTHONDONTWRITEBYTECODE=1
 
-. "$here/../../tests/check-lib.sh"
+. "$here/../../tools/check-lib.sh"
 
 if ! "$python" -c 'import hatchling, mypy, pytest' 2>/dev/null; then
     lacking "hatchling, mypy or pytest is not installed (.ci/setup does that)"

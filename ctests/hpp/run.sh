@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$lib" ] && [ -n "$out" ] || { echo "usage: run.sh --lib DIR --out DIR [--quick]" >&2; exit 2; }
 
-. "$root/tests/check-lib.sh"
+. "$root/tools/check-lib.sh"
 
 flags="-O0 -Wall -Wextra -Wpedantic -Wshadow -Werror -I$here -I$root/ctests -I$root/include"
 link="-L$lib -Wl,-rpath,$lib -lsteadfast -pthread"

@@ -40,7 +40,7 @@ left=$(find "$work/all" -type f -o -type l)
 [ -z "$left" ] || { echo "build.sh: in no package: $left" >&2; exit 1; }
 
 # The command of a distribution uses its shared library.
-${CC:-cc} -std=c11 -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -pie -Wl,-z,relro,-z,now -Iinclude examples/steadfast.c examples/cli_*.c \
+${CC:-cc} -std=c11 -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -pie -Wl,-z,relro,-z,now -Iinclude cli/*.c \
     "$build/libsteadfast.so" -o "$work/steadfast/usr/bin/steadfast"
 strip --strip-unneeded --remove-section=.comment --remove-section=.note "$work/libsteadfast0/$lib/libsteadfast.so.$version" "$work/steadfast/usr/bin/steadfast"
 strip --strip-debug --enable-deterministic-archives --remove-section=.comment "$work/libsteadfast-dev/$lib/libsteadfast.a"

@@ -21,7 +21,7 @@ done
 out=$build/asan
 mkdir -p "$out"
 begun=$(date +%s)
-. tests/check-lib.sh
+. tools/check-lib.sh
 
 CC=${CC:-cc} CXX=${CXX:-c++}
 # gcc warns of truncation where its own instrumentation has lost the range of a number.

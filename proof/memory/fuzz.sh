@@ -23,7 +23,7 @@ done
 [ -n "$seed" ] || seed=$((RANDOM * 32768 + RANDOM + 1))
 out=$build/fuzz
 mkdir -p "$out"
-. tests/check-lib.sh
+. tools/check-lib.sh
 
 export PATH=$PWD/build/cargo/bin:$PATH RUSTC_BOOTSTRAP=1
 if ! cargo fuzz --version >/dev/null 2>&1; then

@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ -n "$lib" ] && [ -n "$out" ] || { sed -n 2,9p "$0" >&2; exit 2; }
-. tests/check-lib.sh
+. tools/check-lib.sh
 skip() { echo "SKIPPED: $1"; echo "1 passed, 0 failed"; exit 0; }
 [ "$(uname -m)" = x86_64 ] || skip "the second kernel is for x86_64"
 vmlinuz=$(ls "$root"/boot/vmlinuz-* 2>/dev/null | head -n 1)

@@ -6,8 +6,8 @@ pub mod lock;
 pub mod state;
 pub mod status;
 
+use crate::file::path::Path;
 use crate::hooks::{EINVAL, Errno};
-use crate::path::Path;
 use crate::status::*;
 use core::ffi::{CStr, c_char};
 use status::steadfast_report;
@@ -15,7 +15,6 @@ use status::steadfast_report;
 /// -EINVAL.
 const INVALID: Errno = Errno::of(EINVAL);
 
-#[inline(never)]
 fn invalid(detail: Detail) -> Outcome {
     Outcome::because(INVALID.code(), detail).with_step(STEADFAST_STEP_ARGUMENTS)
 }
@@ -25,7 +24,6 @@ fn invalid(detail: Detail) -> Outcome {
 /// # Safety
 /// `pointer` is NULL or points to as many readable bytes as its first member says; T is plain old data for
 /// which zero bytes are a value.
-#[inline(always)]
 unsafe fn read_sized<T: Copy>(pointer: *const T, minimum: usize) -> Result<Option<T>, Outcome> {
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     unsafe {
@@ -36,21 +34,20 @@ unsafe fn read_sized<T: Copy>(pointer: *const T, minimum: usize) -> Result<Optio
 
 /// # Safety
 /// As [`read_sized`]; `out` is writable for `known` bytes.
-#[inline(never)]
 unsafe fn read_bytes(pointer: *const u8, out: *mut u8, known: usize, minimum: usize) -> Result<bool, Outcome> {
     if pointer.is_null() {
         return Ok(false);
     }
     let size = unsafe { pointer.cast::<usize>().read() };
     if size < minimum {
-        return Err(invalid(Detail::STRUCT_TOO_SMALL));
+        return Err(invalid(Detail::StructTooSmall));
     }
     if size > 1 << 16 {
-        return Err(invalid(Detail::STRUCT_TOO_LARGE));
+        return Err(invalid(Detail::StructTooLarge));
     }
     let bytes = unsafe { core::slice::from_raw_parts(pointer, size) };
     if bytes.iter().skip(known).any(|&byte| byte != 0) {
-        return Err(invalid(Detail::STRUCT_UNKNOWN));
+        return Err(invalid(Detail::StructUnknown));
     }
     unsafe { core::ptr::copy_nonoverlapping(pointer, out, known.min(size)) };
     Ok(true)
@@ -83,11 +80,11 @@ fn parse_path(path: &mut Path, bytes: &[u8]) -> Result<(), Outcome> {
 }
 
 fn bad_path(error: Errno) -> Outcome {
-    let detail = if error == INVALID { Detail::NO_PATH } else { Detail::NONE };
+    let detail = if error == INVALID { Detail::NoPath } else { Detail::None };
     Outcome::failed(error, STEADFAST_STEP_ARGUMENTS).with_detail(detail)
 }
 
-/// Runs `call`, and tells what it came to.
+/// Runs `call`, and stores its result in the report.
 ///
 /// # Safety
 /// `report` is NULL or a steadfast_report of the caller's.
@@ -101,5 +98,15 @@ unsafe fn reported(path: &CStr, report: *mut steadfast_report, call: impl FnOnce
     if !report.is_null() {
         unsafe { status::store(report, &outcome, path.to_bytes()) };
     }
-    outcome.status()
+    outcome.status
+}
+
+/// Every call that fails leaves NULL in `*out`.
+///
+/// # Safety
+/// `out` is NULL or writable.
+unsafe fn set_null<T>(out: *mut *mut T) {
+    if !out.is_null() {
+        unsafe { out.write(core::ptr::null_mut()) };
+    }
 }

@@ -3,11 +3,14 @@
 use super::context::{self, steadfast_context};
 use super::status::steadfast_report;
 use super::{bad_path, borrow_path, invalid, parse_path, read_sized, reported, write_sized};
-use crate::hooks::{Buffer, memory};
-use crate::path::{self, Path};
-use crate::state::record::HEADER;
-use crate::state::{batch, load, save};
-use crate::status::{Detail, Outcome, STEADFAST_E_TOO_LARGE};
+use crate::file::path::{self, Path};
+use crate::hooks::{ECANCELED, Errno};
+use crate::mem::{self, Buffer};
+use crate::state::format::HEADER;
+use crate::state::options::*;
+use crate::state::resolve::Session;
+use crate::state::{batch, load, sequence};
+use crate::status::*;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
 
@@ -26,8 +29,11 @@ pub struct steadfast_save_options {
     pub schema: u32,
     /// 0.
     pub reserved: u32,
-    /// With STEADFAST_SAVE_IF_GENERATION; 0 means "no state there yet".
+    /// With STEADFAST_SAVE_IF_GENERATION; 0 means "no state there yet, and no previous one".
     pub expected_generation: u64,
+    /// How long to wait for other savers of the same state, and for whoever holds its flock or a lease on it, in
+    /// milliseconds; 0 means 10,000, a negative one waits for ever.
+    pub timeout_ms: i64,
 }
 
 /// How to load. Zero, or NULL instead of the struct, is the default everywhere.
@@ -41,7 +47,8 @@ pub struct steadfast_load_options {
     pub flags: u32,
     /// With STEADFAST_LOAD_REQUIRE_SCHEMA.
     pub schema: u32,
-    /// The longest payload accepted, in bytes; 0 means 1 GiB.
+    /// The longest payload accepted, in bytes; 0 means 1 GiB for steadfast_state_load and no limit but the caller's memory
+    /// for steadfast_state_load_into.
     pub max_len: u64,
 }
 
@@ -107,11 +114,12 @@ pub unsafe extern "C" fn steadfast_state_save(
     let call = || {
         let options = unsafe { read_sized(options, 12) }?;
         let data = unsafe { borrow_data(data, len) }?;
-        let request = save_request(data, options.as_ref(), save::SAVE_ALL & !save::STEADFAST_SAVE_SYNCFS)?;
+        let request = save_request(data, options.as_ref(), SAVE_ALL & !STEADFAST_SAVE_SYNCFS)?;
         let mut path = Path::empty();
         parse_path(&mut path, name.to_bytes())?;
-        save::check_previous_name(path.name(), &request)?;
-        save::save(&unsafe { context::borrow(context) }.hooks, &mut path, &request)
+        request.check_name(path.name())?;
+        let mut session = Session::new(unsafe { context::borrow(context) }.start()?);
+        sequence::save(&mut session, &mut path, &request)
     };
     unsafe { reported(name, report, call) }
 }
@@ -123,29 +131,32 @@ unsafe fn borrow_data<'a>(data: *const c_void, len: usize) -> Result<&'a [u8], O
         return Ok(&[]);
     }
     if data.is_null() || len > isize::MAX as usize {
-        return Err(invalid(Detail::NO_DATA));
+        return Err(invalid(Detail::NoData));
     }
     Ok(unsafe { core::slice::from_raw_parts(data.cast::<u8>(), len) })
 }
 
-fn save_request<'a>(data: &'a [u8], options: Option<&steadfast_save_options>, known: u32) -> Result<save::Request<'a>, Outcome> {
-    let mut request = save::Request { data, flags: 0, mode: 0, schema: 0, expected_generation: 0 };
+fn save_request<'a>(data: &'a [u8], options: Option<&steadfast_save_options>, known: u32) -> Result<SaveRequest<'a>, Outcome> {
+    let mut request = SaveRequest { data, flags: 0, mode: 0, schema: 0, expected_generation: 0, timeout_ms: DEFAULT_TIMEOUT_MS };
     let Some(options) = options else { return Ok(request) };
     request.flags = options.flags;
     request.mode = options.mode;
     request.schema = options.schema;
     request.expected_generation = options.expected_generation;
-    if request.flags & !known != 0 {
-        return Err(invalid(Detail::UNKNOWN_FLAG));
+    if options.timeout_ms != 0 {
+        request.timeout_ms = options.timeout_ms;
     }
-    if request.has(save::STEADFAST_SAVE_NO_SYNC) && request.has(save::STEADFAST_SAVE_STRICT | save::STEADFAST_SAVE_SYNCFS) {
-        return Err(invalid(Detail::CONTRADICTION));
+    if request.flags & !known != 0 {
+        return Err(invalid(Detail::UnknownFlag));
+    }
+    if request.skips_sync() && request.has(STEADFAST_SAVE_STRICT | STEADFAST_SAVE_SYNCFS) {
+        return Err(invalid(Detail::Contradiction));
     }
     if options.reserved != 0 || request.mode & !0o6777 != 0 {
-        return Err(invalid(Detail::BAD_MEMBER));
+        return Err(invalid(Detail::BadMember));
     }
-    if request.expected_generation != 0 && !request.has(save::STEADFAST_SAVE_IF_GENERATION) {
-        return Err(invalid(Detail::EXPECTED_ALONE));
+    if request.expected_generation != 0 && !request.swaps() {
+        return Err(invalid(Detail::ExpectedAlone));
     }
     Ok(request)
 }
@@ -155,7 +166,7 @@ fn save_request<'a>(data: &'a [u8], options: Option<&steadfast_save_options>, kn
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
 pub struct steadfast_save_entry {
-    /// sizeof(steadfast_save_entry), the same in all entries of a call.
+    /// sizeof(steadfast_save_entry), the same in all entries of a call; at least up to and without `step`.
     pub size: usize,
     /// Where to save it.
     pub path: *const c_char,
@@ -169,7 +180,14 @@ pub struct steadfast_save_entry {
     pub os_error: i32,
     /// Set by the call: the generation written, or with STEADFAST_E_CONFLICT the one that is there.
     pub generation: u64,
+    /// Set by the call: STEADFAST_STEP_*.
+    pub step: i32,
+    /// Set by the call: STEADFAST_ON_DISK_*.
+    pub on_disk: i32,
 }
+
+/// An entry without its later members.
+const ENTRY_MINIMUM: usize = core::mem::offset_of!(steadfast_save_entry, step);
 
 /// The entries of a caller, who may know a longer struct than we do.
 struct Entries {
@@ -195,10 +213,26 @@ impl batch::Entries for Entries {
     }
 
     fn set(&mut self, number: usize, outcome: &Outcome) {
-        let entry = unsafe { &mut *self.at(number) };
-        entry.status = outcome.status();
-        entry.os_error = outcome.os_error();
-        entry.generation = outcome.generation();
+        let entry = self.at(number);
+        unsafe {
+            (*entry).status = outcome.status;
+            (*entry).os_error = outcome.os_error;
+            (*entry).generation = outcome.generation;
+            if self.size >= size_of::<steadfast_save_entry>() {
+                (*entry).step = outcome.step;
+                (*entry).on_disk = outcome.on_disk;
+            }
+        }
+    }
+}
+
+impl Entries {
+    /// Every entry of a batch that is refused whole is -ECANCELED.
+    fn refuse(&mut self) {
+        let canceled = Outcome::new(Errno::of(ECANCELED).code());
+        for number in 0..self.count {
+            batch::Entries::set(self, number, &canceled);
+        }
     }
 }
 
@@ -207,14 +241,17 @@ impl batch::Entries for Entries {
 /// there is no promise across them.
 ///
 /// `options` are those of all. With STEADFAST_SAVE_SYNCFS one syncfs(2) for each file system takes the place of one
-/// fsync for each file: faster for many, but it also flushes what others have written there. RECYCLE is
-/// KEEP_PREVIOUS here. A path that comes twice is saved twice, in order. At most some 260 descriptors are open at
-/// once, and fewer where the limit is lower.
+/// fsync for each file: faster for many, but it also flushes what others have written there. A path that comes twice is
+/// saved twice, in order. At most some 260 descriptors are open at once, and fewer where the limit is lower.
 ///
-/// Every entry gets its own `status`, `os_error` and `generation`, with the meanings of steadfast_state_save. Returns 0
-/// when all are 0; else the first status below 0, or when there is none the first above 0, and the report is about
-/// that entry. -EINVAL (arguments, an entry's size) and -ENOMEM, with the report's step STEADFAST_STEP_ARGUMENTS or
-/// STEADFAST_STEP_ALLOCATE: nothing was done, no entry was written to.
+/// Every entry gets its own `status`, `os_error`, `generation`, `step` and `on_disk`, with the meanings of
+/// steadfast_state_save; a bad entry alone is that entry's own status, and the others go on. Returns 0 if every entry has
+/// status 0. Otherwise returns the first negative status or, if there is none, the first positive one; the report describes
+/// that entry.
+///
+/// A batch that is refused whole saves nothing, and sets every entry's status to -ECANCELED: -EINVAL with the report's step
+/// STEADFAST_STEP_ARGUMENTS (options; entries that are NULL, or whose sizes are too small or differ: these cannot be
+/// written to), -ENOMEM with STEADFAST_STEP_ALLOCATE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_state_save_batch(
     context: *const steadfast_context,
@@ -225,22 +262,29 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
 ) -> i32 {
     let mut name = c"";
     let mut call = || {
-        let options = unsafe { read_sized(options, 12) }?;
-        let request = save_request(&[], options.as_ref(), save::SAVE_ALL)?;
         if count == 0 {
-            return Ok(Outcome::new(0));
+            let options = unsafe { read_sized(options, 12) }?;
+            return save_request(&[], options.as_ref(), SAVE_ALL).map(|_| Outcome::new(STEADFAST_OK));
         }
         if entries.is_null() {
-            return Err(invalid(Detail::NO_DATA));
+            return Err(invalid(Detail::NoData));
         }
         let mut entries = Entries { first: entries, size: unsafe { entries.cast::<usize>().read() }, count };
-        let sizes = (0..count).all(|number| unsafe { entries.at(number).cast::<usize>().read() } == entries.size);
-        if entries.size < size_of::<steadfast_save_entry>() || !sizes {
-            return Err(invalid(Detail::STRUCT_TOO_SMALL));
+        let mut sizes = (0..count).map(|number| unsafe { entries.at(number).cast::<usize>().read() });
+        if entries.size < ENTRY_MINIMUM || !sizes.all(|size| size == entries.size) {
+            return Err(invalid(Detail::StructTooSmall));
         }
-        let context = unsafe { context::borrow(context) };
-        let (outcome, worst) = batch::save_batch(&context.hooks, &mut entries, &request)?;
+        let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL);
+        let start = || unsafe { context::borrow(context) }.start();
+        let saved = request()
+            .and_then(|request| batch::save_batch(Session::new(start()?), &mut entries, &request))
+            .inspect_err(|_| entries.refuse());
+        let (mut outcome, worst) = saved?;
         name = unsafe { borrow_path((*entries.at(worst)).path) };
+        if outcome.step == STEADFAST_STEP_ARGUMENTS {
+            // Only a batch that is refused whole has that step.
+            outcome.step = STEADFAST_STEP_NONE;
+        }
         Ok(outcome)
     };
     let outcome = call();
@@ -272,7 +316,7 @@ pub unsafe extern "C" fn steadfast_state_load(
     let name = unsafe { borrow_path(path) };
     let call = || {
         if out.is_null() || unsafe { out.cast::<usize>().read() } < core::mem::offset_of!(steadfast_state, generation) {
-            return Err(invalid(Detail::NO_OUT));
+            return Err(invalid(Detail::NoOut));
         }
         let mut room = load::Room { memory: Buffer::none(), given: false, needed: 0 };
         let (loaded, outcome) = unsafe { load(context, name, options, &mut room) }?;
@@ -295,8 +339,8 @@ pub unsafe extern "C" fn steadfast_state_load(
 
 /// Loads the state at `path` into memory of the caller's: `cap` bytes at `buf`. Nothing is allocated.
 ///
-/// Otherwise as steadfast_state_load, but that the payload has no NUL after it, and the report alone tells of the
-/// generation. `*out_len` gets the length of the payload; when that is more than `cap` (or max_len) allows, the
+/// Otherwise it behaves like steadfast_state_load, except that no NUL is appended, the generation is available only in the
+/// report, and without max_len there is no limit but `cap`. `*out_len` gets the length of the payload; when that is more than `cap` (or max_len) allows, the
 /// call returns STEADFAST_E_TOO_LARGE and `*out_len` is the length needed. A call with `cap` 0 asks for it. After any
 /// other error `*out_len` is as it was, and no byte of an unverified payload stays in `buf`: what was written to is zeroed.
 #[unsafe(no_mangle)]
@@ -312,16 +356,16 @@ pub unsafe extern "C" fn steadfast_state_load_into(
     let name = unsafe { borrow_path(path) };
     let call = || {
         let Some(memory) = NonNull::new(buf.cast::<u8>()).or((cap == 0).then_some(NonNull::dangling())) else {
-            return Err(invalid(Detail::NO_OUT));
+            return Err(invalid(Detail::NoOut));
         };
         if out_len.is_null() || cap > isize::MAX as usize {
-            return Err(invalid(Detail::NO_OUT));
+            return Err(invalid(Detail::NoOut));
         }
         let mut room = load::Room { memory: unsafe { Buffer::over(memory, cap) }, given: true, needed: 0 };
         let loaded = unsafe { load(context, name, options, &mut room) };
         let len = match &loaded {
             Ok((loaded, _)) => loaded.len,
-            Err(outcome) if outcome.status() == STEADFAST_E_TOO_LARGE => usize::try_from(room.needed).unwrap_or(usize::MAX),
+            Err(outcome) if outcome.status == STEADFAST_E_TOO_LARGE => usize::try_from(room.needed).unwrap_or(usize::MAX),
             Err(outcome) => return Err(*outcome),
         };
         unsafe { out_len.write(len) };
@@ -338,15 +382,15 @@ unsafe fn load(
     options: *const steadfast_load_options,
     room: &mut load::Room,
 ) -> Result<(load::Loaded, Outcome), Outcome> {
-    let mut request = load::Request { flags: 0, schema: 0, max_len: 0 };
+    let mut request = LoadRequest { flags: 0, schema: 0, max_len: 0 };
     if let Some(options) = unsafe { read_sized(options, 12) }? {
-        request = load::Request { flags: options.flags, schema: options.schema, max_len: options.max_len };
+        request = LoadRequest { flags: options.flags, schema: options.schema, max_len: options.max_len };
     }
-    if request.flags & !load::LOAD_ALL != 0 {
-        return Err(invalid(Detail::UNKNOWN_FLAG));
+    if request.flags & !LOAD_ALL != 0 {
+        return Err(invalid(Detail::UnknownFlag));
     }
     path::split(path.to_bytes()).map_err(bad_path)?;
-    load::load(&unsafe { context::borrow(context) }.hooks, path, &request, room)
+    load::load(&unsafe { context::borrow(context) }.start()?, path, &request, room)
 }
 
 /// Frees what steadfast_state_load put into `state` and zeroes the struct, but for its size. NULL is fine, and
@@ -362,7 +406,7 @@ pub unsafe extern "C" fn steadfast_state_free(state: *mut steadfast_state) {
         }
         let data = (*state).data.cast::<u8>();
         if !data.is_null() {
-            memory::free(data.sub(HEADER));
+            mem::free(data.sub(HEADER));
         }
         let size = state.cast::<usize>().read().min(size_of::<steadfast_state>());
         let keep = size_of::<usize>();

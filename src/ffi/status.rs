@@ -3,7 +3,7 @@
 use crate::status::{self, Outcome};
 use core::ffi::c_char;
 
-/// What a call came to. The caller owns it; set `size` before each call and read the rest after it, whatever
+/// The result of a call. The caller owns it; set `size` before each call and read the rest after it, whatever
 /// the call returned.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -37,12 +37,12 @@ pub unsafe fn store(report: *mut steadfast_report, outcome: &Outcome, path: &[u8
     let size = unsafe { report.cast::<usize>().read() };
     let mut value = steadfast_report {
         size,
-        status: outcome.status(),
-        os_error: outcome.os_error(),
-        step: outcome.step(),
-        on_disk: outcome.on_disk(),
-        generation: outcome.generation(),
-        pid: i64::from(outcome.pid()),
+        status: outcome.status,
+        os_error: outcome.os_error,
+        step: outcome.step,
+        on_disk: outcome.on_disk,
+        generation: outcome.generation,
+        pid: i64::from(outcome.pid),
         message: [0; MESSAGE],
     };
     let room = size.saturating_sub(REPORT_MINIMUM).min(MESSAGE);

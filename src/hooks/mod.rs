@@ -1,93 +1,83 @@
 //! The one door to the system: typed calls through the hook table.
 //!
-//! Nothing outside this folder calls libc. Each call here counts for the fault injector, retries EINTR, and
-//! refuses what a hook could not have meant.
+//! Each call here counts for the fault injector, is made again after EINTR, and refuses an answer that its hook may not
+//! give. What a call is made of lies one floor below, in [`crate::sys`].
 #![allow(unsafe_code)]
 
-#[macro_use]
-mod run;
-pub mod call;
-mod disk;
-mod errno;
-pub mod errno_names;
+mod dispatch;
 mod fault;
 mod files;
 mod guard;
-pub mod memory;
-mod platform;
+mod io;
 mod processes;
-mod real;
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod ring;
-mod signal;
-mod table;
-mod text;
+mod sync;
 
-use call::*;
-pub use errno::{Errno, c_str};
-pub use fault::Fault;
-pub use files::GLANCE;
-pub use guard::{Fd, Flock};
-pub use memory::Buffer;
-pub use platform::*;
-pub use table::*;
-pub use text::{Text, copy};
+pub use crate::mem::Buffer;
+pub use crate::sys::Errno;
+pub use crate::sys::abi::*;
+pub use crate::sys::platform::*;
+pub use fault::*;
+pub use files::Range;
+pub use guard::{Fd, Fillers, Flock};
+pub use io::GLANCE;
+
+use crate::sys::{self, Table};
+use core::ffi::c_void;
 
 /// The hooks of a context.
 #[derive(Clone)]
 pub struct Hooks {
-    table: steadfast_hooks,
+    table: Table,
+    user: *mut c_void,
+    absent: u32,
+    io_uring: bool,
     fault: Option<Fault>,
 }
-// The library only hands `user` to the hooks; that they may run in several threads is their owner's to see to.
+// The library only hands `user` to the hooks; whether they may run in several threads is up to their owner.
 unsafe impl Sync for Hooks {}
 unsafe impl Send for Hooks {}
 
-/// Any hook: only to be looked at.
-type Hook = unsafe extern "C" fn();
+/// The real calls as C sees them.
+pub static REAL_TABLE: steadfast_hooks = sys::REAL.to_c();
 
 impl Hooks {
     /// Real calls on a complete platform.
-    pub const REAL: Hooks = Hooks { table: real::TABLE, fault: None };
+    pub const REAL: Hooks = Hooks { table: sys::REAL, user: core::ptr::null_mut(), absent: 0, io_uring: true, fault: None };
 
-    /// These hooks, yet to be completed, and a fault to inject.
-    pub fn new(table: steadfast_hooks, fault: Option<Fault>) -> Hooks {
-        Hooks { table, fault }
-    }
-
-    /// Puts the call of `real` where one is NULL.
-    pub fn complete(&mut self, real: &Hooks) {
-        let table = &mut self.table;
-        // Who hooks fsync or write, or lets one fail, means all of them: no sync and no byte goes past.
-        let failing = self.fault.as_ref().map_or(0, |fault| fault.call);
-        if table.fsync.is_some() || failing == STEADFAST_CALL_FSYNC {
-            table.fdatasync = table.fdatasync.or(table.fsync);
-            table.absent |= if table.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
-            table.absent |= if table.fsync_many.is_none() { STEADFAST_ABSENT_FSYNC_MANY } else { 0 };
+    /// These hooks, the real call where one is NULL, and a fault to inject.
+    pub fn new(given: &steadfast_hooks, fault: Option<Fault>) -> Hooks {
+        let mut given = *given;
+        // A test that hooks fsync or write, or injects a fault there, expects to see every sync and every byte written:
+        // the calls that would bypass it are turned off.
+        let failing = |call| fault.as_ref().is_some_and(|fault| fault.call == call);
+        if given.fsync.is_some() || failing(STEADFAST_CALL_FSYNC) {
+            given.fdatasync = given.fdatasync.or(given.fsync);
+            given.absent |= if given.syncfs.is_none() { STEADFAST_ABSENT_SYNCFS } else { 0 };
+            given.absent |= if given.fsync_many.is_none() { STEADFAST_ABSENT_FSYNC_MANY } else { 0 };
         }
-        if (table.write.is_some() || table.writeback.is_some() || failing == STEADFAST_CALL_WRITE) && table.aio.is_none() {
-            table.absent |= STEADFAST_ABSENT_AIO;
+        if (given.write.is_some() || given.writeback.is_some() || failing(STEADFAST_CALL_WRITE)) && given.aio.is_none() {
+            given.absent |= STEADFAST_ABSENT_AIO;
         }
-        // From `openat` on, a table is an array of pointers, of which zero is None.
-        const FIRST: usize = core::mem::offset_of!(steadfast_hooks, openat);
-        const COUNT: usize = (size_of::<steadfast_hooks>() - FIRST) / size_of::<usize>();
-        for at in 0..COUNT {
-            unsafe {
-                let hook = (&raw mut *table).byte_add(FIRST).cast::<Option<Hook>>().add(at);
-                if (*hook).is_none() {
-                    *hook = (&raw const real.table).byte_add(FIRST).cast::<Option<Hook>>().add(at).read();
-                }
-            }
-        }
-    }
-
-    /// As it is now: none is NULL.
-    pub fn table(&self) -> &steadfast_hooks {
-        &self.table
+        Hooks { table: Table::complete(&given), user: given.user, absent: given.absent, io_uring: true, fault }
     }
 
     /// Is this STEADFAST_ABSENT_* set?
     pub fn absent(&self, bit: u32) -> bool {
-        self.table.absent & bit != 0
+        self.absent & bit != 0
+    }
+
+    /// The same without io_uring, for processes whose seccomp filter kills instead of answering.
+    pub fn without_io_uring(self) -> Hooks {
+        Hooks { io_uring: false, ..self }
+    }
+
+    /// May a ring be set up?
+    pub fn may_use_io_uring(&self) -> bool {
+        self.io_uring
+    }
+
+    /// `errno`, if this STEADFAST_ABSENT_* is set.
+    fn unless_absent(&self, bit: u32, errno: i32) -> Result<(), Errno> {
+        if self.absent(bit) { Err(Errno::of(errno)) } else { Ok(()) }
     }
 }

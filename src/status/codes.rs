@@ -1,18 +1,10 @@
-//! The numbers: codes, steps, what is on disk; and their texts.
+//! The numbers: statuses, steps, what is on disk. Their texts are in `texts`.
 #![forbid(unsafe_code)]
 
-use super::errno;
-use crate::hooks::c_str;
-use core::ffi::CStr;
+use crate::sys::errno;
 
-macro_rules! statuses {
-    ($($name:ident $text:literal;)*) => {
-        /// The codes of ours, and in the same order the name and the message of each, NUL-terminated: one text
-        /// instead of an array of pointers, which the loader would have to relocate.
-        const STATUSES: &[i16] = &[$($name as i16),*];
-        const STATUS_TEXTS: &str = concat!($(stringify!($name), "\0", $text, "\0"),*);
-    };
-}
+// The floors below know two of them by another name.
+const _: () = assert!(STEADFAST_E_HOOK == errno::HOOK && STEADFAST_E_INTERNAL == errno::INTERNAL);
 
 /// Done; for a save: durable.
 pub const STEADFAST_OK: i32 = 0;
@@ -72,50 +64,15 @@ pub const STEADFAST_E_LOCKED: i32 = -10015;
 pub const STEADFAST_E_LOCK_LOST: i32 = -10016;
 /// A forked child released the lock of its parent: only its descriptors were closed.
 pub const STEADFAST_E_WRONG_PROCESS: i32 = -10017;
-/// A hook returned what it cannot have meant.
+/// A hook returned an invalid value.
 pub const STEADFAST_E_HOOK: i32 = -10018;
 /// The platform or the file system lacks what this needs.
 pub const STEADFAST_E_UNSUPPORTED: i32 = -10019;
-
-statuses! {
-    STEADFAST_OK "done";
-    STEADFAST_LOCK_REMOVED "the lock was stale and has been removed";
-    STEADFAST_LOCK_HELD "the owner of the lock is alive";
-    STEADFAST_LOCK_UNDECIDED "whether the lock is stale cannot be known; kept";
-    STEADFAST_LOCK_IGNORED "not a regular file; not touched";
-    STEADFAST_LOCK_CHANGED "someone else replaced the lock meanwhile; nothing done";
-    STEADFAST_LOCK_STALE "the lock is stale";
-    STEADFAST_NOT_DURABLE "saved, but not known to survive a power cut";
-    STEADFAST_RECOVERED "loaded from the previous generation";
-    STEADFAST_E_EMPTY "the state file is empty";
-    STEADFAST_E_TRUNCATED "the state file is truncated";
-    STEADFAST_E_TRAILING "the state file has bytes after its end";
-    STEADFAST_E_DIGEST "the state file is damaged: its SHA-256 does not match";
-    STEADFAST_E_FORMAT "not a steadfast state file";
-    STEADFAST_E_NEWER "the state file is intact but of a later format";
-    STEADFAST_E_SCHEMA "the state has another schema";
-    STEADFAST_E_LOST "the state file is missing but a previous generation exists";
-    STEADFAST_E_TOO_LARGE "the state is larger than allowed";
-    STEADFAST_E_CONFLICT "the state there has another generation";
-    STEADFAST_E_SYMLINK "the path is a symbolic link";
-    STEADFAST_E_NOT_REGULAR "the path is not a regular file";
-    STEADFAST_E_NOT_SAVED_DURABLY "could not be made durable; nothing was replaced";
-    STEADFAST_E_SAVED_NOT_DURABLE "replaced, but not known to survive a power cut";
-    STEADFAST_E_INDETERMINATE "whether it was replaced cannot be found out";
-    STEADFAST_E_LOCKED "the lock is held";
-    STEADFAST_E_LOCK_LOST "the lock file was taken away or replaced";
-    STEADFAST_E_WRONG_PROCESS "the lock belongs to the parent process";
-    STEADFAST_E_HOOK "a hook returned an impossible value";
-    STEADFAST_E_UNSUPPORTED "not supported by this platform or file system";
-}
-
-macro_rules! steps {
-    ($($name:ident $text:literal;)*) => {
-        /// The steps, and in the same order what each does, in words.
-        const STEPS: &[i16] = &[$($name as i16),*];
-        const STEP_TEXTS: &str = concat!($($text, "\0"),*);
-    };
-}
+/// Other processes kept a save, or a lease kept a load, waiting for longer than its timeout. The old state stands; the
+/// message says what was waited for.
+pub const STEADFAST_E_BUSY: i32 = -10021;
+/// A case that cannot occur has occurred: a defect of this library. Nothing was done; please report it.
+pub const STEADFAST_E_INTERNAL: i32 = -10022;
 
 /// No call failed.
 pub const STEADFAST_STEP_NONE: i32 = 0;
@@ -168,78 +125,11 @@ pub const STEADFAST_STEP_WAIT: i32 = 23;
 /// The arguments, before any call.
 pub const STEADFAST_STEP_ARGUMENTS: i32 = 24;
 
-steps! {
-    STEADFAST_STEP_OPEN_DIRECTORY "opening the directory";
-    STEADFAST_STEP_INSPECT_TARGET "looking at the target";
-    STEADFAST_STEP_READ_CURRENT "reading the current state";
-    STEADFAST_STEP_CREATE_TEMP "creating the temporary file";
-    STEADFAST_STEP_WRITE "writing";
-    STEADFAST_STEP_SET_MODE "setting mode and owner";
-    STEADFAST_STEP_SYNC_FILE "syncing the file";
-    STEADFAST_STEP_KEEP_PREVIOUS "keeping the previous generation";
-    STEADFAST_STEP_RENAME "the rename";
-    STEADFAST_STEP_SYNC_DIRECTORY "syncing the directory";
-    STEADFAST_STEP_MAKE_PARENT "making a parent directory";
-    STEADFAST_STEP_READ_LINK "reading the symbolic link";
-    STEADFAST_STEP_OPEN_FILE "opening the file";
-    STEADFAST_STEP_READ_FILE "reading the file";
-    STEADFAST_STEP_ALLOCATE "getting memory";
-    STEADFAST_STEP_CLOCK "reading the clock";
-    STEADFAST_STEP_CHECK_OWNER "checking the owner";
-    STEADFAST_STEP_LOCK_FILE "flock of the lock file";
-    STEADFAST_STEP_COMPARE "comparing name and file";
-    STEADFAST_STEP_UNLINK "removing the lock file";
-    STEADFAST_STEP_CREATE_LOCK "creating the lock record";
-    STEADFAST_STEP_LINK "linking the lock file";
-    STEADFAST_STEP_WAIT "waiting";
-    STEADFAST_STEP_ARGUMENTS "checking the arguments";
-}
-
 /// A power cut now would leave what was there before.
 pub const STEADFAST_ON_DISK_OLD: i32 = 0;
 /// A power cut now would leave the new state.
 pub const STEADFAST_ON_DISK_NEW: i32 = 1;
-/// A power cut now would leave either.
+/// A power cut now would leave either, the old state perhaps as PATH.prev (STEADFAST_LOAD_RECOVER).
 pub const STEADFAST_ON_DISK_EITHER: i32 = 2;
-
-/// Text number `index` of a list of NUL-terminated ones.
-pub(super) fn text(list: &'static str, index: usize) -> &'static CStr {
-    let mut rest = list.as_bytes();
-    for _ in 0..index {
-        let end = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
-        rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
-    }
-    c_str(rest)
-}
-
-/// Text number `offset` of the `stride` texts that belong to `key`. All our numbers are short.
-fn look_up(keys: &[i16], texts: &'static str, key: i32, stride: usize, offset: usize) -> Option<&'static CStr> {
-    let index = keys.iter().position(|&each| i32::from(each) == key)?;
-    Some(text(texts, index.saturating_mul(stride).saturating_add(offset)))
-}
-
-fn entry(status: i32, offset: usize) -> Option<&'static CStr> {
-    if (-4095..0).contains(&status) {
-        return look_up(errno::ERRNOS, errno::TEXTS, status.wrapping_neg(), 2, offset);
-    }
-    look_up(STATUSES, STATUS_TEXTS, status, 2, offset)
-}
-
-/// The name of a code, "STEADFAST_E_DIGEST" or "ENOSPC".
-pub fn name(status: i32) -> &'static CStr {
-    entry(status, 0).unwrap_or(c"UNKNOWN")
-}
-
-/// What a code means.
-pub fn message(status: i32) -> &'static CStr {
-    match entry(status, 1) {
-        Some(text) if text.is_empty() => c"a system error",
-        Some(text) => text,
-        None => c"unknown code",
-    }
-}
-
-/// What a step does, in words.
-pub(super) fn step(step: i32) -> Option<&'static CStr> {
-    look_up(STEPS, STEP_TEXTS, step, 1, 0)
-}
+/// A power cut now may leave nothing whole: only a load can tell.
+pub const STEADFAST_ON_DISK_UNKNOWN: i32 = 3;

@@ -1,0 +1,95 @@
+//! Releasing a lock, and asking whether it is still held.
+
+use super::held::{self, Directory, Held, Keeper};
+use crate::file::deadline::Retry;
+use crate::file::entry::Entry;
+use crate::hooks::*;
+use crate::status::*;
+use core::ffi::CStr;
+
+/// How long a release and an adoption of one lock wait for each other: 10 s.
+const TIMEOUT_MS: i64 = 10_000;
+
+/// Releases a lock and closes its descriptors.
+pub fn release(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome> {
+    let owner = held.is_ours(hooks).at(STEADFAST_STEP_UNLINK);
+    let directory = held.directory(hooks);
+    let outcome = match (owner, &directory) {
+        // flock is shared with the parent: LOCK_UN here would free its lock (flock(2)). Closing does not.
+        (Ok(false), _) => Err(wrong_process(held)),
+        (Err(e), _) => Err(e),
+        (Ok(true), Err(e)) => Err(Outcome::failed(*e, STEADFAST_STEP_OPEN_DIRECTORY)),
+        (Ok(true), Ok(directory)) => unlink_own(hooks, held, directory, name),
+    };
+    held.close(hooks, directory.ok(), owner == Ok(true));
+    outcome
+}
+
+fn wrong_process(held: &Held) -> Outcome {
+    Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(held.pid)
+}
+
+fn unlink_own(hooks: &Hooks, held: &Held, directory: &Directory<'_>, name: &CStr) -> Result<Outcome, Outcome> {
+    let entry = Entry::of_raw(hooks, directory.fd, name);
+    let removed = if matches!(held.keeper, Keeper::Inherited(_)) {
+        // A child may be making the lock its own, and share its flock.
+        take_turns(held, entry).and_then(|fd| still_ours(hooks, held, &fd)?.and_then(|()| unlink(entry)))
+    } else {
+        held.check_name(entry).and_then(|()| unlink(entry))
+    };
+    // A forked child may still have the descriptor. With its name gone nobody can find the inode any more, but
+    // a file that stays must not go on being held by that child.
+    if let (Err(outcome), Keeper::Descriptor(fd) | Keeper::Inherited(fd)) = (&removed, held.keeper)
+        && outcome.status != STEADFAST_E_WRONG_PROCESS
+        && hooks.fstat(fd).is_ok_and(|now| now.ino == held.stat.ino && now.dev == held.stat.dev)
+    {
+        let _ = hooks.flock(fd, LOCK_UN);
+    }
+    removed.map(|()| Outcome::new(STEADFAST_OK).with_pid(held.pid))
+}
+
+fn unlink(entry: Entry<'_, '_>) -> Result<(), Outcome> {
+    entry.unlink().at(STEADFAST_STEP_UNLINK)
+}
+
+/// Opens the lock file and takes an exclusive lock on the descriptor: of all processes that share the flock, one at a time
+/// changes what the file says, or removes it.
+pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
+    let hooks = entry.hooks();
+    let fd = held.open(entry)?;
+    let mut retry = Retry::new(TIMEOUT_MS);
+    loop {
+        match hooks.ofdlock(fd.raw(), STEADFAST_OFDLOCK_EXCLUSIVE, 0, 1) {
+            Ok(_) => break,
+            Err(e) if e.is_one_of(&[EAGAIN, EACCES]) => {}
+            // None here: the moment in which two of them meet is short.
+            Err(e) if e.unsupported() || e.is(ENOLCK) => break,
+            Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE)),
+        }
+        if !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)? {
+            return Err(Outcome::because(STEADFAST_E_BUSY, Detail::Adopting).with_step(STEADFAST_STEP_LOCK_FILE));
+        }
+    }
+    held.check_name(entry)?;
+    Ok(fd)
+}
+
+/// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number.
+fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<Result<(), Outcome>, Outcome> {
+    let named = held::named_pid(hooks, fd)?;
+    Ok(if named == held.pid { Ok(()) } else { Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named)) })
+}
+
+/// Is the lock still this process's?
+pub fn check(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome> {
+    if !held.is_ours(hooks).at(STEADFAST_STEP_COMPARE)? {
+        return Err(wrong_process(held));
+    }
+    let directory = held.directory(hooks).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+    let entry = Entry::of_raw(hooks, directory.fd, name);
+    held.check_name(entry)?;
+    if matches!(held.keeper, Keeper::Inherited(_)) {
+        still_ours(hooks, held, &held.open(entry)?)??;
+    }
+    Ok(Outcome::new(STEADFAST_OK).with_pid(held.pid))
+}

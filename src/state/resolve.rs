@@ -1,0 +1,162 @@
+//! Where to save: the directory, and what has the name in it.
+
+use super::existing::Existing;
+use super::options::*;
+use crate::file::base::Start;
+use crate::file::deadline::Retry;
+use crate::file::entry::{Entry, same};
+use crate::file::path::{PATH_MAX, Path};
+use crate::hooks::*;
+use crate::status::*;
+
+/// The longest chain of links followed, as in the kernel (path_resolution(7)).
+pub const LINKS: u32 = 40;
+
+/// A call that saves one state or many.
+pub struct Session<'h> {
+    pub start: Start<'h>,
+    /// The last directory whose name was made durable because another process may just have made it.
+    durable: Option<steadfast_stat>,
+}
+
+impl<'h> Session<'h> {
+    /// Relative paths begin at `start`.
+    pub fn new(start: Start<'h>) -> Session<'h> {
+        Session { start, durable: None }
+    }
+}
+
+/// Where a state is, or will be.
+pub struct Target<'h> {
+    pub dir: Fd<'h>,
+    pub current: Option<Existing<'h>>,
+    /// Why the name of a directory on the way is not durable.
+    pub unsynced_parent: Option<Errno>,
+}
+
+/// Steps 1 and 2: the directory first, then what is there. `path` goes where the links at its end lead.
+pub fn open<'h>(
+    session: &mut Session<'h>,
+    path: &mut Path,
+    request: &SaveRequest<'_>,
+    retry: &mut Retry,
+) -> Result<Target<'h>, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_INSPECT_TARGET;
+    let mut unsynced_parent = None;
+    for _ in 0..LINKS {
+        let mut opened = session.start.open_directory(path.directory(), 0);
+        let mut made = false;
+        if opened.as_ref().is_err_and(|e| e.is(ENOENT)) && request.has(STEADFAST_SAVE_CREATE_PARENTS) {
+            unsynced_parent = make_parents(&session.start, path, request)?;
+            opened = session.start.open_directory(path.directory(), 0);
+            made = true;
+        }
+        let dir = opened.at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+        let entry = Entry::new(&dir, path.name());
+        let current = match Existing::open(entry, retry, STEP) {
+            Err(e) if e.status == STEADFAST_E_SYMLINK && request.has(STEADFAST_SAVE_FOLLOW_SYMLINK) => {
+                let mut buf = [0u8; PATH_MAX];
+                let link = read_link(entry, &mut buf)?;
+                path.follow(link).at(STEADFAST_STEP_READ_LINK)?;
+                continue;
+            }
+            opened => opened?,
+        };
+        if current.as_ref().is_some_and(|current| current.stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0) {
+            return Err(Outcome::failed(Errno::of(EBUSY), STEP).with_detail(Detail::MountPoint));
+        }
+        if current.is_none() && !made && request.has(STEADFAST_SAVE_CREATE_PARENTS) {
+            unsynced_parent = make_durable(session, &dir, path, request)?;
+        }
+        return Ok(Target { dir, current, unsynced_parent });
+    }
+    Err(Outcome::failed(Errno::of(ELOOP), STEADFAST_STEP_READ_LINK))
+}
+
+/// Makes the name of a directory durable that holds no state yet: another process may have made it a moment ago, and be
+/// about to sync its parent. Those above it that process has synced before it made this one.
+fn make_durable(
+    session: &mut Session<'_>,
+    dir: &Fd<'_>,
+    path: &Path,
+    request: &SaveRequest<'_>,
+) -> Result<Option<Errno>, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_MAKE_PARENT;
+    let hooks = dir.hooks();
+    if request.skips_sync() || hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) || session.start.is_itself(path.directory()) {
+        return Ok(None);
+    }
+    let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+    if session.durable.is_some_and(|durable| same(&durable, &stat)) {
+        return Ok(None);
+    }
+    let parent = match hooks.openat(dir.raw(), c"..", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK, 0) {
+        // Who may not read a directory cannot sync it either, nor be the one who made something in it just now.
+        Err(e) if e.is(EACCES) => return Ok(None),
+        opened => opened.at(STEP)?,
+    };
+    match hooks.fsync(parent.raw()) {
+        Ok(()) => session.durable = Some(stat),
+        Err(e) if request.has(STEADFAST_SAVE_STRICT) => {
+            return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEP));
+        }
+        Err(e) => return Ok(Some(e)),
+    }
+    Ok(None)
+}
+
+/// The target of the symbolic link that has this name. The kernel's rule for links in directories like /tmp holds whatever
+/// its setting is (proc_sys_fs(5), protected_symlinks): in a sticky directory that others may write, only the caller's own
+/// links and those of the directory's owner are followed.
+pub fn read_link<'b>(entry: Entry<'_, '_>, buf: &'b mut [u8; PATH_MAX]) -> Result<&'b [u8], Outcome> {
+    const STEP: i32 = STEADFAST_STEP_READ_LINK;
+    const SHARED: u32 = 0o1002;
+    let hooks = entry.hooks();
+    let directory = hooks.fstat(entry.dir()).at(STEP)?;
+    if directory.mode & SHARED == SHARED {
+        let owner = entry.stat().at(STEP)?.uid;
+        if owner != directory.uid && owner != hooks.geteuid().at(STEP)? {
+            return Err(Outcome::failed(Errno::of(EACCES), STEP).with_detail(Detail::ForeignLink));
+        }
+    }
+    entry.readlink(buf).at(STEP)
+}
+
+/// Makes every missing directory on the way, syncing the parent of each. An unsynced parent is a reservation,
+/// with STRICT an error.
+fn make_parents(start: &Start<'_>, path: &Path, request: &SaveRequest<'_>) -> Result<Option<Errno>, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_MAKE_PARENT;
+    let hooks = start.hooks();
+    let whole = path.directory().to_bytes();
+    let mut unsynced = None;
+    let ends = whole.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0).map(|(at, _)| at).chain([whole.len()]);
+    for end in ends {
+        let mut made = Path::empty();
+        match made.set(whole.get(..end).unwrap_or(whole)) {
+            Ok(()) => {}
+            // "." and "..", and a slash after a slash.
+            Err(e) if e.is(EISDIR) => continue,
+            Err(e) => return Err(Outcome::failed(e, STEP)),
+        }
+        // Only to name files in it: one on the way need not be readable.
+        let parent = start.open_directory(made.directory(), O_PATH).at(STEP)?;
+        match hooks.mkdir(parent.raw(), made.name(), 0o777) {
+            Ok(()) => {}
+            Err(e) if e.is(EEXIST) => continue,
+            // A parent that we may not write to, on the way: mkdir says so before it says that it is there.
+            Err(e) if e.is_one_of(&[EACCES, EROFS]) && Entry::new(&parent, made.name()).stat().is_ok() => continue,
+            Err(e) => return Err(Outcome::failed(e, STEP)),
+        }
+        if request.skips_sync() || hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
+            continue;
+        }
+        let synced = start.open_directory(made.directory(), 0).and_then(|parent| hooks.fsync(parent.raw()));
+        if let Err(e) = synced {
+            if request.has(STEADFAST_SAVE_STRICT) {
+                return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEP));
+            }
+            unsynced = Some(e);
+        }
+    }
+    Ok(unsynced)
+}
