@@ -183,8 +183,8 @@ fn consistent(save: &Save, told: Told) -> Result<(), String> {
     let fits = match told.status {
         0 => told.on_disk == NEW && !save.has(NO_SYNC),
         NOT_DURABLE => [EITHER, UNKNOWN].contains(&told.on_disk) && !save.has(STRICT),
-        E_SAVED_NOT_DURABLE => told.on_disk == EITHER && save.has(STRICT),
-        E_INDETERMINATE => told.on_disk == EITHER,
+        E_SAVED_NOT_DURABLE => [EITHER, UNKNOWN].contains(&told.on_disk) && save.has(STRICT),
+        E_INDETERMINATE => [EITHER, UNKNOWN].contains(&told.on_disk),
         _ => told.on_disk == OLD && told.status < 0,
     };
     let unknown = told.status == NOT_DURABLE && save.has(NO_SYNC) && !save.has(KEEP_PREVIOUS) && told.on_disk != UNKNOWN;

@@ -108,7 +108,8 @@ impl Store {
         self.make(&root.0, tree);
         let (path, previous) = (root.0.join(name), root.0.join(format!("{name}.prev")));
         let mut seen = Seen { state: load(&path, 0), recovered: load(&path, RECOVER), previous: load(&previous, 0), next: Ok(0) };
-        seen.next = self.go_on(&root.0, name, self.marked(name, tree), &seen).and_then(|generation| {
+        let marked = [name.to_string(), format!("{name}.prev")].map(|name| self.marked(&name, tree));
+        seen.next = self.go_on(&root.0, name, marked, &seen).and_then(|generation| {
             self.swap(name, tree, &seen)?;
             Ok(generation)
         });
@@ -116,7 +117,7 @@ impl Store {
     }
 
     /// A save with KEEP_PREVIOUS, and one without. The generation of the first.
-    fn go_on(&self, root: &Path, name: &str, marked: bool, seen: &Seen) -> Result<u64, String> {
+    fn go_on(&self, root: &Path, name: &str, marked: [bool; 2], seen: &Seen) -> Result<u64, String> {
         let (path, previous) = (root.join(name), root.join(format!("{name}.prev")));
         let (status, generation) = self.save(&path, NEXT, KEEP_PREVIOUS, 0);
         if status != 0 {
@@ -127,8 +128,8 @@ impl Store {
         }
         let kept = load(&previous, 0);
         let right = match (seen.state, seen.previous) {
-            (Found::Version { .. }, _) if !marked => kept == seen.state,
-            (_, Found::Version { .. }) => kept == seen.previous,
+            (Found::Version { .. }, _) if !marked[0] => kept == seen.state,
+            (_, Found::Version { .. }) if !marked[1] => kept == seen.previous,
             _ => kept != Found::Wrong,
         };
         if !right {

@@ -260,7 +260,8 @@ impl Stage {
             .collect();
         let (options, mut report) = (options(saves[0]), report());
         unsafe { steadfast_state_save_batch(context.0, entries.as_mut_ptr(), entries.len(), &options, &mut report) };
-        entries.iter().map(|entry| told_of(entry, options.flags, &report)).collect()
+        let told = |entry: &steadfast_save_entry| (entry.status, entry.on_disk, entry.generation);
+        entries.iter().map(told).map(|(status, on_disk, generation)| Told { status, on_disk, generation }).collect()
     }
 
     fn saver(&self, table: &steadfast_hooks, fault: Fault, entry: usize) -> Told {
@@ -289,19 +290,6 @@ fn options(save: &Save) -> steadfast_save_options {
     options.flags = save.flags;
     options.expected_generation = save.expected;
     options
-}
-
-/// What an entry of a batch was told. What it says of the disk itself stands in its member `on_disk`, where the struct has it;
-/// the report speaks of one entry.
-fn told_of(entry: &steadfast_save_entry, flags: u32, report: &steadfast_report) -> Told {
-    let on_disk = match entry.status {
-        0 => NEW,
-        status if status == report.status => report.on_disk,
-        NOT_DURABLE if flags & NO_SYNC != 0 && flags & KEEP_PREVIOUS == 0 => UNKNOWN,
-        NOT_DURABLE | E_SAVED_NOT_DURABLE | E_INDETERMINATE => EITHER,
-        _ => OLD,
-    };
-    Told { status: entry.status, on_disk, generation: entry.generation }
 }
 
 /// The saved payload of a file's content.
