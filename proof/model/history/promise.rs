@@ -334,7 +334,10 @@ pub fn after_cut(history: &History, ordered: bool, seen: &Seen) -> Result<(), St
 
 /// May what was acknowledged before `save` was published be lost with it?
 fn gives_up(save: &Save, old: &Save, ordered: bool) -> bool {
-    let asked = save.has(NO_SYNC) && !save.has(KEEP_PREVIOUS) || save.on_disk() == Some(UNKNOWN);
+    let asked = match save.on_disk() {
+        Some(on_disk) => on_disk == UNKNOWN,
+        None => save.has(NO_SYNC) && !save.has(KEEP_PREVIOUS),
+    };
     save.unsynced && save.on_disk() != Some(OLD) && (asked || !ordered || save.ran_beside(old))
 }
 
