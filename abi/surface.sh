@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the header declares, as text: its functions, and its constants with their values. Sourced.
 
 functions_of() { # HEADER: one name a line

@@ -16,8 +16,11 @@ class Abi:
     def __init__(self, path):
         self.root = ET.parse(path).getroot()
         self.types = {e.get("id"): e for e in self.root.iter() if e.get("id")}
-        self.structs = {e.get("name"): e for e in self.root.iter("class-decl")
-                        if e.get("name", "").startswith("steadfast_") and e.get("is-declaration-only") != "yes"}
+        self.structs = {
+            e.get("name"): e
+            for e in self.root.iter("class-decl")
+            if e.get("name", "").startswith("steadfast_") and e.get("is-declaration-only") != "yes"
+        }
         self.functions = {e.get("elf-symbol-id"): e for e in self.root.iter("function-decl") if e.get("elf-symbol-id")}
 
     def spell(self, id, depth=0):
@@ -29,7 +32,7 @@ class Abi:
         if e.tag == "pointer-type-def":
             return self.spell(e.get("type-id"), depth + 1) + "*"
         if e.tag == "array-type-def":
-            return f"{self.spell(e.get('type-id'), depth + 1)}[{e.find('subrange').get('length')}]"
+            return f"{self.spell(e.get('type-id'), depth + 1)}[{e.findall('subrange')[0].get('length')}]"
         if e.tag == "qualified-type-def":
             return "const " + self.spell(e.get("type-id"), depth + 1)
         if e.tag == "function-type":
@@ -42,8 +45,10 @@ class Abi:
         return f"{self.spell(result.get('type-id'), depth) if result is not None else 'void'} ({parameters})"
 
     def members(self, struct):
-        return {m.find("var-decl").get("name"): (int(m.get("layout-offset-in-bits")), self.spell(m.find("var-decl").get("type-id")))
-                for m in struct.findall("data-member")}
+        return {
+            m.find("var-decl").get("name"): (int(m.get("layout-offset-in-bits")), self.spell(m.find("var-decl").get("type-id")))
+            for m in struct.findall("data-member")
+        }
 
 
 def broken(old, new):

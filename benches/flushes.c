@@ -46,7 +46,8 @@ static void count_of(const struct place *place, const char *what, void (*run)(vo
     printf("%-46s %-13s %12.3f %12.3f %12.1f\n", what, place->name, f, w, k);
     fflush(stdout);
     if (settings.tsv)
-        fprintf(settings.tsv, "flushes\t%s\t%s\t1024\t%.6g\t%.6g\t%.6g\t0\t0\tflushes,writes,KiB\t-\t-\t%zu\n", what, place->name, f, w, k, times);
+        fprintf(settings.tsv, "flushes\t%s\t%s\t1024\t%.6g\t%.6g\t%.6g\t0\t0\tflushes,writes,KiB\t-\t-\t%zu\n", what, place->name, f, w, k,
+                times);
 }
 
 void part_flushes(const struct place *place)

@@ -24,8 +24,17 @@ void part_size(const struct place *place)
         size_t rounds = contest(c, real ? 3 : 2, size >= (size_t)256 << 20 ? 2 : 5);
         settings.budget_ms = budget;
         for (size_t i = 0; i < (real ? 3u : 2u); i++)
-            row((struct row){ .part = "size", .what = c[i].name, .place = place, .size = size, .us = c[i].us, .base_us = c[0].us,
-                              .value = c[i].ratio, .low = c[i].ratio_low, .high = c[i].ratio_high, .unit = "x", .rounds = rounds });
+            row((struct row){ .part = "size",
+                              .what = c[i].name,
+                              .place = place,
+                              .size = size,
+                              .us = c[i].us,
+                              .base_us = c[0].us,
+                              .value = c[i].ratio,
+                              .low = c[i].ratio_low,
+                              .high = c[i].ratio_high,
+                              .unit = "x",
+                              .rounds = rounds });
         saver_remove(&bare), saver_remove(&ours), saver_remove(&recycle);
     }
 }
@@ -92,8 +101,14 @@ void part_writers(const struct place *place)
 {
     table_head("concurrent writers, a process and a state of 1 KiB each, in one directory; value: saves a second of all");
     int real = recycles(&lib, place);
-    const struct { const char *name; void (*run)(void *); uint32_t flags; } ways[] = {
-        { "bare C", saver_bare, 0 }, { "steadfast", saver_run, 0 }, { "steadfast, RECYCLE", saver_run, STEADFAST_SAVE_RECYCLE },
+    const struct {
+        const char *name;
+        void (*run)(void *);
+        uint32_t flags;
+    } ways[] = {
+        { "bare C", saver_bare, 0 },
+        { "steadfast", saver_run, 0 },
+        { "steadfast, RECYCLE", saver_run, STEADFAST_SAVE_RECYCLE },
     };
     for (size_t writers = 1; writers <= 8; writers *= 2) {
         enum { ROUNDS = 4 };
@@ -107,7 +122,12 @@ void part_writers(const struct place *place)
                 rates[way][r] = rate(place, ways[way].run, ways[way].flags, writers);
             }
         for (size_t way = 0; way < (real ? 3u : 2u); way++)
-            row((struct row){ .part = "writers", .what = ways[way].name, .place = place, .size = writers,
-                              .value = median(rates[way], rounds), .unit = "/s", .rounds = rounds });
+            row((struct row){ .part = "writers",
+                              .what = ways[way].name,
+                              .place = place,
+                              .size = writers,
+                              .value = median(rates[way], rounds),
+                              .unit = "/s",
+                              .rounds = rounds });
     }
 }

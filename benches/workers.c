@@ -101,8 +101,17 @@ static void peers_of(const struct place *place, size_t size)
     }
     size_t rounds = contest(c, count, settings.quick ? 5 : 15);
     for (size_t i = 0; i < count; i++)
-        row((struct row){ .part = "peers", .what = c[i].name, .place = place, .size = size, .us = c[i].us, .base_us = c[0].us,
-                          .value = c[i].ratio, .low = c[i].ratio_low, .high = c[i].ratio_high, .unit = "x", .rounds = rounds });
+        row((struct row){ .part = "peers",
+                          .what = c[i].name,
+                          .place = place,
+                          .size = size,
+                          .us = c[i].us,
+                          .base_us = c[0].us,
+                          .value = c[i].ratio,
+                          .low = c[i].ratio_low,
+                          .high = c[i].ratio_high,
+                          .unit = "x",
+                          .rounds = rounds });
     for (size_t i = own; i < count; i++)
         worker_stop(&workers[i]);
     remove_leftovers(place);

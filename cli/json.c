@@ -31,8 +31,8 @@ static size_t sequence(const unsigned char *at)
             return 0;  /* the final NUL stops here too */
         }
     }
-    if ((at[0] == 0xE0 && at[1] < 0xA0) || (at[0] == 0xED && at[1] > 0x9F)
-        || (at[0] == 0xF0 && at[1] < 0x90) || (at[0] == 0xF4 && at[1] > 0x8F)) {
+    if ((at[0] == 0xE0 && at[1] < 0xA0) || (at[0] == 0xED && at[1] > 0x9F) || (at[0] == 0xF0 && at[1] < 0x90)
+        || (at[0] == 0xF4 && at[1] > 0x8F)) {
         return 0;
     }
     return len;

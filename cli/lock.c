@@ -88,8 +88,7 @@ static int run(const char *path, char **command, const sigset_t *ours, const sig
     sigprocmask(SIG_SETMASK, before, NULL);
     /* Only look at first: its PID is its own, and may be signalled, until it is reaped. */
     siginfo_t info;
-    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
-    }
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
     sigprocmask(SIG_BLOCK, ours, NULL);
     int status = 0;
     while (waitpid(pid, &status, 0) < 0) {
@@ -227,16 +226,12 @@ static int verdict_code(int32_t verdict)
     switch (verdict) {
     case STEADFAST_LOCK_ABSENT:
     case STEADFAST_LOCK_REMOVED:
-    case STEADFAST_LOCK_STALE:
-        return EXIT_DONE;
-    case STEADFAST_LOCK_HELD:
-        return EXIT_HELD;
+    case STEADFAST_LOCK_STALE: return EXIT_DONE;
+    case STEADFAST_LOCK_HELD: return EXIT_HELD;
     case STEADFAST_LOCK_UNDECIDED:
     case STEADFAST_LOCK_IGNORED:
-    case STEADFAST_LOCK_CHANGED:
-        return EXIT_UNDECIDED;
-    default:
-        return EXIT_FAILED;
+    case STEADFAST_LOCK_CHANGED: return EXIT_UNDECIDED;
+    default: return EXIT_FAILED;
     }
 }
 

@@ -45,24 +45,18 @@ static char *read_input(size_t *len)
 static int exit_code(int32_t status)
 {
     switch (status) {
-    case STEADFAST_OK:
-        return EXIT_DONE;
+    case STEADFAST_OK: return EXIT_DONE;
     case STEADFAST_NOT_DURABLE:
     case STEADFAST_RECOVERED:
-    case STEADFAST_E_SAVED_NOT_DURABLE:
-        return EXIT_RESERVATION;
+    case STEADFAST_E_SAVED_NOT_DURABLE: return EXIT_RESERVATION;
     case STEADFAST_E_EMPTY:
     case STEADFAST_E_TRUNCATED:
     case STEADFAST_E_TRAILING:
     case STEADFAST_E_DIGEST:
-    case STEADFAST_E_FORMAT:
-        return EXIT_DAMAGED;
-    case STEADFAST_E_LOST:
-        return EXIT_MISSING;
-    case STEADFAST_E_CONFLICT:
-        return EXIT_CONFLICT;
-    default:
-        return status == -ENOENT ? EXIT_MISSING : EXIT_FAILED;
+    case STEADFAST_E_FORMAT: return EXIT_DAMAGED;
+    case STEADFAST_E_LOST: return EXIT_MISSING;
+    case STEADFAST_E_CONFLICT: return EXIT_CONFLICT;
+    default: return status == -ENOENT ? EXIT_MISSING : EXIT_FAILED;
     }
 }
 

@@ -124,7 +124,7 @@ int main(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } commands[] = {
-        { "save", command_save }, { "load", command_load }, { "verify", command_verify }, { "info", command_info },
+        { "save", command_save }, { "load", command_load },       { "verify", command_verify }, { "info", command_info },
         { "lock", command_lock }, { "inspect", command_inspect }, { "clean", command_clean },
     };
     if (argc < 2) {

@@ -77,7 +77,8 @@ static void numbers(void)
     write_pid(lock, zombie);
     /* By a pidfd, or by /proc. */
     int can_see = has(STEADFAST_ABSENT_PIDFD) || has(STEADFAST_ABSENT_PROC);
-    probe(context, dir, lock, NULL, can_see ? removed() : STEADFAST_LOCK_HELD, "zombie owner: %s", can_see ? "REMOVED" : "HELD, as kill cannot tell");
+    probe(context, dir, lock, NULL, can_see ? removed() : STEADFAST_LOCK_HELD, "zombie owner: %s",
+          can_see ? "REMOVED" : "HELD, as kill cannot tell");
     wait_for(zombie);
 
     int pipes[2], back[2];
@@ -90,7 +91,8 @@ static void numbers(void)
         bail_out("thread");
     write_pid(lock, tid);
     int listed = has(STEADFAST_ABSENT_PROC); /* an error of pidfd_open alone makes nobody dead */
-    probe(context, dir, lock, NULL, listed ? removed() : STEADFAST_LOCK_HELD, "thread id, which is no process: %s", listed ? "REMOVED" : "HELD, as nothing tells for sure");
+    probe(context, dir, lock, NULL, listed ? removed() : STEADFAST_LOCK_HELD, "thread id, which is no process: %s",
+          listed ? "REMOVED" : "HELD, as nothing tells for sure");
     close(back[1]);
     pthread_join(thread, NULL);
     close(pipes[0]), close(pipes[1]), close(back[0]);
@@ -168,7 +170,8 @@ static void reused_pid(void)
     if (second < 0) {
         skip("needs root and /proc/sys/kernel/ns_last_pid", "reused PID, for real");
     } else {
-        probe(context, dir, lock, NULL, reused, "reused PID, for real: %s", reused == STEADFAST_LOCK_HELD ? "HELD, as nothing tells here" : "REMOVED");
+        probe(context, dir, lock, NULL, reused, "reused PID, for real: %s",
+              reused == STEADFAST_LOCK_HELD ? "HELD, as nothing tells here" : "REMOVED");
         stop(second);
     }
     unlink(lock);
@@ -245,8 +248,8 @@ static void options(void)
     probe(context, dir, lock, &trust, STEADFAST_LOCK_HELD, "TRUST_START_TIME: written after the process started, HELD");
     set_mtime_ns(lock, (int64_t)1000000000 * 1000000000);
     probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "a bare PID written before its process started: HELD by default");
-    probe(context, dir, lock, &trust, has(STEADFAST_ABSENT_PROC) ? removed() : STEADFAST_LOCK_HELD, "TRUST_START_TIME: written before the process started, %s",
-          has(STEADFAST_ABSENT_PROC) ? "REMOVED" : "HELD without /proc");
+    probe(context, dir, lock, &trust, has(STEADFAST_ABSENT_PROC) ? removed() : STEADFAST_LOCK_HELD,
+          "TRUST_START_TIME: written before the process started, %s", has(STEADFAST_ABSENT_PROC) ? "REMOVED" : "HELD without /proc");
     unlink(lock);
 }
 

@@ -31,7 +31,10 @@ static inline steadfast_context *child_context(const steadfast_hooks *hooks)
 }
 
 /* What cleaning a lock that is dead comes to in this run: without flock nothing is removed, by contract. */
-static inline int32_t removed(void) { return has(STEADFAST_ABSENT_FLOCK) ? STEADFAST_LOCK_REMOVED : STEADFAST_E_UNSUPPORTED; }
+static inline int32_t removed(void)
+{
+    return has(STEADFAST_ABSENT_FLOCK) ? STEADFAST_LOCK_REMOVED : STEADFAST_E_UNSUPPORTED;
+}
 
 static inline steadfast_lock_options lock_options(uint32_t flags, int64_t grace_ms)
 {
@@ -58,7 +61,8 @@ static inline int judge_probe(const steadfast_context *context, const char *dir,
     }
     if (status != expected || report.status != expected) {
         good = 0;
-        diag("clean_stale: %s (%d), its report %d, expected %d: %s", steadfast_status_name(status), status, report.status, expected, report.message);
+        diag("clean_stale: %s (%d), its report %d, expected %d: %s", steadfast_status_name(status), status, report.status, expected,
+             report.message);
     }
     if (after_look != names || count_entries(dir) != names - gone || exists(path) != (there && !gone)) {
         good = 0;
@@ -171,13 +175,23 @@ static inline int as_user(work work, void *arg)
     return wait_for(child);
 }
 
-static inline int look_at(void *arg) { return access(arg, F_OK) != 0; }
+static inline int look_at(void *arg)
+{
+    return access(arg, F_OK) != 0;
+}
 
 /* Can the user nobody get to a file in this directory, which all may search? Not below a private $TMPDIR. */
-static inline int user_can_reach(const char *file) { return as_user(look_at, (void *)(uintptr_t)file) == 0; }
+static inline int user_can_reach(const char *file)
+{
+    return as_user(look_at, (void *)(uintptr_t)file) == 0;
+}
 
 /* The attribute of a record, as the library writes it. */
-struct attribute { uint64_t boot, start, pid_namespace; int64_t written_ns; uint64_t pidfd; };
+struct attribute {
+    uint64_t boot, start, pid_namespace;
+    int64_t written_ns;
+    uint64_t pidfd;
+};
 
 static inline int read_attribute(const char *path, struct attribute *out)
 {

@@ -152,7 +152,7 @@ int main(void)
     each("state_save", save, 0);
     each("state_load", load, 1);
     each("state_load, recovered", recover, 1);
-    each("lock_acquire", lock, 1);
+    each("lock_acquire", lock, 2);
     each("lock_clean_stale", clean, 0);
     remove_tree(dir);
     free(dir);

@@ -177,9 +177,11 @@ static void compare_and_swap_race(void)
         generation++;
         bad += won != 1 || lost != SAVERS - 1;
     }
-    is_int(bad, 0, "%d processes expect the same generation, %d rounds: each time exactly one wins, the others get E_CONFLICT", (int)SAVERS, rounds);
+    is_int(bad, 0, "%d processes expect the same generation, %d rounds: each time exactly one wins, the others get E_CONFLICT", (int)SAVERS,
+           rounds);
     steadfast_state state = { .size = sizeof state };
-    ok(steadfast_state_load(NULL, in(d, "s"), NULL, &state, NULL) == 0 && state.generation == (uint64_t)rounds, "and the generation counts the winners");
+    ok(steadfast_state_load(NULL, in(d, "s"), NULL, &state, NULL) == 0 && state.generation == (uint64_t)rounds,
+       "and the generation counts the winners");
     steadfast_state_free(&state);
     ok(*leftovers(d, "s") == '\0', "nothing is left over%s", leftovers(d, "s"));
 }
@@ -200,7 +202,8 @@ static void readers(void)
             char *data = malloc(70000);
             memset(data, 'a' + i, 70000);
             for (int n = 0; n < saves; n++) {
-                steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_NO_SYNC | (i == 0 ? STEADFAST_SAVE_KEEP_PREVIOUS : 0) };
+                steadfast_save_options o = { .size = sizeof o,
+                                             .flags = STEADFAST_SAVE_NO_SYNC | (i == 0 ? STEADFAST_SAVE_KEEP_PREVIOUS : 0) };
                 if (steadfast_state_save(context, path, data, 1 + (size_t)n * 337 % 70000, &o, NULL) != STEADFAST_NOT_DURABLE)
                     _exit(1);
             }

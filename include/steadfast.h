@@ -698,11 +698,6 @@ enum { STEADFAST_ABSENT_OPENAT2 = 32768 };
 enum { STEADFAST_ABSENT_MAP = 65536 };
 
 /**
- * Why a call failed: a negated errno, STEADFAST_E_HOOK or STEADFAST_E_INTERNAL.
- */
-typedef struct Errno Errno;
-
-/**
  * Hooks, and where relative paths begin. Immutable: threads may share it without a lock.
  */
 typedef struct steadfast_context steadfast_context;

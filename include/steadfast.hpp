@@ -96,7 +96,10 @@ inline const std::error_category &category() noexcept
     return the_one;
 }
 
-inline std::error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), category()}; }
+inline std::error_code make_error_code(errc code) noexcept
+{
+    return {static_cast<int>(code), category()};
+}
 
 } // namespace steadfast
 
@@ -179,7 +182,7 @@ public:
         out.c_ptr()->os_error = 0;
         out.c_ptr()->step = STEADFAST_STEP_ARGUMENTS;
         std::snprintf(out.c_ptr()->message, sizeof out.c_ptr()->message, "%s",
-                      path_ == nullptr ? "the path is a null pointer"
+                      path_ == nullptr   ? "the path is a null pointer"
                       : error_ == EINVAL ? "the path has a NUL byte in it"
                                          : "the path is too long");
         return false;
@@ -201,8 +204,8 @@ private:
 /// array<unsigned char, N>). A char array is text up to its NUL. Not to be kept.
 class data_arg {
     template <class T>
-    static constexpr bool is_byte = std::is_same_v<T, char> || std::is_same_v<T, unsigned char> ||
-                                    std::is_same_v<T, signed char> || std::is_same_v<T, std::byte>;
+    static constexpr bool is_byte =
+        std::is_same_v<T, char> || std::is_same_v<T, unsigned char> || std::is_same_v<T, signed char> || std::is_same_v<T, std::byte>;
     template <class C>
     using element = std::remove_cv_t<std::remove_pointer_t<decltype(std::data(std::declval<const C &>()))>>;
 

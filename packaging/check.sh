@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the tests of packaging share. Sourced; sets work and removes it at the end.
 . tools/check-lib.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-packaging.XXXXXX") || exit 2

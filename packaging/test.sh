@@ -91,7 +91,7 @@ deb_tests() {
 }
 
 chroot_tests() { # DIRECTORY-OF-PACKAGES
-    if [ "$(id -u)" -ne 0 ]; then echo "SKIPPED: needs root (a chroot)"; return; fi
+    if [ "$(id -u)" -ne 0 ]; then skip "needs root (a chroot)"; return; fi
     lacks mmdebstrap mmdebstrap && return
     # The mirrors and settings are those of this machine's apt.
     local suite chroot=$work/chroot
@@ -124,5 +124,5 @@ chroot_tests() { # DIRECTORY-OF-PACKAGES
 only=${3:-}
 [ "${only:-cmake}" != cmake ] || lacks cmake cmake || cmake_tests
 [ "${only:-cinstall}" != cinstall ] || cinstall_tests
-[ "${only:-deb}" != deb ] || if ! command -v dpkg-deb >/dev/null; then echo "SKIPPED: no dpkg-deb: not Debian"; else deb_tests; fi
+[ "${only:-deb}" != deb ] || if ! command -v dpkg-deb >/dev/null; then skip "no dpkg-deb: not Debian"; else deb_tests; fi
 end

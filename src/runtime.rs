@@ -20,15 +20,14 @@ extern "C" fn steadfast_internal_no_unwind() -> ! {
     abort()
 }
 
-// Weak, so that a program which links another Rust static library keeps that one's; hidden, so that the
-// shared library exports neither.
+// rust_eh_personality is weak, so that a program which links another Rust static library keeps that one's, and hidden, so
+// that the shared library does not export it. _Unwind_Resume is local to this object: were it global, a C++ program that
+// links the archive would get it in place of libgcc_s's, and abort at its first exception that passes a destructor.
 #[cfg(not(any(target_vendor = "apple", windows)))]
 core::arch::global_asm!(
     ".hidden steadfast_internal_no_unwind",
     ".weak rust_eh_personality",
     ".hidden rust_eh_personality",
     ".set rust_eh_personality, steadfast_internal_no_unwind",
-    ".weak _Unwind_Resume",
-    ".hidden _Unwind_Resume",
     ".set _Unwind_Resume, steadfast_internal_no_unwind",
 );

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Tests the documentation: check_docs.py --lib DIR (with the command steadfast and the library in it). Plain Python."""
+
 import argparse
 import functools
 import os
@@ -54,6 +55,7 @@ def squeeze(text):
 
 
 # ---- man pages
+
 
 def functions():
     """Name and declaration of what the library exports, and of the inline function of the header."""
@@ -116,8 +118,7 @@ def constants():
     words = set(re.findall(r"STEADFAST_\w+", text))
     known = set(re.findall(r"^enum \{ (STEADFAST_\w+) = ", HEADER, re.M))
     check("every constant of the header is in a man page", sorted(known - words))
-    check("every constant of the man pages is in the header", sorted(w for w in words - known if not w.endswith("_")
-                                                                     and w != "STEADFAST_NO_INLINE"))
+    check("every constant of the man pages is in the header", sorted(w for w in words - known if not w.endswith("_") and w != "STEADFAST_NO_INLINE"))
     codes = dict(re.findall(r"^enum \{ (STEADFAST_(?:OK|NOT_DURABLE|RECOVERED|E_\w+)) = (-?\d+) \};", HEADER, re.M))
     page = (MAN / "steadfast_status_name.3").read_text().replace("\\-", "-")
     check("every code is in steadfast_status_name(3), with its number", [f"{n} ({v})" for n, v in codes.items() if f'{n} " ({v})"' not in page])
@@ -126,23 +127,26 @@ def constants():
 def command(lib):
     _, usage, _ = run(str(lib / "steadfast"), "--help")
     page = (MAN / "steadfast.1").read_text().replace("\\-", "-")
-    body = re.sub(r"^\.[A-Z]+ |[\"]", "", page[page.index(".SH OPTIONS"):], flags=re.M)
+    body = re.sub(r"^\.[A-Z]+ |[\"]", "", page[page.index(".SH OPTIONS") :], flags=re.M)
     options = sorted(set(re.findall(r"--[a-z][a-z-]+", usage)))
     check("the command has options", None if len(options) >= 8 else usage)
     check("every option of the command is in steadfast(1)", [o for o in options if not re.search(re.escape(o) + r"(?![a-z-])", body)])
-    check("every option of steadfast(1) is one of the command",
-          [o for o in sorted(set(re.findall(r"--[a-z][a-z-]+", body)) - {"--option"}) if o not in options])
+    check(
+        "every option of steadfast(1) is one of the command",
+        [o for o in sorted(set(re.findall(r"--[a-z][a-z-]+", body)) - {"--option"}) if o not in options],
+    )
     commands = re.findall(r"^  ([a-z]+) (?:PATH|SHELL)", usage, re.M)
     check("every command is in steadfast(1)", [c for c in commands if f".B {c}\n" not in page])
-    json = usage[usage.find("--json"):usage.find("Exit codes:")] if "--json" in usage else ""
+    json = usage[usage.find("--json") : usage.find("Exit codes:")] if "--json" in usage else ""
     members = set(re.findall(r"(?<=[ ,])(\w+_\w+|status|message|verdict|pid|since|ran|source)(?=[,;.: \n])", json)) - {"exit_codes"}
     check("every member of its JSON is in steadfast(1)", [m for m in sorted(members) if not re.search(rf"\b{m}\b", body)])
-    told = set(re.findall(r"^\.B (\d+)$", page[page.index(".SH EXIT STATUS"):], re.M))
+    told = set(re.findall(r"^\.B (\d+)$", page[page.index(".SH EXIT STATUS") :], re.M))
     codes = set(re.findall(r"^  (\d+)  ", usage, re.M))
     check("the exit codes of the command are those of steadfast(1)", sorted(codes ^ told) if codes else usage)
 
 
 # ---- code
+
 
 def compiles(name, code, lib=None, out=None):
     compiler = os.environ.get("CC", "cc")
@@ -161,18 +165,20 @@ def snippet(code):
     before = ""
     if code.startswith("static"):
         before, code = code.split("\n\n", 1)
-    return ("#include <errno.h>\n#include <stdio.h>\n#include <string.h>\n#include <steadfast.h>\n"
-            "void work(void); void use(const void *data, size_t len);\n"
-            f"{before}\nint snippet(const void *data, size_t len);\nint snippet(const void *data, size_t len)\n{{\n"
-            f"{'' if 'steadfast_state state' in code else 'steadfast_state state = { .size = sizeof state }; (void)state;'}\n"
-            f"(void)data, (void)len;\n{code}\nreturn 0;\n}}\n")
+    return (
+        "#include <errno.h>\n#include <stdio.h>\n#include <string.h>\n#include <steadfast.h>\n"
+        "void work(void); void use(const void *data, size_t len);\n"
+        f"{before}\nint snippet(const void *data, size_t len);\nint snippet(const void *data, size_t len)\n{{\n"
+        f"{'' if 'steadfast_state state' in code else 'steadfast_state state = { .size = sizeof state }; (void)state;'}\n"
+        f"(void)data, (void)len;\n{code}\nreturn 0;\n}}\n"
+    )
 
 
 def man_examples():
     for page in sorted(MAN.glob("*.3")):
         text = page.read_text()
         if ".SH EXAMPLES" in text:
-            code = re.search(r"\.EX\n(.*?)\.EE", text[text.index(".SH EXAMPLES"):], re.S)[1]
+            code = re.findall(r"\.EX\n(.*?)\.EE", text[text.index(".SH EXAMPLES") :], re.S)[0]
             compiles(f"the example of {page.name}", snippet(code.replace("\\-", "-").replace("\\e", "\\")))
 
 
@@ -209,14 +215,21 @@ def structs():
     """What the examples declare by hand has the members of the header, all of them, in order."""
     text = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.S)
     for struct in ("steadfast_report", "steadfast_save_options", "steadfast_state"):
-        body = re.search(r"typedef struct \{([^{}]*)\} " + struct + ";", text)[1]
+        body = re.findall(r"typedef struct \{([^{}]*)\} " + struct + ";", text)[0]
         members = re.findall(r"(\w+)(?:\[\d+\])?;", body)
         order = re.compile(r"\b.{1,90}?\b".join(members[1:]), re.S)
-        check(f"{struct} in the examples", [name for name in PAGES.values() if not name.endswith((".lua", ".php", ".c"))
-                                            and not order.search((ROOT / "examples/dlopen" / name).read_text())])
+        check(
+            f"{struct} in the examples",
+            [
+                name
+                for name in PAGES.values()
+                if not name.endswith((".lua", ".php", ".c")) and not order.search((ROOT / "examples/dlopen" / name).read_text())
+            ],
+        )
 
 
 # ---- links
+
 
 @functools.cache
 def anchors(page):
@@ -248,6 +261,7 @@ def links():
 
 # ---- the rest
 
+
 def pictures(where):
     run(sys.executable, str(ROOT / "tools/pictures.py"), str(where))
     for name in ("save-sequence.svg", "lock-protocol.svg"):
@@ -256,7 +270,7 @@ def pictures(where):
 
 
 def changelog():
-    version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+    version = re.findall(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[0]
     check("CHANGELOG.md has this version", None if f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text() else version)
 
 
@@ -272,8 +286,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--lib", type=pathlib.Path, required=True)
     lib = parser.parse_args().lib.resolve()
-    with tempfile.TemporaryDirectory() as where:
-        where = pathlib.Path(where)
+    with tempfile.TemporaryDirectory() as directory:
+        where = pathlib.Path(directory)
         for part in ("man", "run", "pictures"):
             (where / part).mkdir()
         man_pages(where / "man")

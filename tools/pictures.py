@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Draws save-sequence.svg and lock-protocol.svg: python3 tools/pictures.py [DIRECTORY]. Plain Python, the same bytes every time."""
+
 import html
 import pathlib
 import sys
 
+# A drawing is read by its lines.
+# fmt: off
 INK, SOFT, PAPER = "#1b1f24", "#57606a", "#ffffff"
 BLUE, GREEN, AMBER, RED, GREY = "#ddf4ff", "#dafbe1", "#fff8c5", "#ffebe9", "#f6f8fa"
 
@@ -40,11 +43,11 @@ class Picture:
             self.text(x + width / 2, top + 18 * i, line, bold=bold_first and i == 0, anchor="middle",
                       size=14 if i == 0 else 12.5, color=INK if i == 0 else SOFT)
 
-    def arrow(self, *points, label=None, at=None, anchor="start"):
+    def arrow(self, *points, label="", at=(0, 0), anchor="start"):
         path = " ".join(f"{x},{y}" for x, y in points)
         self.parts.append(f'<polyline points="{path}" fill="none" stroke="{SOFT}" stroke-width="1.5" marker-end="url(#a)"/>')
         if label:
-            self.text(*at, label, size=12.5, color=SOFT, anchor=anchor)
+            self.text(at[0], at[1], label, size=12.5, color=SOFT, anchor=anchor)
 
     def line(self, x1, y1, x2, y2, dashed=False):
         self.parts.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="#d0d7de"' + (' stroke-dasharray="4 4"' if dashed else "") + "/>")

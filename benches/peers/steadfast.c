@@ -51,8 +51,6 @@ int main(int argc, char **argv)
     worker_file(argc, argv, way);
     if (strcmp(way, "bare") == 0)
         return worker_loop(bare, worker_load_file);
-    options.flags = strcmp(way, "keep") == 0      ? STEADFAST_SAVE_KEEP_PREVIOUS
-                    : strcmp(way, "recycle") == 0 ? STEADFAST_SAVE_RECYCLE
-                                                  : 0;
+    options.flags = strcmp(way, "keep") == 0 ? STEADFAST_SAVE_KEEP_PREVIOUS : strcmp(way, "recycle") == 0 ? STEADFAST_SAVE_RECYCLE : 0;
     return worker_loop(save, load);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests the Go package: run.sh --lib BUILD. Formatting, vet, the tests, and once more under the race detector.
+# Tests the Go package: run.sh --lib BUILD. The tests, and once more under the race detector. `make lint` has gofmt and go vet.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 [ "${1:-}" = --lib ] || { echo "usage: run.sh --lib BUILD" >&2; exit 2; }
@@ -23,10 +23,6 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 go_environment "$build" "$work"
 
 cd "$here" || exit 1
-unformatted=$(gofmt -l . | tr '\n' ' ')
-[ -z "$unformatted" ]; note $? "gofmt $unformatted"
-go vet .; note $? "go vet"
-
 tests() {
     local log=$work/log
     go test -count=1 -v "$@" . >"$log" 2>&1

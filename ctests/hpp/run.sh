@@ -25,7 +25,8 @@ flags="-O0 -Wall -Wextra -Wpedantic -Wshadow -Werror -I$here -I$root/ctests -I$r
 link="-L$lib -Wl,-rpath,$lib -lsteadfast -pthread"
 bare="-fno-exceptions -fno-rtti"
 
-# NAME CXX STD MODE: one test program, whose second unit is of the other kind.
+# NAME CXX STD MODE: one test program, whose second unit is of the other kind. Flags are lists of words.
+# shellcheck disable=SC2086
 program() {
     local name=$1 cxx=$2 std=$3 mode=$4 ours= theirs=$bare sanitize= bin
     case $mode in
@@ -50,6 +51,7 @@ program() {
 }
 
 # SOURCE: a whole program, run in an empty directory.
+# shellcheck disable=SC2086
 example() {
     local name bin dir
     name=$(basename "$1" .cc)

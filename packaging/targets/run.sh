@@ -25,20 +25,21 @@ bit() { # STEADFAST_ABSENT_*
 
 # run_tests NAME COMPILE RUN: each C test, its own count added up. `dlopen` and `oom` look at the loader and at malloc of glibc.
 run_tests() {
-    local name=$1 compile=$2 run=$3 test log sum
+    local name=$1 compile=$2 run=$3 test log sum own
     for test in ctests/*.c; do
         test=$(basename "$test" .c)
         case $name:$test in *:dlopen | musl:oom) continue ;; esac
         rm -f "$out/$name/$test"
+        own=$(sed -n 's/^ \* CFLAGS: //p' "ctests/$test.c")
         # shellcheck disable=SC2086
-        check "$name: $test compiles" $compile -std=c11 -O1 -g -Ictests -Iinclude "ctests/$test.c" -o "$out/$name/$test" ${4:-} -lpthread -ldl || continue
+        check "$name: $test compiles" $compile -std=c11 -O1 -g $own -Ictests -Iinclude "ctests/$test.c" -o "$out/$name/$test" ${4:-} -lpthread -ldl || continue
         log=$out/$name/$test.tap
         # qemu-user has neither io_uring nor io_setup: there it is as on a platform without.
         local absent=0
         case $name:$test in aarch64:state_large) absent=$(bit AIO) ;; aarch64:state_batch) absent=$(bit FSYNC_MANY) ;; esac
         # shellcheck disable=SC2086
-        STEADFAST_TEST_ABSENT=$absent STEADFAST_TEST_SMALL=1 timeout 120 $run "$out/$name/$test" >"$log" 2>&1
-        [ $? -eq 0 ] || grep -A3 '^not ok' "$log" | sed 's/^/  # /'
+        STEADFAST_TEST_ABSENT=$absent STEADFAST_TEST_SMALL=1 timeout 120 $run "$out/$name/$test" >"$log" 2>&1 ||
+            grep -A3 '^not ok' "$log" | sed 's/^/  # /'
         sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
         if [[ $sum =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]] && [ "${BASH_REMATCH[1]}" != 0 ]; then
             passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
@@ -77,7 +78,7 @@ case $rustc in /*) cross_rustc=$rustc ;; *) cross_rustc=$PWD/$rustc ;; esac
 cross() {
     env RUSTC="$cross_rustc/rustc" RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$(echo "$cross_rustc"/usr/src/rustc-*/library)" CARGO_TARGET_DIR="$target/targets" \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-        ${CARGO:-cargo} rustc --quiet -Zbuild-std=core,compiler_builtins --lib --release --features capi --target "$1" --crate-type "$2"
+        "${CARGO:-cargo}" rustc --quiet -Zbuild-std=core,compiler_builtins --lib --release --features capi --target "$1" --crate-type "$2"
 }
 
 musl_tests() {

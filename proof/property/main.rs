@@ -20,8 +20,10 @@ fn the_machine_has_every_hook() {
     assert_eq!(machine::hooks::missing(), Vec::<usize>::new(), "words of the table that would be real calls");
 }
 
+type Check = fn(&[u8]);
+
 /// The fuzz targets, and what each does with an input.
-const TARGETS: [(&str, fn(&[u8])); 3] = [("record", record::check), ("lock", lock::check), ("calls", sequence::check)];
+const TARGETS: [(&str, Check); 3] = [("record", record::check), ("lock", lock::check), ("calls", sequence::check)];
 
 /// Every input that a fuzz target has kept.
 fn corpus(target: &str) -> Vec<Vec<u8>> {

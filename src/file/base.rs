@@ -1,6 +1,6 @@
 //! Where relative paths begin: the working directory, or the directory of a context.
 
-use super::entry::same;
+use super::entry::{is_still, same};
 use super::path::PATH_MAX;
 use crate::hooks::*;
 use core::ffi::CStr;
@@ -57,7 +57,7 @@ impl Base {
     }
 
     fn is_still_open(&self, hooks: &Hooks) -> bool {
-        hooks.fstat(self.dirfd).is_ok_and(|now| same(&now, &self.stat))
+        is_still(hooks, self.dirfd, &self.stat)
     }
 
     /// Closes its descriptor, if that is still its own.

@@ -11,6 +11,15 @@ pub fn same(a: &steadfast_stat, b: &steadfast_stat) -> bool {
     a.dev == b.dev && a.ino == b.ino
 }
 
+/// Is this number still a descriptor of that file? A program may have closed it (closefrom), and got the number again. Only
+/// where that is known it is not: an error of the call says nothing.
+pub fn is_still(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
+    match hooks.fstat(fd) {
+        Ok(now) => same(&now, stat),
+        Err(e) => !e.is(EBADF),
+    }
+}
+
 /// A name in an open directory. It borrows both.
 #[derive(Clone, Copy)]
 pub struct Entry<'h, 'n> {

@@ -74,7 +74,7 @@ impl Hooks {
 /// Is a call that answered so to be made again?
 #[inline(never)]
 fn interrupted(answer: i64, retries: &mut u32) -> bool {
-    let again = answer == -(EINTR as i64) && *retries > 0;
+    let again = answer == i64::from(Errno::of(EINTR).code()) && *retries > 0;
     *retries = retries.saturating_sub(u32::from(again));
     again
 }

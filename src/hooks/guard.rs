@@ -63,6 +63,7 @@ impl Drop for Flock<'_> {
 /// be written to by whoever prints.
 pub struct Fillers<'h> {
     _fds: [Option<Fd<'h>>; 3],
+    _first: Option<Fd<'h>>,
 }
 
 impl<'h> Fillers<'h> {
@@ -70,7 +71,7 @@ impl<'h> Fillers<'h> {
     pub fn of(first: &Fd<'h>) -> Fillers<'h> {
         let mut fds = [None, None, None];
         if first.raw > 2 {
-            return Fillers { _fds: fds };
+            return Fillers { _fds: fds, _first: None };
         }
         for fd in &mut fds {
             let opened = first.hooks.openat(AT_FDCWD, c"/dev/null", O_RDWR | O_CLOEXEC, 0);
@@ -79,6 +80,11 @@ impl<'h> Fillers<'h> {
                 break;
             }
         }
-        Fillers { _fds: fds }
+        Fillers { _fds: fds, _first: None }
+    }
+
+    /// Keeps the place of `first` filled as well.
+    pub fn with(self, first: Fd<'h>) -> Fillers<'h> {
+        Fillers { _first: Some(first), ..self }
     }
 }

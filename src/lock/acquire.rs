@@ -121,7 +121,7 @@ fn open_directory<'h>(start: &Start<'h>, path: &Path, waits: bool) -> Result<(Fd
     }
     let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | if waits { 0 } else { O_PATH };
     let again = start.hooks().openat(dir.raw(), c".", flags, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-    Ok((again, fillers))
+    Ok((again, fillers.with(dir)))
 }
 
 /// Is a lock that was given its name held, as others see it?
@@ -141,7 +141,12 @@ fn secure(target: Entry<'_, '_>, file: Fd<'_>, stat: &steadfast_stat, inherit: b
     let mapped = if mappable { hooks.map(file.raw()).ok() } else { None };
     // The descriptor of a mapped file is not needed, and no forked child is to keep it.
     let kept = if mapped.is_some() { drop_file(file) } else { Some(file) };
-    let seen = is_seen(target);
+    let seen = is_seen(target).or_else(|error| {
+        // It cannot be asked. Either the name goes again, or, if that fails as well, the lock is as good as held: the file
+        // names this process.
+        let removed = target.is(stat) == Ok(true) && target.unlink().is_ok();
+        if removed { Err(error) } else { Ok(true) }
+    });
     if seen == Ok(true) {
         return Ok(Secured::Yes(match (mapped, kept) {
             (Some(address), _) => Keeper::Mapping(address),
@@ -149,9 +154,6 @@ fn secure(target: Entry<'_, '_>, file: Fd<'_>, stat: &steadfast_stat, inherit: b
             (None, Some(file)) => Keeper::Descriptor(file.into_raw()),
             (None, None) => return Err(Outcome::internal()),
         }));
-    }
-    if seen.is_err() && target.is(stat) == Ok(true) {
-        let _ = target.unlink();
     }
     if let Some(address) = mapped {
         let _ = hooks.unmap(address);

@@ -2,7 +2,7 @@
 
 use super::format::{self, Content, MOST};
 use super::identity::{self, Identity};
-use crate::file::entry::{CAREFUL, Entry, same};
+use crate::file::entry::{CAREFUL, Entry, is_still, same};
 use crate::file::path::{self, PATH_MAX, Path};
 use crate::hooks::*;
 use crate::status::*;
@@ -87,7 +87,7 @@ impl Held {
     /// Finds the directory: the program may have closed its descriptor (closefrom), and got its number again.
     pub fn directory<'h>(&self, hooks: &'h Hooks) -> Result<Directory<'h>, Errno> {
         let Place { dir, stat, path } = &self.place;
-        if hooks.fstat(*dir).is_ok_and(|now| same(&now, stat)) {
+        if is_still(hooks, *dir, stat) {
             return Ok(Directory { fd: *dir, anew: None });
         }
         let flags = O_PATH | O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK;
@@ -132,7 +132,7 @@ impl Held {
             Keeper::Mapping(_) => {}
             Keeper::Descriptor(fd) | Keeper::Inherited(fd) => {
                 // The program may have closed it, and got its number again.
-                if hooks.fstat(fd).is_ok_and(|now| same(&now, &self.stat)) {
+                if is_still(hooks, fd, &self.stat) {
                     let _ = hooks.close(fd);
                 }
             }

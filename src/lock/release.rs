@@ -2,7 +2,7 @@
 
 use super::held::{self, Directory, Held, Keeper};
 use crate::file::deadline::Retry;
-use crate::file::entry::Entry;
+use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
@@ -41,7 +41,7 @@ fn unlink_own(hooks: &Hooks, held: &Held, directory: &Directory<'_>, name: &CStr
     // a file that stays must not go on being held by that child.
     if let (Err(outcome), Keeper::Descriptor(fd) | Keeper::Inherited(fd)) = (&removed, held.keeper)
         && outcome.status != STEADFAST_E_WRONG_PROCESS
-        && hooks.fstat(fd).is_ok_and(|now| now.ino == held.stat.ino && now.dev == held.stat.dev)
+        && is_still(hooks, fd, &held.stat)
     {
         let _ = hooks.flock(fd, LOCK_UN);
     }

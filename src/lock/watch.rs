@@ -86,14 +86,14 @@ impl<'h> Watch<'h> {
             self.looks = self.looks.saturating_sub(1);
             let again = found.detail == Detail::Busy && self.looks > 0;
             if again {
-                self.sleep(MS, None, None)?;
+                self.sleep(MS, None)?;
             }
             return Ok(again);
         };
         let Some(left) = deadline.left_ns(self.hooks).at(STEADFAST_STEP_CLOCK)? else { return Ok(false) };
         if self.short_sleeps < SHORT_SLEEPS {
             self.short_sleeps = self.short_sleeps.saturating_add(1);
-            self.sleep(left.min(SHORT_SLEEP_NS), None, None)?;
+            self.sleep(left.min(SHORT_SLEEP_NS), None)?;
         } else if !self.set_up {
             self.set_up = true;
             self.inotify = self.watch_directory();
@@ -143,7 +143,7 @@ impl<'h> Watch<'h> {
         }
         let end = if left == i64::MAX { None } else { Some(self.now()?.saturating_add(left)) };
         loop {
-            let (changed, died) = self.sleep(left, self.inotify.as_ref(), holder.as_ref())?;
+            let (changed, died) = self.sleep(left, Some((self.inotify.as_ref(), holder.as_ref())))?;
             if !changed || died {
                 return Ok(());
             }
@@ -163,12 +163,18 @@ impl<'h> Watch<'h> {
 
     /// Polls once: is there something in the directory, and has the holder died? The caller's descriptor ends the wait, a
     /// signal ends it if that was asked for.
-    fn sleep(&self, timeout_ns: i64, changes: Option<&Fd<'_>>, death: Option<&Fd<'_>>) -> Result<(bool, bool), Outcome> {
+    fn sleep(&self, timeout_ns: i64, told_by: Option<(Option<&Fd<'_>>, Option<&Fd<'_>>)>) -> Result<(bool, bool), Outcome> {
         const STEP: i32 = STEADFAST_STEP_WAIT;
+        let (changes, death) = told_by.unwrap_or_default();
         let pollfd = |fd: Option<i32>| steadfast_pollfd { fd: fd.unwrap_or(-1), events: POLLIN, revents: 0 };
         let mut fds = [pollfd(changes.map(Fd::raw)), pollfd(death.map(Fd::raw)), pollfd(self.settings.cancel_fd)];
-        // Trailing entries that are not asked for are left out.
-        let asked = fds.iter().rposition(|fd| fd.fd >= 0).map_or(0, |last| last.saturating_add(1));
+        let asked = if self.settings.cancel_fd.is_some() {
+            3
+        } else if told_by.is_some() {
+            2
+        } else {
+            0
+        };
         let (polled, _) = fds.split_at_mut_checked(asked).ok_or(Outcome::internal())?;
         match self.hooks.poll(polled, if timeout_ns == i64::MAX { -1 } else { timeout_ns }) {
             Ok(_) => {}

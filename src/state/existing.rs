@@ -131,20 +131,14 @@ impl<'h> Existing<'h> {
         Ok(fits.then_some(header))
     }
 
-    /// The generation that its header's own check confirms, and whether it is marked as not synced.
-    pub fn look(&self, step: i32) -> Result<(Option<u64>, bool), Outcome> {
-        let header = self.header().at(step)?;
-        let generation = header.as_ref().and_then(format::checked_generation);
-        Ok((generation, self.is_marked() || header.as_ref().is_some_and(format::says_unsynced)))
-    }
-
-    fn is_marked(&self) -> bool {
-        self.stat.mode & UNSYNCED != 0
+    /// The generation that its header's own check confirms.
+    pub fn look(&self, step: i32) -> Result<Option<u64>, Outcome> {
+        Ok(self.header().at(step)?.as_ref().and_then(format::checked_generation))
     }
 
     /// Is it, as far as is known, not durable? Asked after [`verify`](Existing::verify).
     pub fn is_unsynced(&self) -> bool {
-        self.is_marked() || self.content.is_some_and(|content| content.unsynced)
+        self.stat.mode & UNSYNCED != 0 || self.content.is_some_and(|content| content.unsynced)
     }
 
     /// Reads it through and checks it, once.

@@ -41,8 +41,7 @@ impl Previous {
             let content = previous.verify(STEP)?;
             return Ok((Previous::There(content.generation), content.damage));
         }
-        let (number, _) = previous.look(STEP)?;
-        Ok((Previous::There(number), 0))
+        Ok((Previous::There(previous.look(STEP)?), 0))
     }
 }
 
@@ -50,8 +49,8 @@ impl Previous {
 pub struct Known {
     /// The generation to write.
     pub next: u64,
-    /// Is what is there marked as not synced? A crash may then leave nothing whole of it.
-    pub unsynced: bool,
+    /// Is there a verified state at PATH, which is replaced?
+    pub replaces: bool,
 }
 
 /// Step 3: reads what there is, compares, and counts. The current state is verified where it matters; a save that compares
@@ -66,13 +65,12 @@ pub fn count(
     let thorough = request.swaps() || request.keeps_previous();
     let mut number = None;
     let mut damage = 0;
-    let mut unsynced = false;
     if let Some(current) = current.as_mut() {
         if thorough {
             let content = current.verify(STEP)?;
-            (number, damage, unsynced) = (content.generation, content.damage, current.is_unsynced());
+            (number, damage) = (content.generation, content.damage);
         } else {
-            (number, unsynced) = current.look(STEP)?;
+            number = current.look(STEP)?;
         }
     }
     let mut previous = Previous::Missing;
@@ -85,7 +83,8 @@ pub fn count(
         }
     }
     if request.swaps() {
-        compare(number.or(previous.number()), damage, &previous, request)?;
+        let there = number.or(previous.number());
+        compare(there, current.is_some(), damage, &previous, request)?;
     }
     let last = number.max(previous.number());
     let after = |last: u64| last.checked_add(1).ok_or(Outcome::because(Errno::of(EOVERFLOW).code(), Detail::LastGeneration));
@@ -95,17 +94,24 @@ pub fn count(
         // Damage, a file that is not ours, or only a previous generation: the clock is above any number that was counted.
         _ => last.map_or(Ok(0), after)?.max((now_ns / 1000).max(1).unsigned_abs()),
     };
-    Ok(Known { next, unsynced })
+    Ok(Known { next, replaces: number.is_some() })
 }
 
 /// IF_GENERATION: 0 means neither PATH nor PATH.prev. Where PATH is missing or damaged, a verified PATH.prev is what is
 /// compared, so that what STEADFAST_LOAD_RECOVER gave can be saved again.
-fn compare(there: Option<u64>, damage: i32, previous: &Previous, request: &SaveRequest<'_>) -> Result<(), Outcome> {
+fn compare(
+    there: Option<u64>,
+    is_there: bool,
+    damage: i32,
+    previous: &Previous,
+    request: &SaveRequest<'_>,
+) -> Result<(), Outcome> {
+    let create = request.expected_generation == 0;
     match there {
-        Some(there) if there == request.expected_generation && there != 0 => Ok(()),
+        Some(there) if there == request.expected_generation && !create => Ok(()),
         Some(there) => Err(Outcome::new(STEADFAST_E_CONFLICT).with_generation(there)),
-        None if damage != 0 => Err(Outcome::new(damage)),
-        None if request.expected_generation == 0 && matches!(previous, Previous::Missing) => Ok(()),
+        None if damage != 0 && (is_there || !create) => Err(Outcome::new(damage)),
+        None if create && matches!(previous, Previous::Missing) => Ok(()),
         None => Err(Outcome::new(STEADFAST_E_CONFLICT)),
     }
 }

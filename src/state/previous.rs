@@ -32,7 +32,9 @@ pub struct How {
 /// leaves .prev as it was.
 pub struct Kept<'h> {
     undo: Option<Undo<'h>>,
-    /// Is a whole and durable state at .prev?
+    /// Is a whole state at .prev?
+    pub whole: bool,
+    /// And is it durable?
     pub durable: bool,
     /// What there is to say about it.
     pub note: Detail,
@@ -77,8 +79,9 @@ impl Drop for Undo<'_> {
 }
 
 impl Kept<'_> {
-    fn nothing(durable: bool, note: Detail) -> Self {
-        Kept { undo: None, durable, note }
+    /// .prev is as it was: nothing has to be put back.
+    fn unchanged(whole: bool, durable: bool, note: Detail) -> Self {
+        Kept { undo: None, whole, durable, note }
     }
 
     /// The new state is published: what was at .prev before goes.
@@ -112,7 +115,7 @@ pub fn keep<'h>(
         how,
     };
     for _ in 0..ATTEMPTS {
-        let Some(there) = current.as_mut() else { return Ok(Kept::nothing(false, Detail::None)) };
+        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(false, false, Detail::None)) };
         match keeping.keep(there, retry)? {
             Some(kept) => return Ok(kept),
             // Replaced since it was opened: the new one is what is to be kept.
@@ -154,7 +157,7 @@ impl<'h> Keeping<'h, '_> {
         }
         // rename between two names of one file does nothing.
         if before.is_some_and(|before| same(&before, &there.stat)) && self.target.is(&there.stat).at(STEP)? {
-            return Ok(Some(Kept::nothing(durable, note)));
+            return Ok(Some(Kept::unchanged(content.is_whole(), durable, note)));
         }
         let undo = match self.link(there)? {
             Linked::Yes => self.replace(self.rotating, there.stat, before.is_some()).inspect_err(|_| {
@@ -168,7 +171,7 @@ impl<'h> Keeping<'h, '_> {
             }
             Linked::Replaced => return Ok(None),
         };
-        Ok(Some(Kept { undo: Some(undo), durable, note }))
+        Ok(Some(Kept { undo: Some(undo), whole: content.is_whole(), durable, note }))
     }
 
     /// Is what is at .prev to stay, since the current state is `whole` but not durable, or no state at all?
@@ -180,14 +183,15 @@ impl<'h> Keeping<'h, '_> {
         };
         let Some(mut there) = there else {
             // Nothing is in the way. But what is no state is only kept if that was asked for.
-            return Ok(if whole || self.how.wanted { None } else { Some(Kept::nothing(false, Detail::None)) });
+            return Ok(if whole || self.how.wanted { None } else { Some(Kept::unchanged(false, false, Detail::None)) });
         };
         let content = there.verify(STEP)?;
         let durable = content.is_whole() && !there.is_unsynced();
         if whole && !durable {
             return Ok(None);
         }
-        Ok(Some(Kept::nothing(durable, if whole { Detail::None } else { Detail::NotKept })))
+        let note = if whole { Detail::None } else { Detail::NotKept };
+        Ok(Some(Kept::unchanged(content.is_whole(), durable, note)))
     }
 
     /// Gives the current state its second name.

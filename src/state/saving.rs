@@ -44,8 +44,8 @@ pub struct Saving<'h> {
     pub dir: Fd<'h>,
     _fillers: Fillers<'h>,
     pub fields: Fields,
-    /// Is what is there marked as not synced?
-    pub unsynced: bool,
+    /// Is there a state of this format?
+    pub had_state: bool,
     pub unsynced_parent: Option<Errno>,
     pub retry: Retry,
 }
@@ -79,7 +79,7 @@ impl<'h> Saving<'h> {
         let now = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?;
         let known = generation::count(target, &mut current, request, now, &mut retry)?;
         let fields = Fields { generation: known.next, saved_at_ns: now, schema: request.schema };
-        Ok(Saving { current, dir, _fillers: fillers, fields, unsynced: known.unsynced, unsynced_parent, retry })
+        Ok(Saving { current, dir, _fillers: fillers, fields, had_state: known.replaces, unsynced_parent, retry })
     }
 
     /// The name in the directory.
@@ -121,7 +121,7 @@ impl<'h> Saving<'h> {
     pub fn conflict(&mut self, name: &CStr) -> Outcome {
         let there = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEADFAST_STEP_READ_CURRENT);
         let generation = match &there {
-            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
+            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).unwrap_or(None),
             _ => None,
         };
         Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile).with_generation(generation.unwrap_or(0))

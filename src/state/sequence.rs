@@ -46,7 +46,7 @@ pub fn replace<'h>(
         }
         saving.mark_unsynced(&written.temp, request);
     }
-    // 8: the previous generation. After a failed sync it is kept in any case: the new content may be lost.
+    // 8: the previous generation. Without a sync that was wanted it is kept in any case: the new content may be lost.
     let mut kept = keep(saving, &written, name, request, synced)?;
     // 9: the rename. When it fails, what was at .prev is put back; but not when it may have happened.
     let published = publish(saving, &mut written.temp, name, request);
@@ -54,16 +54,19 @@ pub fn replace<'h>(
         kept.iter_mut().for_each(Kept::settle);
     }
     published?;
-    let durable_previous = kept.as_ref().is_some_and(|kept| kept.durable);
     // The new file is the current state now: its flock belongs to savers that compare and swap, and a
     // child forked meanwhile must not keep it.
     let _ = hooks.flock(written.temp.fd.raw(), LOCK_UN);
     saving.current = None;
-    let note = kept.map_or(Detail::None, |kept| kept.note);
+    let note = kept.as_ref().map_or(Detail::None, |kept| kept.note);
     let note = if note == Detail::None { written.note } else { note };
-    // What a crash leaves until the directory has been synced: the old state, if that is whole, or the new one.
-    let old_is_whole = durable_previous || matches!(synced, Synced::Yes) && !saving.unsynced;
-    let on_disk = if old_is_whole { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
+    // A content that was not synced may be lost. Then the old state must be there still, as PATH.prev.
+    let either = match synced {
+        Synced::Yes => true,
+        Synced::Skipped => kept.is_some_and(|kept| kept.durable),
+        Synced::Unsupported(_) | Synced::Failed(_) => !saving.had_state || kept.is_some_and(|kept| kept.whole),
+    };
+    let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
     let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.fields.generation).with_on_disk(on_disk);
     if let Some(e) = saving.unsynced_parent {
         done = done.caused_by(e, STEADFAST_STEP_MAKE_PARENT);
@@ -88,7 +91,7 @@ fn keep<'h>(
     synced: Synced,
 ) -> Result<Option<Kept<'h>>, Outcome> {
     let wanted = request.keeps_previous();
-    if !wanted && !matches!(synced, Synced::Failed(_)) {
+    if !wanted && !matches!(synced, Synced::Failed(_) | Synced::Unsupported(_)) {
         return Ok(None);
     }
     let how = How { wanted, sync: !request.skips_sync() };

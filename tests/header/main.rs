@@ -1,6 +1,7 @@
 //! include/steadfast.h is what cbindgen makes of the source, and the library exports just what it declares.
 //!
 //! `make header` sets STEADFAST_WRITE_HEADER to write the file instead of comparing it.
+#![allow(clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 

@@ -12,8 +12,7 @@ trap 'rm -rf "$work"' EXIT
 matches() { grep -qE "$2" <<<"$1" || { printf 'got:      %s\nexpected: %s\n' "$1" "$2"; return 1; }; }
 
 if ! command -v pkg-config >/dev/null; then
-    echo "SKIPPED: pkg-config is not installed, so nothing of the installation was tested"
-    check "pkg-config is there" false
+    lacking "pkg-config is not installed, so nothing of the installation was tested"
     end
 fi
 
@@ -79,7 +78,7 @@ check "rustc names the libraries of a static link" test -n "$native"
 check "Libs.private is what rustc says" equal "$(sed -n 's/^Libs.private: //p' "$lib/pkgconfig/steadfast.pc" | xargs)" "$native"
 
 # shellcheck disable=SC2046
-compile() { "$CC" "${@:2}" "$work/program.c" $(pkg-config $1 --cflags --libs steadfast) -o "$work/program"; }
+compile() { "$CC" "${@:2}" "$work/program.c" $(pkg-config ${1:+"$1"} --cflags --libs steadfast) -o "$work/program"; }
 run() { equal "$("$work/program" "$work/state")" "$version 0"; }
 check "a program compiles and links, shared" compile "" -std=c11 -Wall -Werror
 check "it needs the library by its SONAME" matches "$(readelf -d "$work/program")" 'NEEDED.*\[libsteadfast\.so\.0\]'
@@ -91,7 +90,7 @@ if echo 'int main(void) { return 0; }' | "$CC" -x c - -static -o "$work/probe" 2
     check "it runs, with nothing to load" run
     check "it is static" refuses matches "$(readelf -d "$work/program")" 'NEEDED'
 else
-    echo "SKIPPED: no static C library"
+    skip "no static C library"
 fi
 mkdir "$work/hidden"
 mv "$lib"/libsteadfast.so* "$work/hidden"
@@ -105,7 +104,7 @@ int main() { return steadfast_hooks_init().size == sizeof(steadfast_hooks) ? 0 :
     # shellcheck disable=SC2046
     check "a C++ program compiles" c++ -std=c++17 -Wall -Werror "$work/program.cc" $(pkg-config --cflags --libs steadfast) -o "$work/program"
 else
-    echo "SKIPPED: no C++ compiler"
+    skip "no C++ compiler"
 fi
 unset PKG_CONFIG_SYSROOT_DIR
 
@@ -123,14 +122,17 @@ check "make uninstall there" "$MAKE" -s uninstall DESTDIR="$spaced"
 check "no file and no link is left there" equal "$(find "$spaced" -type f -o -type l)" ""
 
 # Guards.
+again() { rm -rf "$work/again" && "$MAKE" -s BUILD="$work/again" "$work/again/libsteadfast.a" && test -s "$work/again/native-static-libs"; }
+check "the archive, into a directory of its own" again
+check "a build directory that was removed is filled again" again
 check "an ABI number that is not the SONAME's ends the build" refuses "$MAKE" -s BUILD="$work/guard" ABI=9 "$work/guard/libsteadfast.so.$version"
 check "and leaves no library" test ! -e "$work/guard/libsteadfast.so.$version"
-lacking() {
+names() {
     local output
-    output=$("$MAKE" "$1" BUILD="$work/lacking" 2>&1) && return 1
+    output=$("$MAKE" "$1" BUILD="$work/missing" 2>&1) && return 1
     equal "$(wc -l <<<"$output")" 1 && matches "$output" "$2 is missing; install .* with: "
 }
-check "without Rust: one line, and what installs it" lacking CARGO=no-such-cargo Rust
-check "without a C compiler: one line, and what installs it" lacking CC=no-such-cc "a C compiler"
-check "nothing was built for that" test ! -e "$work/lacking"
+check "without Rust: one line, and what installs it" names CARGO=no-such-cargo Rust
+check "without a C compiler: one line, and what installs it" names CC=no-such-cc "a C compiler"
+check "nothing was built for that" test ! -e "$work/missing"
 end

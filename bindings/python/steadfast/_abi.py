@@ -278,9 +278,7 @@ def _load() -> tuple[ctypes.CDLL, str]:
         if version != ABI_VERSION:
             raise ImportError(f"{name} has ABI {version}; this package needs {ABI_VERSION}")
         return library, name
-    raise ImportError(
-        "the steadfast library was not found (set STEADFAST_LIBRARY to its path): " + "; ".join(failures)
-    )
+    raise ImportError("the steadfast library was not found (set STEADFAST_LIBRARY to its path): " + "; ".join(failures))
 
 
 lib, library_path = _load()

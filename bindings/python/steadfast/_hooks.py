@@ -117,7 +117,6 @@ def pointer_of(context: Optional[Context]) -> Optional[ctypes.c_void_p]:
     return None if context is None else context._pointer
 
 
-
 class Wakeable:
     """A context, otherwise as the given one, whose wait for a lock can be ended from another thread, without a signal.
 

@@ -253,7 +253,7 @@ class Lock:
             _abi.lib.steadfast_lock_release(handle, None)
             del context
             if owner == os.getpid():
-                warnings.warn(f"unreleased lock {self.path!r}", ResourceWarning, source=self)
+                warnings.warn(f"unreleased lock {self.path!r}", ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         return f"<steadfast.Lock {os.fspath(self.path)!r} {'held' if self.held else 'not held'}>"

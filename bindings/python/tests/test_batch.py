@@ -28,6 +28,7 @@ def test_a_batch_of_which_one_fails(tmp_path):
     assert (error.errno, error.filename) == (errno.ELOOP, str(tmp_path / "link"))
     first, second, third = error.results
     assert isinstance(second, steadfast.SymlinkError) and error.__cause__ is second
+    assert isinstance(first, steadfast.Saved) and isinstance(third, steadfast.Saved)
     assert first.durable and third.durable
     assert steadfast.load(tmp_path / "a").data == b"a" and steadfast.load(tmp_path / "c").data == b"c"
 
@@ -49,7 +50,9 @@ def test_a_batch_of_bad_arguments(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("buffer", [bytearray(8), memoryview(bytearray(8)), array.array("I", [0, 0])], ids=lambda b: type(b).__name__)
+@pytest.mark.parametrize(
+    "buffer", [bytearray(8), memoryview(bytearray(8)), array.array("I", [0, 0])], ids=lambda b: type(b).__name__
+)
 def test_load_into(path, buffer):
     steadfast.save(path, b"payload")
     loaded = steadfast.load_into(path, buffer)
@@ -65,7 +68,7 @@ def test_load_into_what_is_too_small(path):
         assert caught.value.needed == 7
         assert bytes(buffer) == bytes(len(buffer))
     with pytest.raises(TypeError):
-        steadfast.load_into(path, b"read-only")
+        steadfast.load_into(path, b"read-only")  # type: ignore[arg-type]
 
 
 def test_load_into_leaves_nothing_of_a_damaged_state(path):

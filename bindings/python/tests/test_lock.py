@@ -46,7 +46,12 @@ def test_a_killed_holder_is_taken_over(path, holder):
     process = holder(path)
     waited = threading.Event()
     lock = steadfast.Lock(path, timeout=60)
-    thread = threading.Thread(target=lambda: (lock.acquire(), waited.set()))
+
+    def wait():
+        lock.acquire()
+        waited.set()
+
+    thread = threading.Thread(target=wait)
     thread.start()
     process.kill()
     thread.join(60)

@@ -7,6 +7,7 @@ import os
 import pathlib
 import pickle
 import time
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,8 @@ def test_a_nul_in_a_path_is_refused(path):
 
 
 def test_numbers_are_not_cut(path):
-    for bad in ({"schema": 1 << 32}, {"schema": -1}, {"mode": 1 << 32}, {"if_generation": 1 << 64}):
+    bads: list[dict[str, Any]] = [{"schema": 1 << 32}, {"schema": -1}, {"mode": 1 << 32}, {"if_generation": 1 << 64}]
+    for bad in bads:
         with pytest.raises(ValueError):
             steadfast.save(path, b"x", **bad)
     with pytest.raises(ValueError):

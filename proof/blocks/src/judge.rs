@@ -91,10 +91,11 @@ pub fn judge(workload: &Workload, allowed: &Allowed, seen: &Seen, faulty: bool) 
         if !allowed.versions.contains(&version) {
             return Some(format!("version {version}, allowed {:?}", allowed.versions));
         }
-        if workload.keeps_previous() && !faulty {
-            if let Some(why) = judge_previous(workload, allowed, version, *previous) {
-                return Some(why);
-            }
+        if workload.keeps_previous()
+            && !faulty
+            && let Some(why) = judge_previous(workload, allowed, version, *previous)
+        {
+            return Some(why);
         }
     }
     None

@@ -204,7 +204,7 @@ impl Lab {
         }
         tally.mounts += 1;
         self.mounts += 1;
-        let writable = self.mounts % self.writable_every == 0;
+        let writable = self.mounts.is_multiple_of(self.writable_every);
         let seen = match Mounted::new(flavor, self.disk.device(), &self.mount, !writable) {
             Err(e) => workload.unmountable(e.raw_os_error().unwrap_or(-1)),
             Ok(mounted) => {

@@ -168,7 +168,7 @@ pub fn inspect(context: &Context, path: &Path) -> i32 {
     unsafe { steadfast_lock_inspect(context.0, c(path).as_ptr(), null(), null_mut()) }
 }
 
-/// A lock, to be released or left behind.
+/// A lock. Dropping it leaves it behind, as a process that dies does.
 pub struct Lock(*mut steadfast_lock);
 
 impl Lock {

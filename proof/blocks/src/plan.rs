@@ -38,7 +38,7 @@ pub fn explore(lab: &mut Lab, report: &mut Report, flavor: &Flavor, workloads: &
         }
         // In an order that leaves no part out when they do not all fit.
         let count = runs.len();
-        let stride = [7, 11, 13, 5].into_iter().find(|stride| count % stride != 0).unwrap_or(1);
+        let stride = [7, 11, 13, 5].into_iter().find(|stride| !count.is_multiple_of(*stride)).unwrap_or(1);
         let mut missed = 0;
         for n in 0..count {
             if begun.elapsed() > share {

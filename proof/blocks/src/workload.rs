@@ -167,7 +167,7 @@ impl Subject for Workload {
             std::fs::hard_link(folder.join("state"), folder.join(".state.0.prev.tmp")).unwrap();
         }
         if self.kind == Kind::Clean {
-            std::mem::forget(Lock::acquire(&Context::NONE, &folder.join(self.path)).expect("setting up"));
+            Lock::acquire(&Context::NONE, &folder.join(self.path)).expect("setting up");
         }
         // A recording begins with room for an injected commit to write to.
         std::fs::write(folder.join("other"), b"other").unwrap();
@@ -198,8 +198,6 @@ impl Subject for Workload {
                 let lock = Lock::acquire(&context, &path).expect("a free lock");
                 if self.kind == Kind::Release {
                     assert_eq!(lock.release(), 0);
-                } else {
-                    std::mem::forget(lock);
                 }
             }
             Kind::Clean => assert_eq!(clean(&context, &path), LOCK_REMOVED),

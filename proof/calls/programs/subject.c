@@ -45,7 +45,7 @@ static int32_t content_of(const void *data, size_t len)
 
 static void save(const char *path, char with, size_t len, uint32_t flags, uint64_t expected, struct outcome *out)
 {
-    steadfast_save_options options = {0};
+    steadfast_save_options options = { 0 };
     options.size = sizeof options;
     options.flags = flags;
     options.expected_generation = expected;
@@ -56,8 +56,8 @@ static void save(const char *path, char with, size_t len, uint32_t flags, uint64
 
 static void load(const char *path, uint32_t flags, struct outcome *out)
 {
-    steadfast_load_options options = {0};
-    steadfast_state state = {0};
+    steadfast_load_options options = { 0 };
+    steadfast_state state = { 0 };
     options.size = sizeof options;
     options.flags = flags;
     state.size = sizeof state;
@@ -70,12 +70,12 @@ static void load(const char *path, uint32_t flags, struct outcome *out)
 #ifdef HAS_BATCH
 static void save_batch(char with, uint32_t flags, struct outcome *out)
 {
-    steadfast_save_options options = {0};
-    steadfast_save_entry entries[2] = {{0}};
+    steadfast_save_options options = { 0 };
+    steadfast_save_entry entries[2] = { { 0 } };
     options.size = sizeof options;
     options.flags = flags;
     memset(bytes, with, SMALL);
-    const char *names[] = {"state", "second"};
+    const char *names[] = { "state", "second" };
     for (int i = 0; i < 2; i++) {
         entries[i].size = sizeof entries[i];
         entries[i].path = names[i];
@@ -126,18 +126,18 @@ static const struct {
     uint64_t expected;
     size_t len;
 } saves[] = {
-    {"save", "state", 0, 0, SMALL},
-    {"save-big", "state", 0, 0, BIG},
-    {"save-strict", "state", STEADFAST_SAVE_STRICT, 0, SMALL},
-    {"save-previous", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL},
-    {"save-previous-first", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL},
-    {"save-recycle", "state", STEADFAST_SAVE_RECYCLE, 0, SMALL},
-    {"save-swap", "state", STEADFAST_SAVE_IF_GENERATION, 7, SMALL},
-    {"save-swap-recycle", "state", STEADFAST_SAVE_IF_GENERATION | STEADFAST_SAVE_RECYCLE, 7, SMALL},
-    {"save-create", "state", STEADFAST_SAVE_IF_GENERATION, 0, SMALL},
-    {"save-follow", "link", STEADFAST_SAVE_FOLLOW_SYMLINK, 0, SMALL},
-    {"save-parents", "a/b/state", STEADFAST_SAVE_CREATE_PARENTS, 0, SMALL},
-    {"save-no-sync", "state", STEADFAST_SAVE_NO_SYNC, 0, SMALL},
+    { "save", "state", 0, 0, SMALL },
+    { "save-big", "state", 0, 0, BIG },
+    { "save-strict", "state", STEADFAST_SAVE_STRICT, 0, SMALL },
+    { "save-previous", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
+    { "save-previous-first", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
+    { "save-recycle", "state", STEADFAST_SAVE_RECYCLE, 0, SMALL },
+    { "save-swap", "state", STEADFAST_SAVE_IF_GENERATION, 7, SMALL },
+    { "save-swap-recycle", "state", STEADFAST_SAVE_IF_GENERATION | STEADFAST_SAVE_RECYCLE, 7, SMALL },
+    { "save-create", "state", STEADFAST_SAVE_IF_GENERATION, 0, SMALL },
+    { "save-follow", "link", STEADFAST_SAVE_FOLLOW_SYMLINK, 0, SMALL },
+    { "save-parents", "a/b/state", STEADFAST_SAVE_CREATE_PARENTS, 0, SMALL },
+    { "save-no-sync", "state", STEADFAST_SAVE_NO_SYNC, 0, SMALL },
 };
 
 static int state_operation(const char *name, char with, struct outcome *out)
@@ -169,7 +169,7 @@ static int state_operation(const char *name, char with, struct outcome *out)
 /* The next calls, when nothing fails any more. */
 static int next_state(const char *path)
 {
-    struct outcome out = {0};
+    struct outcome out = { 0 };
     out.report.size = sizeof out.report;
     save(path, 'x', SMALL, 0, 0, &out);
     if (out.status != 0) {
@@ -187,7 +187,7 @@ static int next_state(const char *path)
 
 static int next_lock(int free_it)
 {
-    steadfast_report report = {0};
+    steadfast_report report = { 0 };
     report.size = sizeof report;
     if (held != NULL) {
         steadfast_lock_release(held, NULL);
@@ -242,7 +242,7 @@ int main(int argc, char **argv)
         return next_state("state");
     }
     if (strcmp(operation, "next-parents") == 0) {
-        save("a/b/state", 'x', SMALL, STEADFAST_SAVE_CREATE_PARENTS, 0, &(struct outcome){.report.size = 256});
+        save("a/b/state", 'x', SMALL, STEADFAST_SAVE_CREATE_PARENTS, 0, &(struct outcome){ .report.size = 256 });
         return next_state("a/b/state");
     }
     if (strcmp(operation, "next-free") == 0 || strcmp(operation, "next-held") == 0) {
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
         return next_lock(!is_held);
     }
     if (strcmp(name, "save-parents") == 0) {
-        save("a/b/state", 'x', SMALL, STEADFAST_SAVE_CREATE_PARENTS, 0, &(struct outcome){.report.size = 256});
+        save("a/b/state", 'x', SMALL, STEADFAST_SAVE_CREATE_PARENTS, 0, &(struct outcome){ .report.size = 256 });
         return next_state("a/b/state");
     }
     return next_state("state");

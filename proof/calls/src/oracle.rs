@@ -208,7 +208,7 @@ impl Judge<'_> {
             (Kind::Release, 0) => lock.is_none(),
             (Kind::Release, _) => lock == Some(true),
             (Kind::Clean, 1) => lock.is_none(),
-            (Kind::Clean, _) => lock.is_none() == !self.scenario.before.contains_key("lock"),
+            (Kind::Clean, _) => lock.is_none() != self.scenario.before.contains_key("lock"),
             _ => true,
         };
         if right { Ok(()) } else { Err(format!("status {} and the lock file: {lock:?}", outcome.status)) }
