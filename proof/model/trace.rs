@@ -59,8 +59,6 @@ pub enum Event {
 pub enum Mutant {
     None,
     NoFileSync,
-    /// What is written over is not synced: the only use of fdatasync.
-    NoSpareSync,
     NoDirectorySync,
     /// Of a batch with SYNCFS.
     NoFileSystemSync,
@@ -279,7 +277,7 @@ unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
 }
 
 unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
-    if unsafe { recorder(user) }.mutant == Mutant::NoSpareSync { 0 } else { unsafe { fsync(user, fd) } }
+    unsafe { fsync(user, fd) }
 }
 
 /// Everything that was written so far.
@@ -358,13 +356,20 @@ unsafe extern "C" fn mkdirat(user: *mut c_void, dirfd: i32, path: *const c_char,
         let r = recorder(user);
         let result = (real().mkdirat.unwrap())(user, dirfd, path, mode);
         if result == 0 {
-            let whole = text(path);
-            let whole = Path::new(OsStr::from_bytes(&whole));
+            let mut stat: libc::stat = std::mem::zeroed();
+            libc::fstatat(dirfd, path, &mut stat, libc::AT_SYMLINK_NOFOLLOW);
             let made = Node::Directory(r.directories);
             r.directories += 1;
-            r.known.insert(identity_of(whole), made);
-            let parent = whole.parent().map(identity_of).unwrap_or_default();
-            let dir = if let Some(Node::Directory(dir)) = r.known.get(&parent) { *dir } else { 0 };
+            r.known.insert((stat.st_dev, stat.st_ino), made);
+            // By its whole path, or by its name in a directory that is open.
+            let whole = text(path);
+            let whole = Path::new(OsStr::from_bytes(&whole));
+            let parent = whole.parent().filter(|parent| !parent.as_os_str().is_empty()).map(identity_of);
+            let dir = match parent {
+                Some(parent) => r.known.get(&parent).copied(),
+                None => r.fds.get(&dirfd).copied(),
+            };
+            let dir = if let Some(Node::Directory(dir)) = dir { dir } else { 0 };
             let name = whole.file_name().map(|n| n.as_bytes().to_vec()).unwrap_or_default();
             r.events.push(Event::Names { dir, set: vec![(name, Some(made))] });
         }

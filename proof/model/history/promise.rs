@@ -341,10 +341,11 @@ fn gives_up(save: &Save, old: &Save, ordered: bool) -> bool {
     save.unsynced && save.on_disk() != Some(OLD) && (asked || !ordered || save.ran_beside(old))
 }
 
-/// May there be nothing whole at all? Not when all of those whose content may be damaged said EITHER.
+/// May there be nothing whole at all? Not when all of those whose content may be damaged said EITHER and skipped their syncs. One
+/// whose sync failed says EITHER where it replaced no state, too: nothing that was acknowledged is lost with it.
 fn nothing_whole(saves: &[Save], ordered: bool) -> bool {
     let all = |save: &&Save| save.unsynced && save.order.is_some() && save.on_disk() != Some(OLD);
-    saves.iter().filter(all).any(|save| !ordered || save.on_disk() != Some(EITHER))
+    saves.iter().filter(all).any(|save| !ordered || save.on_disk() != Some(EITHER) || !save.has(NO_SYNC))
 }
 
 /// The PATH.prev that is on the disk for sure, and since when: what was there when the last durable save was acknowledged.
