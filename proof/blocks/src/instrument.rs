@@ -41,7 +41,7 @@ pub enum Mutant {
     RetrySync,
     /// fsync failed? Never mind.
     IgnoreSync,
-    /// A lock record without the mark in its mode.
+    /// A lock record without the mark in its mode, and without the attribute that would do as well.
     LockUnmarked,
     /// A report that says OLD, or NEW, where it should say EITHER.
     ClaimsOld,
@@ -325,7 +325,11 @@ unsafe extern "C" fn fchmod(user: *mut c_void, fd: i32, mode: u32) -> i32 {
 }
 
 unsafe extern "C" fn fsetxattr(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
-    unsafe { me(user) }.step("setxattr");
+    let this = unsafe { me(user) };
+    this.step("setxattr");
+    if this.mutant == Mutant::LockUnmarked {
+        return -libc::EOPNOTSUPP;
+    }
     unsafe { real().fsetxattr.unwrap()(real().user, fd, name, buf, len) }
 }
 

@@ -14,7 +14,6 @@ pub use steadfast::hooks::steadfast_hooks;
 pub const KEEP_PREVIOUS: u32 = 2;
 pub const IF_GENERATION: u32 = 4;
 pub const CREATE_PARENTS: u32 = 16;
-pub const RECYCLE: u32 = 32;
 pub const SYNCFS: u32 = 128;
 const RECOVER: u32 = 1;
 /// Results.

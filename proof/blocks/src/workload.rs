@@ -66,14 +66,12 @@ pub const ONE_SAVE: Workload = save_of("one save", 0, 1, 1, 9_000);
 pub const STRICTLY: u32 = 1;
 pub const STRICT: Workload = save_of("strict", STRICTLY, 1, 2, 9_000);
 pub const KEEP: Workload = save_of("keep", KEEP_PREVIOUS, 2, 2, 5_000);
-pub const RECYCLED: Workload = save_of("recycle", RECYCLE, 2, 2, 9_000);
 pub const ACQUIRE: Workload = lock_of("acquire", Kind::Acquire);
 
-pub const ALL: [Workload; 15] = [
+pub const ALL: [Workload; 13] = [
     SAVE,
     save_of("first", 0, 0, 2, 700),
     KEEP,
-    RECYCLED,
     ACQUIRE,
     lock_of("clean", Kind::Clean),
     lock_of("release", Kind::Release),
@@ -81,7 +79,6 @@ pub const ALL: [Workload; 15] = [
     Workload { kind: Kind::Batch, ..save_of("batch", 0, 1, 1, 5_000) },
     Workload { kind: Kind::Batch, ..save_of("batch syncfs", SYNCFS, 1, 1, 5_000) },
     save_of("keep, first", KEEP_PREVIOUS, 1, 2, 700),
-    save_of("recycle, first", RECYCLE, 1, 3, 700),
     save_of("swap", IF_GENERATION, 1, 2, 700),
     Workload { path: "a/b/state", ..save_of("parents", CREATE_PARENTS, 0, 1, 700) },
     save_of("200 bytes", 0, 1, 1, 0),
@@ -91,11 +88,10 @@ pub const ALL: [Workload; 15] = [
 const LARGE_LEN: usize = (4 << 20) + 50_001;
 pub const LARGE_SAVE: Workload = save_of("large", 0, 1, 1, LARGE_LEN);
 pub const LARGE_SAVES: Workload = save_of("large, twice", 0, 1, 2, LARGE_LEN);
-pub const LARGE_RECYCLED: Workload = save_of("large, recycle", RECYCLE, 2, 2, LARGE_LEN);
 
 pub const LARGE_CACHED: Workload = Workload { cached: true, ..save_of("large, cached", 0, 1, 1, LARGE_LEN) };
 
-pub const LARGE: [Workload; 3] = [LARGE_SAVE, LARGE_RECYCLED, LARGE_CACHED];
+pub const LARGE: [Workload; 2] = [LARGE_SAVE, LARGE_CACHED];
 
 impl Workload {
     pub fn is_lock(&self) -> bool {
@@ -103,7 +99,7 @@ impl Workload {
     }
 
     pub fn keeps_previous(&self) -> bool {
-        self.flags & (KEEP_PREVIOUS | RECYCLE) != 0
+        self.flags & KEEP_PREVIOUS != 0
     }
 
     /// Past the page cache, where that can be had.
