@@ -98,7 +98,7 @@ fn runs(count: u32, mutant: Mutant) -> Vec<Run> {
     for what in [Background::Commit, Background::Sync] {
         all.extend((0..count).map(|k| Run { at: Some((what, k)), mutant, ..Run::PLAIN }));
     }
-    let stride = [7, 11, 13, 5].into_iter().find(|stride| all.len() % stride != 0).unwrap_or(1);
+    let stride = [7, 11, 13, 5].into_iter().find(|stride| !all.len().is_multiple_of(*stride)).unwrap_or(1);
     (0..all.len()).map(|n| all[n * stride % all.len()]).collect()
 }
 

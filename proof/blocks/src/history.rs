@@ -8,7 +8,7 @@ use crate::contract::words::*;
 use crate::device::Entry;
 use crate::device::client::mark;
 use crate::instrument::{Instrument, Mutant, Trouble};
-use crate::lab::{At, Subject};
+use crate::lab::{At, Judge, Subject};
 use crate::library::{Context, c, payload, real, report};
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, RawFd};
@@ -318,7 +318,7 @@ impl Subject for History {
         for (path, (seen, name)) in seen.paths.iter_mut().zip(NAMES).enumerate() {
             let step = Step { flags: KEEP_PREVIOUS, batch: false, trouble: Trouble::None };
             let next = Save { version: NEXT + path as u64, ..self.save_of(0, path, &step, look(folder, name)) };
-            let told = save(self.saver, real(), folder, &[name], &[next.clone()])[0];
+            let told = save(self.saver, real(), folder, &[name], std::slice::from_ref(&next))[0];
             let after = look(folder, name);
             seen.next = match (told.status, after.state) {
                 (0, Found::Version { version, generation }) if version == next.version => Ok(generation),
@@ -334,7 +334,7 @@ impl Subject for History {
         Seen { paths: vec![], unmountable: Some(errno) }
     }
 
-    fn judge<'a>(&'a self, log: &'a [Entry], _: bool) -> Box<dyn Fn(usize, usize, &Seen) -> Option<String> + 'a> {
+    fn judge<'a>(&'a self, log: &'a [Entry], _: bool) -> Judge<'a, Seen> {
         let (moments, along, wrong) = self.moments(log);
         Box::new(move |low, high, seen| {
             if let Some(errno) = seen.unmountable {

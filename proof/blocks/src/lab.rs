@@ -15,6 +15,9 @@ use std::rc::Rc;
 
 pub type At = Option<(Background, u32)>;
 
+/// Of what was seen of a state that a crash may leave from one entry to another: None, or what is wrong.
+pub type Judge<'a, Seen> = Box<dyn Fn(usize, usize, &Seen) -> Option<String> + 'a>;
+
 /// What is run on the recorded disk, and how what is left of it is judged.
 pub trait Subject {
     /// What a mounted image shows.
@@ -31,8 +34,8 @@ pub trait Subject {
     fn go_on(&self, folder: &Path, seen: &mut Self::Seen);
     /// The mount failed.
     fn unmountable(&self, errno: i32) -> Self::Seen;
-    /// The judge of a log: of what was seen of a state that a crash may leave between two entries. `faulty`: the device failed.
-    fn judge<'a>(&'a self, log: &'a [Entry], faulty: bool) -> Box<dyn Fn(usize, usize, &Self::Seen) -> Option<String> + 'a>;
+    /// The judge of a log. `faulty`: the device failed.
+    fn judge<'a>(&'a self, log: &'a [Entry], faulty: bool) -> Judge<'a, Self::Seen>;
     /// Is what was first changed in the recording to be seen?
     fn is_new(&self, seen: &Self::Seen) -> bool;
 }

@@ -4,7 +4,7 @@ use crate::device::Entry;
 use crate::device::client::mark;
 use crate::instrument::{Instrument, Mutant};
 use crate::judge;
-use crate::lab::{At, Subject};
+use crate::lab::{At, Judge, Subject};
 use crate::library::*;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -231,7 +231,7 @@ impl Subject for Workload {
         Seen { unmountable: Some(errno), ..Seen::default() }
     }
 
-    fn judge<'a>(&'a self, log: &'a [Entry], faulty: bool) -> Box<dyn Fn(usize, usize, &Seen) -> Option<String> + 'a> {
+    fn judge<'a>(&'a self, log: &'a [Entry], faulty: bool) -> Judge<'a, Seen> {
         let along = judge::along(log, self.before);
         Box::new(move |low, high, seen| judge::judge(self, &judge::between(&along, low, high), seen, faulty))
     }
