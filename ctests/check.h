@@ -25,7 +25,7 @@ static inline int on_disk_of(int result)
 /* Without a sync, and with no old state kept as the previous one, only a load can tell. */
 static inline int on_disk_is(const struct scenario *s, int result, int rotated, int on_disk)
 {
-    if (result != STEADFAST_NOT_DURABLE)
+    if (result != STEADFAST_NOT_DURABLE && result != STEADFAST_E_INDETERMINATE)
         return on_disk == on_disk_of(result);
     if ((s->flags & STEADFAST_SAVE_NO_SYNC) != 0)
         return on_disk == (rotated ? STEADFAST_ON_DISK_EITHER : STEADFAST_ON_DISK_UNKNOWN);

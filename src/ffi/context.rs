@@ -1,5 +1,7 @@
 //! Contexts: hooks, where relative paths begin, and what is known about this process.
 
+use super::call::set_null;
+use super::sized::{INVALID, invalid, read_sized};
 use crate::file::base::{Base, Start};
 use crate::hooks::*;
 use crate::lock::identity::Identity;
@@ -83,11 +85,11 @@ pub unsafe extern "C" fn steadfast_context_new_with(
     options: *const steadfast_context_options,
     out: *mut *mut steadfast_context,
 ) -> i32 {
-    match unsafe { super::read_sized(options, 12) } {
+    match unsafe { read_sized(options, 12) } {
         Ok(None) => unsafe { create(core::ptr::null(), None, None, out) },
         Ok(Some(options)) => unsafe { create(options.hooks, None, Some(options), out) },
         Err(outcome) => {
-            unsafe { super::set_null(out) };
+            unsafe { set_null(out) };
             outcome.status
         }
     }
@@ -110,8 +112,8 @@ pub unsafe extern "C" fn steadfast_context_new_failing(
     out: *mut *mut steadfast_context,
 ) -> i32 {
     if call > LAST || nth == 0 || !(1..=4095).contains(&error) || for_ever > 1 {
-        unsafe { super::set_null(out) };
-        return super::INVALID.code();
+        unsafe { set_null(out) };
+        return INVALID.code();
     }
     unsafe { create(hooks, Some(Fault::new(call, nth, error, for_ever != 0)), None, out) }
 }
@@ -124,9 +126,9 @@ unsafe fn create(
     options: Option<steadfast_context_options>,
     out: *mut *mut steadfast_context,
 ) -> i32 {
-    unsafe { super::set_null(out) };
+    unsafe { set_null(out) };
     if out.is_null() {
-        return super::INVALID.code();
+        return INVALID.code();
     }
     match unsafe { new(hooks, fault, options) }.and_then(|context| boxed(context).at(STEADFAST_STEP_ALLOCATE)) {
         Ok(context) => {
@@ -144,14 +146,14 @@ unsafe fn new(
     fault: Option<Fault>,
     options: Option<steadfast_context_options>,
 ) -> Result<steadfast_context, Outcome> {
-    let table = unsafe { super::read_sized(hooks, core::mem::offset_of!(steadfast_hooks, openat)) }?.unwrap_or(REAL_TABLE);
+    let table = unsafe { read_sized(hooks, core::mem::offset_of!(steadfast_hooks, openat)) }?.unwrap_or(REAL_TABLE);
     // A table ends after a hook, not in one.
     let whole = table.size.is_multiple_of(size_of::<usize>());
     let (flags, dirfd) = options.map_or((0, 0), |options| (options.flags, options.dirfd));
     let beneath = flags & STEADFAST_CONTEXT_BENEATH != 0;
     let at = flags & STEADFAST_CONTEXT_AT != 0;
     if !whole || table.absent & !ABSENT_ALL != 0 || table.reserved != 0 || flags & !CONTEXT_ALL != 0 || (beneath && !at) {
-        return Err(super::invalid(Detail::UnknownFlag));
+        return Err(invalid(Detail::UnknownFlag));
     }
     let mut hooks = Hooks::new(&table, fault);
     if flags & STEADFAST_CONTEXT_NO_IO_URING != 0 {

@@ -1,8 +1,9 @@
 //! Lock files.
 
+use super::call::{borrow_path, parse_path, reported, set_null};
 use super::context::{self, steadfast_context};
+use super::sized::{invalid, read_sized};
 use super::status::{REPORT_MINIMUM, steadfast_report};
-use super::{borrow_path, invalid, parse_path, read_sized, reported, set_null};
 use crate::file::path::{self, Path};
 use crate::hooks::Hooks;
 use crate::lock::held::Held;

@@ -1,8 +1,9 @@
 //! State files.
 
+use super::call::{bad_path, borrow_path, parse_path, reported};
 use super::context::{self, steadfast_context};
+use super::sized::{invalid, read_sized, write_sized};
 use super::status::steadfast_report;
-use super::{bad_path, borrow_path, invalid, parse_path, read_sized, reported, write_sized};
 use crate::file::path::{self, Path};
 use crate::hooks::{ECANCELED, Errno};
 use crate::mem::{self, Buffer};

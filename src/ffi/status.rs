@@ -1,5 +1,6 @@
 //! Versions, names of codes, the report.
 
+use super::sized::write_sized;
 use crate::status::{self, Outcome};
 use core::ffi::c_char;
 
@@ -49,7 +50,7 @@ pub unsafe fn store(report: *mut steadfast_report, outcome: &Outcome, path: &[u8
     // Bytes, whatever the sign of a char is.
     let text = unsafe { core::slice::from_raw_parts_mut(value.message.as_mut_ptr().cast::<u8>(), room) };
     status::sentence(outcome, path, text);
-    unsafe { super::write_sized(report, value) };
+    unsafe { write_sized(report, value) };
 }
 
 /// The version of the library, "0.1.0". Static.

@@ -1,6 +1,7 @@
 //! What is given back when it is dropped.
 
-use super::{AT_FDCWD, Hooks, LOCK_UN, O_CLOEXEC, O_RDWR};
+use super::installed::Hooks;
+use crate::sys::platform::{AT_FDCWD, LOCK_UN, O_CLOEXEC, O_RDWR};
 
 /// An open descriptor, closed through its hooks when dropped.
 pub struct Fd<'h> {

@@ -1,7 +1,13 @@
 //! Calls that read and write.
 
-use super::dispatch::*;
-use super::*;
+use super::dispatch::{INT, most};
+use super::fault::*;
+use super::installed::Hooks;
+use crate::mem::Buffer;
+use crate::sys::Errno;
+use crate::sys::abi::*;
+use crate::sys::platform::{EFBIG, EIO};
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 /// How much [`Hooks::glance`] reads: a state of 4 KiB, and less than a block more.

@@ -36,5 +36,9 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     let written = writer.overwrite(hooks, fd.raw())?;
     held.stat.mtime_ns = written.mtime_ns;
     held.belongs_to(hooks, identity, own);
+    // The program may have closed the descriptor that it was to inherit, and the flock with it.
+    if hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).is_ok() {
+        held.keeper = Keeper::Descriptor(fd.into_raw());
+    }
     Ok(Outcome::new(STEADFAST_OK).with_pid(own))
 }

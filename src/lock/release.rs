@@ -31,21 +31,34 @@ fn wrong_process(held: &Held) -> Outcome {
 
 fn unlink_own(hooks: &Hooks, held: &Held, directory: &Directory<'_>, name: &CStr) -> Result<Outcome, Outcome> {
     let entry = Entry::of_raw(hooks, directory.fd, name);
-    let removed = if matches!(held.keeper, Keeper::Inherited(_)) {
-        // A child may be making the lock its own, and share its flock.
-        take_turns(held, entry).and_then(|fd| still_ours(hooks, held, &fd)?.and_then(|()| unlink(entry)))
+    let (removed, flock_is_ours) = if matches!(held.keeper, Keeper::Inherited(_)) {
+        remove_inherited(hooks, held, entry)
     } else {
-        held.check_name(entry).and_then(|()| unlink(entry))
+        (held.check_name(entry).and_then(|()| unlink(entry)), true)
     };
     // A forked child may still have the descriptor. With its name gone nobody can find the inode any more, but
-    // a file that stays must not go on being held by that child.
-    if let (Err(outcome), Keeper::Descriptor(fd) | Keeper::Inherited(fd)) = (&removed, held.keeper)
-        && outcome.status != STEADFAST_E_WRONG_PROCESS
+    // a file that stays must not go on being held by that child, unless the child has made the lock its own.
+    if let (Err(_), Keeper::Descriptor(fd) | Keeper::Inherited(fd)) = (removed, held.keeper)
+        && flock_is_ours
         && is_still(hooks, fd, &held.stat)
     {
         let _ = hooks.flock(fd, LOCK_UN);
     }
     removed.map(|()| Outcome::new(STEADFAST_OK).with_pid(held.pid))
+}
+
+/// Removes a lock that a child may be making its own, and whose flock it shares. The answer's second part: is the flock
+/// known to be this process's, or nobody's any more?
+fn remove_inherited(hooks: &Hooks, held: &Held, entry: Entry<'_, '_>) -> (Result<(), Outcome>, bool) {
+    let lost = |outcome: Outcome| (Err(outcome), outcome.status == STEADFAST_E_LOCK_LOST);
+    let fd = match take_turns(held, entry) {
+        Ok(fd) => fd,
+        Err(outcome) => return lost(outcome),
+    };
+    match still_ours(hooks, held, &fd) {
+        Ok(()) => (unlink(entry), true),
+        Err(outcome) => lost(outcome),
+    }
 }
 
 fn unlink(entry: Entry<'_, '_>) -> Result<(), Outcome> {
@@ -75,9 +88,9 @@ pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outco
 }
 
 /// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number.
-fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<Result<(), Outcome>, Outcome> {
+fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<(), Outcome> {
     let named = held::named_pid(hooks, fd)?;
-    Ok(if named == held.pid { Ok(()) } else { Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named)) })
+    if named == held.pid { Ok(()) } else { Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named)) }
 }
 
 /// Is the lock still this process's?
@@ -89,7 +102,7 @@ pub fn check(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome
     let entry = Entry::of_raw(hooks, directory.fd, name);
     held.check_name(entry)?;
     if matches!(held.keeper, Keeper::Inherited(_)) {
-        still_ours(hooks, held, &held.open(entry)?)??;
+        still_ours(hooks, held, &held.open(entry)?)?;
     }
     Ok(Outcome::new(STEADFAST_OK).with_pid(held.pid))
 }

@@ -26,6 +26,8 @@ pub struct How {
     pub wanted: bool,
     /// Is a copy, where there are no hard links, to be synced?
     pub sync: bool,
+    /// Is it the state that was compared with, and no other, that may be replaced?
+    pub swap: bool,
 }
 
 /// What stands at .prev while the new state is published. Dropped, it puts back what was there before; a save that fails
@@ -118,6 +120,7 @@ pub fn keep<'h>(
         let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(false, false, Detail::None)) };
         match keeping.keep(there, retry)? {
             Some(kept) => return Ok(kept),
+            None if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
             // Replaced since it was opened: the new one is what is to be kept.
             None => *current = Existing::open(target, retry, STEP)?,
         }

@@ -40,6 +40,7 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
         Ok(false) if flags != 0 && error.is(EEXIST) => Err(saving.conflict(name)),
         Ok(false) if error.is(EBUSY) => Err(Outcome::failed(error, STEP).with_detail(Detail::MountPoint)),
         Ok(false) => Err(Outcome::failed(error, STEP)),
-        Err(_) => Err(Outcome::new(STEADFAST_E_INDETERMINATE).with_on_disk(STEADFAST_ON_DISK_EITHER).caused_by(error, STEP)),
+        // Which is then on disk, the caller knows.
+        Err(_) => Err(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(error, STEP)),
     }
 }
