@@ -166,8 +166,14 @@ pub fn answer(history: &History, save: &Save, before: Look) -> Result<(), String
     previous(history, save, told, before, after)
 }
 
-/// A save that nothing disturbed is done.
+/// A save that nothing disturbed is done, also beside another one; who compares and swaps may have to wait, and lose.
 pub fn works(save: &Save, before: Look) -> Result<(), String> {
+    if let Some(answer) = save.answer
+        && !answer.alone
+    {
+        let lost = !answer.told.saved() && !save.has(IF_GENERATION);
+        return if lost { Err(format!("status {} beside another save", answer.told.status)) } else { Ok(()) };
+    }
     // With nothing whole to compare with it cannot be.
     let nothing = before.state.version().or(before.previous.version()).is_none() && before.state != Found::Missing;
     match save.answer {

@@ -196,9 +196,10 @@ impl Saver<'_> {
             let create = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
             let mut made = self.openat(self.dir, &c(&temp), create);
             if made == Err(-libc::EEXIST) {
-                // An orphan: nobody has its flock.
-                let orphan = self.openat(self.dir, &c(&temp), libc::O_RDONLY)?;
-                if self.flock(orphan).is_err() {
+                // An orphan: nobody has its flock, and it still has the name.
+                let Ok(orphan) = self.openat(self.dir, &c(&temp), libc::O_RDONLY) else { continue };
+                let stat = self.stat(orphan)?;
+                if self.flock(orphan).is_err() || !self.is_named(&temp, &stat)? {
                     continue;
                 }
                 let rotating = format!(".{name}.{number}.prev.tmp");
@@ -209,8 +210,15 @@ impl Saver<'_> {
                 made = self.openat(self.dir, &c(&temp), create);
             }
             let fd = made?;
-            self.flock(fd).inspect_err(|_| self.remove(&temp))?;
-            return Ok((temp, fd));
+            // Who saw it before it had its flock may have taken it for an orphan.
+            if self.flock(fd) == Err(-libc::EAGAIN) {
+                continue;
+            }
+            let stat = self.stat(fd);
+            let ours = stat.and_then(|stat| self.is_named(&temp, &stat)).inspect_err(|_| self.remove(&temp))?;
+            if ours {
+                return Ok((temp, fd));
+            }
         }
         Err(-libc::EEXIST)
     }
@@ -262,23 +270,23 @@ impl Saver<'_> {
         };
         let rotated = match current {
             Some(there) if (has(KEEP_PREVIOUS) || synced.is_err()) && there.durable() => {
-                self.keep(request.name, previous_name, temp, previous.is_some(), There::durable)?
+                self.keep(request.name, previous_name, previous, There::durable)?
             }
             // Whose it is is not known: it stays where a person finds it.
             Some(there) if has(KEEP_PREVIOUS) && there.record.is_none() && previous.is_none() => {
-                self.keep(request.name, previous_name, temp, false, |there| there.record.is_none())?
+                self.keep(request.name, previous_name, &None, |there| there.record.is_none())?
             }
-            _ => false,
+            _ => None,
         };
         let swap_new = has(IF_GENERATION) && current.is_none();
         if let Err(error) = self.rename(temp, request.name, if swap_new { libc::RENAME_NOREPLACE } else { 0 }) {
-            if rotated && self.fault != Fault::FailureKeepsPrevious {
-                self.put_back(previous_name, temp, previous.is_some());
+            if let Some(rotated) = rotated.filter(|_| self.fault != Fault::FailureKeepsPrevious) {
+                self.put_back(previous_name, &rotated, previous.is_some());
             }
             return Err(if error == -libc::EEXIST { E_CONFLICT } else { error });
         }
-        if rotated {
-            self.remove(&rotating_of(temp));
+        if let Some(rotated) = rotated {
+            self.remove(&rotated);
         }
         let kept = [current, previous].into_iter().flatten().any(There::durable);
         let says_either = self.fault == Fault::NoSyncSaysEither;
@@ -297,35 +305,68 @@ impl Saver<'_> {
         }
     }
 
-    /// The state becomes PATH.prev, whose old content stays under the rotating name until the new state has its own. False:
-    /// it was replaced meanwhile by one that is not to be kept.
-    fn keep(&mut self, name: &str, previous: &str, temp: &str, there: bool, which: fn(&There) -> bool) -> Done<bool> {
-        let rotating = rotating_of(temp);
+    /// The state becomes PATH.prev, whose old content stays under the rotating name until the new state has its own. None: it
+    /// was replaced meanwhile by one that is not to be kept.
+    fn keep(
+        &mut self,
+        name: &str,
+        previous_name: &str,
+        previous: &Option<There>,
+        which: fn(&There) -> bool,
+    ) -> Done<Option<String>> {
         if self.fault == Fault::PreviousByRename {
-            return self.rename(name, previous, 0).map(|_| false);
+            return self.rename(name, previous_name, 0).map(|_| None);
         }
         for _ in 0..3 {
-            let Some(current) = self.look(name)?.filter(which) else { return Ok(false) };
-            let mut linked = self.link(name, &rotating);
-            if linked == Err(-libc::EEXIST) {
-                self.unlink(&rotating)?;
-                linked = self.link(name, &rotating);
-            }
-            linked?;
+            let Some(current) = self.look(name)?.filter(which) else { return Ok(None) };
+            // What lies under the rotating name is this saver's to remove, whichever of the two it is.
+            let both = [Some(&current), previous.as_ref()].into_iter().flatten();
+            let ours: Vec<u64> = both.filter(|file| self.flock(file.fd).is_ok()).map(|file| file.stat.ino).collect();
+            let Some(rotating) = self.rotating(name, &ours)? else { return Ok(None) };
             if self.is_named(&rotating, &current.stat)? {
-                let exchanged = self.rename(&rotating, previous, if there { libc::RENAME_EXCHANGE } else { 0 });
-                return exchanged.inspect_err(|_| self.remove(&rotating)).map(|_| true);
+                let mut renamed = self.rename(&rotating, previous_name, libc::RENAME_EXCHANGE);
+                if renamed == Err(-libc::ENOENT) {
+                    renamed = self.rename(&rotating, previous_name, 0);
+                }
+                return renamed.inspect_err(|_| self.remove(&rotating)).map(|_| Some(rotating));
             }
             self.unlink(&rotating)?;
         }
         Err(-libc::EAGAIN)
     }
 
-    fn put_back(&self, previous: &str, temp: &str, there: bool) {
-        let rotating = rotating_of(temp);
+    /// A second name for the state. One that is there already is another saver's, who has its flock, or was left by a killed
+    /// one. `ours`: inodes of which this saver has it.
+    fn rotating(&mut self, name: &str, ours: &[u64]) -> Done<Option<String>> {
+        for number in 0..10 {
+            let rotating = format!(".{name}.{number}.prev.tmp");
+            let linked = match self.link(name, &rotating) {
+                Err(error) if error == -libc::EEXIST => {
+                    let there = self.openat(self.dir, &c(&rotating), libc::O_RDONLY | libc::O_NONBLOCK);
+                    if let Ok(fd) = there
+                        && !ours.contains(&self.stat(fd)?.ino)
+                        && self.flock(fd).is_err()
+                    {
+                        continue;
+                    }
+                    self.remove(&rotating);
+                    self.link(name, &rotating)
+                }
+                other => other,
+            };
+            return match linked {
+                Ok(_) => Ok(Some(rotating)),
+                Err(error) if error == -libc::ENOENT => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        Err(-libc::EEXIST)
+    }
+
+    fn put_back(&self, previous: &str, rotating: &str, there: bool) {
         if there {
-            let _ = self.rename(&rotating, previous, libc::RENAME_EXCHANGE);
-            self.remove(&rotating);
+            let _ = self.rename(rotating, previous, libc::RENAME_EXCHANGE);
+            self.remove(rotating);
         } else {
             self.remove(previous);
         }
@@ -360,8 +401,4 @@ impl Saver<'_> {
         let (status, on_disk) = if self.sync(self.dir).is_ok() { (0, NEW) } else { (NOT_DURABLE, EITHER) };
         Ok(Some(Told { status, on_disk, generation }))
     }
-}
-
-fn rotating_of(temp: &str) -> String {
-    temp.replace(".tmp", ".prev.tmp")
 }

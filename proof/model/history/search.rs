@@ -120,8 +120,7 @@ impl Search {
             let saves = known.iter().filter(|other| other.path == entry.path).map(|other| other.save.clone());
             let history = promise::History { saves: saves.collect(), began_lost: stage.began_lost };
             let answered = promise::answer(&history, &entry.save, entry.before);
-            let undisturbed = entry.untroubled && entry.alone;
-            let works = || if undisturbed { promise::works(&entry.save, entry.before) } else { Ok(()) };
+            let works = || if entry.untroubled { promise::works(&entry.save, entry.before) } else { Ok(()) };
             if let Err(why) = answered.and_then(|()| works()) {
                 self.add(&why, &describe());
             }
