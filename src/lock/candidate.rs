@@ -4,12 +4,16 @@
 use super::format::{ATTRIBUTE, Attribute, Line, MARK};
 use super::identity::Identity;
 use super::options::Settings;
+use crate::file::deadline::Retry;
 use crate::file::entry::Entry;
 use crate::file::flock;
 use crate::file::path;
 use crate::file::temp::Temp;
 use crate::hooks::*;
 use crate::status::*;
+
+/// How long somebody's look at an empty file may hold its flock: a second.
+const LOOK_MS: i64 = 1000;
 
 /// What may be given the lock's name.
 pub enum Candidate<'h> {
@@ -82,20 +86,34 @@ impl Writer<'_> {
             Err(e) if e.is(EEXIST) => return Ok(Published::Exists),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_CREATE_LOCK)),
         };
-        let written = hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock).and_then(|()| {
-            let stat = self.write(hooks, fd.raw())?;
-            // Where modes are fixed the attribute alone tells.
-            let _ = hooks.fchmod(fd.raw(), stat.mode & 0o7777 | MARK);
-            Ok(stat)
-        });
-        match written {
-            Ok(stat) => Ok(Published::Yes(fd, stat)),
-            Err(outcome) => {
-                // It was made by this call a moment ago, and nobody removes a file that names nobody.
+        let taken = self.fill(hooks, target, &fd);
+        // What has the name may be another process's file by now.
+        let is_ours = |fd: &Fd<'_>| hooks.fstat(fd.raw()).and_then(|stat| target.is(&stat)) == Ok(true);
+        match taken {
+            Ok(Some(stat)) => return Ok(Published::Yes(fd, stat)),
+            // Somebody's look has the flock of the empty file, and keeps it.
+            Ok(None) if is_ours(&fd) => target.unlink().at(STEADFAST_STEP_UNLINK)?,
+            Err(_) if is_ours(&fd) => {
                 let _ = target.unlink();
-                Err(outcome)
             }
+            _ => {}
         }
+        taken.map(|_| Published::Exists)
+    }
+
+    /// Locks the empty file at `target`, and writes the record into it. None: it is not ours alone.
+    fn fill(&self, hooks: &Hooks, target: Entry<'_, '_>, fd: &Fd<'_>) -> Result<Option<steadfast_stat>, Outcome> {
+        if !flock::exclusive(hooks, fd.raw(), &mut Retry::new(LOOK_MS)).map_err(no_flock)? {
+            return Ok(None);
+        }
+        let empty = hooks.fstat(fd.raw()).at(STEADFAST_STEP_COMPARE)?;
+        if !target.is(&empty).at(STEADFAST_STEP_COMPARE)? {
+            return Ok(None);
+        }
+        let stat = self.write(hooks, fd.raw())?;
+        // Where modes are fixed the attribute alone tells.
+        let _ = hooks.fchmod(fd.raw(), stat.mode & 0o7777 | MARK);
+        Ok(Some(stat))
     }
 
     /// PID and attribute. A missing attribute is not fatal: the flock still tells.
@@ -107,13 +125,18 @@ impl Writer<'_> {
         Ok(stat)
     }
 
-    /// The same over another process's record, from the start of a file that was opened for it.
-    pub fn overwrite(&self, hooks: &Hooks, fd: i32) -> Result<steadfast_stat, Outcome> {
-        const STEP: i32 = STEADFAST_STEP_CREATE_LOCK;
-        let line = Line::of(self.own);
-        hooks.write_all(fd, &[line.bytes()]).at(STEP)?;
-        hooks.ftruncate(fd, line.bytes().len() as u64).at(STEP)?;
-        let stat = hooks.fstat(fd).at(STEP)?;
+    /// The same over another process's record, in a file that has a name. In between the content may be malformed, and the
+    /// attribute is not about it: such a lock is kept. After an error the record of `before` is there again, if that can be.
+    pub fn overwrite(&self, hooks: &Hooks, fd: i32, before: i32) -> Result<steadfast_stat, Outcome> {
+        let put = |pid| {
+            let line = Line::of(pid);
+            hooks.write_at_start(fd, line.bytes())?;
+            hooks.ftruncate(fd, line.bytes().len() as u64)
+        };
+        let stat = put(self.own).and_then(|()| hooks.fstat(fd)).inspect_err(|_| {
+            let _ = put(before);
+        });
+        let stat = stat.at(STEADFAST_STEP_CREATE_LOCK)?;
         self.describe(hooks, fd, &stat);
         Ok(stat)
     }
