@@ -49,6 +49,21 @@ impl Place {
     }
 }
 
+/// An inotify descriptor, and what it is: no file has the inode of one.
+#[derive(Clone, Copy)]
+pub struct Watched {
+    fd: i32,
+    stat: steadfast_stat,
+}
+
+impl Watched {
+    /// `fd`, which the release has to close.
+    pub fn of(fd: Fd<'_>) -> Option<Watched> {
+        let stat = fd.hooks().fstat(fd.raw()).ok()?;
+        Some(Watched { fd: fd.into_raw(), stat })
+    }
+}
+
 /// A lock that this process holds.
 pub struct Held {
     pub place: Place,
@@ -57,7 +72,7 @@ pub struct Held {
     pub keeper: Keeper,
     /// The inotify descriptor of the wait. Closing one can stall for milliseconds (its marks are freed after a grace period
     /// of the kernel), so it waits for the release.
-    pub watch: Option<i32>,
+    pub watch: Option<Watched>,
     pub pid: i32,
     /// Of a process that is the first one of its namespace.
     pub pid_namespace: u64,
@@ -109,9 +124,9 @@ impl Held {
         }
     }
 
-    /// Opens the lock file by its name, and makes sure that it is ours.
-    pub fn open<'h>(&self, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
-        let fd = match entry.open(CAREFUL | O_RDWR, 0) {
+    /// Opens the lock file by its name, O_RDONLY or O_RDWR, and makes sure that it is ours.
+    pub fn open<'h>(&self, entry: Entry<'h, '_>, access: i32) -> Result<Fd<'h>, Outcome> {
+        let fd = match entry.open(CAREFUL | access, 0) {
             Ok(fd) => fd,
             Err(e) if e.is(ENOENT) => return Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_FILE)),
@@ -139,10 +154,9 @@ impl Held {
         }
         if directory.is_some_and(|directory| directory.anew.is_none()) {
             let _ = hooks.close(self.place.dir);
-            // A program that closed one of them has closed both. Of this one nothing tells whose its number is.
-            if let Some(watch) = self.watch {
-                let _ = hooks.close(watch);
-            }
+        }
+        if let Some(watch) = self.watch.filter(|watch| is_still(hooks, watch.fd, &watch.stat)) {
+            let _ = hooks.close(watch.fd);
         }
     }
 }

@@ -69,9 +69,9 @@ impl<'h> Watch<'h> {
         })
     }
 
-    /// The inotify descriptor, which the caller now has to close.
-    pub fn into_raw(self) -> Option<i32> {
-        self.inotify.map(Fd::into_raw)
+    /// The inotify descriptor, if there is one.
+    pub fn into_inotify(self) -> Option<Fd<'h>> {
+        self.inotify
     }
 
     /// Were those who wait for longer given their time?

@@ -44,7 +44,7 @@ pub struct Saving<'h> {
     pub dir: Fd<'h>,
     _fillers: Fillers<'h>,
     pub fields: Fields,
-    /// Is there a state of this format?
+    /// Is there a state, as far as is known?
     pub had_state: bool,
     pub unsynced_parent: Option<Errno>,
     pub retry: Retry,
@@ -121,7 +121,7 @@ impl<'h> Saving<'h> {
     pub fn conflict(&mut self, name: &CStr) -> Outcome {
         let there = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEADFAST_STEP_READ_CURRENT);
         let generation = match &there {
-            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).unwrap_or(None),
+            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
             _ => None,
         };
         Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile).with_generation(generation.unwrap_or(0))
