@@ -124,9 +124,9 @@ impl Held {
         }
     }
 
-    /// Opens the lock file by its name, and makes sure that it is ours.
-    pub fn open<'h>(&self, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
-        let fd = match entry.open(CAREFUL | O_RDWR, 0) {
+    /// Opens the lock file by its name, O_RDONLY or O_RDWR, and makes sure that it is ours.
+    pub fn open<'h>(&self, entry: Entry<'h, '_>, access: i32) -> Result<Fd<'h>, Outcome> {
+        let fd = match entry.open(CAREFUL | access, 0) {
             Ok(fd) => fd,
             Err(e) if e.is(ENOENT) => return Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_FILE)),

@@ -1,6 +1,7 @@
 //! Releasing a lock, and asking whether it is still held.
 
 use super::held::{self, Directory, Held, Keeper};
+use super::owner;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
@@ -69,14 +70,22 @@ fn unlink(entry: Entry<'_, '_>) -> Result<(), Outcome> {
 /// changes what the file says, or removes it.
 pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
     let hooks = entry.hooks();
-    let fd = held.open(entry)?;
+    let fd = match held.open(entry, O_RDWR) {
+        // A lock file that its owner may not write: an exclusive lock needs that.
+        Err(e) if e.os_error == EACCES => held.open(entry, O_RDONLY)?,
+        opened => opened?,
+    };
+    let lock = |operation| hooks.ofdlock(fd.raw(), operation, 0, 1);
+    let refused = |e: Errno| e.is_one_of(&[EAGAIN, EACCES]);
     let mut retry = Retry::new(TIMEOUT_MS);
     loop {
-        match hooks.ofdlock(fd.raw(), STEADFAST_OFDLOCK_EXCLUSIVE, 0, 1) {
+        match lock(STEADFAST_OFDLOCK_EXCLUSIVE) {
             Ok(_) => break,
-            Err(e) if e.is_one_of(&[EAGAIN, EACCES]) => {}
-            // None here: the moment in which two of them meet is short.
-            Err(e) if e.unsupported() || e.is(ENOLCK) => break,
+            // Somebody who may only read can lock it only shared: then it is no child, nor the parent, that keeps us out.
+            Err(e) if refused(e) && lock(STEADFAST_OFDLOCK_SET).is_ok() => break,
+            Err(e) if refused(e) => {}
+            // There are no such locks here: the moment in which two processes of a family meet is short.
+            Err(e) if e.unsupported() || e.is_one_of(&[ENOLCK, EBADF]) => break,
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE)),
         }
         if !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)? {
@@ -87,10 +96,18 @@ pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outco
     Ok(fd)
 }
 
-/// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number.
+/// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number; one
+/// that failed to may have left a record that names nobody, or a number that is nobody's, without an attribute about it.
 fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<(), Outcome> {
     let named = held::named_pid(hooks, fd)?;
-    if named == held.pid { Ok(()) } else { Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named)) }
+    let left_by_failure = || {
+        let is_dead = hooks.probe(named).is_err_and(|e| e.is(ESRCH));
+        is_dead && hooks.fstat(fd.raw()).is_ok_and(|stat| !owner::is_described(hooks, fd.raw(), &stat))
+    };
+    if [held.pid, 0].contains(&named) || left_by_failure() {
+        return Ok(());
+    }
+    Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named))
 }
 
 /// Is the lock still this process's?
@@ -102,7 +119,7 @@ pub fn check(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome
     let entry = Entry::of_raw(hooks, directory.fd, name);
     held.check_name(entry)?;
     if matches!(held.keeper, Keeper::Inherited(_)) {
-        still_ours(hooks, held, &held.open(entry)?)?;
+        still_ours(hooks, held, &held.open(entry, O_RDONLY)?)?;
     }
     Ok(Outcome::new(STEADFAST_OK).with_pid(held.pid))
 }
