@@ -150,6 +150,7 @@ test-deep: all
 	@$(SUITE) calls bash proof/calls/run.sh calls --lib $(BUILD) --out $(BUILD)/calls
 	@$(SUITE) bench-smoke bash benches/smoke.sh $(BUILD)
 	@$(SUITE) power bash proof/power/run.sh --lib $(BUILD) --out $(BUILD)/power --budget 150
+	@$(SUITE) fuse bash proof/fuse/run.sh --lib $(BUILD) --out $(BUILD)/fuse --budget 240
 	@$(SUITE) other-user bash proof/other-user/run.sh --lib $(BUILD) --out $(BUILD)/other-user --budget 90
 	@$(SUITE) --end
 
