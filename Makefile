@@ -39,23 +39,33 @@ endif
 
 # Nothing is installed behind the user's back: what a recipe lacks is named, with the command that installs it. What is
 # built already can be installed without them (sudo make install).
-need_cargo = $(if $(shell command -v $(CARGO) 2>/dev/null),,$(error Rust is missing; install it with: curl --proto '=https' -sSf https://sh.rustup.rs | sh))
+need_cargo = $(if $(shell command -v $(CARGO) 2>/dev/null),,$(error Rust is missing; install it with: apt-get install rustup (Debian 13), dnf install rustup (Fedora), brew install rustup (macOS); others: https://rustup.rs))
 need_cc = $(if $(shell command -v $(firstword $(CC)) 2>/dev/null),,$(error a C compiler is missing; install one with: apt-get install gcc libc6-dev (Debian), dnf install gcc (Fedora), xcode-select --install (macOS)))
 
-SOURCES := $(wildcard src/*.rs src/*/*.rs) Cargo.toml Cargo.lock build.rs
+comma := ,
+# A build says in one line what each step makes. `make V=1` shows the commands, `make -s` neither.
+silent := $(findstring s,$(firstword -$(MAKEFLAGS)))
+Q := $(if $(V),,@)
+say = @$(if $(silent),:,echo 'make: $(1)')
+
+SOURCES := $(wildcard src/*.rs src/*/*.rs) Cargo.toml Cargo.lock build.rs .cargo/config.toml
 HEADER := include/steadfast.h
-CLI := examples/steadfast.c $(wildcard examples/cli_*.c)
-CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --quiet --lib --release --features capi
+CLI := $(wildcard cli/*.c)
+COMPILE := $(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude
+# Finds the shared library beside the program.
+SHARED := -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS)
+CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --lib --release --features capi
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help header docs clean demo test test-deep soak bench install install-strip uninstall
+.PHONY: all help header docs clean demo lint format test test-deep soak bench install install-strip uninstall
 
-all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/header-checked $(BUILD)/steadfast $(BUILD)/installed/steadfast
+all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/steadfast $(BUILD)/installed/steadfast
 
 $(BUILD)/$(SOFILE): $(SOURCES)
 	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
-	$(CARGO_LIB) --crate-type cdylib
+	$(call say,the shared library (Rust; a first build takes some seconds))
+	$(Q)$(CARGO_LIB) $(if $(silent),--quiet) --crate-type cdylib
 	@cp $(TARGET)/release/$(SO) $@
 ifneq ($(shell uname -s),Darwin)
 	@if command -v readelf >/dev/null; then readelf -d $@ | grep -q 'SONAME.*\[$(SONAME)\]' || \
@@ -68,109 +78,62 @@ $(BUILD)/$(SONAME): $(BUILD)/$(SOFILE)
 $(BUILD)/$(SO): $(BUILD)/$(SONAME)
 	@ln -sf $(SONAME) $@
 
-# What a static link needs besides is rustc's word.
+# rustc says what a static link needs besides; cargo repeats that when it has nothing to do.
 $(BUILD)/libsteadfast.a: $(SOURCES)
 	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
-	$(CARGO_LIB) --crate-type staticlib -- --print native-static-libs=$(abspath $(BUILD))/native-static-libs
+	$(call say,the static library)
+	$(Q)$(CARGO_LIB) --quiet --crate-type staticlib -- --print native-static-libs 2>$(BUILD)/staticlib.log || { cat $(BUILD)/staticlib.log >&2; exit 1; }
+	@sed -n 's/^note: native-static-libs: //p' $(BUILD)/staticlib.log | tail -n 1 >$(BUILD)/native-static-libs
+	@test -s $(BUILD)/native-static-libs || { cat $(BUILD)/staticlib.log >&2; exit 1; }
 	@cp $(TARGET)/release/libsteadfast.a $@
 
-$(BUILD)/header-checked: $(SOURCES) $(HEADER) cbindgen.toml tests/header.rs
-	@$(need_cargo)$(need_cc)mkdir -p $(BUILD)
-	CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --quiet --test header
-	@touch $@
-
-$(BUILD)/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/$(SO)
+$(BUILD)/steadfast: $(CLI) cli/cli.h $(HEADER) $(BUILD)/$(SO)
 	@$(need_cc):
-	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $(CLI) -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS) -o $@
+	$(call say,the command $@)
+	$(Q)$(COMPILE) $(CLI) $(SHARED) -o $@
 
 # The one that is installed: with the archive in it, so that no loader has to be told where the library went.
-$(BUILD)/installed/steadfast: $(CLI) examples/cli.h $(HEADER) $(BUILD)/libsteadfast.a
+$(BUILD)/installed/steadfast: $(CLI) cli/cli.h $(HEADER) $(BUILD)/libsteadfast.a
 	@$(need_cc)mkdir -p $(dir $@)
-	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $(CLI) $(BUILD)/libsteadfast.a $(LDFLAGS) $$(cat $(BUILD)/native-static-libs) -o $@
+	$(call say,the command to install)
+	$(Q)$(COMPILE) $(CLI) $(BUILD)/libsteadfast.a $(LDFLAGS) $$(cat $(BUILD)/native-static-libs) -o $@
 
 $(BUILD)/demo-%: examples/demo/%.c examples/demo/demo.h $(HEADER) $(BUILD)/$(SO)
 	@$(need_cc):
-	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude $< -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS) -o $@
+	$(call say,a program of the demo: $*)
+	$(Q)$(COMPILE) $< $(SHARED) -o $@
 
 DEMO := $(BUILD)/demo-crash $(BUILD)/demo-disk $(BUILD)/demo-race
 
-demo: all $(DEMO)
+demo: $(BUILD)/$(SO) $(BUILD)/steadfast $(DEMO)
+	$(call say,the demo)
 	@bash examples/demo/demo.sh $(BUILD)
 
 header:
 	@$(need_cargo)$(need_cc):
-	CARGO_TARGET_DIR=$(TARGET) STEADFAST_WRITE_HEADER=1 $(CARGO) test --quiet --test header
+	$(call say,$(HEADER)$(comma) by cbindgen (Rust; the first time takes a minute))
+	$(Q)CARGO_TARGET_DIR=$(TARGET) STEADFAST_WRITE_HEADER=1 $(CARGO) test --quiet --test header
 
 docs:
 	@$(if $(shell command -v doxygen 2>/dev/null),,$(error doxygen is missing; install it with: apt-get install doxygen)):
 	sh docs/doxygen/build.sh $(BUILD)/docs
 	@echo "$(BUILD)/docs/html/index.html"
 
-# Each suite ends with "N passed, N failed"; one that does not, or is not there, has failed. All are run.
-SUITE := bash .ci/suite $(BUILD)
-# The peers that .ci/setup puts into build/; where they are missing, the suites say so.
-PEERS := env NODE_PATH=$(abspath build/node/node_modules) $(if $(wildcard build/venv/bin/python),STEADFAST_PYTHON=$(abspath build/venv/bin/python))
-CTESTS := bash ctests/run.sh --lib $(BUILD) --out
+# tools/suites says which suites these are, and tools/suite runs one. A suite ends with "N passed, N failed"; one that does
+# not, or is not there, has failed. All are run.
+SUITES := env BUILD='$(BUILD)' TARGET='$(TARGET)' CARGO='$(CARGO)' MAKE='$(MAKE)' bash tools/suites
 
-test: all
-	@$(need_cargo)$(need_cc)$(SUITE) --begin test
-	@$(SUITE) rust env CARGO_TARGET_DIR=$(TARGET) $(CARGO) test
-	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
-	  $(SUITE) clippy env CARGO_TARGET_DIR=$(TARGET) $(CARGO) clippy --quiet --lib -- -D warnings; \
-	  $(SUITE) clippy-capi env CARGO_TARGET_DIR=$(TARGET) $(CARGO) clippy --quiet --lib --features capi -- -D warnings; \
-	else echo "SKIPPED: clippy is not installed"; fi
-	@$(SUITE) c-shared $(CTESTS) $(BUILD)/ctests
-	@$(SUITE) c-static $(CTESTS) $(BUILD)/ctests-static --static
-	@$(SUITE) cpp bash ctests/hpp/run.sh --lib $(BUILD) --out $(BUILD)/hpp --quick
-	@$(SUITE) command bash tests/install-command.sh $(BUILD)
-	@$(SUITE) install env MAKE='$(MAKE)' bash tests/install.sh
-	@$(SUITE) --end
+lint:
+	@$(need_cargo)$(need_cc)$(SUITES) $@
 
-# Two at a time, where neither minds the other: two cores are what there is. The races and the disks have them alone.
-test-deep: all
-	@$(need_cc)$(SUITE) --begin test-deep
-	@$(SUITE) c-absent $(CTESTS) $(BUILD)/ctests-absent --absent & \
-	$(SUITE) c-dlopen $(CTESTS) $(BUILD)/ctests-dlopen --dlopen; \
-	$(SUITE) c-valgrind $(CTESTS) $(BUILD)/ctests-valgrind --valgrind; wait
-	@$(SUITE) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race
-	@$(SUITE) go bash bindings/go/run.sh --lib $(BUILD) & \
-	$(SUITE) node $(PEERS) bash bindings/node/run.sh --lib $(BUILD); wait
-	@$(SUITE) cpp-all bash ctests/hpp/run.sh --lib $(BUILD) --out $(BUILD)/hpp & \
-	$(SUITE) python $(PEERS) bash bindings/python/test.sh --lib $(BUILD) --out $(BUILD)/python; wait
-	@$(SUITE) cross $(PEERS) bash bindings/cross/run.sh --lib $(BUILD)
-	@$(SUITE) dlopen-langs $(PEERS) bash examples/dlopen/run.sh --lib $(BUILD) & \
-	$(SUITE) docs python3 docs/check.py --lib $(BUILD); wait
-	@$(SUITE) targets bash packaging/targets/run.sh --lib $(BUILD) --target $(abspath $(TARGET)) --out $(BUILD)/targets & \
-	$(SUITE) abi bash abi/check.sh $(BUILD) $(TARGET); \
-	$(SUITE) packages env MAKE='$(MAKE)' bash packaging/test.sh $(BUILD) $(TARGET); wait
-	@$(SUITE) asan bash proof/memory/asan.sh --build $(BUILD) --target $(TARGET) & \
-	$(SUITE) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET); wait
-	@$(SUITE) schedules bash proof/calls/run.sh schedules --lib $(BUILD) --out $(BUILD)/calls --budget 45
-	@$(SUITE) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --budget 160
-	@$(SUITE) calls bash proof/calls/run.sh calls --lib $(BUILD) --out $(BUILD)/calls
-	@$(SUITE) bench-smoke bash benches/smoke.sh $(BUILD)
-	@$(SUITE) power bash proof/power/run.sh --lib $(BUILD) --out $(BUILD)/power --budget 150
-	@$(SUITE) fuse bash proof/fuse/run.sh --lib $(BUILD) --out $(BUILD)/fuse --budget 240
-	@$(SUITE) other-user bash proof/other-user/run.sh --lib $(BUILD) --out $(BUILD)/other-user --budget 90
-	@$(SUITE) --end
+format:
+	@env CARGO='$(CARGO)' tools/lint format $(BUILD)
 
-# Everything that has a bound, as deep as the time allows, with a new seed each time: each layer for an eighth of it. What it
-# takes to build comes on top. The table at the end says what was explored.
-SHARE = $$(($(SECONDS) / 8 + 1))
-SOAK = SUITE_LIMIT=$$(($(SECONDS) * 2 + 900)) $(SUITE)
+test test-deep: all
+	@$(need_cargo)$(need_cc)$(SUITES) $@
+
 soak: all $(DEMO)
-	@$(need_cargo)$(SUITE) --begin soak
-	@$(SOAK) explorer env STEADFAST_SOAK=$(SHARE) CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --release --test explorer -- --nocapture
-	@$(SOAK) property env PROPTEST_CASES=$$(($(SECONDS) * 20 + 256)) CARGO_TARGET_DIR=$(TARGET) $(CARGO) test --release --test property -- --nocapture
-	@$(SOAK) race $(PEERS) bash ctests/race/run.sh --lib $(BUILD) --out $(BUILD)/race --seconds $(SHARE)
-	@$(SOAK) crash-disk bash examples/demo/soak.sh $(BUILD) $(SHARE)
-	@$(SOAK) storm bash proof/soak/run.sh --lib $(BUILD) --out $(BUILD)/soak --seconds $(SHARE)
-	@$(SOAK) fuzz bash proof/memory/fuzz.sh --build $(BUILD) --target $(TARGET) --seconds $$(($(SECONDS) / 24 + 1))
-	@$(SOAK) blocks bash proof/blocks/run.sh --build $(BUILD) --target $(TARGET) --soak $(SHARE)
-	@$(SOAK) schedules bash proof/calls/run.sh schedules --lib $(BUILD) --out $(BUILD)/calls --soak $(SHARE)
-	@$(SOAK) kernel bash proof/soak/kernel.sh --lib $(BUILD) --out $(BUILD)/kernel --seconds $(SHARE)
-	@$(SOAK) power bash proof/power/run.sh --lib $(BUILD) --out $(BUILD)/power --budget $(SHARE) --cuts 1000
-	@$(SUITE) --end; code=$$?; bash proof/soak/summary.sh $(BUILD); exit $$code
+	@$(need_cargo)SECONDS_TO_SOAK=$(SECONDS) $(SUITES) $@
 
 bench: all
 	@$(need_cc)bash benches/run.sh --lib $(BUILD)
@@ -212,7 +175,7 @@ install: all $(FOUND_BY)
 	install -m 644 $(BUILD)/steadfast.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/steadfast.pc'
 	install -m 644 $(BUILD)/steadfast-config.cmake $(BUILD)/steadfast-config-version.cmake '$(DESTDIR)$(CMAKEDIR)'
 	install -m 755 $(BUILD)/installed/steadfast '$(DESTDIR)$(BINDIR)/steadfast'
-	install -m 644 packaging/completion/steadfast.bash '$(DESTDIR)$(COMPLETIONDIR)/steadfast'
+	install -m 644 cli/completion/steadfast.bash '$(DESTDIR)$(COMPLETIONDIR)/steadfast'
 	@$(foreach manual,$(MANUALS),$(call install_manual,$(manual)) &&) true
 
 install-strip: install
@@ -230,9 +193,11 @@ clean:
 	rm -rf $(BUILD) $(TARGET)
 
 help:
-	@echo "make                the library (shared and static), the header check, the command build/steadfast"
+	@echo "make                the library (shared and static) and the command build/steadfast (V=1: show the commands)"
 	@echo "make demo           what the library promises, shown and counted, in under a minute"
-	@echo "make test           Rust and C tests, the installation"
+	@echo "make lint           format and static checks of every language (.ci/setup installs the tools)"
+	@echo "make format         write every source in its form"
+	@echo "make test           Rust and C tests, the header, the command, the installation"
 	@echo "make test-deep      C tests by dlopen, with parts of the platform missing, under valgrind; races"
 	@echo "make soak           kills, faults and races for SECONDS=$(SECONDS)"
 	@echo "make bench          measurements, as ratios (QUICK=1: short)"

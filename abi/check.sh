@@ -13,7 +13,7 @@ tree=$target/abi-mutant/tree
 mutants=$target/abi-mutant
 target=$target/abi
 . abi/surface.sh
-. tests/check-lib.sh
+. tools/check-lib.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-abi.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 header=include/steadfast.h
@@ -32,7 +32,7 @@ for tool in abidiff abidw nm python3; do
     end
 done
 if [ "$(uname -m)" != x86_64 ]; then
-    echo "SKIPPED: the baseline is x86-64's"
+    skip "the baseline is x86-64's"
     end
 fi
 
@@ -57,9 +57,9 @@ check "the library exports that, and nothing else" diff abi/exports.txt "$work/e
 check "so does the build with debug information" diff abi/exports.txt <(exports_of "$target/release/libsteadfast.so")
 check "constants and their values ($(wc -l <abi/constants.txt))" diff abi/constants.txt "$work/constants"
 check "abidiff: nothing changed since the baseline" unchanged abi/baseline.abixml "$work/now.abixml"
-for name in $(cat abi/exports.txt); do
+while read -r name; do
     grep -q "<function-decl name='$name'" abi/baseline.abixml || echo "$name"
-done >"$work/untyped"
+done <abi/exports.txt >"$work/untyped"
 check "the baseline knows the types of every function" test ! -s "$work/untyped"
 check "and names no place on a disk" refuses grep -nE "='/|registry" abi/baseline.abixml
 

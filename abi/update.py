@@ -4,20 +4,26 @@
 Additions are functions, and members at the end of a struct that begins with its size. All else breaks programs that are
 compiled already: a removed function, another parameter or return type, a member that moved, went or has another type."""
 
+import re
 import sys
 import xml.etree.ElementTree as ET
 
 # They begin with their size, and the library never writes past it.
-GROWING = {"hooks", "report", "state", "save_entry", "save_options", "load_options", "lock_options"}
+GROWING = {"hooks", "report", "state", "save_entry", "save_options", "load_options", "lock_options", "context_options"}
 OPAQUE = {"steadfast_context", "steadfast_lock"}
+# Rust's name of a function pointer has the modules of its types in it: where a type is defined is no part of the ABI.
+MODULE = re.compile(r"\b(?:\w+::)+(?=steadfast_)")
 
 
 class Abi:
     def __init__(self, path):
         self.root = ET.parse(path).getroot()
         self.types = {e.get("id"): e for e in self.root.iter() if e.get("id")}
-        self.structs = {e.get("name"): e for e in self.root.iter("class-decl")
-                        if e.get("name", "").startswith("steadfast_") and e.get("is-declaration-only") != "yes"}
+        self.structs = {
+            e.get("name"): e
+            for e in self.root.iter("class-decl")
+            if e.get("name", "").startswith("steadfast_") and e.get("is-declaration-only") != "yes"
+        }
         self.functions = {e.get("elf-symbol-id"): e for e in self.root.iter("function-decl") if e.get("elf-symbol-id")}
 
     def spell(self, id, depth=0):
@@ -25,11 +31,11 @@ class Abi:
         e = self.types.get(id)
         if e is None or depth > 8:
             return str(id)
-        name = e.get("name") or ""
+        name = MODULE.sub("", e.get("name") or "")
         if e.tag == "pointer-type-def":
             return self.spell(e.get("type-id"), depth + 1) + "*"
         if e.tag == "array-type-def":
-            return f"{self.spell(e.get('type-id'), depth + 1)}[{e.find('subrange').get('length')}]"
+            return f"{self.spell(e.get('type-id'), depth + 1)}[{e.findall('subrange')[0].get('length')}]"
         if e.tag == "qualified-type-def":
             return "const " + self.spell(e.get("type-id"), depth + 1)
         if e.tag == "function-type":
@@ -42,8 +48,10 @@ class Abi:
         return f"{self.spell(result.get('type-id'), depth) if result is not None else 'void'} ({parameters})"
 
     def members(self, struct):
-        return {m.find("var-decl").get("name"): (int(m.get("layout-offset-in-bits")), self.spell(m.find("var-decl").get("type-id")))
-                for m in struct.findall("data-member")}
+        return {
+            m.find("var-decl").get("name"): (int(m.get("layout-offset-in-bits")), self.spell(m.find("var-decl").get("type-id")))
+            for m in struct.findall("data-member")
+        }
 
 
 def broken(old, new):

@@ -11,10 +11,8 @@
 
 /* The functions of a build of the library, by dlsym: one that is not in this build is NULL. */
 struct api {
-    int32_t (*save)(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *,
-                    steadfast_report *);
-    int32_t (*load)(const steadfast_context *, const char *, const steadfast_load_options *, steadfast_state *,
-                    steadfast_report *);
+    int32_t (*save)(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *, steadfast_report *);
+    int32_t (*load)(const steadfast_context *, const char *, const steadfast_load_options *, steadfast_state *, steadfast_report *);
     void (*state_free)(steadfast_state *);
     int32_t (*load_into)(const steadfast_context *, const char *, const steadfast_load_options *, void *, size_t, size_t *,
                          steadfast_report *);
@@ -119,8 +117,6 @@ struct saver new_saver(const struct api *api, const struct place *place, const c
 void saver_run(void *arg);
 void saver_bare(void *arg);
 void saver_remove(void *arg);
-/* Whether RECYCLE really overwrites the spare: the inode of PATH.prev comes back as PATH. */
-int recycles(const struct api *api, const struct place *place);
 
 /* The value of STEADFAST_SAVE_SYNCFS; 0: the header has none. */
 #ifndef SYNCFS
@@ -150,8 +146,8 @@ void worker_stop(struct worker *worker);
 void remove_leftovers(const struct place *place);
 
 /* Counts the device's requests for `run` or `remote`, of `states` states each time. */
-typedef void count_function(const struct place *place, const char *what, void (*run)(void *), double (*remote)(void *, size_t),
-                            void *arg, size_t states);
+typedef void count_function(const struct place *place, const char *what, void (*run)(void *), double (*remote)(void *, size_t), void *arg,
+                            size_t states);
 void count_batches(const struct place *place, count_function *count_of);
 
 /* The parts. */

@@ -87,11 +87,23 @@ void part_cost(const struct place *place, const char *so)
     size_t size = settings.quick ? (size_t)64 << 20 : (size_t)1 << 30;
     struct saver s = { .api = &lib, .place = place, .size = size, .options = { .size = sizeof s.options } };
     snprintf(s.path, sizeof s.path, "%s/large", place->dir);
-    row((struct row){ .part = "cost", .what = "save: peak memory beyond the payload", .place = place, .size = size,
-                      .value = beyond_payload_mib(save_large, &s, size), .unit = "MiB", .target = 8, .rounds = 1 });
+    row((struct row){ .part = "cost",
+                      .what = "save: peak memory beyond the payload",
+                      .place = place,
+                      .size = size,
+                      .value = beyond_payload_mib(save_large, &s, size),
+                      .unit = "MiB",
+                      .target = 8,
+                      .rounds = 1 });
     if (lib.load_into)
-        row((struct row){ .part = "cost", .what = "load_into: peak memory beyond the payload", .place = place, .size = size,
-                          .value = beyond_payload_mib(load_large, &s, size), .unit = "MiB", .target = 8, .rounds = 1 });
+        row((struct row){ .part = "cost",
+                          .what = "load_into: peak memory beyond the payload",
+                          .place = place,
+                          .size = size,
+                          .value = beyond_payload_mib(load_large, &s, size),
+                          .unit = "MiB",
+                          .target = 8,
+                          .rounds = 1 });
     else
         row_skipped("cost", "load_into: peak memory beyond the payload", place, size, "not in this build");
     saver_remove(&s);
@@ -103,12 +115,24 @@ void part_cost(const struct place *place, const char *so)
     struct contestant load = { .run = dlopen_once, .arg = copy };
     size_t rounds = contest(&load, 1, 50);
     must(dlopen(copy, RTLD_NOW | RTLD_NOLOAD) == NULL, "dlclose unloads");
-    row((struct row){ .part = "cost", .what = "dlopen + dlclose", .place = place, .us = load.us, .value = load.us, .unit = "us",
-                      .target = 60, .rounds = rounds });
+    row((struct row){ .part = "cost",
+                      .what = "dlopen + dlclose",
+                      .place = place,
+                      .us = load.us,
+                      .value = load.us,
+                      .unit = "us",
+                      .target = 60,
+                      .rounds = rounds });
     must(unlink(copy) == 0, "unlink");
 
     struct contestant c[2] = { { .run = directly }, { .run = through_the_table, .arg = (void *)steadfast_hooks_default() } };
     rounds = contest(c, 2, 50);
-    row((struct row){ .part = "cost", .what = "getpid: hook table beyond the bare call", .us = c[1].us / CALLS,
-                      .base_us = c[0].us / CALLS, .value = c[1].beyond_us * 1e3 / CALLS, .unit = "ns", .target = 2, .rounds = rounds });
+    row((struct row){ .part = "cost",
+                      .what = "getpid: hook table beyond the bare call",
+                      .us = c[1].us / CALLS,
+                      .base_us = c[0].us / CALLS,
+                      .value = c[1].beyond_us * 1e3 / CALLS,
+                      .unit = "ns",
+                      .target = 2,
+                      .rounds = rounds });
 }

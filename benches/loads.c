@@ -102,21 +102,49 @@ static void loads_of(const struct place *place, size_t size)
 
     double target = size == 1024 ? 1.0 : 0;
     struct contestant c[3] = {
-        { .run = load_c, .arg = &kept }, { .run = load, .arg = &ours }, { .run = load, .arg = &against },
+        { .run = load_c, .arg = &kept },
+        { .run = load, .arg = &ours },
+        { .run = load, .arg = &against },
     };
     size_t rounds = contest(c, other.load ? 3 : 2, 7);
-    row((struct row){ .part = "loads", .what = "load / read + OpenSSL EVP, kept", .place = place, .size = size, .us = c[1].us,
-                      .base_us = c[0].us, .value = c[1].ratio, .low = c[1].ratio_low, .high = c[1].ratio_high, .unit = "x",
-                      .target = target, .rounds = rounds });
+    row((struct row){ .part = "loads",
+                      .what = "load / read + OpenSSL EVP, kept",
+                      .place = place,
+                      .size = size,
+                      .us = c[1].us,
+                      .base_us = c[0].us,
+                      .value = c[1].ratio,
+                      .low = c[1].ratio_low,
+                      .high = c[1].ratio_high,
+                      .unit = "x",
+                      .target = target,
+                      .rounds = rounds });
     if (other.load)
-        row((struct row){ .part = "loads", .what = "  --against: load", .place = place, .size = size, .us = c[2].us,
-                          .base_us = c[0].us, .value = c[2].ratio, .low = c[2].ratio_low, .high = c[2].ratio_high, .unit = "x",
+        row((struct row){ .part = "loads",
+                          .what = "  --against: load",
+                          .place = place,
+                          .size = size,
+                          .us = c[2].us,
+                          .base_us = c[0].us,
+                          .value = c[2].ratio,
+                          .low = c[2].ratio_low,
+                          .high = c[2].ratio_high,
+                          .unit = "x",
                           .rounds = rounds });
     struct contestant d[2] = { { .run = load_c, .arg = &once }, { .run = load, .arg = &ours } };
     rounds = contest(d, 2, 7);
-    row((struct row){ .part = "loads", .what = "load / read + OpenSSL SHA256()", .place = place, .size = size, .us = d[1].us,
-                      .base_us = d[0].us, .value = d[1].ratio, .low = d[1].ratio_low, .high = d[1].ratio_high, .unit = "x",
-                      .target = target, .rounds = rounds });
+    row((struct row){ .part = "loads",
+                      .what = "load / read + OpenSSL SHA256()",
+                      .place = place,
+                      .size = size,
+                      .us = d[1].us,
+                      .base_us = d[0].us,
+                      .value = d[1].ratio,
+                      .low = d[1].ratio_low,
+                      .high = d[1].ratio_high,
+                      .unit = "x",
+                      .target = target,
+                      .rounds = rounds });
     EVP_MD_CTX_free(kept.context);
     EVP_MD_free(sha256);
     saver_remove(&s);
@@ -178,7 +206,9 @@ static void hash_rates(const struct place *place)
     struct hasher large = { context, new_saver(&lib, place, "hash", large_size, STEADFAST_SAVE_NO_SYNC) };
     small.saver.data = hot.saver.data = large.saver.data; /* payload() moves when it grows */
     struct contestant c[4] = {
-        { .run = save_into_nothing, .arg = &hot }, { .run = save_into_nothing, .arg = &small }, { .run = save_into_nothing, .arg = &large },
+        { .run = save_into_nothing, .arg = &hot },
+        { .run = save_into_nothing, .arg = &small },
+        { .run = save_into_nothing, .arg = &large },
     };
     size_t count = 3;
 #ifdef HAVE_OPENSSL
@@ -187,15 +217,38 @@ static void hash_rates(const struct place *place)
     size_t rounds = contest(c, count, 15);
     /* Without what a save costs besides. */
     double hot_rate = (512.0 - 1) * 1024 / 1e3 / (c[0].us - c[1].us), large_rate = (double)(large_size - 1024) / 1e3 / (c[2].us - c[1].us);
-    row((struct row){ .part = "hash", .what = "SHA-256 in a save without writes, hot", .size = 512 * 1024, .us = c[0].us,
-                      .value = hot_rate, .unit = "GB/s", .rounds = rounds });
-    row((struct row){ .part = "hash", .what = "SHA-256 in a save without writes, large", .size = large_size, .us = c[2].us,
-                      .value = large_rate, .unit = "GB/s", .rounds = rounds });
-    row((struct row){ .part = "hash", .what = "  large / hot", .size = large_size, .value = large_rate / hot_rate, .unit = "x",
-                      .target = 0.95, .direction = AT_LEAST, .rounds = rounds });
+    row((struct row){ .part = "hash",
+                      .what = "SHA-256 in a save without writes, hot",
+                      .size = 512 * 1024,
+                      .us = c[0].us,
+                      .value = hot_rate,
+                      .unit = "GB/s",
+                      .rounds = rounds });
+    row((struct row){ .part = "hash",
+                      .what = "SHA-256 in a save without writes, large",
+                      .size = large_size,
+                      .us = c[2].us,
+                      .value = large_rate,
+                      .unit = "GB/s",
+                      .rounds = rounds });
+    row((struct row){ .part = "hash",
+                      .what = "  large / hot",
+                      .size = large_size,
+                      .value = large_rate / hot_rate,
+                      .unit = "x",
+                      .target = 0.95,
+                      .direction = AT_LEAST,
+                      .rounds = rounds });
     if (count > 3)
-        row((struct row){ .part = "hash", .what = "  large / one-shot OpenSSL SHA256()", .size = large_size, .us = c[2].us,
-                          .base_us = c[3].us, .value = c[3].us / c[2].us, .unit = "x", .target = 1.5, .direction = AT_LEAST,
+        row((struct row){ .part = "hash",
+                          .what = "  large / one-shot OpenSSL SHA256()",
+                          .size = large_size,
+                          .us = c[2].us,
+                          .base_us = c[3].us,
+                          .value = c[3].us / c[2].us,
+                          .unit = "x",
+                          .target = 1.5,
+                          .direction = AT_LEAST,
                           .rounds = rounds });
     steadfast_context_free(context);
     saver_remove(&small.saver);
@@ -216,9 +269,17 @@ static void into_of(const struct place *place, size_t size)
     struct contestant c[2] = { { .run = load_into, .arg = &l }, { .run = hash_hot, .arg = payload(HOT) } };
     size_t rounds = contest(c, 2, 7);
     double limit_us = c[1].us * (double)size / HOT;
-    row((struct row){ .part = "into", .what = "load_into, of the rate of the hash when hot", .place = place, .size = size, .us = c[0].us,
-                      .base_us = limit_us, .value = limit_us / c[0].us, .unit = "x", .target = size >= (size_t)64 << 20 ? 0.75 : 0,
-                      .direction = AT_LEAST, .rounds = rounds });
+    row((struct row){ .part = "into",
+                      .what = "load_into, of the rate of the hash when hot",
+                      .place = place,
+                      .size = size,
+                      .us = c[0].us,
+                      .base_us = limit_us,
+                      .value = limit_us / c[0].us,
+                      .unit = "x",
+                      .target = size >= (size_t)64 << 20 ? 0.75 : 0,
+                      .direction = AT_LEAST,
+                      .rounds = rounds });
     must(memcmp(l.into, s.data, size) == 0, "what load_into gave");
     free(l.into);
     saver_remove(&s);

@@ -127,15 +127,31 @@ static void stop_holder(pid_t child, int end)
 static void against(const char *what, const struct place *where, struct contestant *c, double target)
 {
     size_t rounds = contest(c, 2, 31);
-    row((struct row){ .part = "lock", .what = what, .place = where, .us = c[1].us, .base_us = c[0].us, .value = c[1].ratio,
-                      .low = c[1].ratio_low, .high = c[1].ratio_high, .unit = "x", .target = target, .rounds = rounds });
+    row((struct row){ .part = "lock",
+                      .what = what,
+                      .place = where,
+                      .us = c[1].us,
+                      .base_us = c[0].us,
+                      .value = c[1].ratio,
+                      .low = c[1].ratio_low,
+                      .high = c[1].ratio_high,
+                      .unit = "x",
+                      .target = target,
+                      .rounds = rounds });
 }
 
 static void beyond(const char *what, const struct place *where, struct contestant *c, double target)
 {
     size_t rounds = contest(c, 2, 31);
-    row((struct row){ .part = "lock", .what = what, .place = where, .us = c[1].us, .base_us = c[0].us, .value = c[1].beyond_us,
-                      .unit = "us", .target = target, .rounds = rounds });
+    row((struct row){ .part = "lock",
+                      .what = what,
+                      .place = where,
+                      .us = c[1].us,
+                      .base_us = c[0].us,
+                      .value = c[1].beyond_us,
+                      .unit = "us",
+                      .target = target,
+                      .rounds = rounds });
 }
 
 void part_lock(const struct place *where)

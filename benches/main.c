@@ -82,7 +82,10 @@ int main(int argc, char **argv)
     while ((option = getopt(argc, argv, "m:t:p:s:a:w:qf")) != -1)
         switch (option) {
         case 'm': settings.budget_ms = atof(optarg); break;
-        case 't': settings.tsv = fopen(optarg, "a"); must(settings.tsv != NULL, optarg); break;
+        case 't':
+            settings.tsv = fopen(optarg, "a");
+            must(settings.tsv != NULL, optarg);
+            break;
         case 'p': list = optarg; break;
         case 's': so = optarg; break;
         case 'a': other = open_api(optarg); break;

@@ -1,14 +1,29 @@
 """Draws what `make bench` measured, and writes its table.
 
-    report.py RESULTS.TSV DOCS    writes DOCS/benchmark.md, and the plots DOCS/bench-*.svg where matplotlib is there
+report.py RESULTS.TSV DOCS    writes DOCS/benchmark.md, and the plots DOCS/bench-*.svg where matplotlib is there
 """
 
-import collections
 import os
 import sys
+from typing import NamedTuple
 
-COLUMNS = "part what place size us other value low high unit target met rounds".split()
-Row = collections.namedtuple("Row", COLUMNS)
+
+class Row(NamedTuple):
+    part: str
+    what: str
+    place: str
+    size: int
+    us: float
+    other: float
+    value: float
+    low: float
+    high: float
+    unit: str
+    target: str
+    met: str
+    rounds: int
+
+
 NO_NEW_NAME = ("SQLite WAL FULL", "LMDB")  # they sync a file that has had its name all along
 OURS, OTHERS, BARE = "#1a6fb3", "#b8b8b8", "#444444"
 
@@ -21,7 +36,8 @@ def read(path):
                 about.append(line[1:].strip())
                 continue
             f = line.rstrip("\n").split("\t")
-            rows.append(Row(*f[:3], int(f[3]), *map(float, f[4:9]), *f[9:12], int(f[12])))
+            us, other, value, low, high = map(float, f[4:9])
+            rows.append(Row(f[0], f[1], f[2], int(f[3]), us, other, value, low, high, f[9], f[10], f[11], int(f[12])))
     return about[-1], [row for row in rows if row.met != "skipped"]
 
 
@@ -38,21 +54,32 @@ def value_text(row):
 
 def table(about, rows):
     """Each row with a target, then the peers."""
-    out = [f"<!-- Written by benches/report.py; do not edit. {about} -->", "", "| what | on | size | measured | quartiles | target | met |",
-           "|---|---|---|---|---|---|---|"]
+    out = [
+        f"<!-- Written by benches/report.py; do not edit. {about} -->",
+        "",
+        "| what | on | size | measured | quartiles | target | met |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         if row.met not in ("yes", "NO"):
             continue
         quartiles = f"{row.low:.2f}–{row.high:.2f}" if row.low else ""
-        out.append(f"| {row.part}: {row.what.strip()} | {row.place} | {size_text(row.size)} | {value_text(row)} | {quartiles} | "
-                   f"{row.target} | {'yes' if row.met == 'yes' else '**no**'} |")
+        out.append(
+            f"| {row.part}: {row.what.strip()} | {row.place} | {size_text(row.size)} | {value_text(row)} | {quartiles} | "
+            f"{row.target} | {'yes' if row.met == 'yes' else '**no**'} |"
+        )
     syncs = {row.what: row for row in rows if row.part == "syncs"}
     flushes = {(row.what, row.place): row for row in rows if row.part == "flushes"}
     peers = [row for row in rows if row.part == "peers" and row.size == 1024]
     places = list(dict.fromkeys(row.place for row in peers))
     if peers:
-        out += ["", "One save of 1 KiB: times of the bare C sequence; in brackets the device flushes counted.", "",
-                "| | syncs the file | the directory | " + " | ".join(places) + " |", "|---|---|---|" + "---|" * len(places)]
+        out += [
+            "",
+            "One save of 1 KiB: times of the bare C sequence; in brackets the device flushes counted.",
+            "",
+            "| | syncs the file | the directory | " + " | ".join(places) + " |",
+            "|---|---|---|" + "---|" * len(places),
+        ]
         for name in dict.fromkeys(row.what for row in peers):
             known = syncs.get({"bare C": "bare C, as a worker", "steadfast": "steadfast, as a worker"}.get(name, name))
             cells = []
@@ -62,7 +89,10 @@ def table(about, rows):
                 cells.append((f"{row.value:.2f}x" if row else "") + (f" ({counted.us:g})" if counted else ""))
             file = directory = ""
             if known:
-                file, directory = ("yes" if known.us + known.other else "**no**"), ("yes" if known.value else "no need" if name in NO_NEW_NAME else "**no**")
+                file, directory = (
+                    ("yes" if known.us + known.other else "**no**"),
+                    ("yes" if known.value else "no need" if name in NO_NEW_NAME else "**no**"),
+                )
             elif name.startswith("steadfast"):
                 file = directory = "yes"
             out.append(f"| {name} | {file} | {directory} | " + " | ".join(cells) + " |")
@@ -76,7 +106,7 @@ def style(ax, title):
     ax.set_axisbelow(True)
 
 
-LINES = {"bare C": (BARE, "--"), "steadfast": (OURS, "-"), "steadfast, RECYCLE": ("#d9730d", "-")}
+LINES = {"bare C": (BARE, "--"), "steadfast": (OURS, "-")}
 
 
 def plot_peers(plt, rows):
@@ -147,8 +177,7 @@ def plot_batch(plt, rows):
     for ax, place in zip(axes[0], places):
         for name, (colour, dash) in lines.items():
             mine = [r for r in these if r.place == place and r.what == name]
-            ax.plot([r.size // 1024 for r in mine], [r.us / (r.size // 1024) for r in mine], dash, color=colour, marker="o",
-                    markersize=3, label=name)
+            ax.plot([r.size // 1024 for r in mine], [r.us / (r.size // 1024) for r in mine], dash, color=colour, marker="o", markersize=3, label=name)
         ax.set_xscale("log")
         ax.set_yscale("log")
         style(ax, place)

@@ -15,39 +15,30 @@ static double target_plain(const struct place *place, size_t size)
     return size == K ? 1.03 : size == 64 * M ? 1.0 : size == 1024 * M ? 0.95 : 0;
 }
 
-static double target_recycle(const struct place *place, size_t size)
-{
-    if (place->memory)
-        return 0;
-    if (size == K && place->journal)
-        return strncmp(place->name, "ext4", 4) == 0 ? 0.65 : 0;
-    return size == K ? 0.75 : size == 64 * M && !place->journal ? 0.85 : 0;
-}
-
 static void saves_of(const struct place *place, size_t size)
 {
-    enum { BARE, SAVE, BARE_FIRST, FIRST, KEEP, RECYCLE, NO_SYNC, OTHER, OTHER_RECYCLE, KINDS };
-    int real = recycles(&lib, place), other_real = other.save != NULL && recycles(&other, place);
+    enum { BARE, SAVE, BARE_FIRST, FIRST, KEEP, NO_SYNC, OTHER, KINDS };
     struct saver s[KINDS] = {
         [BARE] = new_saver(&lib, place, "bare", size, 0),
         [SAVE] = new_saver(&lib, place, "save", size, 0),
         [BARE_FIRST] = new_saver(&lib, place, "bare-first", size, 0),
         [FIRST] = new_saver(&lib, place, "first", size, 0),
         [KEEP] = new_saver(&lib, place, "keep", size, STEADFAST_SAVE_KEEP_PREVIOUS),
-        [RECYCLE] = new_saver(&lib, place, "recycle", size, STEADFAST_SAVE_RECYCLE),
         [NO_SYNC] = new_saver(&lib, place, "no-sync", size, STEADFAST_SAVE_NO_SYNC),
         [OTHER] = new_saver(&other, place, "other", size, 0),
-        [OTHER_RECYCLE] = new_saver(&other, place, "other-recycle", size, STEADFAST_SAVE_RECYCLE),
     };
     static const char *const names[KINDS] = {
-        [SAVE] = "save", [BARE_FIRST] = "  bare, nothing there before", [FIRST] = "  save, nothing there before",
-        [KEEP] = "save, KEEP_PREVIOUS", [RECYCLE] = "save, RECYCLE", [NO_SYNC] = "save, NO_SYNC",
-        [OTHER] = "  --against: save", [OTHER_RECYCLE] = "  --against: save, RECYCLE",
+        [SAVE] = "save",
+        [BARE_FIRST] = "  bare, nothing there before",
+        [FIRST] = "  save, nothing there before",
+        [KEEP] = "save, KEEP_PREVIOUS",
+        [NO_SYNC] = "save, NO_SYNC",
+        [OTHER] = "  --against: save",
     };
     struct contestant c[KINDS];
     size_t kind[KINDS], count = 0;
     for (size_t k = 0; k < KINDS; k++) {
-        if ((k == RECYCLE && !real) || (k == OTHER && !other.save) || (k == OTHER_RECYCLE && !other_real))
+        if (k == OTHER && !other.save)
             continue;
         /* Large ones: what differs by a name less is nothing. */
         if (size > M && (k == FIRST || k == BARE_FIRST))
@@ -61,13 +52,20 @@ static void saves_of(const struct place *place, size_t size)
     }
     size_t rounds = contest(c, count, size > 256 * M ? 3 : size >= 16 * M ? (settings.quick ? 3 : 5) : 15);
     for (size_t i = 1; i < count; i++) {
-        double target = kind[i] == SAVE ? target_plain(place, size) : kind[i] == RECYCLE ? target_recycle(place, size) : 0;
-        row((struct row){ .part = "saves", .what = names[kind[i]], .place = place, .size = size, .us = c[i].us, .base_us = c[0].us,
-                          .value = c[i].ratio, .low = c[i].ratio_low, .high = c[i].ratio_high, .unit = "x", .target = target,
+        double target = kind[i] == SAVE ? target_plain(place, size) : 0;
+        row((struct row){ .part = "saves",
+                          .what = names[kind[i]],
+                          .place = place,
+                          .size = size,
+                          .us = c[i].us,
+                          .base_us = c[0].us,
+                          .value = c[i].ratio,
+                          .low = c[i].ratio_low,
+                          .high = c[i].ratio_high,
+                          .unit = "x",
+                          .target = target,
                           .rounds = rounds });
     }
-    if (!real)
-        row_skipped("saves", names[RECYCLE], place, size, "not in this build: the same as KEEP_PREVIOUS");
     for (size_t k = 0; k < KINDS; k++)
         saver_remove(&s[k]);
 }
@@ -118,15 +116,17 @@ static void batch(void *arg)
 
 static struct many new_many(const struct place *place, const char *name, size_t count, uint32_t flags)
 {
-    struct many many = { .savers = calloc(count, sizeof *many.savers), .entries = calloc(count, sizeof *many.entries),
-                         .count = count, .options = { .size = sizeof many.options, .flags = flags } };
+    struct many many = { .savers = calloc(count, sizeof *many.savers),
+                         .entries = calloc(count, sizeof *many.entries),
+                         .count = count,
+                         .options = { .size = sizeof many.options, .flags = flags } };
     must(many.savers && many.entries, "calloc");
     for (size_t i = 0; i < count; i++) {
         char file[40];
         snprintf(file, sizeof file, "%s-%zu", name, i);
         many.savers[i] = new_saver(&lib, place, file, K, 0);
-        many.entries[i] = (struct entry){ .size = sizeof *many.entries, .path = many.savers[i].path,
-                                          .data = many.savers[i].data, .len = K };
+        many.entries[i] =
+            (struct entry){ .size = sizeof *many.entries, .path = many.savers[i].path, .data = many.savers[i].data, .len = K };
     }
     return many;
 }
@@ -167,9 +167,20 @@ static void many_of(const struct place *place, const char *part, size_t count)
     size_t rounds = contest(c, n, settings.quick ? 1 : 2);
     settings.budget_ms = budget;
     for (size_t i = 0; i < n; i++) /* how many times faster than one by one */
-        row((struct row){ .part = part, .what = names[way[i]], .place = place, .size = count * K, .us = c[i].us,
-                          .base_us = c[0].us, .value = 1 / c[i].ratio, .low = 1 / c[i].ratio_high, .high = 1 / c[i].ratio_low,
-                          .unit = "x", .target = way[i] == 2 ? plain : way[i] == 3 ? syncfs : 0, .direction = AT_LEAST,
+        row((struct row){ .part = part,
+                          .what = names[way[i]],
+                          .place = place,
+                          .size = count * K,
+                          .us = c[i].us,
+                          .base_us = c[0].us,
+                          .value = 1 / c[i].ratio,
+                          .low = 1 / c[i].ratio_high,
+                          .high = 1 / c[i].ratio_low,
+                          .unit = "x",
+                          .target = way[i] == 2   ? plain
+                                    : way[i] == 3 ? syncfs
+                                                  : 0,
+                          .direction = AT_LEAST,
                           .rounds = rounds });
     if (!lib.save_batch)
         row_skipped(part, names[2], place, count * K, "not in this build");

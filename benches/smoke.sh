@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=$1/bench-smoke
 mkdir -p "$out"
 work=$out
-. "$here/../tests/check-lib.sh"
+. "$here/../tools/check-lib.sh"
 results=$out/results.tsv
 ends_well() {
     QUICK=1 MS=4 timeout 120 bash "$here/run.sh" --lib "$1" --out "$out" --on memory \
@@ -15,7 +15,7 @@ ends_well() {
 check 'the run ends well' ends_well "$1"
 grep 'SKIPPED' "$out/log"
 has() { awk -F'\t' -v part="$1" -v what="$2" '$1 == part && $2 == what && $12 != "skipped" { found = 1 } END { exit !found }' "$results"; }
-for row in 'saves:save' 'saves:save, RECYCLE' 'lock:verdict: stale / opening and reading the file' 'cost:dlopen + dlclose' \
+for row in 'saves:save' 'saves:save, KEEP_PREVIOUS' 'lock:verdict: stale / opening and reading the file' 'cost:dlopen + dlclose' \
     'size:bare C' 'writers:steadfast' 'cost:save: peak memory beyond the payload'; do
     check "a row: $row" has "${row%%:*}" "${row#*:}"
 done

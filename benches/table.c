@@ -26,8 +26,8 @@ const char *size_text(size_t size)
 
 void table_head(const char *title)
 {
-    printf("\n%s\n%-46s %-13s %8s %11s %11s %12s %15s %9s %-4s %6s\n", title, "what", "on", "size", "ours us", "other us",
-           "value", "quartiles", "target", "met", "rounds");
+    printf("\n%s\n%-46s %-13s %8s %11s %11s %12s %15s %9s %-4s %6s\n", title, "what", "on", "size", "ours us", "other us", "value",
+           "quartiles", "target", "met", "rounds");
 }
 
 static const char *number(char *text, size_t len, double value)
@@ -54,8 +54,8 @@ void row(struct row r)
         met = holds ? "yes" : "NO";
         snprintf(target, sizeof target, "%s%.2f", r.direction == AT_MOST ? "<= " : ">= ", r.target);
     }
-    printf("%-46s %-13s %8s %11s %11s %12s %15s %9s %-4s %6zu\n", r.what, r.place ? r.place->name : "-", size_text(r.size), us,
-           base, value, quartiles, target, met, r.rounds);
+    printf("%-46s %-13s %8s %11s %11s %12s %15s %9s %-4s %6zu\n", r.what, r.place ? r.place->name : "-", size_text(r.size), us, base, value,
+           quartiles, target, met, r.rounds);
     fflush(stdout);
     if (settings.tsv) {
         fprintf(settings.tsv, "%s\t%s\t%s\t%zu\t%.6g\t%.6g\t%.6g\t%.6g\t%.6g\t%s\t%s\t%s\t%zu\n", r.part, r.what,

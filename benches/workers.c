@@ -88,12 +88,9 @@ static void peers_of(const struct place *place, size_t size)
     struct worker workers[MOST];
     struct contestant c[MOST];
     struct saver bare = new_saver(&lib, place, "bare-c", size, 0), ours = new_saver(&lib, place, "ours", size, 0);
-    struct saver recycle = new_saver(&lib, place, "ours-recycle", size, STEADFAST_SAVE_RECYCLE);
     size_t own = 0, count;
     c[own++] = (struct contestant){ .name = "bare C", .run = saver_bare, .arg = &bare };
     c[own++] = (struct contestant){ .name = "steadfast", .run = saver_run, .arg = &ours };
-    if (recycles(&lib, place))
-        c[own++] = (struct contestant){ .name = "steadfast, RECYCLE", .run = saver_run, .arg = &recycle };
     count = own;
     for (size_t i = 0; i < peer_count && count < MOST; i++, count++) {
         worker_start(&workers[count], &peers[i], place, size);
@@ -101,8 +98,17 @@ static void peers_of(const struct place *place, size_t size)
     }
     size_t rounds = contest(c, count, settings.quick ? 5 : 15);
     for (size_t i = 0; i < count; i++)
-        row((struct row){ .part = "peers", .what = c[i].name, .place = place, .size = size, .us = c[i].us, .base_us = c[0].us,
-                          .value = c[i].ratio, .low = c[i].ratio_low, .high = c[i].ratio_high, .unit = "x", .rounds = rounds });
+        row((struct row){ .part = "peers",
+                          .what = c[i].name,
+                          .place = place,
+                          .size = size,
+                          .us = c[i].us,
+                          .base_us = c[0].us,
+                          .value = c[i].ratio,
+                          .low = c[i].ratio_low,
+                          .high = c[i].ratio_high,
+                          .unit = "x",
+                          .rounds = rounds });
     for (size_t i = own; i < count; i++)
         worker_stop(&workers[i]);
     remove_leftovers(place);

@@ -46,9 +46,10 @@ static int is_damage(int result)
 static void make_record(const char *path, const char *line, const char *payload)
 {
     char command[1500];
-    snprintf(command, sizeof command,
-             "p='%s'; printf '%%-187s\\n%%s' '%s' '%s' > \"$p.body\"; { sha256sum < \"$p.body\"; cat \"$p.body\"; } > \"$p\"; rm \"$p.body\"",
-             path, line, payload);
+    snprintf(
+        command, sizeof command,
+        "p='%s'; printf '%%-187s\\n%%s' '%s' '%s' > \"$p.body\"; { sha256sum < \"$p.body\"; cat \"$p.body\"; } > \"$p\"; rm \"$p.body\"",
+        path, line, payload);
     if (system(command) != 0)
         bail_out("cannot make a record with coreutils");
 }
@@ -158,7 +159,8 @@ static void versions(void)
     if (write(fd, header, 256) != 256 || ftruncate(fd, 256 + (3LL << 30)) != 0)
         bail_out("no sparse file");
     close(fd);
-    is_int(steadfast_state_load(NULL, path, NULL, &state, NULL), STEADFAST_E_TOO_LARGE, "3 GiB, more than allowed by default: E_TOO_LARGE, from its header");
+    is_int(steadfast_state_load(NULL, path, NULL, &state, NULL), STEADFAST_E_TOO_LARGE,
+           "3 GiB, more than allowed by default: E_TOO_LARGE, from its header");
     unlink(path);
 }
 
@@ -213,7 +215,8 @@ static void names(void)
         unlink(path);
     }
     ok(1, "names of 236 to 255 bytes are saved and loaded, with KEEP_PREVIOUS up to 250; 256 is -ENAMETOOLONG");
-    ok(*leftovers(dir, "damaged versions fifo directory socket") == '\0', "nothing is left over%s", leftovers(dir, "damaged versions fifo directory socket"));
+    ok(*leftovers(dir, "damaged versions fifo directory socket") == '\0', "nothing is left over%s",
+       leftovers(dir, "damaged versions fifo directory socket"));
     memset(path, 'a', sizeof path);
     path[4998] = '\0';
     for (size_t i = 0; i < 4998; i += 100)
@@ -229,7 +232,8 @@ static void names(void)
     if (getcwd(here, sizeof here) == NULL || chdir(dir) != 0)
         bail_out("chdir");
     is_int(save("relative", "x"), 0, "a relative path");
-    ok(load("relative", "x") == 0 && load("./relative", "x") == 0 && load(in(dir, "relative"), "x") == 0, "is relative to the working directory");
+    ok(load("relative", "x") == 0 && load("./relative", "x") == 0 && load(in(dir, "relative"), "x") == 0,
+       "is relative to the working directory");
     unlink("relative");
     if (chdir(here) != 0)
         bail_out("chdir");
@@ -374,8 +378,8 @@ static int full_disk(void)
 {
     char path[320], *data = calloc(1, 200000);
     int result;
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("steadfast-test", in(dir, "directory"), "tmpfs", 0, "size=64k") != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0
+        || mount("steadfast-test", in(dir, "directory"), "tmpfs", 0, "size=64k") != 0)
         return 77;
     snprintf(path, sizeof path, "%s/directory/state", dir);
     if (save(path, "old") != 0)

@@ -22,6 +22,16 @@ static inline int on_disk_of(int result)
     return STEADFAST_ON_DISK_OLD;
 }
 
+/* Without a sync, and with no old state kept as the previous one, only a load can tell. */
+static inline int on_disk_is(const struct scenario *s, int result, int rotated, int on_disk)
+{
+    if (result != STEADFAST_NOT_DURABLE && result != STEADFAST_E_INDETERMINATE)
+        return on_disk == on_disk_of(result);
+    if ((s->flags & STEADFAST_SAVE_NO_SYNC) != 0)
+        return on_disk == (rotated ? STEADFAST_ON_DISK_EITHER : STEADFAST_ON_DISK_UNKNOWN);
+    return on_disk == STEADFAST_ON_DISK_EITHER || (on_disk == STEADFAST_ON_DISK_UNKNOWN && s->current == WHOLE && !rotated);
+}
+
 /* Was the file under the new name synced before the rename, and the directory after it? */
 struct durability {
     int renamed, file_synced, directory_synced;
@@ -82,31 +92,30 @@ static inline const char *check_calls(const struct faults *f, const struct scena
 /* May a temporary file be left? Only where it could not be removed, or nobody could say whose it was. */
 static inline int may_leave_temp(const struct faults *f)
 {
-    uint64_t excused = UINT64_C(1) << STEADFAST_CALL_UNLINKAT | UINT64_C(1) << STEADFAST_CALL_FLOCK | UINT64_C(1) << STEADFAST_CALL_FSTAT |
-        UINT64_C(1) << STEADFAST_CALL_FSTATAT;
+    uint64_t excused = UINT64_C(1) << STEADFAST_CALL_UNLINKAT | UINT64_C(1) << STEADFAST_CALL_FLOCK | UINT64_C(1) << STEADFAST_CALL_FSTAT
+                       | UINT64_C(1) << STEADFAST_CALL_FSTATAT;
     return (f->failed & excused) != 0;
 }
 
 static inline const char *check_previous(struct world *w, const struct scenario *s, const struct fault *fault, int result)
 {
-    int keep = (s->flags & (STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_RECYCLE)) != 0;
+    int keep = (s->flags & STEADFAST_SAVE_KEEP_PREVIOUS) != 0;
     int rotated = s->current == WHOLE && file_is(w->prev, w->old_record, w->old_len);
     int as_before = s->previous == NOTHING ? !exists(w->prev) : file_is(w->prev, w->prev_record, w->prev_len);
     int sync_failed = (w->f.failed & 1u << STEADFAST_CALL_FSYNC) != 0;
-    /* RECYCLE writes over it: a save that failed on the way may leave it torn, or with the new state in it. */
-    if ((s->flags & STEADFAST_SAVE_RECYCLE) != 0 && result < 0)
-        return NULL;
     if (!rotated && !as_before)
         COMPLAIN("the previous generation is neither what it was nor the old state");
-    if (keep && result >= 0 && s->current == WHOLE && !rotated)
+    /* Where a copy could not be synced, a durable previous one stays, and on_disk is UNKNOWN. */
+    int unsynced = (s->flags & STEADFAST_SAVE_NO_SYNC) != 0 && w->f.failed != 0;
+    if (keep && result >= 0 && s->current == WHOLE && !rotated && !unsynced)
         COMPLAIN("the previous generation was not kept");
     if (!keep && !sync_failed && !as_before)
         COMPLAIN("the previous generation was replaced unasked");
     /* Without hard links it is kept by a copy, which cannot be synced here either. */
     if ((test_absent() & STEADFAST_ABSENT_LINK) != 0)
         return NULL;
-    if (result == STEADFAST_NOT_DURABLE && w->f.failed == 1u << STEADFAST_CALL_FSYNC && s->current == WHOLE && !rotated &&
-        !is_unsupported(fault->error) && durability_of(&w->f).file_synced == 0)
+    if (result == STEADFAST_NOT_DURABLE && w->f.failed == 1u << STEADFAST_CALL_FSYNC && s->current == WHOLE && !rotated
+        && !is_unsupported(fault->error) && durability_of(&w->f).file_synced == 0)
         COMPLAIN("saved without a sync, and the old state was not kept as the previous one");
     return NULL;
 }
@@ -152,8 +161,8 @@ static inline int is_explained(const struct world *w, const struct fault *fault,
         return 0;
     /* Without hard links: a name can then not be created at all when renameat2 is taken for missing too; and a
        flock that is missing once and there the next time makes the writer take its own file for an orphan. */
-    return (result == -EPERM && (w->f.failed & 1u << STEADFAST_CALL_RENAMEAT) != 0) ||
-           (result == -ENOENT && (w->f.failed & 1u << STEADFAST_CALL_FLOCK) != 0);
+    return (result == -EPERM && (w->f.failed & 1u << STEADFAST_CALL_RENAMEAT) != 0)
+           || (result == -ENOENT && (w->f.failed & 1u << STEADFAST_CALL_FLOCK) != 0);
 }
 
 /* One save of `s` with one fault: NULL, or what is wrong. w->f.failed is 0 when the fault was never reached. */
@@ -190,7 +199,8 @@ static inline const char *check_save(struct world *w, const struct subject *subj
         COMPLAIN("%s, but the old state is there", steadfast_status_name(result));
     if (result < 0 && on_disk_of(result) == STEADFAST_ON_DISK_OLD && !is_old)
         COMPLAIN("%s, but the old state is gone", steadfast_status_name(result));
-    if (report.status != result || report.on_disk != on_disk_of(result))
+    int rotated = s->current == WHOLE && file_is(w->prev, w->old_record, w->old_len);
+    if (report.status != result || !on_disk_is(s, result, rotated, report.on_disk))
         COMPLAIN("%s: the report says status %d, on_disk %d", steadfast_status_name(result), report.status, report.on_disk);
     if (result >= 0 && report.generation != generation)
         COMPLAIN("%s: the report gives another generation", steadfast_status_name(result));
@@ -221,13 +231,11 @@ static inline const char *check_save(struct world *w, const struct subject *subj
         w->f.failed = failed;
     if (result != w->baseline || (result >= 0 && !loads_as(path, "next", 4, NULL)))
         COMPLAIN("the next save is %s (%s)", steadfast_status_name(result), report.message);
-    /* A recycled save makes no temporary file, and so meets no orphan. */
-    if ((s->flags & STEADFAST_SAVE_RECYCLE) != 0)
-        return NULL;
     /* The second name of a current state that is held for comparison goes one save later. */
     if ((s->flags & STEADFAST_SAVE_IF_GENERATION) != 0 && (failed & 1u << STEADFAST_CALL_UNLINKAT) != 0)
         return NULL;
-    if (result >= 0 && (test_absent() & STEADFAST_ABSENT_FLOCK) == 0 && exists(in(path == w->path ? w->dir : in(w->dir, "a/b"), ".state.0.tmp")))
+    if (result >= 0 && (test_absent() & STEADFAST_ABSENT_FLOCK) == 0
+        && exists(in(path == w->path ? w->dir : in(w->dir, "a/b"), ".state.0.tmp")))
         COMPLAIN("the next save left the orphan .state.0.tmp there");
     return NULL;
 }
@@ -273,8 +281,8 @@ static inline const char *check_load(struct world *w, const struct subject *subj
     if (report.status != result || strstr(report.message, "/state") == NULL)
         COMPLAIN("%s: the report says status %d: %s", steadfast_status_name(result), report.status, report.message);
     /* With the current state damaged and the previous one out of reach, the damage is the news. */
-    if (result != w->baseline && result != -fault->error && result != STEADFAST_RECOVERED &&
-        !(result == STEADFAST_E_DIGEST && s->current == DAMAGED))
+    if (result != w->baseline && result != -fault->error && result != STEADFAST_RECOVERED
+        && !(result == STEADFAST_E_DIGEST && s->current == DAMAGED))
         COMPLAIN("%s, but what failed was %s", steadfast_status_name(result), steadfast_status_name(-fault->error));
     if (result == STEADFAST_RECOVERED && (s->flags & STEADFAST_LOAD_RECOVER) == 0)
         COMPLAIN("recovered unasked");
@@ -291,8 +299,8 @@ enum { SWEEP_ERROR_COUNT = sizeof SWEEP_ERRORS / sizeof SWEEP_ERRORS[0] };
 typedef const char *checker(struct world *, const struct subject *, const struct scenario *, const struct fault *);
 
 /* Fails call 1, 2, 3 ... with one errno until the fault is no longer reached. NULL, or the first complaint. */
-static inline const char *sweep_calls(struct world *w, checker *check, const struct subject *subject, const struct scenario *s,
-                                      int error, int for_ever, long *runs)
+static inline const char *sweep_calls(struct world *w, checker *check, const struct subject *subject, const struct scenario *s, int error,
+                                      int for_ever, long *runs)
 {
     static char where[1000];
     for (long at = 1; at < 500; at++) {
@@ -328,8 +336,11 @@ static inline const char *sweep_baseline(struct world *w, checker *check, const 
         w->baseline = STEADFAST_E_UNSUPPORTED;
     if (check == check_load) {
         int fallback = s->previous == WHOLE && (s->flags & STEADFAST_LOAD_RECOVER) != 0;
-        w->baseline = s->current == WHOLE ? STEADFAST_OK : fallback ? STEADFAST_RECOVERED : s->current == DAMAGED ? STEADFAST_E_DIGEST
-            : s->previous == WHOLE ? STEADFAST_E_LOST : -ENOENT;
+        w->baseline = s->current == WHOLE     ? STEADFAST_OK
+                      : fallback              ? STEADFAST_RECOVERED
+                      : s->current == DAMAGED ? STEADFAST_E_DIGEST
+                      : s->previous == WHOLE  ? STEADFAST_E_LOST
+                                              : -ENOENT;
     }
     wrong = check(w, subject, s, &none);
     return wrong;

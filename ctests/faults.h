@@ -86,7 +86,7 @@ static inline void faults_note(void *user, int call, int fd, int directory, uint
 #define FAIL_OR(call, path) \
     int64_t injected = faults_count(user, call, path); \
     if (injected != 0) \
-        return injected
+    return injected
 
 static inline int32_t faults_openat(void *user, int32_t dirfd, const char *path, int32_t flags, uint32_t mode)
 {
@@ -368,11 +368,13 @@ static inline steadfast_hooks faults_hooks(struct faults *f)
     steadfast_hooks h = test_hooks();
     h.user = f;
 #define USE(name) h.name = faults_##name
+    // clang-format off
     USE(openat); USE(close); USE(write); USE(fsync); USE(renameat); USE(unlinkat); USE(linkat); USE(mkdirat);
     USE(readlinkat); USE(read); USE(pread); USE(fstat); USE(fstatat); USE(fstatfs); USE(fchmod); USE(fchown);
     USE(flock); USE(ofdlock); USE(fgetxattr); USE(fsetxattr); USE(getpid); USE(geteuid); USE(kill); USE(pidfd_open);
     USE(poll); USE(inotify_init); USE(inotify_add_watch); USE(clock); USE(sigxfsz);
     USE(fdatasync); USE(syncfs); USE(ftruncate); USE(writeback); USE(aio); USE(fsync_many);
+    // clang-format on
 #undef USE
     return h;
 }

@@ -75,7 +75,8 @@ static void unreadable_attribute(void)
     steadfast_context *context = test_context(&hooks);
     write_text(lock, "");
     chmod(lock, 01644);
-    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_UNDECIDED, "empty and marked, its attribute cannot be read: UNDECIDED");
+    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_UNDECIDED,
+           "empty and marked, its attribute cannot be read: UNDECIDED");
     unlink(lock);
     steadfast_context_free(context);
 }
@@ -139,9 +140,11 @@ static void lying_rename(void)
 static void newer_format(void)
 {
     char command[3000];
-    snprintf(command, sizeof command,
-             "cd '%s' && { printf 'steadfast 2 len=00000000000000000003 gen=00000000000000000009 new=1'; printf '%%120s\\n' ''; printf abc; } >body && "
-             "{ sha256sum <body; cat body; } >state && rm body", dir);
+    snprintf(
+        command, sizeof command,
+        "cd '%s' && { printf 'steadfast 2 len=00000000000000000003 gen=00000000000000000009 new=1'; printf '%%120s\\n' ''; printf abc; } >body && "
+        "{ sha256sum <body; cat body; } >state && rm body",
+        dir);
     unlink(state);
     int made = system(command);
     steadfast_save_options options = { .size = sizeof options, .flags = STEADFAST_SAVE_KEEP_PREVIOUS };
@@ -183,7 +186,8 @@ static void proc_of_another_namespace(void)
     hooks.absent |= STEADFAST_ABSENT_PIDFD;
     steadfast_context *context = test_context(&hooks);
     write_pid(lock, getpid());
-    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_HELD, "a /proc that is another PID namespace's proves no death");
+    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_HELD,
+           "a /proc that is another PID namespace's proves no death");
     ok(exists(lock), "the live owner's lock is still there, without pidfd");
     unlink(lock);
     unlink(proc_files[0]);
@@ -201,7 +205,8 @@ static void small_report(void)
     if (steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL) != 0) {
         skip("this run has no flock", "release with a report that is too small");
     } else {
-        is_int(steadfast_lock_release(held, (steadfast_report *)(void *)&report), 0, "release with a report that is too small: what became of the lock");
+        is_int(steadfast_lock_release(held, (steadfast_report *)(void *)&report), 0,
+               "release with a report that is too small: what became of the lock");
         ok(!exists(lock) && report == sizeof report, "released, and nothing written");
     }
     steadfast_context_free(context);
@@ -230,7 +235,11 @@ static void late_conflict(void)
     steadfast_save_options options = { .size = sizeof options, .flags = STEADFAST_SAVE_IF_GENERATION };
     steadfast_report report = { .size = sizeof report };
     unlink(state);
-    is_int(steadfast_state_save(context, state, "ours", 4, &options, &report), STEADFAST_E_CONFLICT, "somebody else was first, at the last moment");
+    char previous[sizeof state + 5];
+    snprintf(previous, sizeof previous, "%s.prev", state);
+    unlink(previous);
+    is_int(steadfast_state_save(context, state, "ours", 4, &options, &report), STEADFAST_E_CONFLICT,
+           "somebody else was first, at the last moment");
     is_int((long long)report.generation, 1, "the report gives the generation that is there");
     steadfast_context_free(context);
 }

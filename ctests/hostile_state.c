@@ -58,7 +58,8 @@ static void lying_rename(const char *d)
     steadfast_context *c = test_context(&hooks);
     is_int(save_with(c, in(d, "s"), "mine", 0), SAVED, "a rename that happened, though answered with EIO: saved");
     char *other = read_file(in(d, ".s.0.tmp"), NULL);
-    ok(raced && other != NULL && strcmp(other, "other") == 0 && holds(in(d, "s"), "mine"), "another writer's temporary file of that name stays");
+    ok(raced && other != NULL && strcmp(other, "other") == 0 && holds(in(d, "s"), "mine"),
+       "another writer's temporary file of that name stays");
     free(other);
     steadfast_context_free(c);
 }
@@ -108,7 +109,10 @@ static int as_member(int (*work)(const char *), const char *d)
     return wait_for(child);
 }
 
-static int save_for_group(const char *d) { return save(in(d, "s"), "x", 0) == SAVED ? 0 : 1; }
+static int save_for_group(const char *d)
+{
+    return save(in(d, "s"), "x", 0) == SAVED ? 0 : 1;
+}
 
 static int load_missing(const char *d)
 {
@@ -136,7 +140,8 @@ static void other_users(const char *d)
         return;
     }
     is_int(missing, 0, "a missing state in a directory that may only be searched: -ENOENT");
-    ok(saved == 0 && st.st_uid == 65534 && st.st_gid == 4242 && (st.st_mode & 07777) == 0660, "where only the group may be given, it is kept");
+    ok(saved == 0 && st.st_uid == 65534 && st.st_gid == 4242 && (st.st_mode & 07777) == 0660,
+       "where only the group may be given, it is kept");
 }
 
 int main(void)

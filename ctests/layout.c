@@ -11,8 +11,7 @@
 #define SIZE(type, size) _Static_assert(sizeof(type) == (size), "size of " #type)
 #define OFFSET(type, member, offset) _Static_assert(offsetof(type, member) == (offset), "offset of " #type "." #member)
 #define CONSTANT(name, value) _Static_assert((name) == (value), #name)
-#define RESULT(function, type, ...) \
-    _Static_assert(_Generic(&function, type (*)(__VA_ARGS__): 1, default: 0), "signature of " #function)
+#define RESULT(function, type, ...) _Static_assert(_Generic(&function, type (*)(__VA_ARGS__): 1, default: 0), "signature of " #function)
 
 /* 64-bit platforms; with 32-bit pointers the pointers shrink. */
 #if UINTPTR_MAX > 0xffffffffu
@@ -33,7 +32,7 @@ OFFSET(steadfast_pollfd, fd, 0);
 OFFSET(steadfast_pollfd, events, 4);
 OFFSET(steadfast_pollfd, revents, 6);
 
-SIZE(steadfast_hooks, 304);
+SIZE(steadfast_hooks, 336);
 OFFSET(steadfast_hooks, size, 0);
 OFFSET(steadfast_hooks, user, 8);
 OFFSET(steadfast_hooks, absent, 16);
@@ -74,7 +73,7 @@ OFFSET(steadfast_hooks, writeback, 280);
 OFFSET(steadfast_hooks, aio, 288);
 OFFSET(steadfast_hooks, fsync_many, 296);
 
-SIZE(steadfast_save_entry, 48);
+SIZE(steadfast_save_entry, 56);
 OFFSET(steadfast_save_entry, size, 0);
 OFFSET(steadfast_save_entry, path, 8);
 OFFSET(steadfast_save_entry, data, 16);
@@ -82,12 +81,22 @@ OFFSET(steadfast_save_entry, len, 24);
 OFFSET(steadfast_save_entry, status, 32);
 OFFSET(steadfast_save_entry, os_error, 36);
 OFFSET(steadfast_save_entry, generation, 40);
+OFFSET(steadfast_save_entry, step, 48);
+OFFSET(steadfast_save_entry, on_disk, 52);
 
-SIZE(steadfast_lock_options, 24);
+SIZE(steadfast_lock_options, 32);
 OFFSET(steadfast_lock_options, size, 0);
 OFFSET(steadfast_lock_options, flags, 8);
 OFFSET(steadfast_lock_options, mode, 12);
 OFFSET(steadfast_lock_options, empty_grace_ms, 16);
+OFFSET(steadfast_lock_options, cancel_fd, 24);
+OFFSET(steadfast_lock_options, reserved, 28);
+
+SIZE(steadfast_context_options, 24);
+OFFSET(steadfast_context_options, size, 0);
+OFFSET(steadfast_context_options, flags, 8);
+OFFSET(steadfast_context_options, dirfd, 12);
+OFFSET(steadfast_context_options, hooks, 16);
 
 SIZE(steadfast_report, 256);
 OFFSET(steadfast_report, size, 0);
@@ -99,13 +108,14 @@ OFFSET(steadfast_report, generation, 24);
 OFFSET(steadfast_report, pid, 32);
 OFFSET(steadfast_report, message, 40);
 
-SIZE(steadfast_save_options, 32);
+SIZE(steadfast_save_options, 40);
 OFFSET(steadfast_save_options, size, 0);
 OFFSET(steadfast_save_options, flags, 8);
 OFFSET(steadfast_save_options, mode, 12);
 OFFSET(steadfast_save_options, schema, 16);
 OFFSET(steadfast_save_options, reserved, 20);
 OFFSET(steadfast_save_options, expected_generation, 24);
+OFFSET(steadfast_save_options, timeout_ms, 32);
 
 SIZE(steadfast_load_options, 24);
 OFFSET(steadfast_load_options, size, 0);
@@ -152,6 +162,8 @@ CONSTANT(STEADFAST_ABSENT_FDATASYNC, 2048);
 CONSTANT(STEADFAST_ABSENT_SYNCFS, 4096);
 CONSTANT(STEADFAST_ABSENT_AIO, 8192);
 CONSTANT(STEADFAST_ABSENT_FSYNC_MANY, 16384);
+CONSTANT(STEADFAST_ABSENT_OPENAT2, 32768);
+CONSTANT(STEADFAST_ABSENT_MAP, 65536);
 CONSTANT(STEADFAST_OFDLOCK_WAIT, 2);
 CONSTANT(STEADFAST_OFDLOCK_EXCLUSIVE, 3);
 CONSTANT(STEADFAST_OFDLOCK_UNLOCK, 4);
@@ -198,8 +210,16 @@ CONSTANT(STEADFAST_CALL_FTRUNCATE, 32);
 CONSTANT(STEADFAST_CALL_WRITEBACK, 33);
 CONSTANT(STEADFAST_CALL_AIO, 34);
 CONSTANT(STEADFAST_CALL_FSYNC_MANY, 35);
+CONSTANT(STEADFAST_CALL_OPENAT2, 36);
+CONSTANT(STEADFAST_CALL_MAP, 37);
+CONSTANT(STEADFAST_CALL_UNMAP, 38);
+CONSTANT(STEADFAST_CALL_PWRITE, 39);
+CONSTANT(STEADFAST_CONTEXT_AT, 1);
+CONSTANT(STEADFAST_CONTEXT_BENEATH, 2);
+CONSTANT(STEADFAST_CONTEXT_NO_IO_URING, 4);
 CONSTANT(STEADFAST_LOCK_TRUST_START_TIME, 1);
 CONSTANT(STEADFAST_LOCK_EINTR_RETURNS, 2);
+CONSTANT(STEADFAST_LOCK_INHERIT, 4);
 CONSTANT(STEADFAST_LOAD_RECOVER, 1);
 CONSTANT(STEADFAST_LOAD_REQUIRE_SCHEMA, 2);
 CONSTANT(STEADFAST_SAVE_STRICT, 1);
@@ -207,7 +227,6 @@ CONSTANT(STEADFAST_SAVE_KEEP_PREVIOUS, 2);
 CONSTANT(STEADFAST_SAVE_IF_GENERATION, 4);
 CONSTANT(STEADFAST_SAVE_FOLLOW_SYMLINK, 8);
 CONSTANT(STEADFAST_SAVE_CREATE_PARENTS, 16);
-CONSTANT(STEADFAST_SAVE_RECYCLE, 32);
 CONSTANT(STEADFAST_SAVE_NO_SYNC, 64);
 CONSTANT(STEADFAST_OK, 0);
 CONSTANT(STEADFAST_NOT_DURABLE, 16);
@@ -239,6 +258,8 @@ CONSTANT(STEADFAST_E_LOCK_LOST, -10016);
 CONSTANT(STEADFAST_E_WRONG_PROCESS, -10017);
 CONSTANT(STEADFAST_E_HOOK, -10018);
 CONSTANT(STEADFAST_E_UNSUPPORTED, -10019);
+CONSTANT(STEADFAST_E_BUSY, -10021);
+CONSTANT(STEADFAST_E_INTERNAL, -10022);
 CONSTANT(STEADFAST_STEP_NONE, 0);
 CONSTANT(STEADFAST_STEP_OPEN_DIRECTORY, 1);
 CONSTANT(STEADFAST_STEP_INSPECT_TARGET, 2);
@@ -267,6 +288,7 @@ CONSTANT(STEADFAST_STEP_ARGUMENTS, 24);
 CONSTANT(STEADFAST_ON_DISK_OLD, 0);
 CONSTANT(STEADFAST_ON_DISK_NEW, 1);
 CONSTANT(STEADFAST_ON_DISK_EITHER, 2);
+CONSTANT(STEADFAST_ON_DISK_UNKNOWN, 3);
 RESULT(steadfast_version, const char *, void);
 RESULT(steadfast_abi_version, uint32_t, void);
 RESULT(steadfast_status_name, const char *, int32_t);
@@ -275,15 +297,18 @@ RESULT(steadfast_hooks_default, const steadfast_hooks *, void);
 RESULT(steadfast_context_new, int32_t, const steadfast_hooks *, steadfast_context **);
 RESULT(steadfast_context_new_failing, int32_t, const steadfast_hooks *, uint32_t, uint64_t, int32_t, uint32_t, steadfast_context **);
 RESULT(steadfast_context_free, void, steadfast_context *);
-RESULT(steadfast_state_save, int32_t, const steadfast_context *, const char *, const void *, size_t,
-       const steadfast_save_options *, steadfast_report *);
-RESULT(steadfast_state_load, int32_t, const steadfast_context *, const char *, const steadfast_load_options *,
-       steadfast_state *, steadfast_report *);
+RESULT(steadfast_state_save, int32_t, const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *,
+       steadfast_report *);
+RESULT(steadfast_state_load, int32_t, const steadfast_context *, const char *, const steadfast_load_options *, steadfast_state *,
+       steadfast_report *);
 RESULT(steadfast_state_free, void, steadfast_state *);
 RESULT(steadfast_lock_clean_stale, int32_t, const steadfast_context *, const char *, const steadfast_lock_options *, steadfast_report *);
 RESULT(steadfast_lock_inspect, int32_t, const steadfast_context *, const char *, const steadfast_lock_options *, steadfast_report *);
-RESULT(steadfast_lock_acquire, int32_t, const steadfast_context *, const char *, int64_t, const steadfast_lock_options *,
-       steadfast_lock **, steadfast_report *);
+RESULT(steadfast_lock_acquire, int32_t, const steadfast_context *, const char *, int64_t, const steadfast_lock_options *, steadfast_lock **,
+       steadfast_report *);
+RESULT(steadfast_context_new_with, int32_t, const steadfast_context_options *, steadfast_context **);
+RESULT(steadfast_lock_check, int32_t, const steadfast_lock *, steadfast_report *);
+RESULT(steadfast_lock_adopt, int32_t, steadfast_lock *, steadfast_report *);
 RESULT(steadfast_lock_release, int32_t, steadfast_lock *, steadfast_report *);
 
 int main(void)
@@ -300,7 +325,7 @@ int main(void)
     for (size_t i = 0; i < count; i++)
         missing += member[i] == NULL;
     ok(missing == 0 && real->size == sizeof *real && real->user == NULL && real->absent == 0, "the default table has every real call");
-    is_int(count, STEADFAST_CALL_FSYNC_MANY, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
+    is_int(count, STEADFAST_CALL_PWRITE, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
     ok(init.size == sizeof init && init.absent == 0 && init.openat == NULL && init.sigxfsz == NULL, "steadfast_hooks_init");
 
     for (int status = STEADFAST_E_UNSUPPORTED - 50; status <= 50; status++) {
@@ -321,8 +346,10 @@ int main(void)
     is_int(empty, 0, "every code has a name and a message, if only UNKNOWN");
     is_int(twice, 0, "no two codes have the same name");
     ok(named > 80, "%d codes have a name", named);
-    ok(strcmp(steadfast_status_name(STEADFAST_E_DIGEST), "STEADFAST_E_DIGEST") == 0 && strcmp(steadfast_status_name(-28), "ENOSPC") == 0 &&
-       strcmp(steadfast_status_name(0), "STEADFAST_OK") == 0 && strcmp(steadfast_status_name(STEADFAST_LOCK_STALE), "STEADFAST_LOCK_STALE") == 0 &&
-       strcmp(steadfast_status_name(INT32_MIN), "UNKNOWN") == 0 && strcmp(steadfast_status_name(INT32_MAX), "UNKNOWN") == 0, "names as in the header");
+    ok(strcmp(steadfast_status_name(STEADFAST_E_DIGEST), "STEADFAST_E_DIGEST") == 0 && strcmp(steadfast_status_name(-28), "ENOSPC") == 0
+           && strcmp(steadfast_status_name(0), "STEADFAST_OK") == 0
+           && strcmp(steadfast_status_name(STEADFAST_LOCK_STALE), "STEADFAST_LOCK_STALE") == 0
+           && strcmp(steadfast_status_name(INT32_MIN), "UNKNOWN") == 0 && strcmp(steadfast_status_name(INT32_MAX), "UNKNOWN") == 0,
+       "names as in the header");
     return done_testing();
 }

@@ -17,7 +17,12 @@ static long seed_pid(void)
 }
 
 /* What happens to the lock between check and removal. */
-struct race { char path[600]; int replace; int in_unlink; int done; };
+struct race {
+    char path[600];
+    int replace;
+    int in_unlink;
+    int done;
+};
 
 static void strike(struct race *race)
 {
@@ -95,12 +100,14 @@ static void seed_cases(void)
         snprintf(before_compare.path, sizeof before_compare.path, "%s", lock);
         snprintf(before_unlink.path, sizeof before_unlink.path, "%s", lock);
         int32_t first = clean_racing(&before_compare), second = clean_racing(&before_unlink);
-        ok(first == STEADFAST_LOCK_ABSENT && second == STEADFAST_LOCK_ABSENT && before_compare.done && before_unlink.done && count_entries(dir) == 0,
+        ok(first == STEADFAST_LOCK_ABSENT && second == STEADFAST_LOCK_ABSENT && before_compare.done && before_unlink.done
+               && count_entries(dir) == 0,
            "TC-73-3 Handle concurrent removal: removed between check and removal, no error");
         struct race replaced = { .replace = 1 };
         snprintf(replaced.path, sizeof replaced.path, "%s", lock);
         first = clean_racing(&replaced);
-        ok(first == STEADFAST_LOCK_CHANGED && replaced.done >= 1 && exists(lock), "replaced between check and removal: CHANGED, the new lock untouched");
+        ok(first == STEADFAST_LOCK_CHANGED && replaced.done >= 1 && exists(lock),
+           "replaced between check and removal: CHANGED, the new lock untouched");
         unlink(lock);
     }
 
@@ -122,7 +129,10 @@ static void seed_cases(void)
 /* Contents: what each comes to when nobody holds a flock. */
 static void contents(void)
 {
-    static const struct { const char *name, *content; size_t len; } undecided[] = {
+    static const struct {
+        const char *name, *content;
+        size_t len;
+    } undecided[] = {
         { "empty", "", 0 },
         { "garbage", "garbage\n", 8 },
         { "negative", "-99999\n", 7 },
@@ -130,7 +140,10 @@ static void contents(void)
         { "2^31", "2147483648\n", 11 },
         { "2^32+1", "4294967297\n", 11 },
         { "23 digits", "12345678901234567890123\n", 24 },
-        { "embedded NUL", "9\0" "9999\n", 7 },
+        { "embedded NUL",
+          "9\0"
+          "9999\n",
+          7 },
         { "NULs alone", "\0\0\0\0\0\0", 6 },
         { "white space alone", " \n\n", 3 },
         { "two numbers", "99999 99999\n", 12 },
@@ -226,7 +239,8 @@ static void kinds(void)
         char *before = read_file(other, NULL);
         int good = judge_probe(context, dir, lock, NULL, removed());
         char *after = read_file(other, NULL);
-        ok(good && after != NULL && strcmp(before, after) == 0, "a hard link to another file: only the lock's name goes, the file stays whole");
+        ok(good && after != NULL && strcmp(before, after) == 0,
+           "a hard link to another file: only the lock's name goes, the file stays whole");
         free(before);
         free(after);
         unlink(lock);
@@ -236,7 +250,8 @@ static void kinds(void)
     probe(context, dir, lock, NULL, STEADFAST_LOCK_ABSENT, "no lock file: ABSENT");
     steadfast_report report = { .size = sizeof report };
     int32_t status = steadfast_lock_clean_stale(context, in(dir, "missing/lock"), NULL, &report);
-    ok(status == -ENOENT && report.step == STEADFAST_STEP_OPEN_DIRECTORY && report.os_error == ENOENT, "no such directory: -ENOENT, and the step says so");
+    ok(status == -ENOENT && report.step == STEADFAST_STEP_OPEN_DIRECTORY && report.os_error == ENOENT,
+       "no such directory: -ENOENT, and the step says so");
     write_text(lock, "");
     char below[800];
     snprintf(below, sizeof below, "%s/lock", lock);

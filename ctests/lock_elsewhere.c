@@ -48,7 +48,10 @@ static steadfast_context *telling_context(void)
     return test_context(&hooks);
 }
 
-static void write_dead_owner(void) { write_pid(lock, dead_pid()); }
+static void write_dead_owner(void)
+{
+    write_pid(lock, dead_pid());
+}
 
 static void busy_directory(void)
 {

@@ -22,7 +22,10 @@ static void foreign_write(const char *text, int truncate_first)
 }
 
 /* A process in a PID namespace of its own that holds the lock, with a number of our choice there. */
-struct inside { int answer; pid_t number; };
+struct inside {
+    int answer;
+    pid_t number;
+};
 
 static int hold_inside(void *arg)
 {
@@ -125,7 +128,8 @@ static void namespaces(void)
         probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "live owner in another PID namespace, whose number is alive here: HELD");
         stop_inside(outer);
         int told = can_tell || can_tell_reuse();
-        probe(context, dir, lock, NULL, told ? removed() : STEADFAST_LOCK_HELD, "the same, killed: %s", told ? "REMOVED" : "HELD, as nothing tells here");
+        probe(context, dir, lock, NULL, told ? removed() : STEADFAST_LOCK_HELD, "the same, killed: %s",
+              told ? "REMOVED" : "HELD, as nothing tells here");
     }
     if (result != 0)
         stop(outer);
@@ -141,16 +145,27 @@ static void namespaces(void)
     unlink(lock);
 }
 
-/* Takes the lock, then forks a child that goes on; answers with the child's PID. */
-static int hold_and_fork(void *arg)
+/* Takes the lock so that children get it or not, then forks a child that goes on; answers with the child's PID. */
+static int fork_with(const char *path, uint32_t flags)
 {
-    if (hold(arg) != 0)
+    steadfast_lock_options options = lock_options(flags, 0);
+    static steadfast_lock *held;
+    if (steadfast_lock_acquire(context, path, 0, &options, &held, NULL) != 0)
         return -1;
     pid_t child = fork();
     if (child == 0)
         for (;;)
             pause();
     return child;
+}
+
+static int hold_and_fork(void *arg)
+{
+    return fork_with(arg, STEADFAST_LOCK_INHERIT);
+}
+static int hold_alone_and_fork(void *arg)
+{
+    return fork_with(arg, 0);
 }
 
 static int hold_and_close_all(void *arg)
@@ -173,13 +188,25 @@ static void holders(void)
     if (result <= 0)
         bail_out("no holder with a child");
     stop(holder);
-    probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "owner killed, its flock held by a forked child: HELD");
+    probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "owner killed, its flock inherited by a forked child: HELD");
     int fd = open(lock, O_RDONLY | O_CLOEXEC);
     kill(result, SIGKILL);
     flock(fd, LOCK_EX); /* free once the child, which is not ours to wait for, is gone */
     close(fd);
     probe(context, dir, lock, NULL, removed(), "the child killed too: REMOVED");
     unlink(lock);
+
+    int prolonged = why_no_mapping(dir) != NULL;
+    if (!prolonged && !dontfork_works()) {
+        skip("madvise(MADV_DONTFORK) does nothing here (qemu-user)", "owner killed, a forked child of it lives: REMOVED");
+    } else {
+        holder = start(hold_alone_and_fork, lock, &result);
+        stop(holder);
+        probe(context, dir, lock, NULL, prolonged ? STEADFAST_LOCK_HELD : removed(), "owner killed, a forked child of it lives: %s",
+              prolonged ? "HELD, for want of a mapping" : "REMOVED");
+        kill(result, SIGKILL);
+        unlink(lock);
+    }
 
     holder = start(hold_and_close_all, lock, &result);
     probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "owner closed every descriptor, and lives: HELD");
@@ -225,7 +252,8 @@ static void holders(void)
     foreign_write("", 1);
     /* Without an attribute the mark in the mode is all there is, and an empty marked file is taken for ours. */
     int told = had_attribute && has(STEADFAST_ABSENT_XATTR);
-    probe(context, dir, lock, NULL, told ? STEADFAST_LOCK_UNDECIDED : removed(), "a foreign program truncated our stale record: %s", told ? "UNDECIDED" : "REMOVED, as without an attribute it may be ours");
+    probe(context, dir, lock, NULL, told ? STEADFAST_LOCK_UNDECIDED : removed(), "a foreign program truncated our stale record: %s",
+          told ? "UNDECIDED" : "REMOVED, as without an attribute it may be ours");
     unlink(lock);
 }
 
@@ -240,7 +268,8 @@ static void marked(void)
         chmod(lock, 01644);
         int fd = open(lock, O_RDONLY | O_CLOEXEC);
         flock(fd, LOCK_EX);
-        probe(context, dir, lock, NULL, has(STEADFAST_ABSENT_FLOCK) ? STEADFAST_LOCK_HELD : STEADFAST_E_UNSUPPORTED, "empty with our mark, and its flock held: not removed");
+        probe(context, dir, lock, NULL, has(STEADFAST_ABSENT_FLOCK) ? STEADFAST_LOCK_HELD : STEADFAST_E_UNSUPPORTED,
+              "empty with our mark, and its flock held: not removed");
         close(fd);
     }
     unlink(lock);

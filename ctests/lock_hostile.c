@@ -27,15 +27,25 @@ static int in_child(work work, void *arg)
 
 static void paths(void)
 {
-    static const struct { const char *path; const char *name; } odd[] = {
-        { "", "an empty path" }, { "/", "the root" }, { ".", "a dot" }, { "..", "two dots" }, { "%s/", "a directory with a slash" },
-        { "%s/.", "a directory's dot" }, { "%s/..", "a directory's parent" }, { "%s/new/", "a new name with a slash" },
+    static const struct {
+        const char *path;
+        const char *name;
+    } odd[] = {
+        { "", "an empty path" },
+        { "/", "the root" },
+        { ".", "a dot" },
+        { "..", "two dots" },
+        { "%s/", "a directory with a slash" },
+        { "%s/.", "a directory's dot" },
+        { "%s/..", "a directory's parent" },
+        { "%s/new/", "a new name with a slash" },
     };
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         char path[700];
         static steadfast_lock *held;
         const char *pattern = odd[i].path;
-        snprintf(path, sizeof path, "%s%s", strncmp(pattern, "%s", 2) == 0 ? dir : "", strncmp(pattern, "%s", 2) == 0 ? pattern + 2 : pattern);
+        snprintf(path, sizeof path, "%s%s", strncmp(pattern, "%s", 2) == 0 ? dir : "",
+                 strncmp(pattern, "%s", 2) == 0 ? pattern + 2 : pattern);
         int32_t status = steadfast_lock_acquire(context, path, 0, NULL, &held, NULL);
         int32_t cleaned = steadfast_lock_clean_stale(context, path, NULL, NULL);
         ok(status < 0 && held == NULL && cleaned != STEADFAST_LOCK_REMOVED && count_entries(dir) == 0, "%s is no lock: %s", odd[i].name,
@@ -100,7 +110,10 @@ static void limits(void)
 }
 
 static volatile sig_atomic_t signals_seen;
-static void count_signal(int signal) { (void)signal, signals_seen++; }
+static void count_signal(int signal)
+{
+    (void)signal, signals_seen++;
+}
 
 static void storm_of_signals(void)
 {
@@ -121,7 +134,8 @@ static void storm_of_signals(void)
     } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 300);
     setitimer(ITIMER_REAL, &never, NULL);
     sigaction(SIGALRM, &ignore, NULL);
-    ok(bad == 0 && signals_seen > 10 && count_entries(dir) == 0, "%d stale locks taken over and released under %d signals", cycles, (int)signals_seen);
+    ok(bad == 0 && signals_seen > 10 && count_entries(dir) == 0, "%d stale locks taken over and released under %d signals", cycles,
+       (int)signals_seen);
 }
 
 /* Takes the lock, then becomes another program: the flock is gone with the descriptors, the process is the same. */
@@ -242,7 +256,8 @@ static void fork_in_the_middle(void)
     forked = 0;
     int32_t status = steadfast_lock_inspect(forking, lock, NULL, NULL);
     ok(status == STEADFAST_LOCK_STALE && forked > 0, "inspect of a stale lock while another thread forks: STALE");
-    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_REMOVED, "the child of that fork does not keep it from being cleaned");
+    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_REMOVED,
+           "the child of that fork does not keep it from being cleaned");
     stop(forked);
     unlink(lock);
 
@@ -310,8 +325,8 @@ static void no_proc(void)
     if (live == CANNOT)
         skip("needs a mount namespace", "a cleaner without a mounted /proc");
     else
-        ok(live == STEADFAST_LOCK_HELD && dead == STEADFAST_LOCK_REMOVED && !exists(lock), "a cleaner without a mounted /proc: HELD (%d), and killed: REMOVED (%d)",
-           live, dead);
+        ok(live == STEADFAST_LOCK_HELD && dead == STEADFAST_LOCK_REMOVED && !exists(lock),
+           "a cleaner without a mounted /proc: HELD (%d), and killed: REMOVED (%d)", live, dead);
     unlink(lock);
     holder = start(hold_without_proc, lock, &result);
     if (result == CANNOT) {
@@ -321,7 +336,8 @@ static void no_proc(void)
         live = in_child(clean, lock);
         stop(holder);
         dead = in_child(clean, lock);
-        ok(result == 0 && live == STEADFAST_LOCK_HELD && dead == STEADFAST_LOCK_REMOVED, "a holder without a mounted /proc: HELD, and killed: REMOVED");
+        ok(result == 0 && live == STEADFAST_LOCK_HELD && dead == STEADFAST_LOCK_REMOVED,
+           "a holder without a mounted /proc: HELD, and killed: REMOVED");
     }
     unlink(lock);
 }
@@ -367,7 +383,8 @@ static void another_time(void)
     is_int(seen, STEADFAST_LOCK_HELD, "a cleaner in another time namespace: HELD");
     holder = start(hold_without_flock, lock, &result);
     seen = in_child(clean_in_another_time, lock);
-    ok(result == 0 && seen == STEADFAST_LOCK_HELD && exists(lock), "a cleaner in another time namespace, the owner lives but lost its flock: HELD");
+    ok(result == 0 && seen == STEADFAST_LOCK_HELD && exists(lock),
+       "a cleaner in another time namespace, the owner lives but lost its flock: HELD");
     stop(holder);
     unlink(lock);
 }

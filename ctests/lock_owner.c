@@ -9,20 +9,6 @@
 static char *dir, *lock;
 static steadfast_context *context;
 
-/* Makes of a real record one that names `pid`, as its writer would have left it: the time stays that of the record. */
-static void forge(long pid, const struct attribute *attribute)
-{
-    char text[32];
-    int fd = open(lock, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    int len = snprintf(text, sizeof text, "%ld\n", pid);
-    if (fd < 0 || (pid != 0 && write(fd, text, (size_t)len) != len))
-        bail_out("forging: %s", strerror(errno));
-    close(fd);
-    if (setxattr(lock, "user.steadfast", attribute, sizeof *attribute, 0) != 0)
-        bail_out("setxattr: %s", strerror(errno));
-    set_mtime_ns(lock, attribute->written_ns);
-}
-
 static void *report_tid(void *arg)
 {
     int *pipes = arg;
@@ -77,7 +63,8 @@ static void numbers(void)
     write_pid(lock, zombie);
     /* By a pidfd, or by /proc. */
     int can_see = has(STEADFAST_ABSENT_PIDFD) || has(STEADFAST_ABSENT_PROC);
-    probe(context, dir, lock, NULL, can_see ? removed() : STEADFAST_LOCK_HELD, "zombie owner: %s", can_see ? "REMOVED" : "HELD, as kill cannot tell");
+    probe(context, dir, lock, NULL, can_see ? removed() : STEADFAST_LOCK_HELD, "zombie owner: %s",
+          can_see ? "REMOVED" : "HELD, as kill cannot tell");
     wait_for(zombie);
 
     int pipes[2], back[2];
@@ -90,7 +77,8 @@ static void numbers(void)
         bail_out("thread");
     write_pid(lock, tid);
     int listed = has(STEADFAST_ABSENT_PROC); /* an error of pidfd_open alone makes nobody dead */
-    probe(context, dir, lock, NULL, listed ? removed() : STEADFAST_LOCK_HELD, "thread id, which is no process: %s", listed ? "REMOVED" : "HELD, as nothing tells for sure");
+    probe(context, dir, lock, NULL, listed ? removed() : STEADFAST_LOCK_HELD, "thread id, which is no process: %s",
+          listed ? "REMOVED" : "HELD, as nothing tells for sure");
     close(back[1]);
     pthread_join(thread, NULL);
     close(pipes[0]), close(pipes[1]), close(back[0]);
@@ -152,7 +140,7 @@ static void probe_forged(long pid, const struct attribute *attribute, int32_t ex
     if (!read_attribute(lock, &was))
         bail_out("no attribute");
     forged.written_ns = was.written_ns;
-    forge(pid, &forged);
+    forge(lock, pid, &forged);
     probe(context, dir, lock, NULL, expected, "%s: %s", name, expected == STEADFAST_LOCK_HELD ? "HELD" : "REMOVED");
     unlink(lock);
 }
@@ -168,7 +156,8 @@ static void reused_pid(void)
     if (second < 0) {
         skip("needs root and /proc/sys/kernel/ns_last_pid", "reused PID, for real");
     } else {
-        probe(context, dir, lock, NULL, reused, "reused PID, for real: %s", reused == STEADFAST_LOCK_HELD ? "HELD, as nothing tells here" : "REMOVED");
+        probe(context, dir, lock, NULL, reused, "reused PID, for real: %s",
+              reused == STEADFAST_LOCK_HELD ? "HELD, as nothing tells here" : "REMOVED");
         stop(second);
     }
     unlink(lock);
@@ -245,8 +234,8 @@ static void options(void)
     probe(context, dir, lock, &trust, STEADFAST_LOCK_HELD, "TRUST_START_TIME: written after the process started, HELD");
     set_mtime_ns(lock, (int64_t)1000000000 * 1000000000);
     probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "a bare PID written before its process started: HELD by default");
-    probe(context, dir, lock, &trust, has(STEADFAST_ABSENT_PROC) ? removed() : STEADFAST_LOCK_HELD, "TRUST_START_TIME: written before the process started, %s",
-          has(STEADFAST_ABSENT_PROC) ? "REMOVED" : "HELD without /proc");
+    probe(context, dir, lock, &trust, has(STEADFAST_ABSENT_PROC) ? removed() : STEADFAST_LOCK_HELD,
+          "TRUST_START_TIME: written before the process started, %s", has(STEADFAST_ABSENT_PROC) ? "REMOVED" : "HELD without /proc");
     unlink(lock);
 }
 

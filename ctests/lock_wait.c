@@ -20,7 +20,12 @@ static int64_t now_ms(void)
 
 /* A waiter's polls: looks at the holder, naps (the short sleeps with which a wait begins), sleeps. The first sleep is
  * told to `tell`, if that is not -1. */
-struct polls { int tell; int sleeps; int naps; int looks; };
+struct polls {
+    int tell;
+    int sleeps;
+    int naps;
+    int looks;
+};
 
 static int32_t counting_poll(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
 {
@@ -147,8 +152,8 @@ static void timeouts(void)
     start = now_ms();
     status = steadfast_lock_acquire(context, lock, 120, NULL, &other, &report);
     int64_t took = now_ms() - start;
-    ok(status == STEADFAST_E_LOCKED && report.pid == getpid() && other == NULL && took >= 119 && took < 2000, "timeout of 120 ms: E_LOCKED by this PID, after %lld ms",
-       (long long)took);
+    ok(status == STEADFAST_E_LOCKED && report.pid == getpid() && other == NULL && took >= 119 && took < 2000,
+       "timeout of 120 ms: E_LOCKED by this PID, after %lld ms", (long long)took);
     is_int(count_fds(), descriptors, "no descriptor is left of a wait in vain");
 
     struct polls polls = { .tell = -1 };
@@ -158,16 +163,19 @@ static void timeouts(void)
         ok(status == STEADFAST_E_LOCKED && polls.sleeps >= 1 && polls.sleeps <= 3 && polls.naps <= 16,
            "300 ms of waiting: %d sleeps (after %d naps), no polling", polls.sleeps, polls.naps);
     else
-        ok(status == STEADFAST_E_LOCKED && polls.sleeps >= 1 && polls.sleeps <= 40, "300 ms of waiting with backoff: %d sleeps", polls.sleeps);
+        ok(status == STEADFAST_E_LOCKED && polls.sleeps >= 1 && polls.sleeps <= 40, "300 ms of waiting with backoff: %d sleeps",
+           polls.sleeps);
 
     /* Behind another waiter, with the same: the queue is not polled either. */
     pid_t waiter = start_waiter();
     polls = (struct polls){ .tell = -1 };
     status = steadfast_lock_acquire(counting, lock, 300, NULL, &other, NULL);
     if (eventful)
-        ok(status == STEADFAST_E_LOCKED && polls.sleeps <= 3 && polls.naps <= 16, "300 ms of waiting behind another waiter: %d sleeps", polls.sleeps);
+        ok(status == STEADFAST_E_LOCKED && polls.sleeps <= 3 && polls.naps <= 16, "300 ms of waiting behind another waiter: %d sleeps",
+           polls.sleeps);
     else
-        ok(status == STEADFAST_E_LOCKED && polls.sleeps <= 40, "300 ms of waiting behind another waiter with backoff: %d sleeps", polls.sleeps);
+        ok(status == STEADFAST_E_LOCKED && polls.sleeps <= 40, "300 ms of waiting behind another waiter with backoff: %d sleeps",
+           polls.sleeps);
     steadfast_context_free(counting);
     steadfast_lock_release(held, NULL);
     is_int(wait_for(waiter), 0, "the waiter that was first gets the lock");
@@ -182,7 +190,8 @@ static void timeouts(void)
     }
     status = steadfast_lock_acquire(context, lock, 10000, NULL, &held, NULL);
     wait_for(remover);
-    ok(status == 0 && steadfast_lock_release(held, NULL) == 0 && count_fds() == descriptors, "after a wait that succeeded no descriptor is left");
+    ok(status == 0 && steadfast_lock_release(held, NULL) == 0 && count_fds() == descriptors,
+       "after a wait that succeeded no descriptor is left");
 }
 
 static void *release_soon(void *arg)
@@ -206,7 +215,10 @@ static void threads(void)
     ok(status == 0 && released == NULL && steadfast_lock_release(other, NULL) == 0, "a thread waits for another one's lock, and gets it");
 }
 
-static void nothing(int signal) { (void)signal; }
+static void nothing(int signal)
+{
+    (void)signal;
+}
 
 static void signals(void)
 {
@@ -233,7 +245,8 @@ static void signals(void)
     status = steadfast_lock_acquire(context, lock, 150, NULL, &other, NULL);
     took = now_ms() - start;
     setitimer(ITIMER_REAL, &never, NULL);
-    ok(status == STEADFAST_E_LOCKED && took >= 149 && took < 3000, "without it signals do not end the wait, nor lengthen it: %lld ms", (long long)took);
+    ok(status == STEADFAST_E_LOCKED && took >= 149 && took < 3000, "without it signals do not end the wait, nor lengthen it: %lld ms",
+       (long long)took);
     sigaction(SIGALRM, &ignore, NULL);
     steadfast_lock_release(held, NULL);
 }

@@ -88,7 +88,11 @@ static int32_t link_not(void *user, int32_t od, const char *op, int32_t nd, cons
     return 0;
 }
 
-#define MUTATE(name, member, wrong) static void mutate_##name(steadfast_hooks *table) { table->member = wrong; }
+#define MUTATE(name, member, wrong) \
+    static void mutate_##name(steadfast_hooks *table) \
+    { \
+        table->member = wrong; \
+    }
 MUTATE(swallow, fsync, swallow_fsync_error)
 MUTATE(retry, fsync, retry_fsync)
 MUTATE(short_write, write, short_write_is_whole)
@@ -194,8 +198,8 @@ static int32_t directory_fsync_ignored(const steadfast_context *c, const char *p
     return save_wrongly(path, data, len, report, 0, 1);
 }
 
-static int32_t report_that_lies(const steadfast_context *c, const char *path, const void *data, size_t len,
-                                const steadfast_save_options *o, steadfast_report *report)
+static int32_t report_that_lies(const steadfast_context *c, const char *path, const void *data, size_t len, const steadfast_save_options *o,
+                                steadfast_report *report)
 {
     int32_t result = steadfast_state_save(c, path, data, len, o, report);
     if (result == STEADFAST_NOT_DURABLE)
@@ -203,8 +207,8 @@ static int32_t report_that_lies(const steadfast_context *c, const char *path, co
     return result;
 }
 
-static int32_t load_without_digest(const steadfast_context *c, const char *path, const steadfast_load_options *o,
-                                   steadfast_state *out, steadfast_report *report)
+static int32_t load_without_digest(const steadfast_context *c, const char *path, const steadfast_load_options *o, steadfast_state *out,
+                                   steadfast_report *report)
 {
     size_t len;
     char *record;
@@ -260,7 +264,8 @@ static const char *complains(struct world *w, checker *check, const struct subje
 }
 
 /* The checker has to complain, and of the right thing. */
-static void killed(struct world *w, checker *check, const char *name, const char *because, save_function *save, load_function *load, void (*mutate)(steadfast_hooks *))
+static void killed(struct world *w, checker *check, const char *name, const char *because, save_function *save, load_function *load,
+                   void (*mutate)(steadfast_hooks *))
 {
     struct subject subject = { name, save, load, mutate };
     const struct scenario *s = check == check_save ? SAVES : LOADS;

@@ -18,7 +18,8 @@ static void fill(const char *d, int count, int each)
         mkdir(sub, 0700);
         snprintf(paths[i], sizeof paths[i], "%s/state%d", sub, i % each);
         snprintf(texts[i], sizeof texts[i], "state number %d", i);
-        entries[i] = (steadfast_save_entry){ .size = sizeof entries[i], .path = paths[i], .data = texts[i], .len = strlen(texts[i]), .status = -1 };
+        entries[i] =
+            (steadfast_save_entry){ .size = sizeof entries[i], .path = paths[i], .data = texts[i], .len = strlen(texts[i]), .status = -1 };
     }
 }
 
@@ -62,11 +63,13 @@ static void many(uint32_t flags, const char *name)
     }
     ok(NO_DIR_FSYNC || f.events == FAULTS_EVENTS || synced <= 2, "%s: each directory is synced once", name);
     if ((flags & STEADFAST_SAVE_SYNCFS) != 0 && (test_absent() & STEADFAST_ABSENT_SYNCFS) == 0)
-        ok(files == 0 && f.made[STEADFAST_CALL_SYNCFS] > 0 && f.made[STEADFAST_CALL_SYNCFS] < 10, "%s: the file system instead of each file", name);
+        ok(files == 0 && f.made[STEADFAST_CALL_SYNCFS] > 0 && f.made[STEADFAST_CALL_SYNCFS] < 10,
+           "%s: the file system instead of each file", name);
     else if ((test_absent() & STEADFAST_ABSENT_FSYNC_MANY) == 0)
         ok(files == 0 && f.made[STEADFAST_CALL_FSYNC_MANY] > 0 && f.made[STEADFAST_CALL_FSYNC_MANY] < 10, "%s: many files at once", name);
     else
-        is_int(f.made[STEADFAST_CALL_FSYNC] + f.made[STEADFAST_CALL_FDATASYNC], 200 + (NO_DIR_FSYNC ? 0 : 2), "%s: each file is synced", name);
+        is_int(f.made[STEADFAST_CALL_FSYNC] + f.made[STEADFAST_CALL_FDATASYNC], 200 + (NO_DIR_FSYNC ? 0 : 2), "%s: each file is synced",
+               name);
     is_int(batch(c, 200, flags | STEADFAST_SAVE_KEEP_PREVIOUS), SAVED, "%s: again, with the previous ones", name);
     for (int i = 0; i < 200; i++) {
         char prev[330];
@@ -150,7 +153,8 @@ static void swaps(void)
         return;
     }
     is_int(steadfast_state_save_batch(context, entries, 3, &o, NULL), STEADFAST_E_CONFLICT, "create each, if it is not there");
-    ok(entries[0].status == SAVED && entries[2].status == SAVED && entries[1].status == STEADFAST_E_CONFLICT && entries[1].generation == 1, "one was");
+    ok(entries[0].status == SAVED && entries[2].status == SAVED && entries[1].status == STEADFAST_E_CONFLICT && entries[1].generation == 1,
+       "one was");
     ok(holds(paths[1], "there already"), "and stays");
 }
 
@@ -174,14 +178,18 @@ static void few_descriptors(void)
 static void arguments(void)
 {
     char d[300];
-    struct { steadfast_save_entry entry; char tail[16]; } longer[2];
+    struct {
+        steadfast_save_entry entry;
+        char tail[16];
+    } longer[2];
     snprintf(d, sizeof d, "%s", fresh("arguments"));
     fill(d, 3, 3);
     is_int(steadfast_state_save_batch(NULL, NULL, 0, NULL, NULL), 0, "nothing to save");
     is_int(steadfast_state_save_batch(NULL, NULL, 1, NULL, NULL), -EINVAL, "no entries");
     entries[2].size = 8;
     is_int(batch(context, 3, 0), -EINVAL, "an entry of another size");
-    ok(entries[0].status == -1 && count_entries(in(d, "0")) == 0 && report.step == STEADFAST_STEP_ARGUMENTS, "nothing is done, no entry is written to");
+    ok(entries[0].status == -1 && count_entries(in(d, "0")) == 0 && report.step == STEADFAST_STEP_ARGUMENTS,
+       "nothing is done, no entry is written to");
     entries[2].size = sizeof entries[2];
     is_int(batch(context, 3, 1u << 20), -EINVAL, "an unknown flag");
     is_int(batch(context, 3, STEADFAST_SAVE_SYNCFS | STEADFAST_SAVE_NO_SYNC), -EINVAL, "SYNCFS and NO_SYNC contradict each other");
@@ -265,7 +273,8 @@ static void syncs_fail(void)
     h.user = &directories;
     c = test_context(&h);
     is_int(batch(c, 5, 0), STEADFAST_NOT_DURABLE, "the directory's sync fails: a reservation");
-    ok(statuses(5, STEADFAST_NOT_DURABLE) == 0 && entries[4].os_error == EIO && report.step == STEADFAST_STEP_SYNC_DIRECTORY, "for every state in it");
+    ok(statuses(5, STEADFAST_NOT_DURABLE) == 0 && entries[4].os_error == EIO && report.step == STEADFAST_STEP_SYNC_DIRECTORY,
+       "for every state in it");
     is_int(batch(c, 5, STEADFAST_SAVE_STRICT), STEADFAST_E_SAVED_NOT_DURABLE, "with STRICT an error");
     ok(report.on_disk == STEADFAST_ON_DISK_EITHER && entries[0].generation > 0, "that says what is on disk");
     steadfast_context_free(c);
@@ -282,7 +291,8 @@ static void first(void)
     snprintf(d, sizeof d, "%s", fresh("first"));
     fill(d, 5, 5);
     is_int(batch(c, 5, STEADFAST_SAVE_STRICT), STEADFAST_E_NOT_SAVED_DURABLY, "every sync fails");
-    ok(statuses(5, STEADFAST_E_NOT_SAVED_DURABLY) == 0 && strstr(report.message, "state0") != NULL, "the report is about the first: %s", report.message);
+    ok(statuses(5, STEADFAST_E_NOT_SAVED_DURABLY) == 0 && strstr(report.message, "state0") != NULL, "the report is about the first: %s",
+       report.message);
     steadfast_context_free(c);
 }
 
@@ -388,7 +398,8 @@ static void forbidden(void)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
         skip("no seccomp filter can be set here", "io_getevents is forbidden");
     else
-        ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 && missing(200) == 0, "io_getevents is forbidden: each is written again, and saved");
+        ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 && missing(200) == 0,
+           "io_getevents is forbidden: each is written again, and saved");
 #else
     skip("no headers of the kernel's", "io_getevents is forbidden");
 #endif

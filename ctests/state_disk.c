@@ -15,8 +15,8 @@ static void links(void)
     struct stat st;
     snprintf(d, sizeof d, "%s", fresh("links"));
     save(in(d, "real"), "one", 0);
-    if (symlink("real", in(d, "link")) != 0 || symlink("absent", in(d, "dangling")) != 0 || symlink("loop", in(d, "loop")) != 0 ||
-        mkdir(in(d, "sub"), 0700) != 0 || symlink("../link", in(d, "sub/far")) != 0)
+    if (symlink("real", in(d, "link")) != 0 || symlink("absent", in(d, "dangling")) != 0 || symlink("loop", in(d, "loop")) != 0
+        || mkdir(in(d, "sub"), 0700) != 0 || symlink("../link", in(d, "sub/far")) != 0)
         bail_out("symlink: %s", strerror(errno));
     is_int(save(in(d, "link"), "two", 0), STEADFAST_E_SYMLINK, "a save to a symbolic link is refused");
     ok(holds(in(d, "real"), "one") && holds(in(d, "link"), "one"), "nothing changes; a load follows the link");
@@ -118,7 +118,8 @@ static void failed_syncs(void)
         save_with(c, path, "newest", 0);
         ok(holds(path, "newest") && holds(in(d, "s.prev"), "new"), "a state that was never synced does not take the place of one that was");
         save(path, "newest, synced", STEADFAST_SAVE_KEEP_PREVIOUS);
-        ok(holds(in(d, "s.prev"), "new") && stat(path, &st) == 0 && (st.st_mode & S_ISVTX) == 0, "nor when the disk works again, and the mark goes with it");
+        ok(holds(in(d, "s.prev"), "new") && stat(path, &st) == 0 && (st.st_mode & S_ISVTX) == 0,
+           "nor when the disk works again, and the mark goes with it");
     }
 
     f.error = EINVAL;
@@ -129,7 +130,8 @@ static void failed_syncs(void)
     if (!NO_DIR_FSYNC) {
         f = (struct faults){ .only = STEADFAST_CALL_FSYNC, .fail_at = 2, .error = EIO };
         is_int(save_with(c, path, "named", 0), STEADFAST_NOT_DURABLE, "the directory's fsync fails: NOT_DURABLE");
-        ok(report.step == STEADFAST_STEP_SYNC_DIRECTORY && report.os_error == EIO && report.on_disk == STEADFAST_ON_DISK_EITHER, "the report says which");
+        ok(report.step == STEADFAST_STEP_SYNC_DIRECTORY && report.os_error == EIO && report.on_disk == STEADFAST_ON_DISK_EITHER,
+           "the report says which");
     }
     steadfast_context_free(c);
 }
@@ -167,7 +169,8 @@ static void nfs_rename(void)
     ok(holds(in(d, "s"), "kept") && holds(in(d, "s.prev"), "new") && *leftovers(d, "s s.prev") == '\0', "and nothing is left over");
     blind = 1;
     is_int(save_with(c, in(d, "s"), "who knows", 0), STEADFAST_E_INDETERMINATE, "whether it happened cannot be seen: E_INDETERMINATE");
-    ok(report.on_disk == STEADFAST_ON_DISK_EITHER && report.step == STEADFAST_STEP_RENAME && report.os_error == ENOENT, "the report says EITHER and names the rename");
+    ok(report.on_disk == STEADFAST_ON_DISK_EITHER && report.step == STEADFAST_STEP_RENAME && report.os_error == ENOENT,
+       "the report says EITHER and names the rename");
     steadfast_context_free(c);
 }
 
@@ -175,7 +178,8 @@ static void nfs_rename(void)
 static int bind_mounted(const char *d)
 {
     const char *path = in(d, "s");
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || mount(path, path, "none", MS_BIND, NULL) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0
+        || mount(path, path, "none", MS_BIND, NULL) != 0)
         return 77;
     if (save(path, "new", 0) != -EBUSY)
         return 1;

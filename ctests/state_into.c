@@ -48,7 +48,8 @@ static void answers(void)
     is_int(load(in(dir, "absent"), 10, &len, 0, 0), -ENOENT, "no state");
     ok(len == 77, "leaves the length as it was");
     save(path, "hello", 0);
-    is_int(steadfast_state_load_into(context, path, NULL, NULL, 0, &len, NULL), STEADFAST_E_TOO_LARGE, "no memory at all asks for the length");
+    is_int(steadfast_state_load_into(context, path, NULL, NULL, 0, &len, NULL), STEADFAST_E_TOO_LARGE,
+           "no memory at all asks for the length");
     is_int(len, 5, "which it gets");
     save(in(dir, "nothing"), "", 0);
     is_int(steadfast_state_load_into(context, in(dir, "nothing"), NULL, NULL, 0, &len, NULL), 0, "an empty state fits into nothing");
@@ -144,7 +145,8 @@ static void cut(void)
     record[size] = 0;
     write_file(path, record, size + 1);
     free(record);
-    is_int(steadfast_state_load(c, path, NULL, &state, NULL), STEADFAST_E_TRAILING, "with a byte after it, which the first read does not show");
+    is_int(steadfast_state_load(c, path, NULL, &state, NULL), STEADFAST_E_TRAILING,
+           "with a byte after it, which the first read does not show");
     steadfast_context_free(c);
 }
 

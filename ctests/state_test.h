@@ -31,7 +31,8 @@ static inline int save(const char *path, const char *text, uint32_t flags)
 static inline int holds(const char *path, const char *text)
 {
     steadfast_state state = { .size = sizeof state };
-    int same = steadfast_state_load(NULL, path, NULL, &state, NULL) == 0 && state.len == strlen(text) && memcmp(state.data, text, state.len) == 0;
+    int same =
+        steadfast_state_load(NULL, path, NULL, &state, NULL) == 0 && state.len == strlen(text) && memcmp(state.data, text, state.len) == 0;
     steadfast_state_free(&state);
     return same;
 }

@@ -124,7 +124,10 @@ static const char *check_lock(const struct lock_scenario *s, const struct fault 
     case ACQUIRE: result = steadfast_lock_acquire(context, path, 0, NULL, &lock, &report); break;
     case CLEAN: result = steadfast_lock_clean_stale(context, path, NULL, &report); break;
     case INSPECT: result = steadfast_lock_inspect(context, path, NULL, &report); break;
-    case RELEASE: result = steadfast_lock_release(lock, &report); lock = NULL; break;
+    case RELEASE:
+        result = steadfast_lock_release(lock, &report);
+        lock = NULL;
+        break;
     }
     f.fail_at = 0;
     steadfast_context_free(context);

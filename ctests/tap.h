@@ -33,8 +33,7 @@ static inline void tap_begin(void)
     }
 }
 
-__attribute__((format(printf, 4, 5)))
-static inline int tap_ok(int passed, const char *file, int line, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static inline int tap_ok(int passed, const char *file, int line, const char *format, ...)
 {
     char name[512];
     va_list args;
@@ -55,12 +54,10 @@ static inline int tap_ok(int passed, const char *file, int line, const char *for
 #define ok(condition, ...) tap_ok(!!(condition), __FILE__, __LINE__, __VA_ARGS__)
 
 /* Two numbers that must be the same; says which they were. */
-#define is_int(got, expected, ...) \
-    tap_is((long long)(got), (long long)(expected), #got, __FILE__, __LINE__, __VA_ARGS__)
+#define is_int(got, expected, ...) tap_is((long long)(got), (long long)(expected), #got, __FILE__, __LINE__, __VA_ARGS__)
 
-__attribute__((format(printf, 6, 7)))
-static inline int tap_is(long long got, long long expected, const char *what, const char *file, int line,
-                         const char *format, ...)
+__attribute__((format(printf, 6, 7))) static inline int tap_is(long long got, long long expected, const char *what, const char *file,
+                                                               int line, const char *format, ...)
 {
     char name[400];
     va_list args;
@@ -74,8 +71,7 @@ static inline int tap_is(long long got, long long expected, const char *what, co
 }
 
 /* A line for whoever reads a failure. */
-__attribute__((format(printf, 1, 2)))
-static inline void diag(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline void diag(const char *format, ...)
 {
     va_list args;
     tap_begin();
@@ -87,8 +83,7 @@ static inline void diag(const char *format, ...)
 }
 
 /* A test that cannot run here: skip("needs root", "name, as for printf", ...). */
-__attribute__((format(printf, 2, 3)))
-static inline void skip(const char *reason, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline void skip(const char *reason, const char *format, ...)
 {
     char name[512];
     va_list args;
@@ -103,8 +98,7 @@ static inline void skip(const char *reason, const char *format, ...)
 }
 
 /* Ends the program for a fault of the test itself, not of what it tests. */
-__attribute__((format(printf, 1, 2), noreturn))
-static inline void bail_out(const char *format, ...)
+__attribute__((format(printf, 1, 2), noreturn)) static inline void bail_out(const char *format, ...)
 {
     va_list args;
     fputs("Bail out! ", stdout);

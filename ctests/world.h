@@ -6,10 +6,10 @@
 
 #include "faults.h"
 
-typedef int32_t save_function(const steadfast_context *, const char *, const void *, size_t,
-                              const steadfast_save_options *, steadfast_report *);
-typedef int32_t load_function(const steadfast_context *, const char *, const steadfast_load_options *,
-                              steadfast_state *, steadfast_report *);
+typedef int32_t save_function(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *,
+                              steadfast_report *);
+typedef int32_t load_function(const steadfast_context *, const char *, const steadfast_load_options *, steadfast_state *,
+                              steadfast_report *);
 
 /* What is under test: the library, or a mutant of it. */
 struct subject {
@@ -57,7 +57,7 @@ static char complaint[800];
 
 static inline void world_begin(struct world *w)
 {
-    steadfast_save_options keep = { .size = sizeof keep, .flags = STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_NO_SYNC };
+    steadfast_save_options keep = { .size = sizeof keep, .flags = STEADFAST_SAVE_KEEP_PREVIOUS };
     memset(w, 0, sizeof *w);
     /* It is about calls, not about disks: some thousand renames over a file take a minute on ext4. */
     if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0)
@@ -67,8 +67,8 @@ static inline void world_begin(struct world *w)
     snprintf(w->path, sizeof w->path, "%s/state", w->dir);
     snprintf(w->prev, sizeof w->prev, "%s/state.prev", w->dir);
     snprintf(w->deep, sizeof w->deep, "%s/a/b/state", w->dir);
-    if (steadfast_state_save(NULL, w->path, PREV_PAYLOAD, sizeof PREV_PAYLOAD, &keep, NULL) < 0 ||
-        steadfast_state_save(NULL, w->path, OLD_PAYLOAD, sizeof OLD_PAYLOAD, &keep, NULL) < 0)
+    if (steadfast_state_save(NULL, w->path, PREV_PAYLOAD, sizeof PREV_PAYLOAD, &keep, NULL) < 0
+        || steadfast_state_save(NULL, w->path, OLD_PAYLOAD, sizeof OLD_PAYLOAD, &keep, NULL) < 0)
         bail_out("the states to begin with cannot be saved");
     w->old_record = read_file(w->path, &w->old_len);
     w->prev_record = read_file(w->prev, &w->prev_len);

@@ -1,18 +1,18 @@
 // The machine and the checks are those of the property tests.
 #[allow(dead_code)]
-#[path = "../tests/property/api.rs"]
+#[path = "../proof/property/api.rs"]
 mod api;
 #[allow(dead_code)]
-#[path = "../tests/property/lock.rs"]
+#[path = "../proof/property/lock.rs"]
 mod lock;
-#[path = "../tests/property/machine/mod.rs"]
+#[path = "../proof/property/machine/mod.rs"]
 mod machine;
 #[allow(dead_code)]
-#[path = "../tests/property/reader.rs"]
+#[path = "../proof/property/reader.rs"]
 mod reader;
 #[allow(dead_code)]
-#[path = "../tests/property/record.rs"]
+#[path = "../proof/property/record.rs"]
 mod record;
 #[allow(dead_code)]
-#[path = "../tests/property/sequence.rs"]
+#[path = "../proof/property/sequence.rs"]
 mod sequence;

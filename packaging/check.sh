@@ -1,5 +1,6 @@
+# shellcheck shell=bash
 # What the tests of packaging share. Sourced; sets work and removes it at the end.
-. tests/check-lib.sh
+. tools/check-lib.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-packaging.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 lacks() { # TOOL PACKAGE

@@ -87,11 +87,16 @@ deb_tests() {
         files | grep -q "/$name\$" || echo "$name"
     done >"$work/forgotten"
     check "nothing is forgotten" equal "$(cat "$work/forgotten")" ""
+    for package in "$deb"/*.deb; do
+        name=$(basename "${package%%_*}")
+        dpkg-deb --fsys-tarfile "$package" | tar -xO "./usr/share/doc/$name/copyright" >"$work/copyright"
+        check "$name: the licence, with its text" grep -qzP '(?s)License: MIT OR Apache-2\.0\n Permission is hereby granted.* THE SOFTWARE IS PROVIDED' "$work/copyright"
+    done
     chroot_tests "$deb"
 }
 
 chroot_tests() { # DIRECTORY-OF-PACKAGES
-    if [ "$(id -u)" -ne 0 ]; then echo "SKIPPED: needs root (a chroot)"; return; fi
+    if [ "$(id -u)" -ne 0 ]; then skip "needs root (a chroot)"; return; fi
     lacks mmdebstrap mmdebstrap && return
     # The mirrors and settings are those of this machine's apt.
     local suite chroot=$work/chroot
@@ -124,5 +129,5 @@ chroot_tests() { # DIRECTORY-OF-PACKAGES
 only=${3:-}
 [ "${only:-cmake}" != cmake ] || lacks cmake cmake || cmake_tests
 [ "${only:-cinstall}" != cinstall ] || cinstall_tests
-[ "${only:-deb}" != deb ] || if ! command -v dpkg-deb >/dev/null; then echo "SKIPPED: no dpkg-deb: not Debian"; else deb_tests; fi
+[ "${only:-deb}" != deb ] || if ! command -v dpkg-deb >/dev/null; then skip "no dpkg-deb: not Debian"; else deb_tests; fi
 end

@@ -11,8 +11,8 @@ skip() { echo "SKIPPED: $1: not installed ($2)" >&2; }
 
 c_peer() { # NAME SOURCE PKG-CONFIG-NAME [ARGUMENT]
     local flags
+    # shellcheck disable=SC2086
     if flags=$(pkg-config --cflags --libs "$3" 2>/dev/null) &&
-        # shellcheck disable=SC2086
         $CC -std=gnu11 -O2 -Wall -Wextra -Wno-unused-function "$here/$2.c" -o "$out/$2" $flags 2>"$out/$2.log"; then
         echo "$1=$out/$2${4:+ $4}"
     else

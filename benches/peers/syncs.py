@@ -1,6 +1,6 @@
 """Which peers sync the file and the directory in one save: strace's word.
 
-    syncs.py TSV < NAME=COMMAND lines; appends to TSV, prints a table.
+syncs.py TSV < NAME=COMMAND lines; appends to TSV, prints a table.
 """
 
 import os
@@ -23,7 +23,11 @@ def syncs_of(command):
         questions = "1024 1\n1024 1\n1024 1\ncheck\n"
         done = subprocess.run(
             ["strace", "-f", "-y", "-o", log, "-e", "trace=" + CALLS, *shlex.split(command), place],
-            input=questions, capture_output=True, text=True, timeout=60, check=False,
+            input=questions,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         answers = done.stdout.split()
         if done.returncode != 0 or len(answers) != 4 or answers[3] != "ok":

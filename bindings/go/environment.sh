@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced: go_environment BUILD WORK makes cgo use the library of BUILD, as if it were installed. What Go leaves behind goes
 # into WORK and into BUILD/go-cache; the user's caches are left alone, and nothing is downloaded.
 go_environment() {

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Tests the Go package: run.sh --lib BUILD. Formatting, vet, the tests, and once more under the race detector.
+# Tests the Go package: run.sh --lib BUILD. The tests, and once more under the race detector. `make lint` has gofmt and go vet.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 [ "${1:-}" = --lib ] || { echo "usage: run.sh --lib BUILD" >&2; exit 2; }
 build=$(cd "$2" && pwd)
-. "$here/../../tests/check-lib.sh"
+. "$here/../../tools/check-lib.sh"
 
 # Needs no tool: every code of the library has its error here.
 missing=$(grep -o 'STEADFAST_E_[A-Z_]* = -' "$here/../../include/steadfast.h" | sed 's/ = -//' |
@@ -23,10 +23,6 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 go_environment "$build" "$work"
 
 cd "$here" || exit 1
-unformatted=$(gofmt -l . | tr '\n' ' ')
-[ -z "$unformatted" ]; note $? "gofmt $unformatted"
-go vet .; note $? "go vet"
-
 tests() {
     local log=$work/log
     go test -count=1 -v "$@" . >"$log" 2>&1
@@ -41,5 +37,5 @@ tests() {
     sed 's/^/  /' "$log"
 }
 tests
-if [ "$(go env GOARCH)" = amd64 ]; then tests -race -run "Test[^D]"; fi
+if [ "$(go env GOARCH)" = amd64 ]; then tests -race -run "Test([^D]|Dir)"; fi
 end

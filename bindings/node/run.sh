@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 [ "${1:-}" = --lib ] || { echo "usage: run.sh --lib BUILD" >&2; exit 2; }
 build=$(cd "$2" && pwd)
 
-. "$here/../../tests/check-lib.sh"
+. "$here/../../tools/check-lib.sh"
 
 # Needs no tool.
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../../Cargo.toml" | head -n 1)

@@ -22,7 +22,11 @@ def platform_tag(library: str) -> str:
         raise ValueError(f"{library} is no ELF file")
     machine = MACHINES[int.from_bytes(header[18:20], "little")]
     needed = subprocess.run(
-        ["readelf", "--wide", "--version-info", library], check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+        ["readelf", "--wide", "--version-info", library],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LC_ALL": "C"},
     ).stdout
     versions = [(int(major), int(minor)) for major, minor in re.findall(r"Name: GLIBC_(\d+)\.(\d+)", needed)]
     major, minor = max([(2, 17), *versions])

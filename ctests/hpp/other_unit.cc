@@ -3,9 +3,15 @@
 
 #include <mutex>
 
-const std::error_category &category_of_other_unit() noexcept { return steadfast::category(); }
+const std::error_category &category_of_other_unit() noexcept
+{
+    return steadfast::category();
+}
 
-steadfast::state load_in_other_unit(const std::string &path, std::error_code &ec) noexcept { return steadfast::load(path, ec); }
+steadfast::state load_in_other_unit(const std::string &path, std::error_code &ec) noexcept
+{
+    return steadfast::load(path, ec);
+}
 
 steadfast::lock lock_in_other_unit(const std::string &path, std::error_code &ec) noexcept
 {

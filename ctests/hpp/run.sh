@@ -19,13 +19,14 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$lib" ] && [ -n "$out" ] || { echo "usage: run.sh --lib DIR --out DIR [--quick]" >&2; exit 2; }
 
-. "$root/tests/check-lib.sh"
+. "$root/tools/check-lib.sh"
 
 flags="-O0 -Wall -Wextra -Wpedantic -Wshadow -Werror -I$here -I$root/ctests -I$root/include"
 link="-L$lib -Wl,-rpath,$lib -lsteadfast -pthread"
 bare="-fno-exceptions -fno-rtti"
 
-# NAME CXX STD MODE: one test program, whose second unit is of the other kind.
+# NAME CXX STD MODE: one test program, whose second unit is of the other kind. Flags are lists of words.
+# shellcheck disable=SC2086
 program() {
     local name=$1 cxx=$2 std=$3 mode=$4 ours= theirs=$bare sanitize= bin
     case $mode in
@@ -50,6 +51,7 @@ program() {
 }
 
 # SOURCE: a whole program, run in an empty directory.
+# shellcheck disable=SC2086
 example() {
     local name bin dir
     name=$(basename "$1" .cc)
@@ -72,12 +74,14 @@ have() { # CXX: is it there? CI must have it.
 
 if have g++; then
     program results g++ c++17 throw
+    program locks g++ c++17 throw
     program throwing g++ c++17 throw
     if [ -z "$quick" ]; then
         program results g++ c++17 bare
+        program locks g++ c++17 bare
         program mutexes g++ c++17 bare
         program results g++ c++20 bare
-        for name in results mutexes throwing; do program "$name" g++ c++20 asan; done
+        for name in results locks mutexes throwing; do program "$name" g++ c++20 asan; done
         # All of its synchronisation is in the header, so the library itself need not be instrumented.
         program mutexes g++ c++17 tsan
         for source in "$root"/examples/cpp/*.cc; do example "$source"; done
@@ -91,6 +95,7 @@ if [ -z "$quick" ] && have clang++; then
     program results clang++ c++17 bare
     program mutexes clang++ c++20 bare
     program results clang++ c++20 throw
+    program locks clang++ c++20 throw
     program throwing clang++ c++17 throw
 fi
 end

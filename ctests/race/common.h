@@ -45,7 +45,8 @@ static inline char *own_directory(void)
     static char path[512];
     const char *tmp = getenv("TMPDIR");
     snprintf(path, sizeof path, "%s/steadfast-race.XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(path)) die("mkdtemp");
+    if (!mkdtemp(path))
+        die("mkdtemp");
     return path;
 }
 
@@ -54,11 +55,14 @@ static inline int empty_directory(const char *path)
 {
     int count = 0;
     DIR *dir = opendir(path);
-    if (!dir) return 0;
+    if (!dir)
+        return 0;
     for (struct dirent *entry; (entry = readdir(dir));) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
         count++;
-        if (unlinkat(dirfd(dir), entry->d_name, 0) && unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) && errno != ENOENT) die(entry->d_name);
+        if (unlinkat(dirfd(dir), entry->d_name, 0) && unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) && errno != ENOENT)
+            die(entry->d_name);
     }
     closedir(dir);
     return count;
@@ -66,7 +70,8 @@ static inline int empty_directory(const char *path)
 
 static inline void send_to(int fd, const void *data, size_t len)
 {
-    if (write(fd, data, len) != (ssize_t)len) die("write to a pipe");
+    if (write(fd, data, len) != (ssize_t)len)
+        die("write to a pipe");
 }
 
 /* False at the end of the pipe. */
@@ -74,9 +79,12 @@ static inline int receive(int fd, void *data, size_t len)
 {
     for (size_t got = 0; got < len;) {
         ssize_t n = read(fd, (char *)data + got, len - got);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) die("read from a pipe");
-        if (n == 0) return 0;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            die("read from a pipe");
+        if (n == 0)
+            return 0;
         got += (size_t)n;
     }
     return 1;
@@ -86,8 +94,10 @@ static inline int receive(int fd, void *data, size_t len)
 static inline pid_t dead_pid(void)
 {
     pid_t pid = fork();
-    if (pid < 0) die("fork");
-    if (pid == 0) _exit(0);
+    if (pid < 0)
+        die("fork");
+    if (pid == 0)
+        _exit(0);
     waitpid(pid, NULL, 0);
     return pid;
 }

@@ -3,6 +3,7 @@
 filelock_worker.py PATH          commands on stdin: 'g' try, 'd' try with delays at its calls, 'r' release
 filelock_worker.py --rate PATH   acquisitions per second, printed
 """
+
 import os
 import random
 import sys

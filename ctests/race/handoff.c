@@ -9,13 +9,17 @@
 static char path[600];
 
 /* Tells the parent that the waiter is about to wait: in its first nap ('n'), or asleep until something happens ('w'). */
-struct teller { int fd; char at, told; };
+struct teller {
+    int fd;
+    char at, told;
+};
 
 static int32_t telling_poll(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
 {
     struct teller *teller = user;
     int on_event = 0;
-    for (uint32_t i = 0; i < count; i++) on_event |= fds[i].fd >= 0;
+    for (uint32_t i = 0; i < count; i++)
+        on_event |= fds[i].fd >= 0;
     char now = on_event || timeout_ns < 0 || timeout_ns >= 1000000 ? 'w' : 'n';
     if (timeout_ns != 0 && !teller->told && (now == 'w' || now == teller->at)) {
         teller->told = 1;
@@ -46,9 +50,11 @@ static steadfast_lock *take(const steadfast_context *context)
 static pid_t start_waiter(int *go, int *answer)
 {
     int to[2], from[2];
-    if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC)) die("pipe");
+    if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
+        die("pipe");
     pid_t pid = fork();
-    if (pid < 0) die("fork");
+    if (pid < 0)
+        die("fork");
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(to[1]);
@@ -58,7 +64,8 @@ static pid_t start_waiter(int *go, int *answer)
         hooks.user = &teller;
         hooks.poll = telling_poll;
         steadfast_context *context = NULL;
-        if (steadfast_context_new(&hooks, &context)) die("context");
+        if (steadfast_context_new(&hooks, &context))
+            die("context");
         for (char byte; receive(to[0], &byte, 1);) {
             teller.at = byte;
             teller.told = 0;
@@ -80,14 +87,17 @@ static pid_t start_waiter(int *go, int *answer)
 static pid_t start_holder(int *held)
 {
     int pipes[2];
-    if (pipe2(pipes, O_CLOEXEC)) die("pipe");
+    if (pipe2(pipes, O_CLOEXEC))
+        die("pipe");
     pid_t pid = fork();
-    if (pid < 0) die("fork");
+    if (pid < 0)
+        die("fork");
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         take(NULL);
         send_to(pipes[1], "h", 1);
-        for (;;) pause();
+        for (;;)
+            pause();
     }
     close(pipes[1]);
     *held = pipes[0];
@@ -99,7 +109,8 @@ static void hand_off(const char *what, int rounds, int by_kill, char at)
     int go, answer;
     pid_t waiter = start_waiter(&go, &answer);
     int64_t *times = calloc((size_t)rounds, sizeof *times);
-    if (!times) die("calloc");
+    if (!times)
+        die("calloc");
     for (int i = 0; i < rounds; i++) {
         char byte;
         int held = -1;
@@ -112,12 +123,16 @@ static void hand_off(const char *what, int rounds, int by_kill, char at)
             lock = take(NULL);
         }
         send_to(go, &at, 1);
-        if (!receive(answer, &byte, 1)) die("the waiter is gone");
+        if (!receive(answer, &byte, 1))
+            die("the waiter is gone");
         usleep(at == 'w' ? 300 : 30); /* from its word to its sleep in the kernel: no event tells that */
         int64_t start = now_ns(), end;
-        if (by_kill) kill(holder, SIGKILL);
-        else if (steadfast_lock_release(lock, NULL)) die("release");
-        if (!receive(answer, &end, sizeof end) || !receive(answer, &byte, 1)) die("the waiter is gone");
+        if (by_kill)
+            kill(holder, SIGKILL);
+        else if (steadfast_lock_release(lock, NULL))
+            die("release");
+        if (!receive(answer, &end, sizeof end) || !receive(answer, &byte, 1))
+            die("the waiter is gone");
         times[i] = end - start;
         if (by_kill) {
             waitpid(holder, NULL, 0);
@@ -136,10 +151,12 @@ static void hand_off(const char *what, int rounds, int by_kill, char at)
 static void fairness(int contenders, double seconds)
 {
     int results[2], start[2];
-    if (pipe(results) || pipe(start)) die("pipe");
+    if (pipe(results) || pipe(start))
+        die("pipe");
     for (int i = 0; i < contenders; i++) {
         pid_t pid = fork();
-        if (pid < 0) die("fork");
+        if (pid < 0)
+            die("fork");
         if (pid == 0) {
             char byte;
             close(start[1]);
@@ -148,7 +165,8 @@ static void fairness(int contenders, double seconds)
             while (now_ns() < end) {
                 steadfast_lock *lock = take(NULL);
                 spin_ns(50000);
-                if (steadfast_lock_release(lock, NULL) == 0) count++;
+                if (steadfast_lock_release(lock, NULL) == 0)
+                    count++;
             }
             send_to(results[1], &count, sizeof count);
             _exit(0);
@@ -162,23 +180,27 @@ static void fairness(int contenders, double seconds)
     while (receive(results[0], &count, sizeof count)) {
         sum += (double)count;
         squares += (double)count * (double)count;
-        if (count < least) least = count;
-        if (count > most) most = count;
+        if (count < least)
+            least = count;
+        if (count > most)
+            most = count;
     }
     close(results[0]);
     while (wait(NULL) > 0) {}
-    printf("fairness of %d contenders: Jain %.3f   %.0f acquisitions/s   least %" PRId64 ", most %" PRId64 " of %.0f in %.1f s\n", contenders,
-           sum * sum / (contenders * squares), sum / seconds, least, most, sum, seconds);
+    printf("fairness of %d contenders: Jain %.3f   %.0f acquisitions/s   least %" PRId64 ", most %" PRId64 " of %.0f in %.1f s\n",
+           contenders, sum * sum / (contenders * squares), sum / seconds, least, most, sum, seconds);
 }
 
 static void rate(double seconds)
 {
     int64_t start = now_ns(), end = start + (int64_t)(seconds * 1e9), count = 0;
     steadfast_context *context = NULL;
-    if (steadfast_context_new(NULL, &context)) die("context");
+    if (steadfast_context_new(NULL, &context))
+        die("context");
     while (now_ns() < end) {
         steadfast_lock *lock = NULL;
-        if (steadfast_lock_acquire(context, path, 0, NULL, &lock, NULL) || steadfast_lock_release(lock, NULL)) die("acquire or release");
+        if (steadfast_lock_acquire(context, path, 0, NULL, &lock, NULL) || steadfast_lock_release(lock, NULL))
+            die("acquire or release");
         count++;
     }
     printf("acquire + release: %.0f /s   (%.2f us)\n", (double)count / seconds, seconds * 1e6 / (double)count);
@@ -200,6 +222,7 @@ int main(int argc, char **argv)
     rate(seconds / 2);
     int left = empty_directory(directory);
     rmdir(directory);
-    if (left) printf("left in the directory: %d\n", left);
+    if (left)
+        printf("left in the directory: %d\n", left);
     return left != 0;
 }

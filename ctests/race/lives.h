@@ -11,7 +11,8 @@
 static int lives(pid_t pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (fd < 0) return errno != ESRCH;
+    if (fd < 0)
+        return errno != ESRCH;
     struct pollfd poll_fd = { fd, POLLIN, 0 };
     int dead = poll(&poll_fd, 1, 0) > 0;
     close(fd);

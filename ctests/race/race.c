@@ -12,16 +12,25 @@
 
 struct shared *shared;
 
-struct worker { pid_t pid; int go, answer; };
+struct worker {
+    pid_t pid;
+    int go, answer;
+};
 
 static int passed, failed, seed_fails;
 
 void print_row(const struct row *row)
 {
     int clean = row->doubles == 0 && row->lost == 0 && row->litter <= row->orphans_allowed && row->rounds > 0;
-    const char *verdict = row->report_only ? "(cannot be guaranteed)" : !row->ours ? "" : !clean ? "FAILED" : row->litter ? "ok (orphans of the killed, removed by the next)" : "ok";
-    printf("%-28s %d  %-25s %8ld %8ld %6ld %6ld  %s\n", row->protocol, row->n, row->speed, row->rounds, row->doubles, row->lost, row->litter, verdict);
-    if (row->ours && !row->report_only) clean ? passed++ : failed++;
+    const char *verdict = row->report_only ? "(cannot be guaranteed)"
+                          : !row->ours     ? ""
+                          : !clean         ? "FAILED"
+                          : row->litter    ? "ok (orphans of the killed, removed by the next)"
+                                           : "ok";
+    printf("%-28s %d  %-25s %8ld %8ld %6ld %6ld  %s\n", row->protocol, row->n, row->speed, row->rounds, row->doubles, row->lost,
+           row->litter, verdict);
+    if (row->ours && !row->report_only)
+        clean ? passed++ : failed++;
 }
 
 /* For each command one answer: 'g' try at full speed, 'd' try with delays: 'Y' or 'N'; 'r' release: 'R'. */
@@ -34,7 +43,8 @@ static void serve(const struct protocol *protocol, const char *path, int command
         } else {
             /* A pipe wakes one process after the other; from here on they start together. */
             shared->arrived++;
-            while (shared->arrived < shared->expected) sched_yield();
+            while (shared->arrived < shared->expected)
+                sched_yield();
             answer = protocol->take(path, 0) ? 'Y' : 'N';
         }
         send_to(answers, &answer, 1);
@@ -45,12 +55,15 @@ static void serve(const struct protocol *protocol, const char *path, int command
 static struct worker start(const struct protocol *protocol, const char *path)
 {
     int to[2], from[2];
-    if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC)) die("pipe");
+    if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
+        die("pipe");
     pid_t pid = fork();
-    if (pid < 0) die("fork");
+    if (pid < 0)
+        die("fork");
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (!protocol->command) serve(protocol, path, to[0], from[1]);
+        if (!protocol->command)
+            serve(protocol, path, to[0], from[1]);
         dup2(to[0], 0);
         dup2(from[1], 1);
         execlp(protocol->command[0], protocol->command[0], protocol->command[1], path, (char *)NULL);
@@ -75,8 +88,10 @@ static int plant_once(const struct protocol *protocol, const char *path)
         len = snprintf(text, sizeof text, "%ld\n%s\n", (long)stale_pid(), host);
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) return 0;
-    if (write(fd, text, (size_t)len) != len) die("plant");
+    if (fd < 0)
+        return 0;
+    if (write(fd, text, (size_t)len) != len)
+        die("plant");
     close(fd);
     return 1;
 }
@@ -84,13 +99,15 @@ static int plant_once(const struct protocol *protocol, const char *path)
 static void plant_stale(const struct protocol *protocol, const char *directory, const char *path)
 {
     for (int tries = 0; !plant_once(protocol, path); tries++) {
-        if (protocol->ours || tries == 1000) die("plant");
+        if (protocol->ours || tries == 1000)
+            die("plant");
         usleep(1000);
         empty_directory(directory);
     }
 }
 
-static struct row race(const struct protocol *protocol, struct worker *workers, int n, int slow, const char *directory, const char *path, double seconds)
+static struct row race(const struct protocol *protocol, struct worker *workers, int n, int slow, const char *directory, const char *path,
+                       double seconds)
 {
     struct row row = { .protocol = protocol->name, .n = n, .speed = slow ? "delays" : "natural", .ours = protocol->ours };
     shared->inject = slow;
@@ -101,16 +118,20 @@ static struct row race(const struct protocol *protocol, struct worker *workers, 
         plant_stale(protocol, directory, path);
         shared->arrived = 0;
         shared->expected = n;
-        for (int i = 0; i < n; i++) send_to(workers[i].go, &command, 1);
+        for (int i = 0; i < n; i++)
+            send_to(workers[i].go, &command, 1);
         for (int i = 0; i < n; i++) {
-            if (!receive(workers[i].answer, &answers[i], 1)) die("a worker is gone");
+            if (!receive(workers[i].answer, &answers[i], 1))
+                die("a worker is gone");
             winners += answers[i] == 'Y';
         }
         for (int i = 0; i < n; i++) {
             char done;
-            if (answers[i] != 'Y') continue;
+            if (answers[i] != 'Y')
+                continue;
             send_to(workers[i].go, "r", 1);
-            if (!receive(workers[i].answer, &done, 1)) die("a worker is gone");
+            if (!receive(workers[i].answer, &done, 1))
+                die("a worker is gone");
         }
         row.doubles += winners > 1;
         row.lost += winners == 0;
@@ -131,18 +152,21 @@ static void race_all(const struct protocol *protocol, const char *directory, dou
     }
     snprintf(path, sizeof path, "%s/lock", directory);
     fflush(stdout);
-    for (int i = 0; i < MOST_WORKERS; i++) workers[i] = start(protocol, path);
+    for (int i = 0; i < MOST_WORKERS; i++)
+        workers[i] = start(protocol, path);
     if (protocol->command) { /* one that is up says so */
         for (int i = 0; i < MOST_WORKERS; i++) {
             char up;
-            if (!receive(workers[i].answer, &up, 1)) die("a worker did not start");
+            if (!receive(workers[i].answer, &up, 1))
+                die("a worker did not start");
         }
     }
     for (int slow = 0; slow < 2; slow++) {
         for (int n = 2; n <= MOST_WORKERS; n *= 2) {
             struct row row = race(protocol, workers, n, slow, directory, path, seconds);
             print_row(&row);
-            if (protocol == &protocol_seed) seed_fails |= row.doubles > 0;
+            if (protocol == &protocol_seed)
+                seed_fails |= row.doubles > 0;
         }
     }
     for (int i = 0; i < MOST_WORKERS; i++) {
@@ -164,13 +188,16 @@ int main(int argc, char **argv)
     const char *node[2] = { argc > 5 ? argv[4] : "-", argc > 5 ? argv[5] : "" };
     struct protocol filelock = { .name = "filelock (Python)", .command = python, .plant = "host" };
     struct protocol proper = { .name = "proper-lockfile (npm)", .command = node, .plant = "directory" };
-    if (!strcmp(python[0], "-")) filelock.missing = "pip install filelock";
-    if (!strcmp(node[0], "-")) proper.missing = "npm install proper-lockfile";
+    if (!strcmp(python[0], "-"))
+        filelock.missing = "pip install filelock";
+    if (!strcmp(node[0], "-"))
+        proper.missing = "npm install proper-lockfile";
 
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) die("mmap");
+    if (shared == MAP_FAILED)
+        die("mmap");
     char *base = own_directory(), directory[600];
     snprintf(directory, sizeof directory, "%s/d", base);
     mkdir(directory, 0755);
@@ -184,7 +211,10 @@ int main(int argc, char **argv)
     race_all(&protocol_liblockfile, directory, each / 2);
     race_all(&filelock, directory, each);
     race_all(&proper, directory, each);
-    struct { const struct protocol *protocol; int beside; } storms[] = {
+    struct {
+        const struct protocol *protocol;
+        int beside;
+    } storms[] = {
         { &protocol_ours, BESIDE_KILLS },
         { &protocol_ours_plain, BESIDE_KILLS },
         { &protocol_ours, BESIDE_PLANTER | BESIDE_CREATOR },

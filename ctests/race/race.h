@@ -35,7 +35,13 @@ void delay(void);
 /* A PID that nobody has, kept while that is so. */
 pid_t stale_pid(void);
 
-struct row { const char *protocol; int n; const char *speed; long rounds, doubles, lost, litter; int ours, report_only, orphans_allowed; };
+struct row {
+    const char *protocol;
+    int n;
+    const char *speed;
+    long rounds, doubles, lost, litter;
+    int ours, report_only, orphans_allowed;
+};
 void print_row(const struct row *row);
 
 /* storm.c: workers that take and release in a loop, with something going on beside them. */

@@ -208,7 +208,8 @@ static int run(const char *directory, int kills, uint64_t *seed)
     bad += promise(inside > kills / 4, "kills that hit inside a save (a test of this test)", inside);
     bad += promise(torn == 0, "states that were not whole, for a reader or after a kill", torn);
     bad += promise(atomic_load(&shared->missing) == 0, "loads that found nothing", (long long)atomic_load(&shared->missing));
-    bad += promise(atomic_load(&shared->backwards) == 0, "loads that went back to an older state", (long long)atomic_load(&shared->backwards));
+    bad +=
+        promise(atomic_load(&shared->backwards) == 0, "loads that went back to an older state", (long long)atomic_load(&shared->backwards));
     bad += promise(lost == 0, "saves that were reported done and then not there", lost);
     bad += promise(orphans > 0, "kills that left a temporary file (a test of this test)", orphans);
     bad += promise(temporary_files(directory) == 0, "temporary files after the next saves", temporary_files(directory));

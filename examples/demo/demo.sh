@@ -75,7 +75,7 @@ promise "so is a file that was cut off" [ "$code" = 4 ]
 
 title "3. A writer is killed (kill -9), at random moments"
 mkdir crash
-part "$build/demo-crash" crash 300 $seed
+part "$build/demo-crash" crash 300 ${seed:+"$seed"}
 
 title "4. A disk that fails"
 # Its failures are made, so it need not wait for a disk that works.
@@ -112,7 +112,7 @@ show "$steadfast lock lock -- sh -c '$steadfast inspect lock; $steadfast clean l
 promise "taken over at once; a live owner's is left alone" [ "$code" = 7 ]
 promise "and it is gone afterwards" [ ! -e lock ]
 mkdir race
-part "$build/demo-race" race 2500 $seed
+part "$build/demo-race" race 2500 ${seed:+"$seed"}
 
 title "$((kept + bad)) parts, $bad of them bad, in $(($(date +%s) - begun)) seconds"
 [ "$bad" = 0 ]

@@ -82,7 +82,8 @@ static int one(const char *directory, uint32_t flags, uint32_t call, uint64_t nt
 int main(int argc, char **argv)
 {
     static const int errors[] = { EIO, ENOSPC, EDQUOT, EROFS, EMFILE, EACCES };
-    static const uint32_t flags[] = { 0, STEADFAST_SAVE_STRICT, STEADFAST_SAVE_KEEP_PREVIOUS, STEADFAST_SAVE_STRICT | STEADFAST_SAVE_KEEP_PREVIOUS };
+    static const uint32_t flags[] = { 0, STEADFAST_SAVE_STRICT, STEADFAST_SAVE_KEEP_PREVIOUS,
+                                      STEADFAST_SAVE_STRICT | STEADFAST_SAVE_KEEP_PREVIOUS };
     if (argc != 2) {
         fprintf(stderr, "usage: demo-disk DIRECTORY\n");
         return 2;

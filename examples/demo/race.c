@@ -143,8 +143,8 @@ static void contend(int number, uint64_t seed)
         round++;
         int removed, held = 0;
         for (int attempt = 0; attempt < 3 && !held; attempt++) {
-            removed = way == COMMON ? clean_as_commonly_done()
-                                    : steadfast_lock_clean_stale(context, path, NULL, NULL) == STEADFAST_LOCK_REMOVED;
+            removed =
+                way == COMMON ? clean_as_commonly_done() : steadfast_lock_clean_stale(context, path, NULL, NULL) == STEADFAST_LOCK_REMOVED;
             atomic_fetch_add(&shared->removers, removed);
             maybe_wait();
             held = take();

@@ -12,7 +12,9 @@
 /* One pointer for each function used, of the type that the header gives it. */
 #define FUNCTIONS(X) X(status_name) X(state_save) X(state_load) X(state_free) X(lock_acquire) X(lock_release)
 #define POINTER(name) __typeof__(steadfast_##name) *name;
-static struct { FUNCTIONS(POINTER) } c;
+static struct {
+    FUNCTIONS(POINTER)
+} c;
 
 /* NULL when all are there, else what is wrong. */
 static const char *load_library(void)

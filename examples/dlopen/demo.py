@@ -2,6 +2,7 @@
 
 bindings/python is the package to use; this shows that the header can be fed to cffi.
 """
+
 import contextlib
 import os
 import pathlib
@@ -86,6 +87,9 @@ def increment(lock_path, path, times):
 
 
 try:
-    {"demo": demo, "increment": increment}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "demo":
+        demo(*sys.argv[2:])
+    else:
+        increment(*sys.argv[2:])
 except Error as error:
     sys.exit(str(error))

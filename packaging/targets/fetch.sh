@@ -14,7 +14,7 @@ names+=("$(apt-cache depends libstd-rust-web-dev | sed -n 's/^ *Depends: \(libst
 names+=("$(apt-cache depends "${names[3]}" | sed -n 's/^ *Depends: \(libllvm[0-9]*\)$/\1/p' | head -n 1)")
 (cd "$work" && apt-get -q -o APT::Sandbox::User=root download "${names[@]}" >/dev/null)
 for package in "$work"/*.deb; do dpkg -x "$package" "$dir"; done
-rm -rf "$dir/usr/share"
+rm -rf "${dir:?}/usr/share"
 cat >"$dir/rustc" <<TEXT
 #!/bin/sh
 LD_LIBRARY_PATH=$dir/usr/lib/x86_64-linux-gnu exec $dir/usr/bin/rustc --sysroot $dir/usr "\$@"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The release library under a supervisor of its system calls.
 #   run.sh calls --lib BUILD --out DIRECTORY [--deep] [--only NAME]
+#   run.sh looks --lib BUILD --out DIRECTORY [--deep] [--only NAME]
 #   run.sh schedules --lib BUILD --out DIRECTORY [--budget SECONDS | --soak SECONDS] [--seed N] [--only NAME [--schedule 0x5,1x3]]
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,20 +17,12 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-skip() {
-    if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then
-        echo "not ok $1"
-        echo "0 passed, 1 failed"
-        exit 1
-    fi
-    echo "SKIPPED: $1"
-    echo "1 passed, 0 failed"
-    exit 0
-}
-[ "$(uname -s)" = Linux ] || skip "seccomp user notification is Linux's"
-[ "$(uname -m)" = x86_64 ] || skip "the call numbers looked at are x86_64's"
-command -v cargo >/dev/null || skip "cargo is missing"
-echo 'int main(void) { return 0; }' | ${CC:-cc} -x c - -lseccomp -o "$out/probe" 2>/dev/null || skip "libseccomp is missing (apt-get install libseccomp-dev)"
+. "$here/../../tools/check-lib.sh"
+lacks() { lacking "$1" || :; end; }
+[ "$(uname -s)" = Linux ] || lacks "seccomp user notification is Linux's"
+[ "$(uname -m)" = x86_64 ] || lacks "the call numbers looked at are x86_64's"
+command -v cargo >/dev/null || lacks "cargo is missing"
+echo 'int main(void) { return 0; }' | ${CC:-cc} -x c - -lseccomp -o "$out/probe" 2>/dev/null || lacks "libseccomp is missing (apt-get install libseccomp-dev)"
 
 flags=(-std=gnu11 -Wall -Wextra -O2 "-I$here/../../include")
 link=("-L$lib" -lsteadfast "-Wl,-rpath,$lib")
@@ -38,8 +31,8 @@ if grep -q steadfast_state_save_batch "$here/../../include/steadfast.h"; then
     more+=(--batch)
 fi
 ${CC:-cc} "${flags[@]}" "$here/programs/subject.c" "${link[@]}" -o "$out/subject"
-for mutant in $(grep -oE '\b(ifdef|defined\()[ ]*[A-Z_]+' "$here/programs/mutants.c" | grep -oE '[A-Z_]+$' | sort -u); do
+while read -r mutant; do
     ${CC:-cc} "${flags[@]}" -rdynamic "-D$mutant" "$here/programs/subject.c" "$here/programs/mutants.c" "${link[@]}" -o "$out/$mutant"
-done
+done < <(grep -oE '\b(ifdef|defined\()[ ]*[A-Z_]+' "$here/programs/mutants.c" | grep -oE '[A-Z_]+$' | sort -u)
 CARGO_TARGET_DIR=$out/target cargo build --quiet --release --locked --manifest-path "$here/Cargo.toml"
 exec "$out/target/release/calls" "$mode" --programs "$out" "${more[@]}"

@@ -21,14 +21,15 @@ done
 out=$build/asan
 mkdir -p "$out"
 begun=$(date +%s)
-. tests/check-lib.sh
+. tools/check-lib.sh
 
 CC=${CC:-cc} CXX=${CXX:-c++}
 # gcc warns of truncation where its own instrumentation has lost the range of a number.
 sanitize="-fsanitize=address,undefined -fno-sanitize-recover=undefined -Wno-format-truncation"
 host=$(rustc -vV | sed -n 's/^host: //p')
+# shellcheck disable=SC2086
 if ! echo 'int main(void) { return 0; }' | $CC $sanitize -x c - -o "$out/probe" 2>/dev/null; then
-    if [ -n "${CI:-}${STEADFAST_CI:-}" ]; then note 1 "$CC has no AddressSanitizer"; else note 0 "SKIPPED: $CC has no AddressSanitizer"; fi
+    lacking "$CC has no AddressSanitizer"
     end
 fi
 
@@ -42,13 +43,13 @@ note $? "and is instrumented"
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:print_summary=1
 
 # What each mutant must be called in the report.
+# shellcheck disable=SC2086
 $CC -std=c11 -g $sanitize -Iinclude proof/memory/mutants.c "$out/libsteadfast.a" -lpthread -ldl -o "$out/mutants" || { note 1 "the mutants build"; end; }
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-asan.XXXXXX") || exit 2
 trap 'rm -rf "$scratch"' EXIT
 killed=0
 mutant() { # NAME WORDS
-    "$out/mutants" "$1" "$scratch" >"$out/$1.log" 2>&1
-    if [ $? != 0 ] && grep -q "$2" "$out/$1.log" && grep -q steadfast "$out/$1.log"; then
+    if ! "$out/mutants" "$1" "$scratch" >"$out/$1.log" 2>&1 && grep -q "$2" "$out/$1.log" && grep -q steadfast "$out/$1.log"; then
         killed=$((killed + 1)); note 0 "mutant killed: $1: $(grep -m 1 -o "$2" "$out/$1.log")"
     else
         note 1 "mutant lives: $1"; tail -n 20 "$out/$1.log" | sed 's/^/# /'

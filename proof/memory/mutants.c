@@ -9,13 +9,15 @@ static char path[512];
 
 static void save(const void *data, size_t len)
 {
-    if (steadfast_state_save(NULL, path, data, len, NULL, NULL) != 0) exit(3);
+    if (steadfast_state_save(NULL, path, data, len, NULL, NULL) != 0)
+        exit(3);
 }
 
 static steadfast_state load(void)
 {
     steadfast_state state = { .size = sizeof state };
-    if (steadfast_state_load(NULL, path, NULL, &state, NULL) != 0) exit(3);
+    if (steadfast_state_load(NULL, path, NULL, &state, NULL) != 0)
+        exit(3);
     return state;
 }
 
@@ -32,14 +34,16 @@ static void overread(void)
 static void leak(void)
 {
     save("x", 1);
-    for (int i = 0; i < 10; i++) load();
+    for (int i = 0; i < 10; i++)
+        load();
 }
 
 static void leak_context(void)
 {
     for (int i = 0; i < 10; i++) {
         steadfast_context *context;
-        if (steadfast_context_new(NULL, &context) != 0) exit(3);
+        if (steadfast_context_new(NULL, &context) != 0)
+            exit(3);
     }
 }
 
@@ -54,7 +58,8 @@ static void double_free(void)
 static void use_after_free(void)
 {
     steadfast_context *context;
-    if (steadfast_context_new(NULL, &context) != 0) exit(3);
+    if (steadfast_context_new(NULL, &context) != 0)
+        exit(3);
     steadfast_context_free(context);
     steadfast_state_save(context, path, "x", 1, NULL, NULL);
 }
@@ -78,16 +83,21 @@ static void none(void)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*run)(void); } all[] = {
-        { "overread", overread }, { "overwrite", overwrite }, { "leak", leak }, { "leak_context", leak_context },
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } all[] = {
+        { "overread", overread },       { "overwrite", overwrite },           { "leak", leak }, { "leak_context", leak_context },
         { "double_free", double_free }, { "use_after_free", use_after_free }, { "none", none },
     };
     if (argc != 3) {
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++) puts(all[i].name);
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            puts(all[i].name);
         return 0;
     }
     snprintf(path, sizeof path, "%s/state", argv[2]);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (strcmp(all[i].name, argv[1]) == 0) all[i].run();
+        if (strcmp(all[i].name, argv[1]) == 0)
+            all[i].run();
     return 0;
 }

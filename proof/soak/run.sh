@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$lib" ] && [ -n "$out" ] || { echo "usage: soak/run.sh --lib DIR --out DIR [--seconds N] [--seed N]" >&2; exit 2; }
 [ -n "$seed" ] || seed=$((RANDOM * 32768 + RANDOM + 1))
-. "$here/../../tests/check-lib.sh"
+. "$here/../../tools/check-lib.sh"
 
 for program in storm sizes; do
     # shellcheck disable=SC2086

@@ -1,9 +1,7 @@
-//! Who this process is: boot, PID namespace, start time. Found out once in a context, then shared.
-#![forbid(unsafe_code)]
+//! Who this process is: boot, PID namespace, start time. Asked once in a context, then shared.
 
+use super::proc;
 use crate::hooks::*;
-use crate::path::number;
-use core::ffi::CStr;
 use core::num::NonZeroUsize;
 use once_cell::race::OnceNonZeroUsize;
 
@@ -64,7 +62,7 @@ impl Identity {
 
 /// The PID namespace, asked anew.
 pub fn pid_namespace_now(hooks: &Hooks) -> u64 {
-    read_namespace(hooks, c"/proc/self/ns/pid")
+    proc::namespace(hooks, c"/proc/self/ns/pid")
 }
 
 /// An answer that is not 0 is kept. (On a 32-bit system, its low half: it is only ever compared.)
@@ -75,43 +73,22 @@ fn cached(cell: &OnceNonZeroUsize, ask: impl FnOnce() -> u64) -> u64 {
     }
 }
 
-/// Reads a small file of /proc: as much of it as `buf` has room for.
-fn read_proc<'b>(hooks: &Hooks, path: &CStr, buf: &'b mut [u8]) -> Option<&'b [u8]> {
-    if hooks.absent(STEADFAST_ABSENT_PROC) {
-        return None;
-    }
-    let fd = hooks.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0).ok()?;
-    let len = hooks.read(fd.raw(), buf).ok()?;
-    buf.get(..len)
-}
-
 /// The first half of the boot id: 60 random bits of a version 4 UUID (random(4)).
 fn read_boot(hooks: &Hooks) -> u64 {
     let mut buf = [0u8; 64];
-    let Some(text) = read_proc(hooks, c"/proc/sys/kernel/random/boot_id", &mut buf) else { return 0 };
+    let Some(text) = proc::read(hooks, c"/proc/sys/kernel/random/boot_id", &mut buf) else { return 0 };
     let digits = text.iter().filter_map(|&byte| (byte as char).to_digit(16)).take(16);
     digits.fold(0u64, |value, digit| (value << 4) | u64::from(digit))
-}
-
-/// The inode of a namespace file (namespaces(7)); 0 when there is none.
-fn read_namespace(hooks: &Hooks, path: &CStr) -> u64 {
-    if hooks.absent(STEADFAST_ABSENT_PROC) {
-        return 0;
-    }
-    let mut buf = [0u8; 64];
-    let link = hooks.readlink(AT_FDCWD, path, &mut buf).unwrap_or_default();
-    let digits = link.iter().filter(|byte| byte.is_ascii_digit());
-    digits.fold(0u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))))
 }
 
 /// Start times are shown shifted in a time namespace (time_namespaces(7)): they only compare in the first one,
 /// whose number is PROC_TIME_INIT_INO.
 fn read_start(hooks: &Hooks, own: i32) -> u64 {
     const FIRST_TIME_NAMESPACE: u64 = 4_026_531_834;
-    if ![0, FIRST_TIME_NAMESPACE].contains(&read_namespace(hooks, c"/proc/self/ns/time")) {
+    if ![0, FIRST_TIME_NAMESPACE].contains(&proc::namespace(hooks, c"/proc/self/ns/time")) {
         return 0;
     }
-    read_stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start)
+    proc::stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start)
 }
 
 /// The file system of pidfds has its own magic number (linux/magic.h).
@@ -121,32 +98,5 @@ fn read_pidfd(hooks: &Hooks, own: i32) -> u64 {
     if hooks.filesystem(fd.raw()) != Ok(PID_FS_MAGIC) {
         return 0;
     }
-    let mut stat = steadfast_stat::default();
-    hooks.fstat(fd.raw(), &mut stat).map_or(0, |()| stat.ino)
-}
-
-/// What /proc/PID/stat says (proc_pid_stat(5)).
-pub struct Stat {
-    pub pid: i32,
-    pub state: u8,
-    pub threads: u64,
-    pub start: u64,
-}
-
-/// Reads a /proc/PID/stat.
-pub fn read_stat(hooks: &Hooks, path: &CStr) -> Option<Stat> {
-    let mut buf = [0u8; 512];
-    parse_stat(read_proc(hooks, path, &mut buf)?)
-}
-
-fn parse_stat(text: &[u8]) -> Option<Stat> {
-    let pid = number(text.split(|&byte| byte == b' ').next()?)?;
-    // The command may hold anything, ')' and blanks included: the last ')' ends it.
-    let after = text.iter().rposition(|&byte| byte == b')')?.saturating_add(2);
-    let mut fields = text.get(after..)?.split(|&byte| byte == b' ');
-    let state = *fields.next()?.first()?;
-    // Fields 20 and 22; the state was field 3.
-    let threads = number(fields.nth(16)?)?;
-    let start = number(fields.nth(1)?)?;
-    Some(Stat { pid: i32::try_from(pid).ok()?, state, threads, start })
+    hooks.fstat(fd.raw()).map_or(0, |stat| stat.ino)
 }

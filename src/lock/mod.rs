@@ -2,9 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod acquire;
-pub mod clean;
+pub mod adopt;
+mod candidate;
+pub mod examine;
+mod format;
+pub mod held;
 pub mod identity;
-pub mod owner;
+pub mod options;
+mod owner;
+mod proc;
 mod queue;
-pub mod record;
-mod wait;
+pub mod release;
+mod watch;

@@ -1,12 +1,15 @@
 //! Many states in one call: all are written before the first is synced, so that the disk has something to do, and
 //! each directory is synced once.
-#![forbid(unsafe_code)]
 
-use super::save::*;
-use super::temp::same;
-use crate::hooks::memory::List;
+use super::options::*;
+use super::resolve::Session;
+use super::saving::{Saving, Synced, Written};
+use super::sequence::{replace, sync_directory};
+use crate::file::entry::same;
+use crate::file::filesystem;
+use crate::file::path::{Name, Path};
 use crate::hooks::*;
-use crate::path::{Name, Path};
+use crate::mem::List;
 use crate::status::*;
 use core::ffi::CStr;
 
@@ -23,9 +26,11 @@ pub trait Entries {
     fn set(&mut self, number: usize, outcome: &Outcome);
 }
 
-/// A state whose temporary file is written.
+/// A state whose new file is written.
 struct Slot<'h> {
     number: usize,
+    /// Until it is published. Before `saving`, whose directory its name is removed from.
+    written: Option<Written<'h>>,
     saving: Saving<'h>,
     dir: steadfast_stat,
     name: Name,
@@ -47,9 +52,9 @@ struct Waiting {
 }
 
 struct Batch<'h, 'e, E> {
-    hooks: &'h Hooks,
+    session: Session<'h>,
     entries: &'e mut E,
-    request: &'e Request<'e>,
+    request: &'e SaveRequest<'e>,
     slots: List<Slot<'h>>,
     directories: List<Directory<'h>>,
     waiting: List<Waiting>,
@@ -60,166 +65,208 @@ struct Batch<'h, 'e, E> {
     worst_number: usize,
 }
 
-/// Saves each of `entries` as [`save`] does, and says what became of it. The outcome is that of the worst, with its
-/// number.
-pub fn save_batch<E: Entries>(hooks: &Hooks, entries: &mut E, request: &Request<'_>) -> Result<(Outcome, usize), Outcome> {
+/// Why a state was not written.
+enum NotWritten {
+    /// The same state is under way already.
+    UnderWay,
+    Failed(Outcome),
+}
+
+impl From<Outcome> for NotWritten {
+    fn from(outcome: Outcome) -> NotWritten {
+        NotWritten::Failed(outcome)
+    }
+}
+
+/// Saves each of `entries` as [`save`](super::sequence::save) does, and sets its result. The answer is that of the worst,
+/// with its number.
+pub fn save_batch<E: Entries>(
+    session: Session<'_>,
+    entries: &mut E,
+    request: &SaveRequest<'_>,
+) -> Result<(Outcome, usize), Outcome> {
     const STEP: i32 = STEADFAST_STEP_ALLOCATE;
-    let waiting = List::new(entries.count()).at(STEP)?;
+    let count = entries.count();
     let mut batch = Batch {
-        hooks,
+        session,
         entries,
         request,
         slots: List::new(TOGETHER).at(STEP)?,
         directories: List::new(TOGETHER).at(STEP)?,
-        waiting,
+        waiting: List::new(count).at(STEP)?,
         queue: 0,
         worst: Outcome::new(STEADFAST_OK).with_on_disk(STEADFAST_ON_DISK_NEW),
         worst_number: 0,
     };
-    // Who compares and swaps holds a flock that others wait for: never two at once, in any order.
-    let together = if request.has(STEADFAST_SAVE_IF_GENERATION) { 1 } else { TOGETHER };
+    // A save that compares and swaps holds a flock that others wait for: never two at once, in any order.
+    let together = if request.swaps() { 1 } else { TOGETHER };
     let mut path = Path::empty();
-    for number in 0..batch.entries.count() {
-        let full = |outcome: &Outcome| [EMFILE, ENFILE].iter().any(|&errno| outcome.os_error() == errno);
-        match batch.write(&mut path, number) {
-            // Too many descriptors, or the same state again: after those that are under way.
-            Err(outcome) if !batch.slots.is_empty() && (full(&outcome) || outcome.status() == STEADFAST_OK) => {
-                batch.replace();
-                if let Err(outcome) = batch.write(&mut path, number) {
-                    batch.settle(number, outcome);
-                }
-            }
-            Err(outcome) => batch.settle(number, outcome),
+    for number in 0..count {
+        let mut written = batch.write(&mut path, number);
+        let again = match &written {
+            Err(NotWritten::UnderWay) => true,
+            // Too many descriptors: again when those that are under way are done.
+            Err(NotWritten::Failed(outcome)) => !batch.slots.is_empty() && [EMFILE, ENFILE].contains(&outcome.os_error),
+            Ok(()) => false,
+        };
+        if again {
+            batch.replace()?;
+            written = batch.write(&mut path, number);
+        }
+        match written {
             Ok(()) => {}
+            Err(NotWritten::Failed(outcome)) => batch.settle(number, outcome),
+            Err(NotWritten::UnderWay) => batch.settle(number, Outcome::internal()),
         }
         if batch.slots.len() >= together {
-            batch.replace();
+            batch.replace()?;
         }
     }
-    batch.replace();
+    batch.replace()?;
     if batch.queue != 0 {
-        let _ = hooks.fsync_many(&mut batch.queue, &mut []);
+        let _ = batch.session.start.hooks().fsync_many(&mut batch.queue, &mut []);
     }
     batch.sync_directories();
     Ok((batch.worst, batch.worst_number))
 }
 
 impl<'h, E: Entries> Batch<'h, '_, E> {
-    /// Steps 1 to 6. "Done" as an error: this state is under way already.
-    fn write(&mut self, path: &mut Path, number: usize) -> Result<(), Outcome> {
+    /// Steps 1 to 6.
+    fn write(&mut self, path: &mut Path, number: usize) -> Result<(), NotWritten> {
         let (whole, data) = self.entries.get(number)?;
-        let request = Request { data, ..*self.request };
+        let request = SaveRequest { data, ..*self.request };
         path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
-        check_previous_name(path.name(), &request)?;
-        let mut saving = Saving::none(self.hooks);
-        saving.begin(path, &request)?;
-        let mut dir = steadfast_stat::default();
-        self.hooks.fstat(saving.dir.raw(), &mut dir).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+        request.check_name(path.name())?;
+        let hooks = self.session.start.hooks();
+        let saving = Saving::begin(&mut self.session, path, &request)?;
+        let dir = hooks.fstat(saving.dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         if self.slots.iter().any(|slot| same(&slot.dir, &dir) && slot.name.c_str() == path.name()) {
-            return Err(Outcome::new(STEADFAST_OK));
+            return Err(NotWritten::UnderWay);
         }
-        saving.write(path.name(), &request)?;
+        let written = saving.write(path.name(), &request)?;
         if !request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS) {
-            // Only a beginning: what it misses, the sync will meet.
-            let _ = self.hooks.writeback(saving.temp.fd.raw(), STEADFAST_WRITEBACK_START);
+            // Only a beginning: an error that it misses, the sync will report.
+            let _ = hooks.writeback(written.temp.fd.raw(), STEADFAST_WRITEBACK_START);
         }
-        let mut name = Name::empty();
-        name.set(&[path.name().to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
+        let name = Name::of(&[path.name().to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
         let outcome = Outcome::new(STEADFAST_OK);
-        self.slots.push(Slot { number, saving, dir, name, synced: None, outcome });
+        let slot = Slot { number, written: Some(written), saving, dir, name, synced: None, outcome };
+        self.slots.push(slot).at(STEADFAST_STEP_ALLOCATE)?;
         Ok(())
     }
 
     /// Steps 7 to 9 of all that are under way.
-    fn replace(&mut self) {
-        let common = self.request.has(STEADFAST_SAVE_SYNCFS) && !self.hooks.absent(STEADFAST_ABSENT_SYNCFS);
-        if self.entries.count() >= MANY && !self.request.has(STEADFAST_SAVE_NO_SYNC) && !common {
+    fn replace(&mut self) -> Result<(), Outcome> {
+        if self.request.has(STEADFAST_SAVE_SYNCFS) {
+            self.sync_file_systems();
+        }
+        if self.entries.count() >= MANY && !self.request.skips_sync() {
             self.sync_at_once();
         }
         for at in 0..self.slots.len() {
             self.sync(at);
         }
         for slot in self.slots.iter_mut() {
-            let replaced = self.entries.get(slot.number).and_then(|(_, data)| {
-                let request = Request { data, ..*self.request };
-                let synced = slot.synced.unwrap_or(Synced::Skipped);
-                slot.saving.replace(slot.name.c_str(), &request, synced)
-            });
+            let (_, data) = match self.entries.get(slot.number) {
+                Ok(entry) => entry,
+                Err(outcome) => {
+                    slot.outcome = outcome;
+                    continue;
+                }
+            };
+            let request = SaveRequest { data, ..*self.request };
+            let synced = slot.synced.unwrap_or(Synced::Skipped);
+            let written = slot.written.take().ok_or(Outcome::internal());
+            let replaced = written.and_then(|written| replace(&mut slot.saving, written, slot.name.c_str(), &request, synced));
             slot.outcome = replaced.unwrap_or_else(|outcome| outcome);
         }
         while let Some(slot) = self.slots.pop() {
-            if slot.outcome.status() != STEADFAST_OK {
+            if slot.outcome.status != STEADFAST_OK {
                 self.settle(slot.number, slot.outcome);
                 continue;
             }
-            let mut known = self.directories.iter().position(|directory| same(&directory.stat, &slot.dir));
-            if known.is_none() {
-                if self.directories.len() == TOGETHER {
-                    self.sync_directories();
+            let known = self.directories.iter().position(|directory| same(&directory.stat, &slot.dir));
+            let directory = match known {
+                Some(known) => known,
+                None => {
+                    if self.directories.len() == TOGETHER {
+                        self.sync_directories();
+                    }
+                    let added = Directory { fd: slot.saving.dir, stat: slot.dir };
+                    self.directories.push(added).at(STEADFAST_STEP_ALLOCATE)?;
+                    self.directories.len().saturating_sub(1)
                 }
-                known = Some(self.directories.len());
-                self.directories.push(Directory { fd: slot.saving.dir, stat: slot.dir });
+            };
+            let waiting = Waiting { number: slot.number, directory, outcome: slot.outcome };
+            self.waiting.push(waiting).at(STEADFAST_STEP_ALLOCATE)?;
+        }
+        Ok(())
+    }
+
+    /// Step 7 of all whose file system can be synced as a whole, and says so when that fails.
+    fn sync_file_systems(&mut self) {
+        let hooks = self.session.start.hooks();
+        let mut synced: Option<(u64, Synced)> = None;
+        for slot in self.slots.iter_mut() {
+            let Some(written) = &slot.written else { continue };
+            let (fd, dev) = (written.temp.fd.raw(), written.temp.stat.dev);
+            let all = match synced {
+                Some((known, all)) if known == dev => all,
+                _ if !filesystem::syncfs_reaches_device(hooks, fd) => continue,
+                _ => Synced::of(hooks.syncfs(fd)),
+            };
+            synced = Some((dev, all));
+            if matches!(all, Synced::Unsupported(_)) {
+                continue;
             }
-            let directory = known.unwrap_or_default();
-            self.waiting.push(Waiting { number: slot.number, directory, outcome: slot.outcome });
+            // The file knows of its own errors, too.
+            slot.synced = Some(match (all, hooks.writeback(fd, STEADFAST_WRITEBACK_WAIT)) {
+                (Synced::Yes, Err(e)) if !e.unsupported() => Synced::Failed(e),
+                _ => all,
+            });
         }
     }
 
-    /// Step 7 of all. What it leaves is synced one after the other.
-    #[inline(never)]
+    /// Step 7 of all that are left. Those that this leaves are synced one after the other.
     fn sync_at_once(&mut self) {
         let mut files = [0; TOGETHER];
-        for (file, slot) in files.iter_mut().zip(self.slots.iter()) {
-            *file = slot.saving.temp.fd.raw();
+        let mut count = 0usize;
+        for slot in self.slots.iter().filter(|slot| slot.synced.is_none()) {
+            if let (Some(file), Some(written)) = (files.get_mut(count), &slot.written) {
+                *file = written.temp.fd.raw();
+                count = count.saturating_add(1);
+            }
         }
-        if self.hooks.fsync_many(&mut self.queue, files.get_mut(..self.slots.len()).unwrap_or_default()).is_ok() {
-            for (file, slot) in files.iter().zip(self.slots.iter_mut()) {
+        let Some(files) = files.get_mut(..count).filter(|files| !files.is_empty()) else { return };
+        if self.session.start.hooks().fsync_many(&mut self.queue, files).is_ok() {
+            let left = self.slots.iter_mut().filter(|slot| slot.synced.is_none() && slot.written.is_some());
+            for (file, slot) in files.iter().zip(left) {
                 slot.synced = Some(Synced::of(Errno::result(*file)));
             }
         }
     }
 
-    /// Step 7 of one, or with SYNCFS of all that are on the same file system.
-    #[inline(never)]
+    /// Step 7 of one.
     fn sync(&mut self, at: usize) {
-        let hooks = self.hooks;
-        let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.synced.is_none()) else { return };
-        let (fd, dev) = (slot.saving.temp.fd.raw(), slot.saving.temp.stat.dev);
-        if self.request.has(STEADFAST_SAVE_NO_SYNC) {
-            return;
+        let hooks = self.session.start.hooks();
+        if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.synced.is_none())
+            && let Some(written) = &slot.written
+            && !self.request.skips_sync()
+        {
+            slot.synced = Some(Synced::of(hooks.fsync(written.temp.fd.raw())));
         }
-        if self.request.has(STEADFAST_SAVE_SYNCFS) {
-            let all = Synced::of(hooks.syncfs(fd));
-            if !matches!(all, Synced::Unsupported(_)) {
-                for slot in self.slots.iter_mut().filter(|slot| slot.saving.temp.stat.dev == dev) {
-                    // Before Linux 5.8 syncfs keeps errors to itself (syncfs(2), "Versions"); the file knows of its own.
-                    let own = hooks.writeback(slot.saving.temp.fd.raw(), STEADFAST_WRITEBACK_WAIT);
-                    slot.synced = Some(match (all, own) {
-                        (Synced::Yes, Err(e)) if !e.unsupported() => Synced::Failed(e),
-                        _ => all,
-                    });
-                }
-                return;
-            }
-        }
-        slot.synced = Some(Synced::of(hooks.fsync(fd)));
     }
 
     /// Step 10 of all that wait for it.
     fn sync_directories(&mut self) {
         for at in 0..self.directories.len() {
             let Some(directory) = self.directories.get(at) else { continue };
-            let synced = sync_directory(self.hooks, directory.fd.raw(), Outcome::new(STEADFAST_OK), self.request);
+            // Of any state in it: whether it is durable is the same for all, whether the old one was whole is not.
+            let synced = sync_directory(&directory.fd, Outcome::new(STEADFAST_OK), self.request);
             for index in 0..self.waiting.len() {
                 let Some(waiting) = self.waiting.get(index).filter(|waiting| waiting.directory == at) else { continue };
                 let (number, own) = (waiting.number, waiting.outcome);
-                // Its parent, which we made, is not durable: that stays its reservation.
-                let outcome = if own.step() != 0 && synced.status() == STEADFAST_OK {
-                    own.with_status(STEADFAST_NOT_DURABLE)
-                } else {
-                    synced.with_generation(own.generation())
-                };
-                self.settle(number, outcome);
+                self.settle(number, together(own, synced));
             }
         }
         while self.waiting.pop().is_some() {}
@@ -228,11 +275,21 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
 
     fn settle(&mut self, number: usize, outcome: Outcome) {
         self.entries.set(number, &outcome);
-        // Not in the order of their numbers: among those that are as bad the first is told.
+        // Not in the order of their numbers: among those that are as bad, the first counts.
         let bad = |status: i32| if status < 0 { 2 } else { status.signum() };
-        let (new, old) = (bad(outcome.status()), bad(self.worst.status()));
+        let (new, old) = (bad(outcome.status), bad(self.worst.status));
         if new > old || (new == old && number < self.worst_number) {
             (self.worst, self.worst_number) = (outcome, number);
         }
     }
+}
+
+/// The result of a state, with that of its directory's sync.
+fn together(own: Outcome, directory: Outcome) -> Outcome {
+    if directory.status != STEADFAST_OK {
+        let own = own.with_status(directory.status).after(directory);
+        return if own.detail == Detail::None { own.with_detail(directory.detail) } else { own };
+    }
+    // The name of a directory on the way is not durable.
+    if own.step != 0 { own.with_status(STEADFAST_NOT_DURABLE) } else { own.with_on_disk(STEADFAST_ON_DISK_NEW) }
 }

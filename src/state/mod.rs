@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
-pub mod current;
+mod existing;
+pub mod format;
+mod generation;
 pub mod load;
+pub mod options;
 mod previous;
-pub mod record;
-mod recycle;
-pub mod save;
-mod target;
-pub mod temp;
-mod write;
+mod publish;
+pub mod resolve;
+mod saving;
+pub mod sequence;
+mod stream;

@@ -1,140 +1,342 @@
 //! Keeping the current state as NAME.prev.
 //!
-//! link(state, rotating); rename(rotating, prev): the state never loses its name, and .prev is replaced in
-//! one step. Every other order of renames and links shows a crash state without one of the two.
-#![forbid(unsafe_code)]
+//! link(state, rotating), then exchange rotating and prev: the state never loses its name, .prev changes in one step, and
+//! what was there before stays under the rotating name until the new state has been published. Every other order of
+//! renames and links shows a crash state without one of the two.
 
-use super::current::{Current, is_named};
-use super::save::Saving;
-use super::temp::{Temp, UNSYNCED, same, set_owner_and_mode};
+use super::existing::Existing;
+use crate::file::deadline::Retry;
+use crate::file::entry::{Entry, same};
+use crate::file::names::{self, Shape};
+use crate::file::ownership;
+use crate::file::path::Name;
+use crate::file::temp::Temp;
 use crate::hooks::*;
-use crate::path::{self, Name};
 use crate::status::*;
-use core::ffi::CStr;
 
 const STEP: i32 = STEADFAST_STEP_KEEP_PREVIOUS;
 
 /// The current state was replaced again and again while it was being kept.
 const ATTEMPTS: u32 = 100;
 
-/// Makes the current state of `saving` the previous generation, if it is whole. A damaged one, one that could not be
-/// synced, or none, leaves .prev alone. The number of its temporary file owns the rotating name.
-pub fn keep(saving: &mut Saving<'_>, name: &CStr, sync: bool) -> Result<(), Outcome> {
-    let (hooks, dir) = (saving.dir.hooks(), saving.dir.raw());
-    let (mut previous, mut rotating) = (Name::empty(), Name::empty());
-    path::previous(&mut previous, name).at(STEP)?;
-    path::rotating(&mut rotating, name, saving.temp.number).at(STEP)?;
-    let (previous, rotating) = (previous.c_str(), rotating.c_str());
-    let current = &mut saving.current;
-    let mut spare = Current::none(hooks);
+/// How the current state is to be kept.
+#[derive(Clone, Copy)]
+pub struct How {
+    /// Was KEEP_PREVIOUS asked for? Else it is kept because the new state could not be synced.
+    pub wanted: bool,
+    /// Is a copy, where there are no hard links, to be synced?
+    pub sync: bool,
+    /// Is it the state that was compared with, and no other, that may be replaced?
+    pub swap: bool,
+}
+
+/// What stands at .prev while the new state is published. Dropped, it puts back what was there before; a save that fails
+/// leaves .prev as it was.
+pub struct Kept<'h> {
+    undo: Option<Undo<'h>>,
+    /// Is a whole and durable state at .prev?
+    pub durable: bool,
+    /// What there is to say about it.
+    pub note: Detail,
+}
+
+/// How to put back what was at .prev.
+struct Undo<'h> {
+    hooks: &'h Hooks,
+    dir: i32,
+    target: Name,
+    previous: Name,
+    /// What was at .prev has this name meanwhile, if there was something.
+    aside: Option<Name>,
+    /// The file that is at .prev now, and the state at the target that it keeps.
+    kept: steadfast_stat,
+    current: steadfast_stat,
+    /// Is it still to be done?
+    armed: bool,
+}
+
+impl Undo<'_> {
+    fn entry<'n>(&self, name: &'n Name) -> Entry<'_, 'n> {
+        Entry::of_raw(self.hooks, self.dir, name.c_str())
+    }
+
+    /// What was at .prev before goes. An error leaves an orphan for the next save with this number.
+    fn forget(&self) {
+        if let Some(aside) = &self.aside {
+            let _ = self.entry(aside).unlink();
+        }
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let previous = self.entry(&self.previous);
+        // Another saver may have kept another state since, or have replaced the one that is kept here and rely on it.
+        let untouched = previous.is(&self.kept) == Ok(true) && self.entry(&self.target).is(&self.current) == Ok(true);
+        if !untouched {
+            return self.forget();
+        }
+        // An error here comes after the one that is reported: .prev is then the current state once more.
+        let _ = match &self.aside {
+            None => previous.unlink(),
+            Some(aside) => self.entry(aside).rename_to(&previous, 0),
+        };
+    }
+}
+
+impl Kept<'_> {
+    /// .prev is as it was: nothing has to be put back.
+    fn unchanged(durable: bool, note: Detail) -> Self {
+        Kept { undo: None, durable, note }
+    }
+
+    /// The new state is published: what was at .prev before goes.
+    pub fn settle(&mut self) {
+        if let Some(mut undo) = self.undo.take() {
+            undo.armed = false;
+            undo.forget();
+        }
+    }
+}
+
+/// Makes the current state the previous generation, if it is whole and durable, or if nothing durable is in its way.
+/// `temp` is the new state: its number owns the names that are used on the way.
+pub fn keep<'h>(
+    target: Entry<'h, '_>,
+    temp: &Temp<'h>,
+    current: &mut Option<Existing<'h>>,
+    how: How,
+    retry: &mut Retry,
+) -> Result<Kept<'h>, Outcome> {
+    let previous = names::previous(target.name()).at(STEP)?;
+    let shape = if fits(target, temp)? { temp.shape } else { Shape::Short };
+    let rotating = names::rotating(target.name(), temp.number, shape).at(STEP)?;
+    let aside = names::aside(target.name(), temp.number, shape).at(STEP)?;
+    let keeping = Keeping {
+        target,
+        temp,
+        previous: target.sibling(previous.c_str()),
+        rotating: target.sibling(rotating.c_str()),
+        aside: target.sibling(aside.c_str()),
+        how,
+    };
     for _ in 0..ATTEMPTS {
-        if !current.is_there() || current.stat.mode & UNSYNCED != 0 {
-            return Ok(());
+        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(false, Detail::None)) };
+        match keeping.keep(there, retry)? {
+            Some(kept) => return Ok(kept),
+            None if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
+            // Replaced since it was opened: the new one is what is to be kept.
+            None => *current = Existing::open(target, retry, STEP)?,
         }
-        if current.damage != 0 {
-            current.verify()?;
+    }
+    Err(Outcome::failed(Errno::of(EAGAIN), STEP))
+}
+
+/// The names of a state that is being kept.
+struct Keeping<'h, 'n> {
+    target: Entry<'h, 'n>,
+    temp: &'n Temp<'h>,
+    previous: Entry<'h, 'n>,
+    rotating: Entry<'h, 'n>,
+    aside: Entry<'h, 'n>,
+    how: How,
+}
+
+enum Linked {
+    Yes,
+    /// There are no hard links here, not for us, or they are other files than the one that they are links to.
+    Unlinkable,
+    /// Another file has the name by now.
+    Replaced,
+}
+
+impl<'h> Keeping<'h, '_> {
+    /// Keeps `there`; None when it is no longer what is at the target.
+    fn keep(&self, there: &mut Existing<'h>, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
+        let content = there.verify(STEP)?;
+        let durable = content.is_whole() && !there.is_unsynced();
+        let note = if content.is_whole() { Detail::None } else { Detail::KeptUnverified };
+        if !durable && let Some(kept) = self.stays(content.is_whole(), retry)? {
+            return Ok(Some(kept));
         }
-        // A later format is whole as well.
-        if ![0, STEADFAST_E_NEWER].contains(&current.damage) {
-            return Ok(());
+        let before = self.previous.stat_if_there().at(STEP)?;
+        if before.is_some_and(|before| is_directory(before.mode)) {
+            return Err(Outcome::failed(Errno::of(EISDIR), STEP));
         }
-        hold_off(&mut spare, dir, previous)?;
-        // rename between two names of one file does nothing, and would leave the second name behind.
-        if spare.is_there() && same(&spare.stat, &current.stat) {
-            if current.is_named(dir, name).at(STEP)? {
-                return Ok(());
+        // rename between two names of one file does nothing.
+        if before.is_some_and(|before| same(&before, &there.stat)) && self.target.is(&there.stat).at(STEP)? {
+            return Ok(Some(Kept::unchanged(durable, note)));
+        }
+        let (kept, synced) = match self.link(there)? {
+            Linked::Yes => (there.stat, true),
+            Linked::Unlinkable if !self.how.sync && self.is_durable(retry)? => {
+                // A copy that is not synced would take the place of a durable state.
+                return Ok(Some(Kept::unchanged(false, Detail::None)));
             }
-            // It has exchanged its name with another one meanwhile: that one is to be kept.
-            current.open(dir, name)?;
-            continue;
+            Linked::Unlinkable => self.copy(there, self.rotating)?,
+            Linked::Replaced => return Ok(None),
+        };
+        let undo = self.replace(kept, there.stat, before.is_some()).inspect_err(|_| {
+            let _ = self.rotating.unlink();
+        })?;
+        Ok(Some(Kept { undo: Some(undo), durable: durable && synced, note }))
+    }
+
+    /// Is a whole and durable state at .prev?
+    fn is_durable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
+        Ok(match self.open_previous(retry)? {
+            Some(mut there) => there.verify(STEP)?.is_whole() && !there.is_unsynced(),
+            None => false,
+        })
+    }
+
+    /// What is at .prev, but for what a rename replaces whatever it is.
+    fn open_previous(&self, retry: &mut Retry) -> Result<Option<Existing<'h>>, Outcome> {
+        match Existing::open(self.previous, retry, STEP) {
+            Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => Ok(None),
+            opened => opened,
         }
-        let mut linked = hooks.link(dir, name, dir, rotating, 0);
-        if linked.is_err_and(|e| e.is(EEXIST)) {
-            // Left by a killed writer that had our number.
-            hooks.unlink(dir, rotating).at(STEP)?;
-            linked = hooks.link(dir, name, dir, rotating, 0);
+    }
+
+    /// Is what is at .prev to stay, since the current state is `whole` but not durable, or no state at all?
+    fn stays(&self, whole: bool, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
+        let there = self.open_previous(retry)?;
+        let Some(mut there) = there else {
+            // Nothing is in the way. But what is no state is only kept if that was asked for.
+            return Ok(if whole || self.how.wanted { None } else { Some(Kept::unchanged(false, Detail::None)) });
+        };
+        let content = there.verify(STEP)?;
+        let durable = content.is_whole() && !there.is_unsynced();
+        if whole && !durable {
+            return Ok(None);
         }
-        match linked {
+        let note = if whole { Detail::None } else { Detail::NotKept };
+        Ok(Some(Kept::unchanged(durable, note)))
+    }
+
+    /// Gives the current state its second name.
+    fn link(&self, current: &Existing<'_>) -> Result<Linked, Outcome> {
+        match link_anew(self.target, self.rotating) {
             Ok(()) => {}
-            Err(e) if e.is(ENOENT) => return Ok(()),
-            // No hard links on this file system, or not for us (protected_hardlinks).
-            Err(e) if e.is(EPERM) || e.is(EMLINK) || e.unsupported() => return copy(dir, name, previous, current, sync),
+            Err(e) if e.is(ENOENT) => return Ok(Linked::Replaced),
+            Err(e) if is_unlinkable(e) => return Ok(Linked::Unlinkable),
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
-        let ours = current.is_named(dir, rotating).at(STEP);
-        let mut result = ours.map(|_| ());
+        let ours = self.rotating.is(&current.stat);
         if ours == Ok(true) {
-            result = rename(hooks, dir, rotating, previous, &current.stat);
+            return Ok(Linked::Yes);
         }
-        // Gone after a rename that did something.
-        match hooks.unlink(dir, rotating) {
-            Err(e) if !e.is(ENOENT) => result = result.and(Err(Outcome::failed(e, STEP))),
-            _ => {}
-        }
-        result?;
-        if ours == Ok(true) {
-            return Ok(());
-        }
-        // Replaced since it was opened: the new one is what is to be kept.
-        current.open(dir, name)?;
+        self.rotating.unlink().at(STEP)?;
+        ours.at(STEP)?;
+        // Over FUSE a hard link may be another inode for the kernel.
+        Ok(if self.target.is(&current.stat).at(STEP)? { Linked::Unlinkable } else { Linked::Replaced })
     }
-    Err(Outcome::failed(Errno::of(EAGAIN), STEP))
+
+    /// Gives .prev to the file at the rotating name, whose stat is `kept`. What is there already (`replaces`) is set aside.
+    fn replace(&self, kept: steadfast_stat, current: steadfast_stat, replaces: bool) -> Result<Undo<'h>, Outcome> {
+        // Over NFS a rename that happened may be answered with an error: the inode tells.
+        let rename = |flags| match self.rotating.rename_to(&self.previous, flags) {
+            Err(_) if self.previous.is(&kept) == Ok(true) => Ok(()),
+            other => other,
+        };
+        let mut renamed = if replaces { rename(RENAME_EXCHANGE) } else { Err(Errno::of(ENOENT)) };
+        let mut aside = None;
+        match renamed {
+            Ok(()) => aside = Some(self.rotating),
+            // There is none, or it has gone meanwhile.
+            Err(e) if e.is(ENOENT) => renamed = rename(0),
+            Err(e) if e.unsupported() => {
+                aside = self.set_aside()?.then_some(self.aside);
+                renamed = rename(0);
+            }
+            Err(_) => {}
+        }
+        if let (Err(_), Some(aside)) = (renamed, aside) {
+            let _ = aside.unlink();
+        }
+        renamed.at(STEP)?;
+        let name_of = |entry: Entry<'_, '_>| Name::of(&[entry.name().to_bytes()]).at(STEP);
+        Ok(Undo {
+            hooks: self.target.hooks(),
+            dir: self.target.dir(),
+            target: name_of(self.target)?,
+            previous: name_of(self.previous)?,
+            aside: aside.map(name_of).transpose()?,
+            kept,
+            current,
+            armed: true,
+        })
+    }
+
+    /// Gives what is at .prev a second name, or copies it, where there is no exchange. False: there is nothing.
+    fn set_aside(&self) -> Result<bool, Outcome> {
+        match link_anew(self.previous, self.aside) {
+            Ok(()) => Ok(true),
+            Err(e) if e.is(ENOENT) => Ok(false),
+            Err(e) if is_unlinkable(e) => match self.open_previous(&mut Retry::new(0))? {
+                Some(there) => self.copy(&there, self.aside).map(|_| true),
+                None => Ok(false),
+            },
+            Err(e) => Err(Outcome::failed(e, STEP)),
+        }
+    }
+
+    /// A second file, byte for byte as `there`, which gets the name `to`: that name is ours, as long as the new state's
+    /// temporary file is. The answer: its stat, and whether it was synced.
+    fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>) -> Result<(steadfast_stat, bool), Outcome> {
+        let hooks = self.target.hooks();
+        let mut copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
+        let fd = copy.fd.raw();
+        let mut piece = [0u8; 8192];
+        let mut at = 0u64;
+        loop {
+            let bytes = hooks.pread(there.fd(), &mut piece, at).at(STEP)?;
+            if bytes.is_empty() {
+                break;
+            }
+            hooks.write_all(fd, &[bytes]).at(STEP)?;
+            at = at.saturating_add(bytes.len() as u64);
+        }
+        let mark = if self.how.sync { there.stat.mode & ownership::UNSYNCED } else { ownership::UNSYNCED };
+        ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), 0, mark).at(STEP)?;
+        let synced = if self.how.sync { hooks.fsync(fd) } else { Err(Errno::of(ENOSYS)) };
+        match synced {
+            Ok(()) => {}
+            Err(e) if e.unsupported() => {
+                let mode = hooks.fstat(fd).at(STEP)?.mode & 0o7777 | ownership::UNSYNCED;
+                let _ = hooks.fchmod(fd, mode);
+            }
+            Err(e) => return Err(Outcome::failed(e, STEP)),
+        }
+        copy.entry().rename_to(&to, 0).at(STEP)?;
+        copy.published();
+        Ok((copy.stat, synced.is_ok()))
+    }
 }
 
-/// The bytes of a spare generation that are locked (open file description locks) while it is being written over:
-/// whoever wants to give .prev to another file waits until it has become the current state.
-pub const SPARE: i64 = 0;
-
-/// Opens what is at .prev, no longer being written over; nothing, when there is nothing that could be.
-fn hold_off(spare: &mut Current<'_>, dir: i32, previous: &CStr) -> Result<(), Outcome> {
-    for _ in 0..ATTEMPTS {
-        if spare.open(dir, previous).is_err() {
-            spare.close();
-        }
-        // Nobody writes over anything where there are no such locks.
-        if !spare.is_there() || spare.fd.hooks().ofdlock(spare.fd.raw(), STEADFAST_OFDLOCK_WAIT, SPARE, 1).is_err() {
-            return Ok(());
-        }
-        if spare.is_named(dir, previous).at(STEP)? {
-            return Ok(());
-        }
+/// Can the names be made that belong to the temporary file's? They are longer than its own.
+fn fits(target: Entry<'_, '_>, temp: &Temp<'_>) -> Result<bool, Outcome> {
+    /// No file system has shorter names than this and the rest of ours.
+    const SHORT: usize = 100;
+    if target.name().count_bytes() <= SHORT {
+        return Ok(true);
     }
-    Err(Outcome::failed(Errno::of(EAGAIN), STEP))
+    let longest = names::rotating(target.name(), temp.number, temp.shape).at(STEP)?;
+    Ok(!target.sibling(longest.c_str()).stat().is_err_and(|e| e.is(ENAMETOOLONG)))
 }
 
-/// Over NFS a rename that happened may be answered with an error: the inode tells.
-fn rename(hooks: &Hooks, dir: i32, from: &CStr, to: &CStr, stat: &steadfast_stat) -> Result<(), Outcome> {
-    let renamed = hooks.rename(dir, from, to, 0);
-    if renamed.is_err() && is_named(hooks, dir, to, stat) == Ok(true) {
-        return Ok(());
+/// Links `file` to a name that only we use: what is there was left by a killed writer that had our number.
+fn link_anew(file: Entry<'_, '_>, name: Entry<'_, '_>) -> Result<(), Errno> {
+    match file.link_to(&name) {
+        Err(e) if e.is(EEXIST) => name.unlink().and_then(|()| file.link_to(&name)),
+        other => other,
     }
-    renamed.at(STEP)
 }
 
-/// The same without hard links: a second temporary file, byte for byte, synced as the first one is.
-#[inline(never)]
-fn copy(dir: i32, name: &CStr, previous: &CStr, current: &Current<'_>, sync: bool) -> Result<(), Outcome> {
-    let hooks = current.fd.hooks();
-    let mut copy = Temp::none(hooks);
-    copy.create(dir, name, 0o600).at(STEP)?;
-    let mut piece = [0u8; 16384];
-    let mut at = 0u64;
-    loop {
-        let len = hooks.pread(current.fd.raw(), &mut piece, at).at(STEP)?;
-        if len == 0 {
-            break;
-        }
-        hooks.write_all(copy.fd.raw(), &[piece.get(..len).unwrap_or_default()]).at(STEP)?;
-        at = at.saturating_add(len as u64);
-    }
-    set_owner_and_mode(hooks, copy.fd.raw(), &copy.stat, Some(&current.stat), 0).at(STEP)?;
-    if sync {
-        match hooks.fsync(copy.fd.raw()) {
-            Err(e) if !e.unsupported() => return Err(Outcome::failed(e, STEP)),
-            _ => {}
-        }
-    }
-    rename(hooks, dir, copy.name.c_str(), previous, &copy.stat)?;
-    copy.published();
-    Ok(())
+/// Does this error of link say that there are no hard links here, not for us (protected_hardlinks), or not to here?
+fn is_unlinkable(error: Errno) -> bool {
+    error.unsupported() || error.is_one_of(&[EPERM, EACCES, EMLINK, EXDEV])
 }

@@ -1,75 +1,83 @@
-//! Reasons in words, for the report's message. One byte each, so that an outcome stays small.
+//! Reasons, for the report's message.
 #![forbid(unsafe_code)]
 
+use super::text_list::Texts;
 use core::ffi::CStr;
-
-/// A reason, by its place in the list below.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Detail(pub(super) u8);
 
 macro_rules! details {
     ($($name:ident $text:literal;)*) => {
-        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-        enum Index {
-            $($name),*
+        /// A reason; its text says what it means.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Detail {
+            $(#[allow(missing_docs)] $name),*
         }
-        #[allow(missing_docs)]
-        impl Detail {
-            $(pub const $name: Detail = Detail(Index::$name as u8);)*
-        }
-        /// In the same order, NUL-terminated.
-        const TEXTS: &str = concat!($($text, "\0"),*);
+        static TEXTS: Texts<{ [$(stringify!($name)),*].len() }> = Texts::of(concat!($($text, "\0"),*));
     };
 }
 
 details! {
-    NONE "";
-    TAKEN_OVER "taken over from a stale lock";
-    NETWORK "taken, but other machines may not be held off: a network file system";
-    ABSENT "no lock file";
-    ALIVE "held: the process is alive";
-    BUSY "held: its flock is held, by the owner, a child of its, or a cleaner";
-    NO_PERMISSION "undecided: no permission to read the lock file";
-    EMPTY "undecided: empty; its owner may be about to write it";
-    GRACE "undecided: empty, and its grace is not over";
-    MALFORMED "undecided: the content is not a PID";
-    OTHER_MACHINE "undecided: another machine's, or of before the last boot";
-    EMPTIED "stale: our own record, emptied by a power cut";
-    GRACE_OVER "stale: empty for longer than its grace";
-    STARTED_LATER "stale: the process of its PID started after it was written";
-    OTHER_BOOT "stale: taken before the last boot";
-    OTHER_NAMESPACE "stale: of another PID namespace, and its flock is free";
-    REUSED "stale: the PID was reused by another process";
-    GONE "stale: no process has this PID";
-    ZOMBIE "stale: the process has exited and waits to be reaped";
-    THREAD "stale: the number is only a thread's";
-    CLEANING_NEEDS_FLOCK "a stale lock is cleaned under its flock, which is not to be had here";
-    HOLDING_NEEDS_FLOCK "a lock is held by flock, which is not to be had here";
-    SWAP_NEEDS_FLOCK "compare-and-swap needs flock, which is not to be had here";
-    LOST_TO_ANOTHER "the lock file was replaced; what is there now was not touched";
-    TAKEN_AWAY "the lock file was taken away";
-    MOUNT_POINT "a mount point cannot be replaced: mount its directory instead";
-    NO_DIR_FSYNC_STRICT "this platform cannot sync a directory";
-    NO_DIR_FSYNC "saved, but this platform cannot sync a directory";
-    NO_SYNC "saved without a sync, as asked";
-    LAST_GENERATION "the generation has reached its last number";
-    SAVED_MEANWHILE "another state was saved there meanwhile";
-    STRUCT_TOO_SMALL "a struct's size member is too small";
-    STRUCT_TOO_LARGE "a struct's size member is not a size";
-    STRUCT_UNKNOWN "a struct sets what this version does not know";
-    UNKNOWN_FLAG "unknown flag";
-    CONTRADICTION "STRICT and NO_SYNC contradict each other";
-    BAD_MEMBER "a reserved member is set, or a mode is no permission bits";
-    EXPECTED_ALONE "expected_generation without IF_GENERATION";
-    NO_DATA "data is NULL, or len is impossible";
-    NO_OUT "out is NULL, or its size is too small";
-    NO_PATH "the path is NULL or empty";
-    BAD_LOCK_OPTIONS "a mode that is no permission bits, or a negative grace";
+    None "";
+    TakenOver "taken over from a stale lock";
+    Network "taken, but this is a network file system: other machines may not be kept out";
+    Absent "there is no lock file";
+    Alive "held: the process is alive";
+    Busy "held: another process holds its flock (the owner, a child of the owner, or a cleaner)";
+    NoPermission "undecided: no permission to read the lock file";
+    Empty "undecided: the lock file is empty; its owner may be about to write it (empty_grace_ms says when it is stale)";
+    Grace "undecided: the lock file is empty, and its grace period is not over";
+    Malformed "undecided: the content is not a PID";
+    OtherMachine "undecided: another machine wrote it, or this one before its last boot";
+    Emptied "stale: a power cut emptied our own record";
+    GraceOver "stale: the lock file has been empty for longer than its grace period";
+    StartedLater "stale: the process with its PID started after it was written";
+    OtherBoot "stale: it was taken before the last boot";
+    OtherNamespace "stale: its owner is of another PID namespace, and its flock is free";
+    Reused "stale: another process has the PID now";
+    Gone "stale: no process has this PID";
+    Zombie "stale: the process has exited and waits to be reaped";
+    Thread "stale: the number is only the id of a thread";
+    CleaningNeedsFlock "a stale lock can only be removed under its flock, and there is no flock here";
+    HoldingNeedsFlock "a lock is held by its flock, and there is no flock here";
+    SwapNeedsFlock "compare-and-swap needs flock, and there is no flock here";
+    LostToAnother "another process replaced the lock file; what is there now was not touched";
+    TakenAway "another process removed the lock file";
+    MountPoint "a mount point cannot be replaced: mount its directory instead";
+    NoDirFsyncStrict "this platform cannot sync a directory";
+    NoDirFsync "saved, but this platform cannot sync a directory";
+    NoSync "saved without a sync, as requested";
+    LastGeneration "the generation has reached its last number";
+    SavedMeanwhile "another process saved a state there meanwhile";
+    StructTooSmall "the size member of a struct is too small";
+    StructTooLarge "the size member of a struct is not a size";
+    StructUnknown "a struct sets a member that this version does not know";
+    UnknownFlag "a flag that this version does not know";
+    Contradiction "NO_SYNC contradicts STRICT and SYNCFS";
+    BadMember "a reserved member is set, or a mode has more than permission bits";
+    ExpectedAlone "expected_generation needs the flag IF_GENERATION";
+    NoData "data is NULL, or len is impossible";
+    NoOut "out is NULL, or its size is too small";
+    NoPath "the path is NULL or empty";
+    StateBusy "another process holds the flock of the state: a saver that compares and swaps, a child forked from one, or a reader";
+    Leased "another process holds a lease on the file";
+    KeptUnverified "saved; what was there was no whole state, and is kept as it was under the name of the previous generation";
+    NotKept "saved, but what was there was no whole state and was not kept: the previous generation was left in its place";
+    FixedMode "saved, but this file system fixes the permissions of files";
+    ForeignLink "the link belongs to another user, in a directory that others may write";
+    OwnProcess "held: this very process holds it";
+    FlockUser "held: another process holds a flock on the file, which names nobody (flock(1), for example)";
+    BadCancel "cancel_fd is not an open descriptor";
+    Canceled "cancel_fd ended the wait";
+    FlockUnseen "this file system shows a flock to nobody but its holder: a lock here would keep nobody out";
+    Adopting "a child is adopting the lock, or its release is under way";
+    NotInherited "the lock was taken without STEADFAST_LOCK_INHERIT";
+    NoBeneath "STEADFAST_CONTEXT_BENEATH needs openat2, which this system lacks";
+    Refused "refused: nothing of this batch was saved";
+    BadLockOptions "a mode has more than permission bits, or the grace period or cancel_fd is negative";
 }
 
 impl Detail {
-    /// In words; "" for NONE.
+    /// In words; "" for None.
     pub fn text(self) -> &'static CStr {
-        super::codes::text(TEXTS, usize::from(self.0))
+        TEXTS.get(self as usize).unwrap_or_default()
     }
 }

@@ -1,9 +1,11 @@
 //! The report's message.
 #![forbid(unsafe_code)]
 
-use super::codes::{self, message, name};
-use super::{Detail, Outcome};
-use crate::path::copy;
+use super::detail::Detail;
+use super::outcome::Outcome;
+use super::texts::{self, message, name};
+use crate::mem::copy;
+use crate::mem::format::Decimal;
 
 /// A sentence being put together in a fixed buffer; what does not fit is dropped.
 struct Sentence<'b> {
@@ -12,7 +14,6 @@ struct Sentence<'b> {
 }
 
 impl Sentence<'_> {
-    #[inline(never)]
     fn bytes(&mut self, bytes: &[u8]) {
         let room = self.buf.get_mut(self.len..).unwrap_or_default();
         self.len = self.len.saturating_add(bytes.len().min(room.len()));
@@ -24,8 +25,7 @@ impl Sentence<'_> {
     }
 
     fn number(&mut self, number: u64) {
-        let mut digits = [0u8; 20];
-        self.bytes(crate::path::decimal(number, &mut digits));
+        self.bytes(Decimal::of(number).bytes());
     }
 }
 
@@ -38,18 +38,18 @@ fn is_continuation(byte: u8) -> bool {
 pub fn sentence(outcome: &Outcome, path: &[u8], buf: &mut [u8]) {
     let Some(room) = buf.len().checked_sub(1) else { return };
     let mut out = Sentence { buf: buf.get_mut(..room).unwrap_or_default(), len: 0 };
-    out.bytes(if outcome.detail() == Detail::NONE { message(outcome.status()) } else { outcome.detail().text() }.to_bytes());
-    if outcome.pid() > 0 {
+    out.bytes(if outcome.detail == Detail::None { message(outcome.status) } else { outcome.detail.text() }.to_bytes());
+    if outcome.pid > 0 {
         out.text(" (PID ");
-        out.number(u64::from(outcome.pid().unsigned_abs()));
+        out.number(u64::from(outcome.pid.unsigned_abs()));
         out.text(")");
     }
-    if let Some(step) = codes::step(outcome.step()) {
-        out.text(if outcome.status() < 0 { ", at " } else { "; failed was " });
+    if let Some(step) = texts::step(outcome.step) {
+        out.text(if outcome.status < 0 { ", at " } else { "; the failed step was " });
         out.bytes(step.to_bytes());
     }
-    let os_error = outcome.os_error();
-    if os_error > 0 && (outcome.status().wrapping_neg() != os_error || outcome.detail() != Detail::NONE) {
+    let os_error = outcome.os_error;
+    if os_error > 0 && (outcome.status.wrapping_neg() != os_error || outcome.detail != Detail::None) {
         out.text(": ");
         out.bytes(name(os_error.wrapping_neg()).to_bytes());
     }

@@ -161,9 +161,8 @@ fn save(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::from_parameter(size), |b| {
             b.iter(|| {
-                let code = unsafe {
-                    steadfast_state_save(context, PATH.as_ptr(), data.as_ptr().cast(), data.len(), null(), null_mut())
-                };
+                let code =
+                    unsafe { steadfast_state_save(context, PATH.as_ptr(), data.as_ptr().cast(), data.len(), null(), null_mut()) };
                 assert_eq!(code, 0);
             });
         });

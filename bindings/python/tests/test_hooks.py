@@ -124,7 +124,12 @@ def test_a_lock_keeps_its_hooks_alive(path):
 
 def test_threads_share_a_context(tmp_path):
     counted = []
-    context = steadfast.Context(fsync=lambda fd: counted.append(fd) or steadfast.real("fsync", fd))
+
+    def fsync(fd):
+        counted.append(fd)
+        return steadfast.real("fsync", fd)
+
+    context = steadfast.Context(fsync=fsync)
 
     def save(name):
         for _ in range(5):

@@ -1,0 +1,156 @@
+/*
+ * steadfast: state files and lock files from the shell. It uses nothing but the public header.
+ *
+ *     cd cli && cc -std=c11 *.c $(pkg-config --cflags --libs steadfast) -o steadfast
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char HELP[] =
+    "usage: steadfast COMMAND [OPTIONS] PATH...\n"
+    "\n"
+    "State files: after a crash at any moment the old state or the new one is there, whole.\n"
+    "  save PATH <INPUT       save standard input\n"
+    "    --strict               not durable is an error\n"
+    "    --keep-previous        the generation before stays as PATH.prev\n"
+    "    --if-generation N      only if generation N is there; 0: only if nothing is there\n"
+    "    --follow               save to what a symbolic link at PATH points to\n"
+    "    --parents              make missing directories\n"
+    "    --mode MODE            permission bits of a new file, octal (0600)\n"
+    "    --schema N             a format number of yours, kept with the state\n"
+    "  load PATH              verify the state, then write it to standard output\n"
+    "    --recover              take PATH.prev when PATH is damaged or missing\n"
+    "    --schema N             the format number must be N\n"
+    "  verify PATH            verify it and say so\n"
+    "  info PATH              its generation, time, schema, length, digest and source\n"
+    "    --recover              as above\n"
+    "\n"
+    "Lock files: a PID and a newline; a stale one is never in the way, a live one never taken.\n"
+    "  lock PATH -- COMMAND [ARGUMENT]...\n"
+    "                         run a command under the lock, waiting for it\n"
+    "    --timeout SECONDS      wait no longer\n"
+    "    --nonblock             do not wait\n"
+    "  inspect PATH           who holds it, since when, and why it is stale or not\n"
+    "  clean PATH...          remove those that are stale\n"
+    "\n"
+    "Every command takes --json before its path: one line with an object (clean: an array of one for each path) that has\n"
+    "command, path, exit_code, status, status_name, message, errno and step, and what the command finds out besides:\n"
+    "  save                   on_disk, generation, length\n"
+    "  load, verify, info     generation, saved, saved_at_ns, schema, length, sha256, source; load: data_base64\n"
+    "  lock                   ran, pid; on standard error, when COMMAND has ended\n"
+    "  inspect, clean         verdict, pid; inspect: process, since\n"
+    "A path that is not UTF-8 is shown with U+FFFD, and exactly in path_base64. Wrong arguments, and a standard input that cannot be read, are told in words.\n"
+    "\n"
+    "Exit codes:\n"
+    "  0    done\n"
+    "  1    not done; what was there before is still there\n"
+    "  2    wrong arguments\n"
+    "  3    done with a reservation: saved but not known to be durable, or loaded from PATH.prev\n"
+    "  4    the state is damaged, or the file is no state\n"
+    "  5    there is no state\n"
+    "  6    --if-generation: another generation is there\n"
+    "  7    inspect, clean: the lock is held\n"
+    "  8    inspect, clean: it cannot be known whether it is held; left alone\n"
+    "  lock gives the exit code of COMMAND, 128 + N when signal N ended it or the wait, and of its own\n"
+    "  124  the lock was not got in time\n"
+    "  125  the lock could not be taken, or was taken away while COMMAND ran\n"
+    "  126  COMMAND cannot be run\n"
+    "  127  there is no COMMAND\n"
+    "\n"
+    "  steadfast --version, steadfast --help (or: steadfast help)\n";
+
+void complain(const steadfast_report *report)
+{
+    fprintf(stderr, "steadfast: %s [%s]\n", report->message, steadfast_status_name(report->status));
+}
+
+int usage_error(const char *what, const char *argument)
+{
+    fprintf(stderr, "steadfast: %s%s%s; see steadfast --help\n", what, argument != NULL ? ": " : "", argument != NULL ? argument : "");
+    return EXIT_USAGE;
+}
+
+int is_option(char **argv, int *at, const char *name)
+{
+    if (strcmp(argv[*at], name) != 0) {
+        return 0;
+    }
+    ++*at;
+    return 1;
+}
+
+const char *option_value(int argc, char **argv, int *at, const char *name)
+{
+    size_t len = strlen(name);
+    if (*at >= argc) {
+        return NULL;
+    }
+    const char *argument = argv[*at];
+    if (strncmp(argument, name, len) != 0 || (argument[len] != '\0' && argument[len] != '=')) {
+        return NULL;
+    }
+    ++*at;
+    if (argument[len] == '=') {
+        return argument + len + 1;
+    }
+    if (*at >= argc) {
+        return NULL;
+    }
+    return argv[(*at)++];
+}
+
+int parse_number(const char *text, int base, uint64_t most, uint64_t *out)
+{
+    if (text == NULL || text[0] < '0' || text[0] > '9') {
+        return 0;  /* strtoull takes blanks, signs and nothing at all */
+    }
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, base);
+    if (errno != 0 || *end != '\0' || value > most) {
+        return 0;
+    }
+    *out = value;
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } commands[] = {
+        { "save", command_save }, { "load", command_load },       { "verify", command_verify }, { "info", command_info },
+        { "lock", command_lock }, { "inspect", command_inspect }, { "clean", command_clean },
+    };
+    if (argc < 2) {
+        fputs(HELP, stderr);
+        return EXIT_USAGE;
+    }
+    int result = -1;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        fputs(HELP, stdout);
+        result = EXIT_DONE;
+    } else if (strcmp(argv[1], "--version") == 0) {
+        printf("steadfast %s\n", steadfast_version());
+        result = EXIT_DONE;
+    }
+    for (size_t i = 0; result < 0 && i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            result = commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    if (result < 0) {
+        return usage_error("no such command", argv[1]);
+    }
+    /* A full disk or a closed pipe on standard output is found here. */
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "steadfast: standard output: %s\n", strerror(errno));
+        return result == EXIT_DONE ? EXIT_FAILED : result;
+    }
+    return result;
+}

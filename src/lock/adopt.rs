@@ -1,0 +1,46 @@
+//! A forked child makes an inherited lock its own.
+
+use super::candidate::Writer;
+use super::held::{self, Held, Keeper};
+use super::identity::Identity;
+use super::options::Settings;
+use super::release::take_turns;
+use crate::file::entry::{Entry, is_still};
+use crate::hooks::*;
+use crate::status::*;
+use core::ffi::CStr;
+
+/// Makes the lock this process's own: the file names it from now on. Its inode stays, and with it the flock that parent and
+/// child share; a rename could hit the fresh lock of a third process.
+pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -> Result<Outcome, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_CREATE_LOCK;
+    let Keeper::Inherited(inherited) = held.keeper else {
+        let invalid = Outcome::because(Errno::of(EINVAL).code(), Detail::NotInherited);
+        return Err(invalid.with_step(STEADFAST_STEP_ARGUMENTS));
+    };
+    let own = hooks.getpid().at(STEP)?;
+    let directory = held.directory(hooks).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+    let entry = Entry::of_raw(hooks, directory.fd, name);
+    let fd = take_turns(held, entry)?;
+    let named = held::named_pid(hooks, &fd)?;
+    if named == own && held.is_ours(hooks).at(STEP)? {
+        return Ok(Outcome::new(STEADFAST_OK).with_pid(own));
+    }
+    // Another child was first. But a record that names nobody, or nobody alive, was left by one that failed.
+    let is_adopted = ![0, own, held.pid].contains(&named) && !hooks.probe(named).is_err_and(|e| e.is(ESRCH));
+    if is_adopted {
+        return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named));
+    }
+    let settings = Settings::default();
+    let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC, look_ms: 0 };
+    // The inherited descriptor may write whatever the mode of the file is; the program may have closed it.
+    let kept = is_still(hooks, inherited, &held.stat);
+    let written = writer.overwrite(hooks, if kept { inherited } else { fd.raw() }, held.pid)?;
+    held.stat.mtime_ns = written.mtime_ns;
+    held.belongs_to(hooks, identity, own);
+    if !kept && hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).is_ok() {
+        // With it the flock had gone.
+        held.keeper = Keeper::Descriptor(fd.into_raw());
+    }
+    Ok(Outcome::new(STEADFAST_OK).with_pid(own))
+}

@@ -1,0 +1,36 @@
+//! How to treat a lock.
+
+/// For lock files that contain only a PID: treat the lock as stale if the process with that PID started after the file
+/// was last written. Off by default, because a clock adjustment can make this wrong.
+pub const STEADFAST_LOCK_TRUST_START_TIME: u32 = 1 << 0;
+/// A signal ends steadfast_lock_acquire with -EINTR. A signal that is handled just before the wait begins is missed;
+/// cancel_fd has no such race.
+pub const STEADFAST_LOCK_EINTR_RETURNS: u32 = 1 << 1;
+/// Child processes get the lock's descriptor, through exec as well: the lock stays held while one of them lives, and a
+/// forked child can make it its own with steadfast_lock_adopt.
+pub const STEADFAST_LOCK_INHERIT: u32 = 1 << 2;
+/// All bits above.
+pub const LOCK_ALL: u32 = STEADFAST_LOCK_TRUST_START_TIME | STEADFAST_LOCK_EINTR_RETURNS | STEADFAST_LOCK_INHERIT;
+
+/// The options, checked.
+#[derive(Clone, Copy)]
+pub struct Settings {
+    pub flags: u32,
+    pub mode: u32,
+    pub empty_grace_ms: i64,
+    /// Ends a wait when it becomes readable.
+    pub cancel_fd: Option<i32>,
+}
+
+impl Settings {
+    /// Is this flag set?
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { flags: 0, mode: 0o644, empty_grace_ms: 0, cancel_fd: None }
+    }
+}

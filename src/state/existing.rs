@@ -1,0 +1,201 @@
+//! What is at the target, or at PATH.prev, now.
+
+use super::format::{self, HEADER, Hasher};
+use crate::file::deadline::Retry;
+use crate::file::entry::{CAREFUL, Entry};
+use crate::file::flock;
+use crate::file::ownership::{Replaced, UNSYNCED};
+use crate::hooks::*;
+use crate::mem::copy;
+use crate::status::*;
+
+/// How often a state may be replaced while it is being opened, before that is taken for a defect.
+const ATTEMPTS: u32 = 10_000;
+
+/// What a file's content came to when it was read through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// 0 when it is a whole state, or STEADFAST_E_NEWER for a whole one of a later format, else what is wrong with it.
+    pub damage: i32,
+    /// Of a whole state of this format.
+    pub generation: Option<u64>,
+    /// Does its header say that it was not synced?
+    unsynced: bool,
+}
+
+impl Content {
+    fn damaged(damage: i32) -> Content {
+        Content { damage, generation: None, unsynced: false }
+    }
+
+    /// A whole state?
+    pub fn is_whole(&self) -> bool {
+        [STEADFAST_OK, STEADFAST_E_NEWER].contains(&self.damage)
+    }
+}
+
+/// A regular file at the target, open.
+pub struct Existing<'h> {
+    fd: Fd<'h>,
+    pub stat: steadfast_stat,
+    held: bool,
+    content: Option<Content>,
+}
+
+impl Drop for Existing<'_> {
+    fn drop(&mut self) {
+        // The flock explicitly: a child that was forked meanwhile has the descriptor too.
+        if self.held {
+            let _ = self.fd.hooks().flock(self.fd.raw(), LOCK_UN);
+        }
+    }
+}
+
+impl<'h> Existing<'h> {
+    /// Opens what has the name, without following a link; None when nothing has. Another process's lease on the file is
+    /// waited for. Nothing but a regular file is a target.
+    pub fn open(entry: Entry<'h, '_>, retry: &mut Retry, step: i32) -> Result<Option<Existing<'h>>, Outcome> {
+        let fd = loop {
+            match entry.open(CAREFUL, 0) {
+                Ok(fd) => break fd,
+                // ENAMETOOLONG: nothing can have a name that is too long here.
+                Err(e) if e.is(ENOENT) || e.is(ENAMETOOLONG) => return Ok(None),
+                // EMLINK: the same on FreeBSD.
+                Err(e) if e.is(ELOOP) || e.is(EMLINK) => return Err(Outcome::new(STEADFAST_E_SYMLINK)),
+                // A socket, or a device without a driver (open(2)).
+                Err(e) if e.is(ENXIO) => return Err(Outcome::new(STEADFAST_E_NOT_REGULAR)),
+                // A lease is being broken (fcntl(2), "Leases").
+                Err(e) if e.is(EAGAIN) => {
+                    if !retry.sleep(entry.hooks()).at(step)? {
+                        return Err(busy(entry, Detail::Leased));
+                    }
+                }
+                Err(e) => return Err(Outcome::failed(e, step)),
+            }
+        };
+        let stat = entry.hooks().fstat(fd.raw()).at(step)?;
+        if !is_regular(stat.mode) {
+            return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
+        }
+        Ok(Some(Existing { fd, stat, held: false, content: None }))
+    }
+
+    /// What the new file takes over from this one.
+    pub fn replaced(&self) -> Replaced {
+        Replaced { fd: self.fd.raw(), stat: self.stat }
+    }
+
+    /// Its descriptor.
+    pub fn fd(&self) -> i32 {
+        self.fd.raw()
+    }
+
+    /// Takes the flock of what has the name, waiting as long as `retry` allows, and keeps it: what then has the name is
+    /// what is open. None when nothing has it any more.
+    pub fn hold(self, entry: Entry<'h, '_>, retry: &mut Retry) -> Result<Option<Existing<'h>>, Outcome> {
+        const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
+        let hooks = entry.hooks();
+        let mut current = self;
+        for _ in 0..ATTEMPTS {
+            let mut taken = flock::exclusive(hooks, current.fd.raw(), retry);
+            if taken.is_err_and(|e| e.is(EBADF)) {
+                // Over NFS and CIFS an exclusive flock needs a descriptor that is open for writing (flock(2)).
+                if let Ok(writable) = entry.open(CAREFUL | O_RDWR, 0) {
+                    current.stat = hooks.fstat(writable.raw()).at(STEP)?;
+                    current.fd = writable;
+                    taken = flock::exclusive(hooks, current.fd.raw(), retry);
+                }
+            }
+            match taken {
+                Ok(true) => current.held = true,
+                Ok(false) => return Err(busy(entry, Detail::StateBusy)),
+                Err(e) if flock::is_missing(e) || e.is(EBADF) => return Err(no_flock(e)),
+                Err(e) => return Err(Outcome::failed(e, STEP)),
+            }
+            if entry.is(&current.stat).at(STEP)? {
+                return Ok(Some(current));
+            }
+            match Existing::open(entry, retry, STEP)? {
+                Some(next) => current = next,
+                None => return Ok(None),
+            }
+        }
+        Err(Outcome::failed(Errno::of(EAGAIN), STEP))
+    }
+
+    /// The header, if the file has one that fits its length.
+    fn header(&self) -> Result<Option<[u8; HEADER]>, Errno> {
+        let mut header = [0u8; HEADER];
+        let len = self.fd.hooks().pread(self.fd.raw(), &mut header, 0)?.len();
+        let fits = len == HEADER && format::expected_len(&header, self.stat.size).is_ok();
+        Ok(fits.then_some(header))
+    }
+
+    /// The generation that its header's own check confirms; and does the header look like a state, of this format or a
+    /// later one?
+    pub fn look(&self, step: i32) -> Result<(Option<u64>, bool), Outcome> {
+        let header = self.header().at(step)?;
+        Ok((header.as_ref().and_then(format::checked_generation), header.is_some()))
+    }
+
+    /// Is it, as far as is known, not durable? Asked after [`verify`](Existing::verify).
+    pub fn is_unsynced(&self) -> bool {
+        self.stat.mode & UNSYNCED != 0 || self.content.is_some_and(|content| content.unsynced)
+    }
+
+    /// Reads it through and checks it, once.
+    pub fn verify(&mut self, step: i32) -> Result<Content, Outcome> {
+        if let Some(content) = self.content {
+            return Ok(content);
+        }
+        let content = self.read_through().at(step)?;
+        self.content = Some(content);
+        Ok(content)
+    }
+
+    fn read_through(&self) -> Result<Content, Errno> {
+        let (hooks, fd, size) = (self.fd.hooks(), self.fd.raw(), self.stat.size);
+        let mut piece = [0u8; 8192];
+        let mut header = [0u8; HEADER];
+        let mut hasher = Hasher::new(&[]);
+        let mut at = 0u64;
+        loop {
+            let bytes = hooks.pread(fd, &mut piece, at)?;
+            if at == 0 {
+                let start = bytes.first_chunk::<HEADER>().map_or(bytes, |start| start);
+                if let Err(code) = format::expected_len(start, size) {
+                    return Ok(Content::damaged(code));
+                }
+                copy(&mut header, start);
+                hasher = Hasher::new(bytes);
+            } else {
+                hasher.update(bytes);
+            }
+            let len = bytes.len();
+            at = at.saturating_add(len as u64);
+            if len < piece.len() {
+                break;
+            }
+        }
+        if at != size {
+            return Ok(Content::damaged(if at < size { STEADFAST_E_TRUNCATED } else { STEADFAST_E_TRAILING }));
+        }
+        Ok(match format::check(&header, hasher) {
+            Ok((fields, _)) => {
+                Content { damage: 0, generation: Some(fields.generation), unsynced: format::says_unsynced(&header) }
+            }
+            Err(code) => Content { unsynced: format::says_unsynced(&header), ..Content::damaged(code) },
+        })
+    }
+}
+
+/// Another process kept the save waiting for too long. It is named, if the system tells.
+fn busy(entry: Entry<'_, '_>, detail: Detail) -> Outcome {
+    let holder = entry.stat().ok().and_then(|stat| flock::holder(entry.hooks(), &stat));
+    Outcome::because(STEADFAST_E_BUSY, detail).with_step(STEADFAST_STEP_READ_CURRENT).with_pid(holder.unwrap_or(0))
+}
+
+/// IF_GENERATION needs flock.
+pub fn no_flock(error: Errno) -> Outcome {
+    Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SwapNeedsFlock).caused_by(error, STEADFAST_STEP_READ_CURRENT)
+}

@@ -1,0 +1,104 @@
+//! What to save and load, and how.
+
+use crate::file::names;
+use crate::status::*;
+use core::ffi::CStr;
+
+/// Failing to make the file or its directory durable is an error instead of STEADFAST_NOT_DURABLE.
+pub const STEADFAST_SAVE_STRICT: u32 = 1 << 0;
+/// The previous generation, verified, stays as PATH.prev. A damaged or unsynced state never replaces a durable
+/// PATH.prev. If what is at PATH is no whole state, it is kept as PATH.prev if there is none yet: a person can read it,
+/// a load answers STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept and what was
+/// not.
+pub const STEADFAST_SAVE_KEEP_PREVIOUS: u32 = 1 << 1;
+/// Compare and swap: the save is STEADFAST_E_CONFLICT unless the state there has expected_generation. Of several savers
+/// that expect the same generation, in any processes, exactly one succeeds. Needs flock(2).
+pub const STEADFAST_SAVE_IF_GENERATION: u32 = 1 << 2;
+/// Save to what the link at PATH points to; without this flag a link is refused. In a sticky directory that others may
+/// write, a link is followed only if it belongs to the caller or to the directory's owner, otherwise it is -EACCES: the
+/// kernel's own rule (proc_sys_fs(5), protected_symlinks), whatever its setting.
+pub const STEADFAST_SAVE_FOLLOW_SYMLINK: u32 = 1 << 3;
+/// Create missing parent directories, durably, with mode 0777 less the umask. They stay if the save then fails.
+pub const STEADFAST_SAVE_CREATE_PARENTS: u32 = 1 << 4;
+/// Atomic and verified, but without any fsync: the result is STEADFAST_NOT_DURABLE. The state is marked, so that it
+/// never replaces a durable PATH.prev. on_disk is EITHER if KEEP_PREVIOUS has a durable state to keep, otherwise
+/// UNKNOWN. With STRICT or SYNCFS it is -EINVAL.
+pub const STEADFAST_SAVE_NO_SYNC: u32 = 1 << 6;
+/// steadfast_state_save_batch only: one syncfs(2) for each file system instead of one fsync for each file. It also
+/// flushes what others have written there. Where syncfs is not known to reach the device and to report its errors, each
+/// file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
+/// (syncfs(2)).
+pub const STEADFAST_SAVE_SYNCFS: u32 = 1 << 7;
+/// All bits above.
+pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
+    | STEADFAST_SAVE_KEEP_PREVIOUS
+    | STEADFAST_SAVE_IF_GENERATION
+    | STEADFAST_SAVE_FOLLOW_SYMLINK
+    | STEADFAST_SAVE_CREATE_PARENTS
+    | STEADFAST_SAVE_NO_SYNC
+    | STEADFAST_SAVE_SYNCFS;
+
+/// If the state at PATH is damaged, unreadable or missing, load PATH.prev instead.
+pub const STEADFAST_LOAD_RECOVER: u32 = 1 << 0;
+/// The state must have the schema of the options.
+pub const STEADFAST_LOAD_REQUIRE_SCHEMA: u32 = 1 << 1;
+/// All bits above.
+pub const LOAD_ALL: u32 = STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_SCHEMA;
+
+/// How long a save waits for other processes when it is not told: 10 s.
+pub const DEFAULT_TIMEOUT_MS: i64 = 10_000;
+
+/// What to save, and how.
+#[derive(Clone, Copy)]
+pub struct SaveRequest<'a> {
+    pub data: &'a [u8],
+    pub flags: u32,
+    pub mode: u32,
+    pub schema: u32,
+    pub expected_generation: u64,
+    /// Negative: for ever.
+    pub timeout_ms: i64,
+}
+
+impl SaveRequest<'_> {
+    /// Is one of these flags set?
+    pub fn has(&self, flags: u32) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Does it compare and swap?
+    pub fn swaps(&self) -> bool {
+        self.has(STEADFAST_SAVE_IF_GENERATION)
+    }
+
+    /// Is the previous generation to be kept?
+    pub fn keeps_previous(&self) -> bool {
+        self.has(STEADFAST_SAVE_KEEP_PREVIOUS)
+    }
+
+    /// Is nothing synced?
+    pub fn skips_sync(&self) -> bool {
+        self.has(STEADFAST_SAVE_NO_SYNC)
+    }
+
+    /// Is NAME.prev too long a name? KEEP_PREVIOUS then fails before anything is written.
+    pub fn check_name(&self, name: &CStr) -> Result<(), Outcome> {
+        if self.keeps_previous() { names::previous(name).at(STEADFAST_STEP_ARGUMENTS).map(drop) } else { Ok(()) }
+    }
+}
+
+/// What to load, and how.
+#[derive(Clone, Copy)]
+pub struct LoadRequest {
+    pub flags: u32,
+    pub schema: u32,
+    /// The longest payload; 0: the default.
+    pub max_len: u64,
+}
+
+impl LoadRequest {
+    /// Is this flag set?
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+}

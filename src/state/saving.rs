@@ -1,0 +1,141 @@
+//! A save on its way: what it found, and the new file.
+
+use super::existing::{Existing, no_flock};
+use super::format::Fields;
+use super::generation;
+use super::options::*;
+use super::resolve::{self, Session, Target};
+use super::stream::Record;
+use crate::file::deadline::Retry;
+use crate::file::entry::Entry;
+use crate::file::ownership::{self, Mode, UNSYNCED};
+use crate::file::path::Path;
+use crate::file::temp::Temp;
+use crate::hooks::*;
+use crate::status::*;
+use core::ffi::CStr;
+
+/// Whether the content of the new file is on the disk.
+#[derive(Clone, Copy)]
+pub enum Synced {
+    Yes,
+    /// NO_SYNC.
+    Skipped,
+    /// The file system has no fsync.
+    Unsupported(Errno),
+    /// It failed.
+    Failed(Errno),
+}
+
+impl Synced {
+    /// The result of a sync.
+    pub fn of(result: Result<(), Errno>) -> Synced {
+        match result {
+            Ok(()) => Synced::Yes,
+            Err(e) if e.unsupported() => Synced::Unsupported(e),
+            Err(e) => Synced::Failed(e),
+        }
+    }
+}
+
+/// A save that has looked at what is there, and changed nothing yet.
+pub struct Saving<'h> {
+    pub current: Option<Existing<'h>>,
+    pub dir: Fd<'h>,
+    _fillers: Fillers<'h>,
+    pub fields: Fields,
+    /// Is there a state, as far as is known?
+    pub had_state: bool,
+    pub unsynced_parent: Option<Errno>,
+    pub retry: Retry,
+}
+
+/// The new file, complete but for its sync.
+pub struct Written<'h> {
+    pub temp: Temp<'h>,
+    /// What there is to say about it.
+    pub note: Detail,
+}
+
+impl<'h> Saving<'h> {
+    /// Steps 1 to 3: the directory first, then the target, then what is there.
+    pub fn begin(session: &mut Session<'h>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Saving<'h>, Outcome> {
+        let mut retry = session.retry.again();
+        let begun = Saving::look(session, path, request, &mut retry);
+        session.retry = retry.again();
+        begun
+    }
+
+    fn look(
+        session: &mut Session<'h>,
+        path: &mut Path,
+        request: &SaveRequest<'_>,
+        retry: &mut Retry,
+    ) -> Result<Saving<'h>, Outcome> {
+        let hooks = session.start.hooks();
+        if request.has(STEADFAST_SAVE_STRICT) && hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
+            return Err(Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, Detail::NoDirFsyncStrict));
+        }
+        if request.swaps() && hooks.absent(STEADFAST_ABSENT_FLOCK) {
+            return Err(no_flock(Errno::of(ENOSYS)));
+        }
+        let Target { dir, mut current, unsynced_parent } = resolve::open(session, path, request, retry)?;
+        let fillers = Fillers::of(&dir);
+        let target = Entry::new(&dir, path.name());
+        if request.swaps()
+            && let Some(there) = current.take()
+        {
+            current = there.hold(target, retry)?;
+        }
+        let now = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?;
+        let known = generation::count(target, &mut current, request, now, retry)?;
+        let fields = Fields { generation: known.next, saved_at_ns: now, schema: request.schema };
+        let retry = retry.again();
+        Ok(Saving { current, dir, _fillers: fillers, fields, had_state: known.replaces, unsynced_parent, retry })
+    }
+
+    /// The name in the directory.
+    pub fn target<'n>(&self, name: &'n CStr) -> Entry<'h, 'n> {
+        Entry::new(&self.dir, name)
+    }
+
+    fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
+        Record { fields: self.fields, data: request.data, unsynced }
+    }
+
+    /// Steps 4 to 6: the new file. Only its owner may open it before it has the permissions of the one that it replaces.
+    pub fn write(&self, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
+        let hooks = self.dir.hooks();
+        let mark = if request.skips_sync() { UNSYNCED } else { 0 };
+        let temp = Temp::create(self.target(name), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
+        let fd = temp.fd.raw();
+        self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?;
+        let replaced = self.current.as_ref().map(Existing::replaced);
+        let mode = ownership::give(hooks, fd, &temp.stat, replaced.as_ref(), request.mode, mark).at(STEADFAST_STEP_SET_MODE)?;
+        let note = if mode == Mode::Set { Detail::None } else { Detail::FixedMode };
+        Ok(Written { temp, note })
+    }
+
+    /// Marks the new file as one that could not be synced. As the current state it is then never kept in the place of a
+    /// durable one.
+    pub fn mark_unsynced(&self, temp: &Temp<'_>, request: &SaveRequest<'_>) {
+        let hooks = self.dir.hooks();
+        // Both marks, as far as they can be made: some file systems have no sticky bit.
+        if let Ok(fd) = temp.entry().open(O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0) {
+            let _ = self.record(request, true).write_header(hooks, fd.raw());
+        }
+        if let Ok(stat) = hooks.fstat(temp.fd.raw()) {
+            let _ = hooks.fchmod(temp.fd.raw(), stat.mode & 0o7777 | UNSYNCED);
+        }
+    }
+
+    /// Another process was first: with the generation that is there now.
+    pub fn conflict(&mut self, name: &CStr) -> Outcome {
+        let there = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEADFAST_STEP_READ_CURRENT);
+        let generation = match &there {
+            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
+            _ => None,
+        };
+        Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile).with_generation(generation.unwrap_or(0))
+    }
+}

@@ -1,0 +1,130 @@
+//! The save sequence. Its order is the proof; the steps are numbered as the report names them.
+
+use super::options::*;
+use super::previous::{self, How, Kept};
+use super::publish::publish;
+use super::resolve::Session;
+use super::saving::{Saving, Synced, Written};
+use crate::file::path::Path;
+use crate::hooks::*;
+use crate::status::*;
+use core::ffi::CStr;
+
+/// Saves `request` at `path`.
+pub fn save(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
+    let mut saving = Saving::begin(session, path, request)?;
+    let written = saving.write(path.name(), request)?;
+    let synced = if request.skips_sync() { Synced::Skipped } else { Synced::of(saving.dir.hooks().fsync(written.temp.fd.raw())) };
+    let outcome = replace(&mut saving, written, path.name(), request, synced)?;
+    Ok(sync_directory(&saving.dir, outcome, request))
+}
+
+/// Steps 7 to 9, the sync of the new file having been tried. What is left is the directory's sync, where the status is
+/// still 0.
+pub fn replace<'h>(
+    saving: &mut Saving<'h>,
+    written: Written<'h>,
+    name: &CStr,
+    request: &SaveRequest<'_>,
+    synced: Synced,
+) -> Result<Outcome, Outcome> {
+    let hooks = saving.dir.hooks();
+    let (mut written, mut synced) = (written, synced);
+    // The first inode stays open, so that the second is a different one.
+    let mut _spent = None;
+    if matches!(synced, Synced::Failed(_)) {
+        // After a failed fsync the kernel has dropped the dirty pages and forgotten the error: another fsync of
+        // this inode would answer 0 with nothing on disk (fsync(2), "Errors"; Rebello et al., ATC'20).
+        written.temp.remove();
+        let again = saving.write(name, request)?;
+        _spent = Some(core::mem::replace(&mut written, again).temp.into_fd());
+        synced = Synced::of(hooks.fsync(written.temp.fd.raw()));
+    }
+    if let Synced::Failed(e) | Synced::Unsupported(e) = synced {
+        if request.has(STEADFAST_SAVE_STRICT) {
+            return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEADFAST_STEP_SYNC_FILE));
+        }
+        saving.mark_unsynced(&written.temp, request);
+    }
+    // 8: the previous generation. Without a sync that was wanted it is kept in any case: the new content may be lost.
+    let mut kept = keep(saving, &written, name, request, synced)?;
+    // A content that was not synced may be lost. Then the old state must be there still, as PATH.prev.
+    let either = match synced {
+        Synced::Yes => true,
+        Synced::Skipped => kept.as_ref().is_some_and(|kept| kept.durable),
+        Synced::Unsupported(_) | Synced::Failed(_) => !saving.had_state || kept.as_ref().is_some_and(|kept| kept.durable),
+    };
+    let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
+    // 9: the rename. When it fails, what was at .prev is put back; but not when it may have happened.
+    if let Err(outcome) = publish(saving, &mut written.temp, name, request) {
+        if outcome.status != STEADFAST_E_INDETERMINATE {
+            return Err(outcome);
+        }
+        kept.iter_mut().for_each(Kept::settle);
+        let unsynced = matches!(synced, Synced::Skipped);
+        return Err(outcome.with_on_disk(if unsynced { on_disk } else { STEADFAST_ON_DISK_EITHER }));
+    }
+    kept.iter_mut().for_each(Kept::settle);
+    // The new file is the current state now: its flock belongs to savers that compare and swap, and a
+    // child forked meanwhile must not keep it.
+    let _ = hooks.flock(written.temp.fd.raw(), LOCK_UN);
+    saving.current = None;
+    let note = kept.as_ref().map_or(Detail::None, |kept| kept.note);
+    let note = if note == Detail::None { written.note } else { note };
+    let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.fields.generation).with_on_disk(on_disk);
+    if let Some(e) = saving.unsynced_parent {
+        done = done.caused_by(e, STEADFAST_STEP_MAKE_PARENT);
+    }
+    Ok(match synced {
+        Synced::Yes => done,
+        Synced::Skipped => done.with_status(STEADFAST_NOT_DURABLE).with_detail(Detail::NoSync),
+        // With the content not known to be on disk, a synced name is worse than none: after a power cut
+        // xfs and btrfs then show an empty file, where without it the old file is still there.
+        Synced::Unsupported(e) | Synced::Failed(e) => {
+            done.with_status(STEADFAST_NOT_DURABLE).caused_by(e, STEADFAST_STEP_SYNC_FILE)
+        }
+    })
+}
+
+/// Step 8, where it is asked for or needed.
+fn keep<'h>(
+    saving: &mut Saving<'h>,
+    written: &Written<'h>,
+    name: &CStr,
+    request: &SaveRequest<'_>,
+    synced: Synced,
+) -> Result<Option<Kept<'h>>, Outcome> {
+    let wanted = request.keeps_previous();
+    if !wanted && !matches!(synced, Synced::Failed(_) | Synced::Unsupported(_)) {
+        return Ok(None);
+    }
+    let how = How { wanted, sync: !request.skips_sync(), swap: request.swaps() };
+    let target = saving.target(name);
+    match previous::keep(target, &written.temp, &mut saving.current, how, &mut saving.retry) {
+        Ok(kept) => Ok(Some(kept)),
+        Err(outcome) if outcome.status == STEADFAST_E_CONFLICT => Err(saving.conflict(name)),
+        Err(outcome) if wanted => Err(outcome),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Step 10, where `outcome` needs it.
+pub fn sync_directory(dir: &Fd<'_>, outcome: Outcome, request: &SaveRequest<'_>) -> Outcome {
+    if outcome.status != STEADFAST_OK {
+        return outcome;
+    }
+    let hooks = dir.hooks();
+    let failed = outcome.with_status(STEADFAST_NOT_DURABLE);
+    if hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
+        return failed.with_detail(Detail::NoDirFsync);
+    }
+    match hooks.fsync(dir.raw()) {
+        // The name of a directory on the way is not durable.
+        Ok(()) if outcome.step != 0 => failed,
+        Ok(()) => outcome.with_on_disk(STEADFAST_ON_DISK_NEW),
+        Err(e) => {
+            let status = if request.has(STEADFAST_SAVE_STRICT) { STEADFAST_E_SAVED_NOT_DURABLE } else { STEADFAST_NOT_DURABLE };
+            failed.with_status(status).caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY)
+        }
+    }
+}
