@@ -73,7 +73,9 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
                 Published::Yes(file, stat) => match secure(target, file, &stat, &writer, !by_name && kind == Kind::Ordinary)? {
                     Secured::Yes(keeper) => {
                         let outcome = describe(&dir, own, taken_over, request);
-                        let watch = wait.and_then(|(watch, _)| watch.into_inotify()).and_then(Watched::of);
+                        let watch = wait
+                            .and_then(|(watch, _)| watch.into_inotify())
+                            .and_then(|inotify| Watched::of(inotify, place.stat.ino));
                         let _ = dir.into_raw();
                         let mut held = Held { place, stat, keeper, watch, pid: own, pid_namespace: 0 };
                         held.belongs_to(hooks, request.identity, own);

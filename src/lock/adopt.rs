@@ -4,7 +4,7 @@ use super::candidate::Writer;
 use super::held::{self, Held, Keeper};
 use super::identity::Identity;
 use super::options::Settings;
-use super::release::take_turns;
+use super::release::{take_turns, was_left_by_failure};
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
@@ -27,9 +27,8 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     if named == own && held.is_ours(hooks).at(STEP)? {
         return Ok(Outcome::new(STEADFAST_OK).with_pid(own));
     }
-    // Another child was first. But a record that names nobody, or nobody alive, was left by one that failed.
-    let is_adopted = ![0, own, held.pid].contains(&named) && !hooks.probe(named).is_err_and(|e| e.is(ESRCH));
-    if is_adopted {
+    // Another child was first.
+    if ![0, own, held.pid].contains(&named) && !was_left_by_failure(hooks, &fd, named) {
         return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named));
     }
     let settings = Settings::default();
