@@ -27,12 +27,12 @@ static void happen(void (**what)(void))
         now();
 }
 
-static int64_t write_hook(void *user, int32_t fd, const void *buf, size_t len)
+static int64_t pwrite_hook(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset)
 {
     (void)user;
     if (moment.write_error != 0 && moment.writes++ > 0)
         return -moment.write_error;
-    int64_t result = steadfast_hooks_default()->write(NULL, fd, buf, moment.write_error != 0 ? 1 : len);
+    int64_t result = steadfast_hooks_default()->pwrite(NULL, fd, buf, moment.write_error != 0 ? 1 : len, offset);
     happen(&moment.after_write);
     return result;
 }
@@ -289,7 +289,7 @@ int main(void)
     dir = make_temp_dir("adopting");
     lock = strdup(in(dir, "lock"));
     steadfast_hooks hooks = test_hooks();
-    hooks.write = write_hook;
+    hooks.pwrite = pwrite_hook;
     hooks.ftruncate = ftruncate_hook;
     hooks.getpid = getpid_hook;
     hooks.poll = poll_hook;

@@ -374,7 +374,7 @@ typedef struct {
  *    the file the old state is kept as PATH.prev. A power cut leaves one of the two (EITHER), or perhaps no whole
  *    state (UNKNOWN): if the old one could not be kept, or with NO_SYNC unless KEEP_PREVIOUS keeps a durable one.
  *  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same after a failed sync of the directory (EITHER).
- *  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, or UNKNOWN as
+ *  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, with NO_SYNC as
  *    above). A load tells.
  *  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
  *     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
@@ -636,9 +636,9 @@ typedef struct steadfast_lock steadfast_lock;
  * Unless it returns 0, no lock file of this call is left.
  *
  * Descriptors. On Linux a mapping of the file keeps the flock, so that no descriptor of it stays open, and a program
- * that closes all its descriptors (closefrom) still holds the lock. With STEADFAST_LOCK_INHERIT, on overlayfs, and on
- * a FUSE file system where a hard link is another file, a descriptor keeps it. The directory's descriptor stays open
- * in any case; if it is closed, the library opens the directory anew when it needs it.
+ * that closes all its descriptors (closefrom) still holds the lock. With STEADFAST_LOCK_INHERIT, and on overlayfs and
+ * FUSE, a descriptor keeps it. The directory's descriptor stays open in any case; if it is closed, the library opens the
+ * directory anew when it needs it.
  *
  * Threads: two threads of one process exclude each other like two processes. Fork: a child does not own the lock.
  * Where a descriptor keeps the flock, a child that does not exec keeps the lock held until it ends or releases it.
@@ -685,12 +685,13 @@ int32_t steadfast_lock_check(const steadfast_lock *lock, steadfast_report *repor
  * Returns:
  *  - 0: it is this process's, perhaps already before.
  *  - STEADFAST_E_LOCK_LOST: its file was removed or replaced.
- *  - STEADFAST_E_WRONG_PROCESS: another child has adopted it.
+ *  - STEADFAST_E_WRONG_PROCESS: another child, which lives, has adopted it.
  *  - STEADFAST_E_BUSY: another child was adopting it, or the parent was releasing it, for 10 seconds.
  *  - -EINVAL: the lock was taken without STEADFAST_LOCK_INHERIT, or `lock` is NULL.
  *  - STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
  *
- * Unless it returns 0, the lock is not this process's. After a failed write the file may be malformed.
+ * Unless it returns 0, the lock is not this process's. After a failed write the old record is there again; if that
+ * failed as well, the file is malformed, others keep it, and parent and children can still adopt or release the lock.
  */
 int32_t steadfast_lock_adopt(steadfast_lock *lock, steadfast_report *report);
 
@@ -1076,7 +1077,7 @@ struct steadfast_hooks {
   int64_t (*map)(void *user, int32_t fd);
   /** munmap(2) of such a mapping. */
   int32_t (*unmap)(void *user, uint64_t address);
-  /** Writes at an offset; the position of the descriptor, which others may share, stays. */
+  /** pwrite(2). The position of the descriptor, which a child may share, stays. */
   int64_t (*pwrite)(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset);
 };
 
@@ -1163,7 +1164,7 @@ enum {
   STEADFAST_CALL_MAP = 37,
   /** The unmap hook. */
   STEADFAST_CALL_UNMAP = 38,
-  /** pwrite. */
+  /** The pwrite hook. */
   STEADFAST_CALL_PWRITE = 39
 };
 

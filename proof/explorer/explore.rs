@@ -20,7 +20,8 @@ use steadfast::ffi::lock::*;
 enum Choice {
     Step(usize),
     Kill(usize),
-    Reuse(i32),
+    Close(usize),
+    Reuse(u8, i32),
 }
 
 type Routine = Coroutine<(), (), (), DefaultStack>;
@@ -47,37 +48,52 @@ pub struct Explorer {
     stacks: Vec<DefaultStack>,
     pub kills_left: u32,
     reuses_left: u32,
+    closes_left: u32,
 }
 
 impl Explorer {
     pub fn new(scenario: Scenario) -> Explorer {
         let count = scenario.bodies.len();
+        let number = |slot: usize| scenario.numbers.get(slot).copied().unwrap_or(101 + slot as i32);
         let mut world = Box::new(World {
-            fs: Fs { reuse_numbers: scenario.reuse_numbers, ..Fs::default() },
-            procs: (0..count).map(|slot| Box::new(Proc::new(slot, 101 + slot as i32))).collect(),
+            fs: Fs { reuse_numbers: scenario.reuse_numbers, links: scenario.links, ..Fs::default() },
+            procs: (0..count).map(|slot| Box::new(Proc::new(slot, number(slot)))).collect(),
+            current: 0,
             strangers: vec![],
             tickets: vec![],
             violation: None,
             log: None,
             mirror: None,
             may_reuse: scenario.reuses > 0,
-            lie: scenario.lie,
+            lies: scenario.lies.to_vec(),
+            strict: scenario.only.is_none(),
+            magic: scenario.magic,
         });
         world.procs.push(Box::new(Proc::new(count, GHOST_PID)));
         world.procs.push(Box::new(Proc::new(count + 1, JANITOR_PID)));
         let raw: *mut World = &mut *world;
+        let hooks = table(raw, scenario.absent);
         for p in &mut world.procs {
             p.world = raw;
+            p.namespace = scenario.namespaces.get(p.slot).copied().unwrap_or(0);
+            p.parent = scenario.children.iter().find(|(child, _)| *child == p.slot).map(|(_, parent)| *parent);
             p.forgets = scenario.forgets;
+            p.closes = scenario.closes > 0;
+            p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
             p.queues = p.waits && scenario.absent & steadfast::hooks::STEADFAST_ABSENT_OFDLOCK == 0;
             p.watches = scenario.absent & steadfast::hooks::STEADFAST_ABSENT_INOTIFY == 0;
-            p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
-            let user: *mut Proc = &mut **p;
-            let hooks = table(user.cast(), scenario.absent);
             assert_eq!(unsafe { steadfast_context_new(&hooks, &mut p.context) }, 0);
         }
-        let mut explorer =
-            Explorer { scenario, world, start: Fs::default(), routines: vec![], stacks: vec![], kills_left: 0, reuses_left: 0 };
+        let mut explorer = Explorer {
+            scenario,
+            world,
+            start: Fs::default(),
+            routines: vec![],
+            stacks: vec![],
+            kills_left: 0,
+            reuses_left: 0,
+            closes_left: 0,
+        };
         explorer.plant();
         explorer.start = explorer.world.fs.clone();
         if explorer.scenario.own_number {
@@ -89,6 +105,7 @@ impl Explorer {
     /// Everyone who is not scheduled: the ghost and the janitor.
     pub fn extra(&mut self, which: usize) -> *mut Proc {
         let slot = self.scenario.bodies.len() + which;
+        self.world.current = slot;
         let p = &mut self.world.procs[slot];
         p.reset();
         p.solo = true;
@@ -117,14 +134,15 @@ impl Explorer {
             self.world.bury(slot, Life::Killed);
             self.world.procs[slot].solo = false;
         }
-        self.world.fs.inodes.iter_mut().for_each(|node| node.settled = true);
-        if let (Some(inode), Plant::Emptied | Plant::EmptiedKept) =
+        self.world.fs.files.iter_mut().for_each(|file| file.settled = true);
+        self.world.fs.opened.clear();
+        if let (Some(node), Plant::Emptied | Plant::EmptiedKept) =
             (self.world.fs.lookup(&super::fs::name(LOCK)), self.scenario.plant)
         {
-            let node = &mut self.world.fs.inodes[inode];
-            node.len = 0;
+            let file = self.world.fs.file_mut(node);
+            file.len = 0;
             if self.scenario.plant == Plant::Emptied {
-                node.xattr = None;
+                file.xattr = None;
             }
         }
     }
@@ -134,7 +152,7 @@ impl Explorer {
         self.world.strangers.clear();
         self.world.tickets.clear();
         self.world.violation = None;
-        (self.kills_left, self.reuses_left) = (self.scenario.kills, self.scenario.reuses);
+        (self.kills_left, self.reuses_left, self.closes_left) = (self.scenario.kills, self.scenario.reuses, self.scenario.closes);
         self.world.may_reuse = self.reuses_left > 0;
         let count = self.scenario.bodies.len();
         for slot in 0..count {
@@ -143,28 +161,42 @@ impl Explorer {
         self.world.procs[count].life = Life::Killed;
         self.world.procs[count + 1].life = Life::Ended;
         self.routines.clear();
+        self.routines.resize_with(count, || None);
         for slot in 0..count {
-            let stack = self.stacks.pop().unwrap_or_else(|| DefaultStack::new(256 << 10).unwrap());
-            let p: *mut Proc = &mut *self.world.procs[slot];
-            let body = self.scenario.bodies[slot];
-            let routine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
-                unsafe { (*p).yielder = yielder };
-                body(p);
-            });
-            self.routines.push(Some(routine));
-            self.resume(slot);
+            if self.world.procs[slot].life == Life::Alive {
+                self.set_going(slot);
+            }
         }
+    }
+
+    /// The routine of a process begins.
+    fn set_going(&mut self, slot: usize) {
+        let stack = self.stacks.pop().unwrap_or_else(|| DefaultStack::new(256 << 10).unwrap());
+        let p: *mut Proc = &mut *self.world.procs[slot];
+        let body = self.scenario.bodies[slot];
+        self.routines[slot] = Some(Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
+            unsafe { (*p).yielder = yielder };
+            body(p);
+        }));
+        self.resume(slot);
     }
 
     /// Until its next call that matters, or its end.
     fn resume(&mut self, slot: usize) {
         let Some(routine) = &mut self.routines[slot] else { return };
+        self.world.current = slot;
         if let CoroutineResult::Return(()) = routine.resume(()) {
             if let Some(routine) = self.routines[slot].take() {
                 self.stacks.push(routine.into_stack());
             }
             if self.world.procs[slot].life == Life::Alive && !self.world.procs[slot].draining {
                 self.world.bury(slot, Life::Ended);
+            }
+        }
+        // The children that it has just forked.
+        for child in 0..self.routines.len() {
+            if std::mem::take(&mut self.world.procs[child].newborn) {
+                self.set_going(child);
             }
         }
     }
@@ -180,9 +212,10 @@ impl Explorer {
         let p = &self.world.procs[slot];
         match p.pending {
             Pending::Step => true,
+            Pending::Turn => p.dirty || idle,
             Pending::Wait { inotify, holder, timed } => {
                 let ready =
-                    self.scenario.lie != Some(Lie::Deaf) && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
+                    !self.world.lies(Lie::Deaf) && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
                 // A timeout may end the sleep at any time, but without a change there is little new to see. With
                 // inotify it is a second line of defence: it counts only when nobody else can go on. The time
                 // itself may be what was waited for, once or twice.
@@ -198,7 +231,7 @@ impl Explorer {
             let (p, q) = (&self.world.procs[a], &self.world.procs[b]);
             std::ptr::fn_addr_eq(self.scenario.bodies[a], self.scenario.bodies[b])
                 && (p.life, p.unseen, p.history, p.dirty, p.events) == (Life::Alive, true, q.history, q.dirty, q.events)
-                && q.unseen
+                && (q.unseen, q.namespace, q.parent) == (true, p.namespace, p.parent)
         };
         let waits_its_turn = |p: usize| (0..p).any(|q| twins(q, p));
         let alive = |slot: &usize| self.world.procs[*slot].life == Life::Alive && !waits_its_turn(*slot);
@@ -214,11 +247,17 @@ impl Explorer {
         if self.kills_left > 0 {
             out.extend(all.clone().filter(alive).filter(|&slot| self.world.procs[slot].mutated).map(Choice::Kill));
         }
+        if self.closes_left > 0 {
+            let can_close = |slot: &usize| {
+                let p = &self.world.procs[*slot];
+                p.between && p.fds.iter().flatten().any(|d| d.handle != Handle::Foreign)
+            };
+            out.extend(all.clone().filter(alive).filter(can_close).map(Choice::Close));
+        }
         if self.reuses_left > 0 {
             let dead = all.chain([self.scenario.bodies.len()]).filter(|&slot| self.world.procs[slot].life == Life::Killed);
-            out.extend(
-                dead.map(|slot| self.world.procs[slot].pid).filter(|pid| !self.world.strangers.contains(pid)).map(Choice::Reuse),
-            );
+            let numbers = dead.map(|slot| (self.world.procs[slot].namespace, self.world.procs[slot].pid));
+            out.extend(numbers.filter(|n| !self.world.strangers.contains(n)).map(|(namespace, pid)| Choice::Reuse(namespace, pid)));
         }
     }
 
@@ -231,11 +270,16 @@ impl Explorer {
                 self.world.bury(slot, Life::Killed);
                 self.drain(slot);
             }
-            Choice::Reuse(pid) => {
+            Choice::Close(slot) => {
+                self.closes_left -= 1;
+                self.world.note(slot, || "CLOSES ALL DESCRIPTORS".into());
+                self.world.closefrom(slot, self.scenario.refills);
+            }
+            Choice::Reuse(namespace, pid) => {
                 self.reuses_left -= 1;
                 self.world.may_reuse = self.reuses_left > 0;
                 self.world.note(9, || format!("{pid} IS ANOTHER PROCESS NOW"));
-                self.world.strangers.push(pid);
+                self.world.strangers.push((namespace, pid));
                 self.world.touch(usize::MAX);
             }
         }
@@ -253,7 +297,7 @@ impl Explorer {
     }
 
     fn state(&self) -> u64 {
-        self.world.hash(mix(u64::from(self.kills_left), u64::from(self.reuses_left)))
+        self.world.hash(mix(mix(u64::from(self.kills_left), u64::from(self.reuses_left)), u64::from(self.closes_left)))
     }
 
     fn violated(&mut self) -> bool {

@@ -146,9 +146,9 @@ unsafe fn examine(
 /// Unless it returns 0, no lock file of this call is left.
 ///
 /// Descriptors. On Linux a mapping of the file keeps the flock, so that no descriptor of it stays open, and a program
-/// that closes all its descriptors (closefrom) still holds the lock. With STEADFAST_LOCK_INHERIT, on overlayfs, and on
-/// a FUSE file system where a hard link is another file, a descriptor keeps it. The directory's descriptor stays open
-/// in any case; if it is closed, the library opens the directory anew when it needs it.
+/// that closes all its descriptors (closefrom) still holds the lock. With STEADFAST_LOCK_INHERIT, and on overlayfs and
+/// FUSE, a descriptor keeps it. The directory's descriptor stays open in any case; if it is closed, the library opens the
+/// directory anew when it needs it.
 ///
 /// Threads: two threads of one process exclude each other like two processes. Fork: a child does not own the lock.
 /// Where a descriptor keeps the flock, a child that does not exec keeps the lock held until it ends or releases it.
@@ -216,12 +216,13 @@ pub unsafe extern "C" fn steadfast_lock_check(lock: *const steadfast_lock, repor
 /// Returns:
 ///  - 0: it is this process's, perhaps already before.
 ///  - STEADFAST_E_LOCK_LOST: its file was removed or replaced.
-///  - STEADFAST_E_WRONG_PROCESS: another child has adopted it.
+///  - STEADFAST_E_WRONG_PROCESS: another child, which lives, has adopted it.
 ///  - STEADFAST_E_BUSY: another child was adopting it, or the parent was releasing it, for 10 seconds.
 ///  - -EINVAL: the lock was taken without STEADFAST_LOCK_INHERIT, or `lock` is NULL.
 ///  - STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
 ///
-/// Unless it returns 0, the lock is not this process's. After a failed write the file may be malformed.
+/// Unless it returns 0, the lock is not this process's. After a failed write the old record is there again; if that
+/// failed as well, the file is malformed, others keep it, and parent and children can still adopt or release the lock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_adopt(lock: *mut steadfast_lock, report: *mut steadfast_report) -> i32 {
     let Some(lock) = (unsafe { lock.as_mut() }) else {

@@ -100,7 +100,7 @@ pub const STEADFAST_SOURCE_PREVIOUS: u32 = 1;
 ///    the file the old state is kept as PATH.prev. A power cut leaves one of the two (EITHER), or perhaps no whole
 ///    state (UNKNOWN): if the old one could not be kept, or with NO_SYNC unless KEEP_PREVIOUS keeps a durable one.
 ///  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same after a failed sync of the directory (EITHER).
-///  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, or UNKNOWN as
+///  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, with NO_SYNC as
 ///    above). A load tells.
 ///  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
 ///     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn steadfast_state_save(
         let mut path = Path::empty();
         parse_path(&mut path, name.to_bytes())?;
         request.check_name(path.name())?;
-        let mut session = Session::new(unsafe { context::borrow(context) }.start()?);
+        let mut session = Session::new(unsafe { context::borrow(context) }.start()?, request.timeout_ms);
         sequence::save(&mut session, &mut path, &request)
     };
     unsafe { reported(name, report, call) }
@@ -310,7 +310,7 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
         let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL);
         let start = || unsafe { context::borrow(context) }.start();
         let saved = request()
-            .and_then(|request| batch::save_batch(Session::new(start()?), &mut entries, &request))
+            .and_then(|request| batch::save_batch(Session::new(start()?, request.timeout_ms), &mut entries, &request))
             .inspect_err(|_| entries.refuse());
         let (mut outcome, worst) = saved?;
         name = unsafe { borrow_path((*entries.at(worst)).path) };

@@ -82,7 +82,7 @@ pub const STEADFAST_CALL_OPENAT2: u32 = 36;
 pub const STEADFAST_CALL_MAP: u32 = 37;
 /// The unmap hook.
 pub const STEADFAST_CALL_UNMAP: u32 = 38;
-/// pwrite.
+/// The pwrite hook.
 pub const STEADFAST_CALL_PWRITE: u32 = 39;
 /// The last of them.
 pub(crate) const LAST: u32 = STEADFAST_CALL_PWRITE;

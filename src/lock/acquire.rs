@@ -19,8 +19,8 @@ use crate::status::*;
 /// How often in a row the lock may change hands between two calls of ours, before that is taken for a defect.
 const ATTEMPTS: u32 = 10_000;
 
-/// How long somebody's look at a lock may hold its flock: a second.
-const LOOK_MS: i64 = 1000;
+/// How long somebody's look at a lock may hold its flock, as far as the timeout allows: 5 ms to a second.
+const LOOK_MS: (i64, i64) = (5, 1000);
 
 /// How a lock is to be taken.
 #[derive(Clone, Copy)]
@@ -44,7 +44,8 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
     let own = hooks.getpid().at(STEADFAST_STEP_CREATE_LOCK)?;
     let inherit = settings.has(STEADFAST_LOCK_INHERIT);
     let close_on_exec = if inherit { 0 } else { O_CLOEXEC };
-    let writer = Writer { identity: request.identity, settings, own, close_on_exec };
+    let look_ms = if request.timeout_ms < 0 { LOOK_MS.1 } else { request.timeout_ms.clamp(LOOK_MS.0, LOOK_MS.1) };
+    let writer = Writer { identity: request.identity, settings, own, close_on_exec, look_ms };
     let kind = filesystem::kind(&dir);
     // Where a file that is given another name may not be the file that was locked.
     let mut by_name = kind == Kind::Fuse;
@@ -66,7 +67,7 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
                 candidate.publish(target)?
             };
             match published {
-                Published::Yes(file, stat) => match secure(target, file, &stat, inherit, !by_name && kind == Kind::Ordinary)? {
+                Published::Yes(file, stat) => match secure(target, file, &stat, &writer, !by_name && kind == Kind::Ordinary)? {
                     Secured::Yes(keeper) => {
                         let outcome = describe(&dir, own, taken_over, request);
                         let watch = wait.and_then(|(watch, _)| watch.into_inotify()).and_then(Watched::of);
@@ -141,15 +142,22 @@ enum Secured {
 
 /// Makes sure that the flock of `file` outlives its descriptor, where that can be, and that it is seen by whoever opens the
 /// lock by its name.
-fn secure(target: Entry<'_, '_>, file: Fd<'_>, stat: &steadfast_stat, inherit: bool, mappable: bool) -> Result<Secured, Outcome> {
+fn secure(
+    target: Entry<'_, '_>,
+    file: Fd<'_>,
+    stat: &steadfast_stat,
+    writer: &Writer<'_>,
+    mappable: bool,
+) -> Result<Secured, Outcome> {
     let hooks = target.hooks();
+    let inherit = writer.settings.has(STEADFAST_LOCK_INHERIT);
     let mapped = if mappable && !inherit { hooks.map(file.raw()).ok() } else { None };
     // The descriptor of a mapped file is not needed, and no forked child is to keep it.
     let kept = if mapped.is_some() { close(file) } else { Some(file) };
     let secured = match is_seen(target, stat) {
         Ok(true) => Ok(None),
-        Ok(false) => give_up(target).map(Some),
-        Err(error) => unasked(target, stat, error),
+        Ok(false) => give_up(target, writer).map(Some),
+        Err(error) => unasked(target, stat, writer, error),
     };
     if let (Err(_) | Ok(Some(_)), Some(address)) = (&secured, mapped) {
         let _ = hooks.unmap(address);
@@ -193,11 +201,16 @@ fn is_seen(target: Entry<'_, '_>, stat: &steadfast_stat) -> Result<bool, Outcome
 
 /// It cannot be asked whether the lock is seen. Then the name goes again. If that fails as well, the lock is as good as held:
 /// its file names this process, and has the flock.
-fn unasked(target: Entry<'_, '_>, stat: &steadfast_stat, error: Outcome) -> Result<Option<Secured>, Outcome> {
+fn unasked(
+    target: Entry<'_, '_>,
+    stat: &steadfast_stat,
+    writer: &Writer<'_>,
+    error: Outcome,
+) -> Result<Option<Secured>, Outcome> {
     match target.is(stat) {
         Ok(true) if target.unlink().is_ok() => Err(error),
         Ok(true) | Err(_) => Ok(None),
-        Ok(false) => match give_up(target)? {
+        Ok(false) => match give_up(target, writer)? {
             Secured::Unseen => Err(error),
             lost => Ok(Some(lost)),
         },
@@ -206,7 +219,7 @@ fn unasked(target: Entry<'_, '_>, stat: &steadfast_stat, error: Outcome) -> Resu
 
 /// Removes the name again that was given to a record whose flock is not seen. The record names this process, so nobody takes
 /// it for stale here; and nobody does elsewhere, once the flock of what has the name is ours.
-fn give_up(target: Entry<'_, '_>) -> Result<Secured, Outcome> {
+fn give_up(target: Entry<'_, '_>, writer: &Writer<'_>) -> Result<Secured, Outcome> {
     let hooks = target.hooks();
     let fd = match target.open(CAREFUL | O_RDWR, 0) {
         Ok(fd) => fd,
@@ -214,11 +227,11 @@ fn give_up(target: Entry<'_, '_>) -> Result<Secured, Outcome> {
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LINK)),
     };
     // Somebody's look takes it for a moment; who keeps it has taken the lock over.
-    if !flock::exclusive(hooks, fd.raw(), &mut Retry::new(LOOK_MS)).at(STEADFAST_STEP_LOCK_FILE)? {
+    if !flock::exclusive(hooks, fd.raw(), &mut Retry::new(writer.look_ms)).at(STEADFAST_STEP_LOCK_FILE)? {
         return Ok(Secured::Lost);
     }
     let stat = hooks.fstat(fd.raw()).at(STEADFAST_STEP_COMPARE)?;
-    let ours = held::named_pid(hooks, &fd)? == hooks.getpid().at(STEADFAST_STEP_COMPARE)?;
+    let ours = held::named_pid(hooks, &fd)? == writer.own;
     if !ours || !target.is(&stat).at(STEADFAST_STEP_COMPARE)? {
         return Ok(Secured::Lost);
     }

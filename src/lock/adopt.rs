@@ -32,7 +32,7 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
         return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named));
     }
     let settings = Settings::default();
-    let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC };
+    let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC, look_ms: 0 };
     // The inherited descriptor may write whatever the mode of the file is; the program may have closed it.
     let kept = is_still(hooks, inherited, &held.stat);
     let written = writer.overwrite(hooks, if kept { inherited } else { fd.raw() }, held.pid)?;

@@ -12,9 +12,6 @@ use crate::file::temp::Temp;
 use crate::hooks::*;
 use crate::status::*;
 
-/// How long somebody's look at an empty file may hold its flock: a second.
-const LOOK_MS: i64 = 1000;
-
 /// What may be given the lock's name.
 pub enum Candidate<'h> {
     /// None yet.
@@ -43,6 +40,8 @@ pub struct Writer<'w> {
     pub own: i32,
     /// O_CLOEXEC, or 0 for a lock that children inherit.
     pub close_on_exec: i32,
+    /// How long somebody's look at the file may hold its flock.
+    pub look_ms: i64,
 }
 
 impl Writer<'_> {
@@ -76,44 +75,43 @@ impl Writer<'_> {
         Ok(Candidate::Private(temp))
     }
 
-    /// Takes the name itself, then the flock, and writes the record into the file that has both. Until it is marked, an empty
-    /// file is nobody's to remove. This is for file systems on which another name is another file.
+    /// Takes the name itself, then the flock, and writes the record into the file that has both. This is for file systems on
+    /// which another name may be another file. The file is marked from the start, so that one whose maker is killed is stale;
+    /// whoever removed it for that before we had the flock, the comparison after it tells of.
     pub fn by_name<'h>(&self, target: Entry<'h, '_>) -> Result<Published<'h>, Outcome> {
         let hooks = target.hooks();
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | self.close_on_exec;
-        let fd = match target.open(flags, self.settings.mode) {
+        let fd = match target.open(flags, self.settings.mode | MARK) {
             Ok(fd) => fd,
             Err(e) if e.is(EEXIST) => return Ok(Published::Exists),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_CREATE_LOCK)),
         };
-        let taken = self.fill(hooks, target, &fd);
-        // What has the name may be another process's file by now.
-        let is_ours = |fd: &Fd<'_>| hooks.fstat(fd.raw()).and_then(|stat| target.is(&stat)) == Ok(true);
-        match taken {
-            Ok(Some(stat)) => return Ok(Published::Yes(fd, stat)),
-            // Somebody's look has the flock of the empty file, and keeps it.
-            Ok(None) if is_ours(&fd) => target.unlink().at(STEADFAST_STEP_UNLINK)?,
-            Err(_) if is_ours(&fd) => {
-                let _ = target.unlink();
+        let is_ours = || hooks.fstat(fd.raw()).and_then(|stat| target.is(&stat));
+        match flock::exclusive(hooks, fd.raw(), &mut Retry::new(self.look_ms)) {
+            Ok(true) => {}
+            // Somebody's look keeps it. With a shared flock of ours nobody else removes the file.
+            Ok(false) => {
+                if let Ok(_flock) = hooks.lock(fd.raw(), LOCK_SH | LOCK_NB)
+                    && is_ours() == Ok(true)
+                {
+                    let _ = target.unlink();
+                }
+                return Ok(Published::Exists);
             }
-            _ => {}
+            Err(e) => {
+                if is_ours() == Ok(true) {
+                    let _ = target.unlink();
+                }
+                return Err(no_flock(e));
+            }
         }
-        taken.map(|_| Published::Exists)
-    }
-
-    /// Locks the empty file at `target`, and writes the record into it. None: it is not ours alone.
-    fn fill(&self, hooks: &Hooks, target: Entry<'_, '_>, fd: &Fd<'_>) -> Result<Option<steadfast_stat>, Outcome> {
-        if !flock::exclusive(hooks, fd.raw(), &mut Retry::new(LOOK_MS)).map_err(no_flock)? {
-            return Ok(None);
+        if !is_ours().at(STEADFAST_STEP_COMPARE)? {
+            return Ok(Published::Exists);
         }
-        let empty = hooks.fstat(fd.raw()).at(STEADFAST_STEP_COMPARE)?;
-        if !target.is(&empty).at(STEADFAST_STEP_COMPARE)? {
-            return Ok(None);
-        }
-        let stat = self.write(hooks, fd.raw())?;
-        // Where modes are fixed the attribute alone tells.
-        let _ = hooks.fchmod(fd.raw(), stat.mode & 0o7777 | MARK);
-        Ok(Some(stat))
+        let written = self.write(hooks, fd.raw()).inspect_err(|_| {
+            let _ = target.unlink();
+        })?;
+        Ok(Published::Yes(fd, written))
     }
 
     /// PID and attribute. A missing attribute is not fatal: the flock still tells.

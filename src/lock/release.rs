@@ -1,6 +1,7 @@
 //! Releasing a lock, and asking whether it is still held.
 
 use super::held::{self, Directory, Held, Keeper};
+use super::owner;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
@@ -96,10 +97,17 @@ pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outco
 }
 
 /// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number; one
-/// that failed to may have left a record that names nobody.
+/// that failed to may have left a record that names nobody, or a number that is nobody's, without an attribute about it.
 fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<(), Outcome> {
     let named = held::named_pid(hooks, fd)?;
-    if [held.pid, 0].contains(&named) { Ok(()) } else { Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named)) }
+    let left_by_failure = || {
+        let is_dead = hooks.probe(named).is_err_and(|e| e.is(ESRCH));
+        is_dead && hooks.fstat(fd.raw()).is_ok_and(|stat| !owner::is_described(hooks, fd.raw(), &stat))
+    };
+    if [held.pid, 0].contains(&named) || left_by_failure() {
+        return Ok(());
+    }
+    Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named))
 }
 
 /// Is the lock still this process's?

@@ -74,6 +74,9 @@ pub fn count(
             (number, replaces) = current.look(STEP)?;
         }
     }
+    if request.swaps() && damage == STEADFAST_E_NEWER {
+        return Err(Outcome::new(damage));
+    }
     let mut previous = Previous::Missing;
     if number.is_none() || thorough {
         let whole = request.swaps() && number.is_none();

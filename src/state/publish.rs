@@ -20,6 +20,11 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
             Some(_) => {}
         }
     }
+    if temp.unlocked.is_some() && !temp.entry().is(&temp.stat).at(STEP)? {
+        // Another process, for which there is a flock, has taken it for the orphan of a dead writer.
+        temp.published();
+        return Err(Outcome::failed(Errno::of(EAGAIN), STEP));
+    }
     let mut renamed = temp.entry().rename_to(&target, flags);
     if flags != 0 && renamed.is_err_and(Errno::unsupported) {
         // link refuses an existing name as well.

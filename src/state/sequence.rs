@@ -52,7 +52,7 @@ pub fn replace<'h>(
     let either = match synced {
         Synced::Yes => true,
         Synced::Skipped => kept.as_ref().is_some_and(|kept| kept.durable),
-        Synced::Unsupported(_) | Synced::Failed(_) => !saving.had_state || kept.as_ref().is_some_and(|kept| kept.whole),
+        Synced::Unsupported(_) | Synced::Failed(_) => !saving.had_state || kept.as_ref().is_some_and(|kept| kept.durable),
     };
     let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
     // 9: the rename. When it fails, what was at .prev is put back; but not when it may have happened.

@@ -278,7 +278,7 @@ pub struct steadfast_hooks {
     pub map: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i64>,
     /// munmap(2) of such a mapping.
     pub unmap: Option<unsafe extern "C" fn(user: *mut c_void, address: u64) -> i32>,
-    /// Writes at an offset; the position of the descriptor, which others may share, stays.
+    /// pwrite(2). The position of the descriptor, which a child may share, stays.
     pub pwrite: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64>,
 }
 

@@ -4,7 +4,7 @@ use super::hooks::{User, answer, machine};
 use super::{Handle, Lie, Life, Machine, UPTIME};
 use core::ffi::{CStr, c_char, c_void};
 use libc::*;
-use steadfast::hooks::call::*;
+use steadfast::hooks::*;
 use steadfast::hooks::steadfast_pollfd;
 
 /// Of this boot and its first namespaces.
