@@ -146,6 +146,9 @@ impl Save<'_> {
             assert!((self.clock.0..=self.clock.1).contains(&saved_at_ns), "the time {saved_at_ns}");
             assert_eq!(Some(generation), self.next(saved_at_ns), "the generation");
         }
+        // Not so yet: a copy whose own sync is not supported displaces it.
+        let copied = course.unlinkable && course.sync_failed && !self.has(NO_SYNC);
+        assert!(is_durable(&after.previous) || !is_durable(&before.previous) || copied, "a durable previous generation is gone");
         if same_bytes(&after.previous, &before.previous) {
             return;
         }
