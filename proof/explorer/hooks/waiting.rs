@@ -69,7 +69,9 @@ pub(super) unsafe extern "C" fn poll(user: User, fds: *mut steadfast_pollfd, cou
         ready = ready << 1 | i64::from(is_ready);
     }
     if ready == 0 {
-        c.p.slept_ns += timeout_ns.max(0);
+        // A sleep may be as long as it likes: one of who hopes that a flock is given up ends that hope.
+        let hoping = c.p.refused && count == 0 && !c.p.waits;
+        c.p.slept_ns += if hoping { 2_000_000_000 } else { timeout_ns.max(0) };
     }
     let (bits, count) = (ready, fds.iter().filter(|f| f.revents != 0).count() as i32);
     c.told("poll", || format!("{timeout_ns} ns"), Ok(bits));
