@@ -4,12 +4,15 @@
 Additions are functions, and members at the end of a struct that begins with its size. All else breaks programs that are
 compiled already: a removed function, another parameter or return type, a member that moved, went or has another type."""
 
+import re
 import sys
 import xml.etree.ElementTree as ET
 
 # They begin with their size, and the library never writes past it.
-GROWING = {"hooks", "report", "state", "save_entry", "save_options", "load_options", "lock_options"}
+GROWING = {"hooks", "report", "state", "save_entry", "save_options", "load_options", "lock_options", "context_options"}
 OPAQUE = {"steadfast_context", "steadfast_lock"}
+# Rust's name of a function pointer has the modules of its types in it: where a type is defined is no part of the ABI.
+MODULE = re.compile(r"\b(?:\w+::)+(?=steadfast_)")
 
 
 class Abi:
@@ -28,7 +31,7 @@ class Abi:
         e = self.types.get(id)
         if e is None or depth > 8:
             return str(id)
-        name = e.get("name") or ""
+        name = MODULE.sub("", e.get("name") or "")
         if e.tag == "pointer-type-def":
             return self.spell(e.get("type-id"), depth + 1) + "*"
         if e.tag == "array-type-def":

@@ -117,8 +117,6 @@ struct saver new_saver(const struct api *api, const struct place *place, const c
 void saver_run(void *arg);
 void saver_bare(void *arg);
 void saver_remove(void *arg);
-/* Whether RECYCLE really overwrites the spare: the inode of PATH.prev comes back as PATH. */
-int recycles(const struct api *api, const struct place *place);
 
 /* The value of STEADFAST_SAVE_SYNCFS; 0: the header has none. */
 #ifndef SYNCFS

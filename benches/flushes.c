@@ -60,15 +60,10 @@ void part_flushes(const struct place *place)
     }
     struct saver bare = new_saver(&lib, place, "bare", 1024, 0), plain = new_saver(&lib, place, "save", 1024, 0);
     struct saver keep = new_saver(&lib, place, "keep", 1024, STEADFAST_SAVE_KEEP_PREVIOUS);
-    struct saver recycle = new_saver(&lib, place, "recycle", 1024, STEADFAST_SAVE_RECYCLE);
     count_of(place, "bare C", saver_bare, NULL, &bare, 1);
     count_of(place, "steadfast", saver_run, NULL, &plain, 1);
     count_of(place, "steadfast, KEEP_PREVIOUS", saver_run, NULL, &keep, 1);
-    if (recycles(&lib, place))
-        count_of(place, "steadfast, RECYCLE", saver_run, NULL, &recycle, 1);
-    else
-        row_skipped("flushes", "steadfast, RECYCLE", place, 1024, "not in this build");
-    saver_remove(&bare), saver_remove(&plain), saver_remove(&keep), saver_remove(&recycle);
+    saver_remove(&bare), saver_remove(&plain), saver_remove(&keep);
     count_batches(place, count_of);
     for (size_t i = 0; i < peer_count; i++) {
         struct worker worker;

@@ -13,17 +13,14 @@ void part_size(const struct place *place)
     size_t most = settings.full && !place->journal ? (size_t)1 << 30 : settings.quick ? (size_t)1 << 20 : (size_t)64 << 20;
     for (size_t size = 1024; size <= most; size *= 4) {
         struct saver bare = new_saver(&lib, place, "bare", size, 0), ours = new_saver(&lib, place, "ours", size, 0);
-        struct saver recycle = new_saver(&lib, place, "recycle", size, STEADFAST_SAVE_RECYCLE);
-        struct contestant c[3] = { { .name = "bare C", .run = saver_bare, .arg = &bare },
-                                   { .name = "steadfast", .run = saver_run, .arg = &ours },
-                                   { .name = "steadfast, RECYCLE", .run = saver_run, .arg = &recycle } };
-        int real = recycles(&lib, place);
-        bare.data = ours.data = recycle.data = payload(size);
+        struct contestant c[2] = { { .name = "bare C", .run = saver_bare, .arg = &bare },
+                                   { .name = "steadfast", .run = saver_run, .arg = &ours } };
+        bare.data = ours.data = payload(size);
         double budget = settings.budget_ms;
         settings.budget_ms = budget / 2;
-        size_t rounds = contest(c, real ? 3 : 2, size >= (size_t)256 << 20 ? 2 : 5);
+        size_t rounds = contest(c, 2, size >= (size_t)256 << 20 ? 2 : 5);
         settings.budget_ms = budget;
-        for (size_t i = 0; i < (real ? 3u : 2u); i++)
+        for (size_t i = 0; i < 2; i++)
             row((struct row){ .part = "size",
                               .what = c[i].name,
                               .place = place,
@@ -35,7 +32,7 @@ void part_size(const struct place *place)
                               .high = c[i].ratio_high,
                               .unit = "x",
                               .rounds = rounds });
-        saver_remove(&bare), saver_remove(&ours), saver_remove(&recycle);
+        saver_remove(&bare), saver_remove(&ours);
     }
 }
 
@@ -45,7 +42,7 @@ struct signals {
 };
 
 /* Saves a second by all of `writers` processes together, each with a state of its own in one directory. */
-static double rate(const struct place *place, void (*run)(void *), uint32_t flags, size_t writers)
+static double rate(const struct place *place, void (*run)(void *), size_t writers)
 {
     struct signals *signals = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(signals != MAP_FAILED, "mmap");
@@ -58,7 +55,7 @@ static double rate(const struct place *place, void (*run)(void *), uint32_t flag
             char name[32];
             unsigned long done = 0;
             snprintf(name, sizeof name, "writer-%zu", i);
-            struct saver s = new_saver(&lib, place, name, 1024, flags);
+            struct saver s = new_saver(&lib, place, name, 1024, 0);
             run(&s);
             run(&s);
             must(write(ready[1], "r", 1) == 1, "write");
@@ -100,28 +97,21 @@ static double rate(const struct place *place, void (*run)(void *), uint32_t flag
 void part_writers(const struct place *place)
 {
     table_head("concurrent writers, a process and a state of 1 KiB each, in one directory; value: saves a second of all");
-    int real = recycles(&lib, place);
     const struct {
         const char *name;
         void (*run)(void *);
-        uint32_t flags;
-    } ways[] = {
-        { "bare C", saver_bare, 0 },
-        { "steadfast", saver_run, 0 },
-        { "steadfast, RECYCLE", saver_run, STEADFAST_SAVE_RECYCLE },
-    };
+    } ways[] = { { "bare C", saver_bare }, { "steadfast", saver_run } };
+    enum { WAYS = sizeof ways / sizeof *ways };
     for (size_t writers = 1; writers <= 8; writers *= 2) {
         enum { ROUNDS = 4 };
-        double rates[3][ROUNDS];
+        double rates[WAYS][ROUNDS];
         size_t rounds = settings.quick ? 2 : ROUNDS;
         for (size_t r = 0; r < rounds; r++)
-            for (size_t k = 0; k < 3; k++) {
-                size_t way = r % 2 ? 2 - k : k; /* the other way round every second time */
-                if (way == 2 && !real)
-                    continue;
-                rates[way][r] = rate(place, ways[way].run, ways[way].flags, writers);
+            for (size_t k = 0; k < WAYS; k++) {
+                size_t way = r % 2 ? WAYS - 1 - k : k; /* the other way round every second time */
+                rates[way][r] = rate(place, ways[way].run, writers);
             }
-        for (size_t way = 0; way < (real ? 3u : 2u); way++)
+        for (size_t way = 0; way < WAYS; way++)
             row((struct row){ .part = "writers",
                               .what = ways[way].name,
                               .place = place,

@@ -106,7 +106,7 @@ def style(ax, title):
     ax.set_axisbelow(True)
 
 
-LINES = {"bare C": (BARE, "--"), "steadfast": (OURS, "-"), "steadfast, RECYCLE": ("#d9730d", "-")}
+LINES = {"bare C": (BARE, "--"), "steadfast": (OURS, "-")}
 
 
 def plot_peers(plt, rows):

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct api lib, other;
@@ -91,24 +90,4 @@ void saver_remove(void *arg)
     must(unlink(s->path) == 0 || errno == ENOENT, "unlink");
     snprintf(previous, sizeof previous, "%s.prev", s->path);
     must(unlink(previous) == 0 || errno == ENOENT, "unlink");
-}
-
-static ino_t inode(const char *path)
-{
-    struct stat stat;
-    return lstat(path, &stat) == 0 ? stat.st_ino : 0;
-}
-
-int recycles(const struct api *api, const struct place *place)
-{
-    struct saver s = new_saver(api, place, "probe", 1024, STEADFAST_SAVE_RECYCLE);
-    char previous[300];
-    snprintf(previous, sizeof previous, "%s.prev", s.path);
-    for (int i = 0; i < 4; i++)
-        saver_run(&s);
-    ino_t spare = inode(previous);
-    saver_run(&s);
-    int same = spare != 0 && inode(s.path) == spare;
-    saver_remove(&s);
-    return same;
 }

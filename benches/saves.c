@@ -15,44 +15,30 @@ static double target_plain(const struct place *place, size_t size)
     return size == K ? 1.03 : size == 64 * M ? 1.0 : size == 1024 * M ? 0.95 : 0;
 }
 
-static double target_recycle(const struct place *place, size_t size)
-{
-    if (place->memory)
-        return 0;
-    if (size == K && place->journal)
-        return strncmp(place->name, "ext4", 4) == 0 ? 0.65 : 0;
-    return size == K ? 0.75 : size == 64 * M && !place->journal ? 0.85 : 0;
-}
-
 static void saves_of(const struct place *place, size_t size)
 {
-    enum { BARE, SAVE, BARE_FIRST, FIRST, KEEP, RECYCLE, NO_SYNC, OTHER, OTHER_RECYCLE, KINDS };
-    int real = recycles(&lib, place), other_real = other.save != NULL && recycles(&other, place);
+    enum { BARE, SAVE, BARE_FIRST, FIRST, KEEP, NO_SYNC, OTHER, KINDS };
     struct saver s[KINDS] = {
         [BARE] = new_saver(&lib, place, "bare", size, 0),
         [SAVE] = new_saver(&lib, place, "save", size, 0),
         [BARE_FIRST] = new_saver(&lib, place, "bare-first", size, 0),
         [FIRST] = new_saver(&lib, place, "first", size, 0),
         [KEEP] = new_saver(&lib, place, "keep", size, STEADFAST_SAVE_KEEP_PREVIOUS),
-        [RECYCLE] = new_saver(&lib, place, "recycle", size, STEADFAST_SAVE_RECYCLE),
         [NO_SYNC] = new_saver(&lib, place, "no-sync", size, STEADFAST_SAVE_NO_SYNC),
         [OTHER] = new_saver(&other, place, "other", size, 0),
-        [OTHER_RECYCLE] = new_saver(&other, place, "other-recycle", size, STEADFAST_SAVE_RECYCLE),
     };
     static const char *const names[KINDS] = {
         [SAVE] = "save",
         [BARE_FIRST] = "  bare, nothing there before",
         [FIRST] = "  save, nothing there before",
         [KEEP] = "save, KEEP_PREVIOUS",
-        [RECYCLE] = "save, RECYCLE",
         [NO_SYNC] = "save, NO_SYNC",
         [OTHER] = "  --against: save",
-        [OTHER_RECYCLE] = "  --against: save, RECYCLE",
     };
     struct contestant c[KINDS];
     size_t kind[KINDS], count = 0;
     for (size_t k = 0; k < KINDS; k++) {
-        if ((k == RECYCLE && !real) || (k == OTHER && !other.save) || (k == OTHER_RECYCLE && !other_real))
+        if (k == OTHER && !other.save)
             continue;
         /* Large ones: what differs by a name less is nothing. */
         if (size > M && (k == FIRST || k == BARE_FIRST))
@@ -66,7 +52,7 @@ static void saves_of(const struct place *place, size_t size)
     }
     size_t rounds = contest(c, count, size > 256 * M ? 3 : size >= 16 * M ? (settings.quick ? 3 : 5) : 15);
     for (size_t i = 1; i < count; i++) {
-        double target = kind[i] == SAVE ? target_plain(place, size) : kind[i] == RECYCLE ? target_recycle(place, size) : 0;
+        double target = kind[i] == SAVE ? target_plain(place, size) : 0;
         row((struct row){ .part = "saves",
                           .what = names[kind[i]],
                           .place = place,
@@ -80,8 +66,6 @@ static void saves_of(const struct place *place, size_t size)
                           .target = target,
                           .rounds = rounds });
     }
-    if (!real)
-        row_skipped("saves", names[RECYCLE], place, size, "not in this build: the same as KEEP_PREVIOUS");
     for (size_t k = 0; k < KINDS; k++)
         saver_remove(&s[k]);
 }

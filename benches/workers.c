@@ -88,12 +88,9 @@ static void peers_of(const struct place *place, size_t size)
     struct worker workers[MOST];
     struct contestant c[MOST];
     struct saver bare = new_saver(&lib, place, "bare-c", size, 0), ours = new_saver(&lib, place, "ours", size, 0);
-    struct saver recycle = new_saver(&lib, place, "ours-recycle", size, STEADFAST_SAVE_RECYCLE);
     size_t own = 0, count;
     c[own++] = (struct contestant){ .name = "bare C", .run = saver_bare, .arg = &bare };
     c[own++] = (struct contestant){ .name = "steadfast", .run = saver_run, .arg = &ours };
-    if (recycles(&lib, place))
-        c[own++] = (struct contestant){ .name = "steadfast, RECYCLE", .run = saver_run, .arg = &recycle };
     count = own;
     for (size_t i = 0; i < peer_count && count < MOST; i++, count++) {
         worker_start(&workers[count], &peers[i], place, size);

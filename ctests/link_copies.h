@@ -20,6 +20,8 @@ static struct {
     void (*after_create)(void); /* happens once, after a file was created by the lock's name */
     void (*after_refusal)(void); /* happens once, after an exclusive flock was refused */
     int named, created, looks;  /* names given to records, files created by the name, looks through it */
+    int64_t slept_ns;           /* all sleeps together */
+    int kill_at, calls;         /* killed before the call of this number that has to do with the file */
 } fs;
 
 static inline void happen(void (**what)(void))
@@ -28,6 +30,12 @@ static inline void happen(void (**what)(void))
     *what = NULL;
     if (now != NULL)
         now();
+}
+
+static inline void count_call(void)
+{
+    if (++fs.calls == fs.kill_at)
+        kill(getpid(), SIGKILL);
 }
 
 /* Gives the name to a copy, as faithful as can be. */
@@ -88,6 +96,7 @@ static inline int32_t fs_openat(void *user, int32_t at, const char *path, int32_
     (void)user;
     if (strcmp(path, "lock") != 0)
         return steadfast_hooks_default()->openat(NULL, at, path, flags, mode);
+    count_call();
     if ((flags & O_CREAT) == 0 && fs.named + fs.created > 0) {
         happen(&fs.before_look);
         if (fs.looks++ == 0 && fs.open_error != 0)
@@ -101,9 +110,31 @@ static inline int32_t fs_openat(void *user, int32_t at, const char *path, int32_
     return fd;
 }
 
+static inline int64_t fs_write(void *user, int32_t fd, const void *buf, size_t len)
+{
+    (void)user;
+    count_call();
+    return steadfast_hooks_default()->write(NULL, fd, buf, len);
+}
+
+static inline int32_t fs_fchmod(void *user, int32_t fd, uint32_t mode)
+{
+    (void)user;
+    count_call();
+    return steadfast_hooks_default()->fchmod(NULL, fd, mode);
+}
+
+static inline int32_t fs_fsetxattr(void *user, int32_t fd, const char *name, const void *buf, size_t len)
+{
+    (void)user;
+    count_call();
+    return steadfast_hooks_default()->fsetxattr(NULL, fd, name, buf, len);
+}
+
 static inline int32_t fs_flock(void *user, int32_t fd, int32_t operation)
 {
     (void)user;
+    count_call();
     if (fs.looks == 1 && fs.flock_error != 0)
         return -fs.flock_error;
     if (fs.created == 1 && fs.create_error != 0)
@@ -112,6 +143,13 @@ static inline int32_t fs_flock(void *user, int32_t fd, int32_t operation)
     if (result != 0 && (operation & LOCK_EX) != 0)
         happen(&fs.after_refusal);
     return result;
+}
+
+static inline int32_t fs_poll(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
+{
+    (void)user;
+    fs.slept_ns += timeout_ns;
+    return steadfast_hooks_default()->poll(NULL, fds, count, timeout_ns);
 }
 
 static inline int64_t fs_fstatfs(void *user, int32_t fd)
@@ -128,6 +166,10 @@ static inline steadfast_context *fs_context(void)
     hooks.openat = fs_openat;
     hooks.flock = fs_flock;
     hooks.fstatfs = fs_fstatfs;
+    hooks.poll = fs_poll;
+    hooks.write = fs_write;
+    hooks.fchmod = fs_fchmod;
+    hooks.fsetxattr = fs_fsetxattr;
     return test_context(&hooks);
 }
 

@@ -147,6 +147,67 @@ static void parents_and_children(void)
     unlink(lock);
 }
 
+/* A child in a PID namespace of its own, with a number that is nobody's here, adopts it and lives. */
+static int adopt_inside(void *arg)
+{
+    int answer = adopts(NULL);
+    if (write(*(int *)arg, &answer, sizeof answer) != sizeof answer)
+        return 97;
+    for (;;)
+        pause();
+}
+
+static int is_too_late_as_well(void *arg)
+{
+    (void)arg;
+    return with_report(adopt_it) == STEADFAST_E_WRONG_PROCESS ? 0 : 1;
+}
+
+static void nobodys_number(void)
+{
+    int pipes[2], answer = -1;
+    pid_t dead = dead_pid();
+    acquire(STEADFAST_LOCK_INHERIT);
+    if (pipe2(pipes, O_CLOEXEC) != 0)
+        bail_out("pipe");
+    pid_t outer = fork_child();
+    if (outer == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (unshare(CLONE_NEWPID) != 0)
+            _exit(NO_NAMESPACE);
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            close(pipes[0]);
+            fork_with_pid(dead, adopt_inside, &pipes[1]);
+            close(pipes[1]);
+            for (;;)
+                pause();
+        }
+        close(pipes[1]);
+        for (;;)
+            pause();
+    }
+    close(pipes[1]);
+    if (read(pipes[0], &answer, sizeof answer) != sizeof answer) {
+        skip("needs root, PID namespaces and ns_last_pid", "a child with a number that is nobody's here has adopted it");
+    } else {
+        is_int(answer, 0, "a child in another PID namespace, with a number that is nobody's here, adopts it");
+        is_int(run_child(is_too_late_as_well, NULL), 0, "another child adopts it: E_WRONG_PROCESS, since the first one lives");
+        int32_t checked = with_report(check_it), released = with_report(release_it);
+        ok(checked == STEADFAST_E_WRONG_PROCESS && released == STEADFAST_E_WRONG_PROCESS && exists(lock),
+           "check and release in the parent: E_WRONG_PROCESS");
+        held = NULL;
+    }
+    close(pipes[0]);
+    int fd = open(lock, O_RDONLY | O_CLOEXEC);
+    stop(outer);
+    if (held != NULL)
+        steadfast_lock_release(held, NULL);
+    flock(fd, LOCK_EX); /* free once the namespace is gone */
+    close(fd);
+    unlink(lock);
+}
+
 static void lost_and_refused(void)
 {
     acquire(STEADFAST_LOCK_INHERIT);
@@ -178,6 +239,7 @@ int main(void)
     } else {
         daemonize();
         parents_and_children();
+        nobodys_number();
         lost_and_refused();
         is_int(count_entries(dir), 0, "nothing is left in the directory");
     }

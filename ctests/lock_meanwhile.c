@@ -102,6 +102,9 @@ static void lookers(void)
             else
                 ok(stays && status == STEADFAST_E_LOCKED && left_nothing(), "%s, and %s: E_LOCKED, no file", cases[i].name,
                    stays ? "stays" : "goes");
+            if (stays)
+                ok(fs.slept_ns <= 60000000, "%s, and stays: with a timeout of 50 ms all sleeps are %lld ms", cases[i].name,
+                   (long long)fs.slept_ns / 1000000);
             if (status == 0)
                 steadfast_lock_release(held, NULL);
             unlink(lock);

@@ -96,10 +96,45 @@ static void contenders(void)
     unlink(lock);
 }
 
+static int die_by_name(void *arg)
+{
+    static steadfast_context *volatile kept;
+    kept = fs_context();
+    return steadfast_lock_acquire(kept, arg, 0, NULL, &held, NULL) == 0 && steadfast_lock_release(held, NULL) == 0 ? 0 : 1;
+}
+
+/* Killed before each call in turn. Until it is written the file names nobody, as a file of flock(1) would. */
+static void kill_points(void)
+{
+    int bad = 0, empty = 0, end = 1;
+    steadfast_lock_options grace = lock_options(0, 1);
+    steadfast_context *context = test_context(NULL);
+    memset(&fs, 0, sizeof fs);
+    for (fs.copies = 1, fs.kill_at = 1; fs.kill_at < 60 && end != 0; fs.kill_at++) {
+        struct stat st = { .st_size = -1 };
+        end = run_child(die_by_name, lock);
+        int nobody = stat(lock, &st) == 0 && st.st_size == 0;
+        if (nobody)
+            set_mtime_ns(lock, (int64_t)1000000000 * 1000000000);
+        empty += nobody;
+        int32_t status = steadfast_lock_acquire(context, lock, 0, nobody ? &grace : NULL, &held, NULL);
+        if (status != 0 || steadfast_lock_release(held, NULL) != 0 || count_entries(dir) != 0) {
+            bad++;
+            diag("killed before call %d: %s", fs.kill_at, steadfast_status_name(status));
+        }
+        unlink(lock);
+    }
+    steadfast_context_free(context);
+    ok(bad == 0 && end == 0 && fs.kill_at > 5,
+       "killed before each of %d calls: the next one gets in, after a grace where it named nobody yet", fs.kill_at - 2);
+    ok(empty <= 4, "it names nobody for no longer than %d calls", empty);
+}
+
 static void not_seen(void)
 {
     for (int copies = 0; copies < 2; copies++) {
-        fs.blind = 1, fs.copies = copies, fs.named = fs.created = fs.looks = 0;
+        memset(&fs, 0, sizeof fs);
+        fs.blind = 1, fs.copies = copies;
         is_int(acquire(0, 0), STEADFAST_E_UNSUPPORTED, "no flock is in another one's way%s: E_UNSUPPORTED", copies ? ", nor a link" : "");
         ok(left_nothing() && fs.created == 1 && strstr(report.message, "flock") != NULL, "no lock, no file, and the message says flock");
     }
@@ -133,6 +168,7 @@ int main(void)
     } else {
         taken_by_its_name();
         contenders();
+        kill_points();
         not_seen();
         errors_of_the_look();
         is_int(count_entries(dir), 0, "nothing is left in the directory");

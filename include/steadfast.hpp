@@ -21,7 +21,6 @@
 
 #include "steadfast.h"
 
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -29,12 +28,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <iterator>
+#include <mutex>
+#include <pthread.h>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <unistd.h>
 #include <utility>
 
 #if defined(__cpp_exceptions) && !defined(STEADFAST_NO_EXCEPTIONS)
@@ -65,8 +68,10 @@ enum class errc : int {
     locked = STEADFAST_E_LOCKED,                              ///< the lock is held
     lock_lost = STEADFAST_E_LOCK_LOST,                        ///< the lock file was no longer ours at release
     wrong_process = STEADFAST_E_WRONG_PROCESS,                ///< a forked child released its parent's lock
-    hook = STEADFAST_E_HOOK,                                  ///< a hook returned what it cannot have meant
+    hook = STEADFAST_E_HOOK,                                  ///< a hook returned an invalid value
     unsupported = STEADFAST_E_UNSUPPORTED,                    ///< the platform or the file system lacks it
+    busy = STEADFAST_E_BUSY,                                  ///< others kept the call waiting for longer than its timeout
+    internal = STEADFAST_E_INTERNAL,                          ///< a defect of the library; nothing was done
 };
 
 namespace detail {
@@ -80,7 +85,8 @@ struct category final : std::error_category {
     std::error_condition default_error_condition(int code) const noexcept override
     {
         switch (code) {
-        case STEADFAST_E_LOCKED: return std::errc::timed_out;
+        case STEADFAST_E_LOCKED:
+        case STEADFAST_E_BUSY: return std::errc::timed_out;
         case STEADFAST_E_SYMLINK: return std::errc::too_many_symbolic_link_levels;
         case STEADFAST_E_TOO_LARGE: return std::errc::file_too_large;
         case STEADFAST_E_UNSUPPORTED: return std::errc::not_supported;
@@ -203,17 +209,27 @@ private:
 };
 
 /// Bytes to save: text, (pointer, length), or any contiguous container of bytes (vector<std::byte>, span<const char>,
-/// array<unsigned char, N>). A char array is text up to its NUL. Not to be kept.
+/// array<unsigned char, N>). An array of char that ends in NUL is text, up to its first NUL; another one is bytes. Not to
+/// be kept.
 class data_arg {
     template <class T>
     static constexpr bool is_byte =
         std::is_same_v<T, char> || std::is_same_v<T, unsigned char> || std::is_same_v<T, signed char> || std::is_same_v<T, std::byte>;
+    /// Only what is a pointer already: an array has a constructor of its own.
+    template <class P> static constexpr bool is_text = std::is_convertible_v<const P &, const char *> && !std::is_array_v<P>;
     template <class C>
     using element = std::remove_cv_t<std::remove_pointer_t<decltype(std::data(std::declval<const C &>()))>>;
 
 public:
     data_arg(const void *data, std::size_t size) noexcept : data_(data), size_(size) {}
-    data_arg(const char *text) noexcept : data_(text), size_(text == nullptr ? 0 : std::strlen(text)) {}
+    template <class P, std::enable_if_t<is_text<P>, int> = 0>
+    data_arg(const P &pointer) noexcept : data_(static_cast<const char *>(pointer)), size_(length(pointer))
+    {
+    }
+    template <std::size_t N>
+    data_arg(const char (&array)[N]) noexcept : data_(array), size_(array[N - 1] == '\0' ? std::strlen(array) : N)
+    {
+    }
     template <class C, class = std::enable_if_t<is_byte<element<C>> && !(std::is_array_v<C> && std::is_same_v<element<C>, char>)>>
     data_arg(const C &bytes) noexcept : data_(std::data(bytes)), size_(std::size(bytes))
     {
@@ -223,6 +239,8 @@ public:
     std::size_t size() const noexcept { return size_; }
 
 private:
+    static std::size_t length(const char *text) noexcept { return text == nullptr ? 0 : std::strlen(text); }
+
     const void *data_;
     std::size_t size_;
 };
@@ -249,8 +267,8 @@ inline void throw_unless_done(const report &report)
 } // namespace detail
 #endif
 
-/// Hooks in place of system calls, for tests (see steadfast_hooks). Without one the real calls are made. Share it
-/// between threads; it must outlive the calls made with it, but not the locks taken with it.
+/// Where relative paths begin, and hooks in place of system calls, for tests (see steadfast_hooks). Share it between
+/// threads; it must outlive the calls made with it, but not the locks taken with it.
 class context {
 public:
     context() noexcept = default;
@@ -263,6 +281,35 @@ public:
         made.adopt(steadfast_context_new_failing(nullptr, call, nth, error, for_ever ? 1U : 0U, &made.c_), ec);
         return made;
     }
+    /// Relative paths begin at this directory; with STEADFAST_CONTEXT_BENEATH among the flags no path leaves it
+    /// (std::errc::cross_device_link). The context keeps a descriptor of its own.
+    static context at(const path_arg &directory, std::error_code &ec, std::uint32_t flags = 0) noexcept
+    {
+        report out;
+        context made;
+        if (!directory.valid(out)) {
+            ec = out.code();
+            return made;
+        }
+        const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) {
+            ec = {errno, std::generic_category()};
+            return made;
+        }
+        made = at(fd, ec, flags);
+        ::close(fd);
+        return made;
+    }
+    /// The same for a directory that is open. It may be closed afterwards.
+    static context at(int directory, std::error_code &ec, std::uint32_t flags = 0) noexcept
+    {
+        const steadfast_context_options options = {sizeof options, STEADFAST_CONTEXT_AT | flags, directory, nullptr};
+        context made;
+        made.adopt(steadfast_context_new_with(&options, &made.c_), ec);
+        return made;
+    }
+    /// The same, throwing. (Not defined under -fno-exceptions.)
+    static context at(const path_arg &directory, std::uint32_t flags = 0);
     /// Copies the table, or throws steadfast::error. (Not defined under -fno-exceptions.)
     explicit context(const steadfast_hooks &hooks);
     context(context &&other) noexcept : c_(std::exchange(other.c_, nullptr)) {}
@@ -288,6 +335,31 @@ private:
     steadfast_context *c_ = nullptr;
 };
 
+/// How long to wait for others: a std::chrono duration of any kind, or timeout::forever(). Zero and less: not at all.
+class timeout {
+public:
+    template <class Rep, class Period> constexpr timeout(std::chrono::duration<Rep, Period> time) noexcept
+    {
+        // In floating point, which no duration overflows; beyond 285,000 years it is for ever.
+        const double ms = std::chrono::duration<double, std::milli>(time).count();
+        if (ms > 0) {
+            ms_ = ms < 9e15 ? static_cast<std::int64_t>(ms) : -1;
+            if (ms_ >= 0 && static_cast<double>(ms_) < ms)
+                ++ms_; // never shorter than asked for
+        }
+    }
+    static constexpr timeout forever() noexcept
+    {
+        timeout t{std::chrono::milliseconds(0)};
+        t.ms_ = -1;
+        return t;
+    }
+    constexpr std::int64_t ms() const noexcept { return ms_; }
+
+private:
+    std::int64_t ms_ = 0;
+};
+
 /// How to save: `save_options().strict().keep_previous().schema(2)`. The default is a plain, durable save.
 class save_options {
 public:
@@ -296,7 +368,8 @@ public:
     constexpr save_options &strict() noexcept { return flag(STEADFAST_SAVE_STRICT); }
     /// The verified previous generation stays as PATH.prev.
     constexpr save_options &keep_previous() noexcept { return flag(STEADFAST_SAVE_KEEP_PREVIOUS); }
-    /// Compare and swap: errc::conflict unless the state there has this generation; 0: unless there is none.
+    /// Compare and swap: errc::conflict unless the state there has this generation; 0: unless there is none, and no
+    /// previous one.
     constexpr save_options &if_generation(std::uint64_t expected) noexcept
     {
         c_.expected_generation = expected;
@@ -306,12 +379,17 @@ public:
     constexpr save_options &follow_symlink() noexcept { return flag(STEADFAST_SAVE_FOLLOW_SYMLINK); }
     /// Make missing parent directories, durably.
     constexpr save_options &create_parents() noexcept { return flag(STEADFAST_SAVE_CREATE_PARENTS); }
-    /// Overwrite the spare generation in place instead of allocating a file; implies keep_previous.
-    constexpr save_options &recycle() noexcept { return flag(STEADFAST_SAVE_RECYCLE); }
-    /// Atomic and verified, but never durable.
+    /// Atomic and verified, but never durable. With keep_previous the last durable generation stays as PATH.prev.
     constexpr save_options &no_sync() noexcept { return flag(STEADFAST_SAVE_NO_SYNC); }
     /// save_batch: one syncfs for each file system instead of one fsync for each file.
     constexpr save_options &sync_file_system() noexcept { return flag(STEADFAST_SAVE_SYNCFS); }
+    /// How long to wait for other savers of the same state, and for whoever locks its file; the default is 10 seconds. Then
+    /// errc::busy, and the old state stands.
+    constexpr save_options &timeout(steadfast::timeout wait) noexcept
+    {
+        c_.timeout_ms = wait.ms() == 0 ? 1 : wait.ms(); // 0 would be the default
+        return *this;
+    }
     /// Permission bits of a new file; the default is 0600.
     constexpr save_options &mode(std::uint32_t bits) noexcept
     {
@@ -330,7 +408,7 @@ public:
         c_.flags |= bits;
         return *this;
     }
-    /// Use these hooks.
+    /// Use this directory, or these hooks.
     save_options &with(const context &hooks) noexcept
     {
         context_ = hooks.c();
@@ -340,7 +418,7 @@ public:
     const steadfast_context *hooks() const noexcept { return context_; }
 
 private:
-    steadfast_save_options c_ = {sizeof(steadfast_save_options), 0, 0, 0, 0, 0};
+    steadfast_save_options c_ = {sizeof(steadfast_save_options), 0, 0, 0, 0, 0, 0};
     const steadfast_context *context_ = nullptr;
 };
 
@@ -356,7 +434,7 @@ public:
         c_.schema = number;
         return flag(STEADFAST_LOAD_REQUIRE_SCHEMA);
     }
-    /// The longest payload accepted; the default is 1 GiB.
+    /// The longest payload accepted; the default is 1 GiB for load, and for load_into the capacity.
     constexpr load_options &max_size(std::uint64_t bytes) noexcept
     {
         c_.max_len = bytes;
@@ -480,7 +558,7 @@ inline loaded load_into(const path_arg &path, void *buffer, std::size_t capacity
 class batch_entry {
 public:
     batch_entry(const char *path, const data_arg &data) noexcept : c_() { set(path, data); }
-    /// One with a NUL in it makes save_batch refuse the whole.
+    /// One with a NUL in it is std::errc::invalid_argument, for this entry.
     batch_entry(const std::string &path, const data_arg &data) noexcept : c_()
     {
         set(path.find('\0') == path.npos ? path.c_str() : nullptr, data);
@@ -499,6 +577,10 @@ public:
         return out.code();
     }
     int os_error() const noexcept { return c_.os_error; }
+    /// STEADFAST_STEP_*: the call that failed.
+    int step() const noexcept { return c_.step; }
+    /// STEADFAST_ON_DISK_*: what a power cut now would leave.
+    int on_disk() const noexcept { return c_.on_disk; }
     std::uint64_t generation() const noexcept { return c_.generation; }
     const char *path() const noexcept { return c_.path; }
 
@@ -516,47 +598,15 @@ private:
 static_assert(sizeof(batch_entry) == sizeof(steadfast_save_entry) && std::is_standard_layout_v<batch_entry>);
 
 /// Saves many states, faster than one after the other; each is atomic for itself. The report, and the error code, are of
-/// the first that failed; each entry has its own. See steadfast_state_save_batch.
+/// the first that failed; each entry has its own. A batch that is refused whole saves nothing, and each entry is
+/// std::errc::operation_canceled. See steadfast_state_save_batch.
 inline report save_batch(batch_entry *entries, std::size_t count, std::error_code &ec, const save_options &options = {}) noexcept
 {
     report out;
-    for (std::size_t i = 0; i < count; i++)
-        if (entries[i].path() == nullptr) {
-            const path_arg none(static_cast<const char *>(nullptr));
-            none.valid(out);
-            std::snprintf(out.c_ptr()->message, sizeof out.c_ptr()->message, "a path is a null pointer or has a NUL byte in it");
-            ec = out.code();
-            return out;
-        }
     steadfast_state_save_batch(options.hooks(), reinterpret_cast<steadfast_save_entry *>(entries), count, options.c(), out.c_ptr());
     ec = out.code();
     return out;
 }
-
-/// How long to wait for a lock: a std::chrono duration of any kind, or timeout::forever(). Zero and less try once.
-class timeout {
-public:
-    template <class Rep, class Period> constexpr timeout(std::chrono::duration<Rep, Period> time) noexcept
-    {
-        // In floating point, which no duration overflows; beyond 285,000 years it is for ever.
-        const double ms = std::chrono::duration<double, std::milli>(time).count();
-        if (ms > 0) {
-            ms_ = ms < 9e15 ? static_cast<std::int64_t>(ms) : -1;
-            if (ms_ >= 0 && static_cast<double>(ms_) < ms)
-                ++ms_; // never shorter than asked for
-        }
-    }
-    static constexpr timeout forever() noexcept
-    {
-        timeout t{std::chrono::milliseconds(0)};
-        t.ms_ = -1;
-        return t;
-    }
-    constexpr std::int64_t ms() const noexcept { return ms_; }
-
-private:
-    std::int64_t ms_ = 0;
-};
 
 /// How to treat a lock file.
 class lock_options {
@@ -564,7 +614,16 @@ public:
     constexpr lock_options() noexcept = default;
     /// A foreign PID whose process is younger than the lock file is a reused one. Off by default: clocks step.
     constexpr lock_options &trust_start_time() noexcept { return flag(STEADFAST_LOCK_TRUST_START_TIME); }
-    /// A signal ends a wait with std::errc::interrupted.
+    /// A forked child keeps the lock held while it lives, through exec too, and may adopt() it.
+    constexpr lock_options &inherit() noexcept { return flag(STEADFAST_LOCK_INHERIT); }
+    /// A descriptor that ends a wait with std::errc::operation_canceled when it can be read; 0 is none.
+    constexpr lock_options &cancel_fd(int fd) noexcept
+    {
+        c_.cancel_fd = fd;
+        return *this;
+    }
+    /// A signal ends a wait with std::errc::interrupted, but not one that is handled just before the wait: cancel_fd has no
+    /// such race.
     constexpr lock_options &interruptible() noexcept { return flag(STEADFAST_LOCK_EINTR_RETURNS); }
     /// Permission bits of the file, less the umask; the default is 0644.
     constexpr lock_options &mode(std::uint32_t bits) noexcept
@@ -592,7 +651,7 @@ public:
     const steadfast_context *hooks() const noexcept { return context_; }
 
 private:
-    steadfast_lock_options c_ = {sizeof(steadfast_lock_options), 0, 0, 0};
+    steadfast_lock_options c_ = {sizeof(steadfast_lock_options), 0, 0, 0, 0, 0};
     const steadfast_context *context_ = nullptr;
 };
 
@@ -622,8 +681,28 @@ public:
     ~lock() { steadfast_lock_release(c_, nullptr); }
 
     explicit operator bool() const noexcept { return c_ != nullptr; }
-    /// Gives it back. errc::lock_lost: someone took the file away; errc::wrong_process: this is a forked child.
-    /// Nothing to do, and no error, when none is held.
+    /// Is it still this process's? errc::lock_lost: someone took the file away; errc::wrong_process: this is a forked child
+    /// that has not adopted it, or a child has; std::errc::invalid_argument: none is held.
+    steadfast::report check(std::error_code &ec) const noexcept
+    {
+        steadfast::report out;
+        steadfast_lock_check(c_, out.c_ptr());
+        ec = out.code();
+        return out;
+    }
+    /// In a forked child of lock_options().inherit(): makes it this process's own, for a daemon whose parent ends.
+    steadfast::report adopt(std::error_code &ec) noexcept
+    {
+        steadfast::report out;
+        steadfast_lock_adopt(c_, out.c_ptr());
+        ec = out.code();
+        return out;
+    }
+    /// The same two, throwing. (Not defined under -fno-exceptions.)
+    void check() const;
+    void adopt();
+    /// Gives it back. errc::lock_lost: someone took the file away; errc::wrong_process: this is a forked child, or a child
+    /// has adopted it. Nothing to do, and no error, when none is held.
     const steadfast::report &release(std::error_code &ec) noexcept
     {
         report_ = steadfast::report();
@@ -754,6 +833,29 @@ inline lock::lock(const path_arg &path, timeout wait, const lock_options &option
     detail::throw_unless_done(report_);
 }
 
+inline context context::at(const path_arg &directory, std::uint32_t flags)
+{
+    std::error_code ec;
+    context made = at(directory, ec, flags);
+    report out;
+    out.c_ptr()->status = ec.category() == category() ? ec.value() : -ec.value();
+    std::snprintf(out.c_ptr()->message, sizeof out.c_ptr()->message, "the directory is not accepted: %s", directory.c_str());
+    detail::throw_unless_done(out);
+    return made;
+}
+
+inline void lock::check() const
+{
+    std::error_code ec;
+    detail::throw_unless_done(check(ec));
+}
+
+inline void lock::adopt()
+{
+    std::error_code ec;
+    detail::throw_unless_done(adopt(ec));
+}
+
 inline void lock::release()
 {
     std::error_code ec;
@@ -772,6 +874,9 @@ inline namespace not_throwing {
 /// A TimedLockable over a lock file, for std::unique_lock, std::lock_guard and std::scoped_lock: excludes other
 /// processes and other threads of this one, which may share the object. Not recursive.
 ///
+/// If someone takes the file away, another thread can get in while the holder goes on. What that one then unlocks is its
+/// own lost lock, and not the other's.
+///
 /// "It is held" is an answer of the try_ calls. Anything else that goes wrong (no such directory) throws
 /// steadfast::error; under -fno-exceptions it is written to stderr and the program aborts, as the standard library's do:
 /// use the calls with an error_code there.
@@ -782,7 +887,7 @@ public:
     mutex(const mutex &) = delete;
     mutex &operator=(const mutex &) = delete;
     /// Releases it if it is still locked.
-    ~mutex() { unlock(); }
+    ~mutex() { steadfast_lock_release(holder_.lock, nullptr); }
 
     void lock() { acquire_or_raise(timeout::forever()); }
     bool try_lock() { return acquire_or_raise(timeout(std::chrono::milliseconds(0))); }
@@ -798,16 +903,41 @@ public:
         return !ec;
     }
     /// Never fails: if someone took the file away, what is there now is not touched.
-    void unlock() noexcept { steadfast_lock_release(held_.exchange(nullptr, std::memory_order_acq_rel), nullptr); }
+    void unlock() noexcept
+    {
+        steadfast_lock *ours = nullptr;
+        {
+            const std::lock_guard<std::mutex> guard(inner_);
+            if (lost_ > 0 && !pthread_equal(holder_.thread, pthread_self()))
+                lost_--;
+            else
+                ours = std::exchange(holder_.lock, nullptr);
+        }
+        steadfast_lock_release(ours, nullptr);
+    }
 
 private:
+    struct holder {
+        steadfast_lock *lock;
+        pthread_t thread;
+    };
+
     report acquire(timeout wait) noexcept
     {
         std::error_code ec;
         steadfast::lock taken(path_, wait, ec, options_);
-        // An exchange in both directions: what the last holder wrote before unlock() is seen here.
-        if (taken)
-            held_.exchange(taken.detach(), std::memory_order_acq_rel);
+        if (taken) {
+            // Under the inner mutex, as in unlock(): what the last holder wrote before that is seen here.
+            holder before = {taken.detach(), pthread_self()};
+            {
+                const std::lock_guard<std::mutex> guard(inner_);
+                std::swap(holder_, before);
+                // Somebody has a lock that was lost, and is still to unlock it.
+                if (before.lock != nullptr && !pthread_equal(before.thread, holder_.thread))
+                    lost_++;
+            }
+            steadfast_lock_release(before.lock, nullptr);
+        }
         return taken.report();
     }
 
@@ -828,7 +958,9 @@ private:
 
     const std::filesystem::path path_;
     const lock_options options_;
-    std::atomic<steadfast_lock *> held_{nullptr};
+    std::mutex inner_;
+    holder holder_ = {nullptr, pthread_self()};
+    std::size_t lost_ = 0; // locks that were lost and taken by another thread, and whose holders have not unlocked yet
 };
 
 } // namespace throwing or not_throwing

@@ -45,12 +45,12 @@ static void bare(const void *data, size_t len)
 
 int main(int argc, char **argv)
 {
-    worker_must(argc == 3, "steadfast bare|save|keep|recycle DIRECTORY");
+    worker_must(argc == 3, "steadfast bare|save|keep DIRECTORY");
     way = argv[1];
     directory = argv[2];
     worker_file(argc, argv, way);
     if (strcmp(way, "bare") == 0)
         return worker_loop(bare, worker_load_file);
-    options.flags = strcmp(way, "keep") == 0 ? STEADFAST_SAVE_KEEP_PREVIOUS : strcmp(way, "recycle") == 0 ? STEADFAST_SAVE_RECYCLE : 0;
+    options.flags = strcmp(way, "keep") == 0 ? STEADFAST_SAVE_KEEP_PREVIOUS : 0;
     return worker_loop(save, load);
 }

@@ -17,7 +17,7 @@ const (
 	Read     Call = C.STEADFAST_CALL_READ
 )
 
-// Faults lets one system call fail, to test what a program does then. It is an option of Save and Load.
+// Faults lets one system call fail, to test what a program does then. It is an option of all calls.
 type Faults struct{ context *C.steadfast_context }
 
 // Failing lets call number nth (1 is the first) fail, and with forEver every one after it. Close it after use.
@@ -41,12 +41,13 @@ func (f *Faults) Close() error {
 	return nil
 }
 
-func (f *Faults) save(to *saving)  { to.faults = f }
-func (f *Faults) load(to *loading) { to.faults = f }
+func (f *Faults) save(to *saving)  { f.use(&to.where) }
+func (f *Faults) load(to *loading) { f.use(&to.where) }
+func (f *Faults) lock(to *locking) { f.use(&to.where) }
 
-func (f *Faults) orNone() *C.steadfast_context {
-	if f == nil {
-		return nil
+// use is for nil none at all.
+func (f *Faults) use(to *where) {
+	if f != nil {
+		to.in(f.context)
 	}
-	return f.context
 }

@@ -3,53 +3,22 @@ package steadfast
 /*
 #define _GNU_SOURCE
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <sys/eventfd.h>
-#include <time.h>
+#include <unistd.h>
 #include <steadfast.h>
 
-// The poll hook of a wait that can be cancelled: its `user` is an eventfd, which ends the poll as a signal would.
-static int32_t cancellable_poll(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
-{
-    struct pollfd all[9] = { { .fd = (int)(intptr_t)user, .events = POLLIN } };
-    struct timespec timeout = { timeout_ns / 1000000000, timeout_ns % 1000000000 };
-    if (count > 8)
-        return -EINVAL;
-    for (uint32_t i = 0; i < count; i++)
-        all[i + 1] = (struct pollfd){ .fd = fds[i].fd, .events = fds[i].events };
-    int ready = ppoll(all, count + 1, timeout_ns < 0 ? NULL : &timeout, NULL);
-    // A signal of the Go runtime's is none of ours: as if nothing came.
-    if (ready < 0)
-        return errno == EINTR ? 0 : -errno;
-    if (all[0].revents != 0)
-        return -EINTR;
-    for (uint32_t i = 0; i < count; i++)
-        fds[i].revents = all[i + 1].revents;
-    return ready;
-}
-
-static int32_t acquire(int cancel, const char *path, int64_t timeout_ms, steadfast_lock_options *options,
-                       steadfast_lock **out, steadfast_report *report)
-{
-    steadfast_context *context = NULL;
-    if (cancel >= 0) {
-        steadfast_hooks hooks = steadfast_hooks_init();
-        hooks.user = (void *)(intptr_t)cancel;
-        hooks.poll = cancellable_poll;
-        int32_t status = steadfast_context_new(&hooks, &context);
-        if (status < 0)
-            return report->status = status;
-        options->flags |= STEADFAST_LOCK_EINTR_RETURNS;
-    }
-    int32_t status = steadfast_lock_acquire(context, path, timeout_ms, options, out, report);
-    steadfast_context_free(context);
-    return status;
-}
-
+// Never 0, 1 or 2: 0 means "none" to the library.
 static int32_t new_cancel(void)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    if (fd > 2)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3), error = errno;
+    close(fd);
+    return higher < 0 ? -error : higher;
 }
 */
 import "C"
@@ -58,7 +27,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"math"
 	"sync"
 	"syscall"
 	"time"
@@ -86,7 +54,7 @@ func Lock(ctx context.Context, path string, options ...LockOption) (*Held, error
 		return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
 	}
 	if ctx.Done() == nil {
-		return acquire(path, -1, -1, options)
+		return acquire(path, -1, 0, options)
 	}
 	cancel := int(C.new_cancel())
 	if cancel < 0 {
@@ -106,7 +74,7 @@ func Lock(ctx context.Context, path string, options ...LockOption) (*Held, error
 	held, err := acquire(path, -1, cancel, options)
 	close(taken)
 	<-watching
-	if errors.Is(err, syscall.EINTR) && ctx.Err() != nil {
+	if errors.Is(err, syscall.ECANCELED) && ctx.Err() != nil {
 		err = &fs.PathError{Op: "lock", Path: path, Err: ctx.Err()}
 	}
 	return held, err
@@ -114,18 +82,18 @@ func Lock(ctx context.Context, path string, options ...LockOption) (*Held, error
 
 // TryLock takes the lock if that is possible at once, else the error is ErrLocked and its report has the holder's PID.
 func TryLock(path string, options ...LockOption) (*Held, error) {
-	return acquire(path, 0, -1, options)
+	return acquire(path, 0, 0, options)
 }
 
 // LockTimeout waits at most as long as given.
 func LockTimeout(path string, timeout time.Duration, options ...LockOption) (*Held, error) {
-	milliseconds := int64(math.Ceil(float64(timeout) / float64(time.Millisecond)))
-	if milliseconds < 0 {
-		milliseconds = 0
+	if timeout < 0 {
+		timeout = 0
 	}
-	return acquire(path, milliseconds, -1, options)
+	return acquire(path, milliseconds(timeout), 0, options)
 }
 
+// acquire waits until the descriptor cancel, if it is not 0, can be read.
 func acquire(path string, milliseconds int64, cancel int, options []LockOption) (*Held, error) {
 	name, err := cpath("lock", path)
 	if err != nil {
@@ -134,8 +102,13 @@ func acquire(path string, milliseconds int64, cancel int, options []LockOption) 
 	defer free(name)
 	held := &Held{path: path}
 	report := newReport()
+	how := lockingWith(options)
+	if err := how.check("lock", path); err != nil {
+		return nil, err
+	}
+	how.options.cancel_fd = C.int32_t(cancel)
 	var lock *C.steadfast_lock
-	status := C.acquire(C.int(cancel), name, C.int64_t(milliseconds), lockingWith(options), &lock, &report)
+	status := C.steadfast_lock_acquire(how.context, name, C.int64_t(milliseconds), &how.options, &lock, &report)
 	held.report, err = check("lock", path, status, &report)
 	if err != nil {
 		return nil, err
@@ -155,6 +128,19 @@ func (h *Held) Release() error {
 	}
 	report := newReport()
 	_, err := check("release", h.path, C.steadfast_lock_release(lock, &report), &report)
+	return err
+}
+
+// Check says whether the lock is still this process's. ErrLockLost: someone has taken it away; os.ErrClosed: it was
+// released.
+func (h *Held) Check() error {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if h.lock == nil {
+		return &fs.PathError{Op: "check", Path: h.path, Err: fs.ErrClosed}
+	}
+	report := newReport()
+	_, err := check("check", h.path, C.steadfast_lock_check(h.lock, &report), &report)
 	return err
 }
 
@@ -187,7 +173,11 @@ func CleanStale(path string, options ...LockOption) (Verdict, Report, error) {
 	}
 	defer free(name)
 	report := newReport()
-	status := C.steadfast_lock_clean_stale(nil, name, lockingWith(options), &report)
+	how := lockingWith(options)
+	if err := how.check("clean", path); err != nil {
+		return Undecided, Report{}, err
+	}
+	status := C.steadfast_lock_clean_stale(how.context, name, &how.options, &report)
 	told, err := check("clean", path, status, &report)
 	return verdict(status), told, err
 }
@@ -200,7 +190,11 @@ func Inspect(path string, options ...LockOption) (Verdict, Report, error) {
 	}
 	defer free(name)
 	report := newReport()
-	status := C.steadfast_lock_inspect(nil, name, lockingWith(options), &report)
+	how := lockingWith(options)
+	if err := how.check("inspect", path); err != nil {
+		return Undecided, Report{}, err
+	}
+	status := C.steadfast_lock_inspect(how.context, name, &how.options, &report)
 	told, err := check("inspect", path, status, &report)
 	return verdict(status), told, err
 }

@@ -3,16 +3,44 @@ package steadfast
 // #include <steadfast.h>
 import "C"
 
-import "time"
+import (
+	"io/fs"
+	"math"
+	"time"
+)
+
+// where is the context of a call. It is nil, for all that C looks at, without a Dir or Faults among the options.
+type where struct {
+	context *C.steadfast_context
+	closed  bool
+}
+
+func (w *where) in(context *C.steadfast_context) {
+	w.context = context
+	w.closed = context == nil
+}
+
+// check refuses a Dir or Faults that were closed: without them a relative path would be another file's.
+func (w *where) check(op, path string) error {
+	if w.closed {
+		return &fs.PathError{Op: op, Path: path, Err: fs.ErrClosed}
+	}
+	return nil
+}
 
 type saving struct {
+	where
 	options C.steadfast_save_options
-	faults  *Faults
 }
 
 type loading struct {
+	where
 	options C.steadfast_load_options
-	faults  *Faults
+}
+
+type locking struct {
+	where
+	options C.steadfast_lock_options
 }
 
 // SaveOption is how to save.
@@ -22,7 +50,7 @@ type SaveOption interface{ save(*saving) }
 type LoadOption interface{ load(*loading) }
 
 // LockOption is how to treat a lock.
-type LockOption func(*C.steadfast_lock_options)
+type LockOption interface{ lock(*locking) }
 
 type saveOption func(*saving)
 
@@ -31,6 +59,10 @@ func (set saveOption) save(to *saving) { set(to) }
 type loadOption func(*loading)
 
 func (set loadOption) load(to *loading) { set(to) }
+
+type lockOption func(*locking)
+
+func (set lockOption) lock(to *locking) { set(to) }
 
 func flag(bit C.uint32_t) SaveOption {
 	return saveOption(func(to *saving) { to.options.flags |= bit })
@@ -48,16 +80,28 @@ func FollowSymlink() SaveOption { return flag(C.STEADFAST_SAVE_FOLLOW_SYMLINK) }
 // CreateParents makes missing parent directories, durably.
 func CreateParents() SaveOption { return flag(C.STEADFAST_SAVE_CREATE_PARENTS) }
 
-// Recycle overwrites the spare generation in place. It implies KeepPrevious.
-func Recycle() SaveOption { return flag(C.STEADFAST_SAVE_RECYCLE) }
-
-// NoSync saves atomically, but never durably.
+// NoSync saves atomically, but never durably. With KeepPrevious the last durable generation stays as PATH.prev.
 func NoSync() SaveOption { return flag(C.STEADFAST_SAVE_NO_SYNC) }
 
 // SyncFS, for SaveBatch, syncs the file system once instead of each file.
 func SyncFS() SaveOption { return flag(C.STEADFAST_SAVE_SYNCFS) }
 
-// IfGeneration saves only over the state with this generation, else ErrConflict. 0: only if there is none yet.
+// Timeout is how long to wait for other savers of the same state, 10 seconds unless given; a negative one is without end.
+// Past it the error is ErrBusy, and the old state stands.
+func Timeout(timeout time.Duration) SaveOption {
+	// 0 would mean the default to the library.
+	wait := milliseconds(timeout)
+	if wait == 0 {
+		wait = 1
+	}
+	if timeout < 0 {
+		wait = -1
+	}
+	return saveOption(func(to *saving) { to.options.timeout_ms = C.int64_t(wait) })
+}
+
+// IfGeneration saves only over the state with this generation, else ErrConflict. 0: only if there is none yet, and no
+// previous one.
 func IfGeneration(generation uint64) SaveOption {
 	return saveOption(func(to *saving) {
 		to.options.flags |= C.STEADFAST_SAVE_IF_GENERATION
@@ -88,24 +132,30 @@ func RequireSchema(number uint32) LoadOption {
 	})
 }
 
-// MaxLen is the longest payload accepted, 1 GiB unless given.
+// MaxLen is the longest payload accepted. Unless given it is 1 GiB for Load, and the buffer's length for LoadInto.
 func MaxLen(bytes uint64) LoadOption {
 	return loadOption(func(to *loading) { to.options.max_len = C.uint64_t(bytes) })
 }
 
 // TrustStartTime takes a bare PID for reused when its process started after the lock was last written.
 func TrustStartTime() LockOption {
-	return func(to *C.steadfast_lock_options) { to.flags |= C.STEADFAST_LOCK_TRUST_START_TIME }
+	return lockOption(func(to *locking) { to.options.flags |= C.STEADFAST_LOCK_TRUST_START_TIME })
+}
+
+// Inherit lets programs that this process starts keep the lock held while they live, should this process be killed.
+// (A Go process does not fork without exec, so there is no adopting of a lock by a child.)
+func Inherit() LockOption {
+	return lockOption(func(to *locking) { to.options.flags |= C.STEADFAST_LOCK_INHERIT })
 }
 
 // LockMode is the permission bits of the lock file, less the umask; 0644 unless given.
 func LockMode(bits uint32) LockOption {
-	return func(to *C.steadfast_lock_options) { to.mode = C.uint32_t(bits) }
+	return lockOption(func(to *locking) { to.options.mode = C.uint32_t(bits) })
 }
 
 // EmptyGrace is how long another program's lock file may be empty before it is stale.
 func EmptyGrace(grace time.Duration) LockOption {
-	return func(to *C.steadfast_lock_options) { to.empty_grace_ms = C.int64_t(grace.Milliseconds()) }
+	return lockOption(func(to *locking) { to.options.empty_grace_ms = C.int64_t(grace.Milliseconds()) })
 }
 
 func savingWith(options []SaveOption) *saving {
@@ -124,10 +174,15 @@ func loadingWith(options []LoadOption) *loading {
 	return to
 }
 
-func lockingWith(options []LockOption) *C.steadfast_lock_options {
-	to := &C.steadfast_lock_options{size: C.sizeof_steadfast_lock_options}
-	for _, set := range options {
-		set(to)
+func lockingWith(options []LockOption) *locking {
+	to := &locking{options: C.steadfast_lock_options{size: C.sizeof_steadfast_lock_options}}
+	for _, option := range options {
+		option.lock(to)
 	}
 	return to
+}
+
+// milliseconds rounds up.
+func milliseconds(timeout time.Duration) int64 {
+	return int64(math.Ceil(float64(timeout) / float64(time.Millisecond)))
 }

@@ -37,5 +37,5 @@ tests() {
     sed 's/^/  /' "$log"
 }
 tests
-if [ "$(go env GOARCH)" = amd64 ]; then tests -race -run "Test[^D]"; fi
+if [ "$(go env GOARCH)" = amd64 ]; then tests -race -run "Test([^D]|Dir)"; fi
 end

@@ -1,12 +1,13 @@
 package steadfast
 
+// #include <errno.h>
 // #include <stdlib.h>
 // #include <steadfast.h>
 import "C"
 
 import (
 	"encoding/hex"
-	"runtime"
+	"io/fs"
 	"syscall"
 	"time"
 	"unsafe"
@@ -27,9 +28,11 @@ func Save(path string, data []byte, options ...SaveOption) (Saved, error) {
 	}
 	defer free(name)
 	how := savingWith(options)
+	if err := how.check("save", path); err != nil {
+		return Saved{}, err
+	}
 	report := newReport()
-	status := C.steadfast_state_save(how.faults.orNone(), name, first(data), C.size_t(len(data)), &how.options, &report)
-	runtime.KeepAlive(how)
+	status := C.steadfast_state_save(how.context, name, first(data), C.size_t(len(data)), &how.options, &report)
 	told, err := check("save", path, status, &report)
 	return Saved{Durable: Status(status) != statusNotDurable && err == nil, Generation: told.Generation, Report: told}, err
 }
@@ -38,17 +41,27 @@ func Save(path string, data []byte, options ...SaveOption) (Saved, error) {
 type Entry struct {
 	Path string
 	Data []byte
-	// Set by SaveBatch.
+	// Set by SaveBatch, in every entry.
 	Durable    bool
 	Generation uint64
+	Report     Report // without a message
 	Err        error
 }
 
 // SaveBatch saves many states, faster than one after the other. Each entry gets its own result; the error is the first
-// of theirs. There is no promise across them.
+// of theirs. There is no promise across them. A batch that is refused whole saves nothing: the Err of every entry is then
+// syscall.ECANCELED, and the error says why.
 func SaveBatch(entries []Entry, options ...SaveOption) error {
 	if len(entries) == 0 {
 		return nil
+	}
+	how := savingWith(options)
+	if err := how.check("save", entries[0].Path); err != nil {
+		for i := range entries {
+			refused := &fs.PathError{Op: "save", Path: entries[i].Path, Err: syscall.ECANCELED}
+			entries[i] = Entry{Path: entries[i].Path, Data: entries[i].Data, Err: refused}
+		}
+		return err
 	}
 	// C may not be given memory of Go's that points to memory of Go's: paths and data are copied.
 	given := make([]C.steadfast_save_entry, len(entries))
@@ -59,34 +72,35 @@ func SaveBatch(entries []Entry, options ...SaveOption) error {
 		}
 	}()
 	for i := range entries {
+		given[i].size = C.sizeof_steadfast_save_entry
+		// One that is no path is "", which is refused for itself alone, and with the same error.
 		name, err := cpath("save", entries[i].Path)
 		if err != nil {
-			entries[i].Err = err
-			return err
+			name = C.CString("")
 		}
-		given[i].size = C.sizeof_steadfast_save_entry
 		given[i].path = name
 		given[i].data = C.CBytes(entries[i].Data)
 		given[i].len = C.size_t(len(entries[i].Data))
 	}
-	how := savingWith(options)
 	report := newReport()
-	status := C.steadfast_state_save_batch(how.faults.orNone(), &given[0], C.size_t(len(given)), &how.options, &report)
-	runtime.KeepAlive(how)
-	if status < 0 && (report.step == stepOfTheArguments || report.step == C.STEADFAST_STEP_ALLOCATE) {
-		_, err := check("save", entries[0].Path, status, &report)
-		return err
-	}
+	status := C.steadfast_state_save_batch(how.context, &given[0], C.size_t(len(given)), &how.options, &report)
+	refused := status < 0
 	var worst error
 	for i := range entries {
-		own := C.steadfast_report{status: given[i].status, os_error: given[i].os_error, generation: given[i].generation}
-		_, err := check("save", entries[i].Path, given[i].status, &own)
-		entries[i].Durable = given[i].status == C.STEADFAST_OK
-		entries[i].Generation = uint64(given[i].generation)
-		entries[i].Err = err
-		if worst == nil {
-			worst = err
+		entry, result := &entries[i], &given[i]
+		refused = refused && result.status == -C.ECANCELED
+		own := C.steadfast_report{
+			status: result.status, os_error: result.os_error, step: result.step, on_disk: result.on_disk, generation: result.generation,
 		}
+		entry.Report, entry.Err = check("save", entry.Path, result.status, &own)
+		entry.Durable = result.status == C.STEADFAST_OK
+		entry.Generation = uint64(result.generation)
+		if worst == nil {
+			worst = entry.Err
+		}
+	}
+	if refused {
+		_, worst = check("save", entries[0].Path, status, &report)
 	}
 	return worst
 }
@@ -110,6 +124,9 @@ func Load(path string, options ...LoadOption) (*State, error) {
 	}
 	defer free(name)
 	how := loadingWith(options)
+	if err := how.check("load", path); err != nil {
+		return nil, err
+	}
 	report := newReport()
 	// In C's memory: C keeps a pointer of its own in it.
 	state := (*C.steadfast_state)(C.calloc(1, C.sizeof_steadfast_state))
@@ -118,8 +135,7 @@ func Load(path string, options ...LoadOption) (*State, error) {
 	}
 	defer C.free(unsafe.Pointer(state))
 	state.size = C.sizeof_steadfast_state
-	status := C.steadfast_state_load(how.faults.orNone(), name, &how.options, state, &report)
-	runtime.KeepAlive(how)
+	status := C.steadfast_state_load(how.context, name, &how.options, state, &report)
 	told, err := check("load", path, status, &report)
 	if err != nil {
 		return nil, err
@@ -138,7 +154,8 @@ func Load(path string, options ...LoadOption) (*State, error) {
 	}, nil
 }
 
-// LoadInto loads the state at path into buf and returns its length. With ErrTooLarge that is the length needed.
+// LoadInto loads the state at path, of any length, into buf and returns its length. With ErrTooLarge that is the length
+// needed.
 func LoadInto(path string, buf []byte, options ...LoadOption) (int, Report, error) {
 	name, err := cpath("load", path)
 	if err != nil {
@@ -146,10 +163,12 @@ func LoadInto(path string, buf []byte, options ...LoadOption) (int, Report, erro
 	}
 	defer free(name)
 	how := loadingWith(options)
+	if err := how.check("load", path); err != nil {
+		return 0, Report{}, err
+	}
 	report := newReport()
 	var length C.size_t
-	status := C.steadfast_state_load_into(how.faults.orNone(), name, &how.options, first(buf), C.size_t(len(buf)), &length, &report)
-	runtime.KeepAlive(how)
+	status := C.steadfast_state_load_into(how.context, name, &how.options, first(buf), C.size_t(len(buf)), &length, &report)
 	told, err := check("load", path, status, &report)
 	return int(length), told, err
 }

@@ -45,10 +45,11 @@ const (
 	ErrWrongProcess     Status = C.STEADFAST_E_WRONG_PROCESS
 	ErrHook             Status = C.STEADFAST_E_HOOK
 	ErrUnsupported      Status = C.STEADFAST_E_UNSUPPORTED
+	ErrBusy             Status = C.STEADFAST_E_BUSY
+	ErrInternal         Status = C.STEADFAST_E_INTERNAL
 	statusNotDurable    Status = C.STEADFAST_NOT_DURABLE
 	statusRecovered     Status = C.STEADFAST_RECOVERED
 	lowestErrno         Status = -4095
-	stepOfTheArguments         = C.STEADFAST_STEP_ARGUMENTS
 	sourceIsThePrevious        = C.STEADFAST_SOURCE_PREVIOUS
 )
 
@@ -62,10 +63,19 @@ func (s Status) Error() string { return C.GoString(C.steadfast_status_message(C.
 type OnDisk int32
 
 const (
-	Old    OnDisk = C.STEADFAST_ON_DISK_OLD
-	New    OnDisk = C.STEADFAST_ON_DISK_NEW
-	Either OnDisk = C.STEADFAST_ON_DISK_EITHER
+	Old     OnDisk = C.STEADFAST_ON_DISK_OLD
+	New     OnDisk = C.STEADFAST_ON_DISK_NEW
+	Either  OnDisk = C.STEADFAST_ON_DISK_EITHER  // the old one perhaps as PATH.prev
+	Unknown OnDisk = C.STEADFAST_ON_DISK_UNKNOWN // perhaps nothing whole: only a load can tell
 )
+
+func (o OnDisk) String() string {
+	names := [...]string{"old", "new", "either"}
+	if o < 0 || int(o) >= len(names) {
+		return "unknown"
+	}
+	return names[o]
+}
 
 // Report is what a call came to.
 type Report struct {
@@ -99,6 +109,9 @@ func (e *Error) Is(target error) bool {
 	}
 	return e.isErrno() && syscall.Errno(-e.Status).Is(target)
 }
+
+// Timeout says whether it was not done in time; os.IsTimeout asks it.
+func (e *Error) Timeout() bool { return e.Status == ErrLocked || e.Status == ErrBusy }
 
 func (e *Error) isErrno() bool { return e.Status < 0 && e.Status >= lowestErrno }
 

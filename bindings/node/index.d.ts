@@ -11,8 +11,8 @@ export interface Report {
   readonly osError: number;
   /** The step that failed, `sync_file` for example. */
   readonly step: string | null;
-  /** What a power cut now would leave on disk. */
-  readonly onDisk: 'old' | 'new' | 'either';
+  /** What a power cut now would leave on disk. `either`: the old one perhaps as `PATH.prev`; `unknown`: only a load can tell. */
+  readonly onDisk: 'old' | 'new' | 'either' | 'unknown';
   readonly generation: bigint;
   /** The process that the lock names, 0 when none. */
   readonly pid: number;
@@ -22,7 +22,7 @@ export interface Report {
 
 export class SteadfastError extends Error {
   private constructor();
-  /** `STEADFAST_E_DIGEST`, or an errno's name: `ENOENT`. */
+  /** `STEADFAST_E_DIGEST`, `STEADFAST_E_BUSY`, or an errno's name: `ENOENT`. */
   readonly code: string;
   /** Negated, as in Node's own errors: -2 with `ENOENT`. 0 when no system call failed. */
   readonly errno: number;
@@ -46,21 +46,24 @@ export interface SaveOptions {
   strict?: boolean;
   /** Keep the verified previous generation as `PATH.prev`. */
   keepPrevious?: boolean;
-  /** Compare and swap: `STEADFAST_E_CONFLICT` unless the state there has this generation. 0: no state there yet. */
+  /** Compare and swap: `STEADFAST_E_CONFLICT` unless the state there has this generation. 0: no state there yet, and no previous one. */
   ifGeneration?: bigint | number;
   /** Save to what the link at the path points to; without it a link is refused. */
   followSymlink?: boolean;
   /** Make missing parent directories, durably. */
   createParents?: boolean;
-  /** Overwrite the spare generation in place. Implies keepPrevious. */
-  recycle?: boolean;
-  /** Atomic and verified, but not synced: never durable. */
+  /** Atomic and verified, but not synced: never durable. With keepPrevious the last durable generation stays as `PATH.prev`. */
   noSync?: boolean;
+  /**
+   * Milliseconds to wait for other savers of the same state, and for whoever locks its file: 10,000 unless given, Infinity for
+   * ever. Then it is `STEADFAST_E_BUSY`, and the old state stands.
+   */
+  timeout?: number;
   /** Permission bits of a new file, 0o600 unless given. */
   mode?: number;
   /** Your own format number, stored and handed back. */
   schema?: number;
-  context?: FailingContext;
+  context?: Context | FailingContext;
 }
 
 export interface Saved {
@@ -75,9 +78,9 @@ export interface LoadOptions {
   recover?: boolean;
   /** The schema that it must have. */
   schema?: number;
-  /** The longest payload accepted, in bytes; 1 GiB unless given. */
+  /** The longest payload accepted, in bytes. Unless given, 1 GiB for load, and as much as fits for loadInto. */
   maxLength?: bigint | number;
-  context?: FailingContext;
+  context?: Context | FailingContext;
 }
 
 export interface State {
@@ -109,7 +112,7 @@ export type BatchResult =
   | ({ readonly path: string; readonly error?: undefined } & Saved)
   | { readonly path: string; readonly error: SteadfastError };
 
-/** Saves many, faster than one after the other, with a result for each; it throws only when nothing was tried. */
+/** Saves many, faster than one after the other, with a result for each. It throws only when all were refused, and none was saved. */
 export function saveBatch(entries: Iterable<{ path: Path; data: Data }>, options?: BatchOptions): Promise<BatchResult[]>;
 export function saveBatchSync(entries: Iterable<{ path: Path; data: Data }>, options?: BatchOptions): BatchResult[];
 
@@ -136,9 +139,11 @@ export interface LockOptions {
   trustStartTime?: boolean;
   /** Permission bits of the lock file, less the umask; 0o644 unless given. */
   mode?: number;
+  /** Programs that this process starts keep the lock held while they live, should this process be killed. */
+  inherit?: boolean;
   /** An empty lock file of another program is stale after this many milliseconds. */
   emptyGrace?: number;
-  context?: FailingContext;
+  context?: Context | FailingContext;
 }
 
 export interface AcquireSyncOptions extends LockOptions {
@@ -162,6 +167,9 @@ export class Lock implements Disposable, AsyncDisposable {
   readonly held: boolean;
   /** Says when a stale lock was taken over. */
   readonly report: Report;
+  /** Is it still this process's? Rejects with `STEADFAST_E_LOCK_LOST` when someone took it away. */
+  check(): Promise<void>;
+  checkSync(): void;
   /** Rejects with `STEADFAST_E_LOCK_LOST` when someone took it away. Does nothing the second time. */
   release(): Promise<void>;
   releaseSync(): void;
@@ -186,6 +194,20 @@ export function cleanStaleSync(path: Path, options?: LockOptions): Verdict;
 /** Says what cleanStale would do. */
 export function inspect(path: Path, options?: LockOptions): Promise<Verdict>;
 export function inspectSync(path: Path, options?: LockOptions): Verdict;
+
+/** Where relative paths begin. */
+export class Context implements Disposable {
+  constructor(options?: {
+    /** A directory; it is opened now. */
+    at?: Path;
+    /** No path leaves it, by no link, no `..`, no absolute path: `EXDEV`. */
+    beneath?: boolean;
+    /** False: for a process whose seccomp filter kills instead of answering. */
+    ioUring?: boolean;
+  });
+  close(): void;
+  [Symbol.dispose](): void;
+}
 
 /** Lets the n-th call of a system call fail: to test what your program does then. */
 export class FailingContext implements Disposable {

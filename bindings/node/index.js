@@ -3,7 +3,7 @@ const state = require('./lib/state.js');
 const batch = require('./lib/batch.js');
 const lock = require('./lib/lock.js');
 const { SteadfastError, AbortError } = require('./lib/errors.js');
-const { FailingContext } = require('./lib/context.js');
+const { Context, FailingContext } = require('./lib/context.js');
 const { functions } = require('./lib/native.js');
 
 exports.save = state.save;
@@ -23,5 +23,6 @@ exports.inspect = lock.inspect;
 exports.inspectSync = lock.inspectSync;
 exports.SteadfastError = SteadfastError;
 exports.AbortError = AbortError;
+exports.Context = Context;
 exports.FailingContext = FailingContext;
 exports.version = functions.version();

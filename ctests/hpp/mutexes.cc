@@ -3,6 +3,7 @@
 #include "scratch.h"
 
 #include <csignal>
+#include <cstdio>
 #include <mutex>
 #include <sys/wait.h>
 #include <thread>
@@ -51,6 +52,50 @@ void ends_with_its_object(const scratch &dir)
         mutex.lock();
     }
     ok(!exists(path), "a mutex that ends locked gives its file back");
+}
+
+// Someone removes the file of a lock that is held: its holder unlocks nothing of anybody else's.
+void after_a_lost_lock(const scratch &dir)
+{
+    const std::string path = dir / "lost";
+    steadfast::mutex mutex(path);
+    {
+        const std::lock_guard<steadfast::mutex> guard(mutex);
+        std::remove(path.c_str());
+    }
+    ok(!exists(path), "unlocking a lost lock does nothing, and ends nothing");
+    ok(mutex.try_lock() && exists(path), "afterwards it can be locked again");
+    mutex.unlock();
+    ok(!exists(path), "and unlocked");
+
+    // Another thread gets in; then the first one, which has lost its lock, unlocks, and the other one still holds.
+    for (int order = 0; order < 2; order++) {
+        mutex.lock();
+        std::remove(path.c_str());
+        int taken[2], go_on[2];
+        char byte = 0;
+        ok(pipe(taken) == 0 && pipe(go_on) == 0, "pipes");
+        std::thread other([&] {
+            char go = mutex.try_lock() ? 'y' : 'n';
+            write(taken[1], &go, 1);
+            read(go_on[0], &go, 1);
+            mutex.unlock();
+        });
+        ok(read(taken[0], &byte, 1) == 1 && byte == 'y', "another thread takes a lost lock");
+        if (order == 0)
+            mutex.unlock();
+        ok(exists(path) && !steadfast::mutex(path).try_lock(), "and holds it, also when the first one unlocks");
+        ok(write(go_on[1], "x", 1) == 1, "until it unlocks");
+        other.join();
+        if (order == 1)
+            mutex.unlock();
+        ok(!exists(path), "then nobody holds it");
+        ok(mutex.try_lock(), "and it can be locked");
+        mutex.unlock();
+        ok(!exists(path), "and unlocked");
+        for (const int fd : {taken[0], taken[1], go_on[0], go_on[1]})
+            close(fd);
+    }
 }
 
 // Under ThreadSanitizer's rules too: what one holder wrote the next one sees.
@@ -109,6 +154,7 @@ int main()
     const scratch dir;
     guards(dir);
     ends_with_its_object(dir);
+    after_a_lost_lock(dir);
     threads_exclude_each_other(dir);
     what_cannot_be_locked(dir);
     return done_testing();

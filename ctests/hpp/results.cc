@@ -5,7 +5,7 @@
 
 #include <array>
 #include <fcntl.h>
-#include <sys/wait.h>
+#include <sys/file.h>
 #include <thread>
 #include <vector>
 #if __cplusplus >= 202002L
@@ -20,11 +20,9 @@ using namespace std::string_view_literals;
 
 namespace {
 
-static_assert(!std::is_copy_constructible_v<steadfast::lock> && !std::is_copy_assignable_v<steadfast::lock>);
-static_assert(std::is_nothrow_move_constructible_v<steadfast::lock> && std::is_nothrow_move_assignable_v<steadfast::lock>);
 static_assert(!std::is_copy_constructible_v<steadfast::state> && std::is_nothrow_move_constructible_v<steadfast::state>);
 static_assert(!std::is_copy_constructible_v<steadfast::context> && std::is_nothrow_move_constructible_v<steadfast::context>);
-// An array of char is text; other things that are not bytes are not data at all.
+// Things that are not bytes are not data at all.
 static_assert(!std::is_convertible_v<std::vector<int>, steadfast::data_arg>);
 static_assert(!std::is_convertible_v<std::u16string, steadfast::data_arg>);
 static_assert(!std::is_constructible_v<steadfast::batch_entry, const char *, std::string>);
@@ -89,9 +87,23 @@ void all_kinds_of_data_and_paths(const scratch &dir)
     ok(loaded(path) == "\3\4\0"s, "an array of unsigned char, whole");
     steadfast::save(path, std::array<char, 2>{'a', 'b'}, ec);
     ok(loaded(path) == "ab", "array<char>");
+    const char bytes[2] = {'c', 'd'};
+    steadfast::save(path, bytes, ec);
+    ok(loaded(path) == "cd", "an array of char without a NUL at its end: bytes, and no byte more");
+    const char zeros[3] = {'e', '\0', 'f'};
+    steadfast::save(path, zeros, ec);
+    ok(loaded(path) == "e\0f"s, "with a NUL inside");
+    char text[8] = "gh";
+    steadfast::save(path, text, ec);
+    ok(loaded(path) == "gh", "an array of char that ends in NUL: text");
+    char *pointer = text;
+    steadfast::save(path, pointer, ec);
+    ok(loaded(path) == "gh", "char*");
     const int number = 258;
     steadfast::save(path, {&number, sizeof number}, ec);
     ok(loaded(path) == std::string(reinterpret_cast<const char *>(&number), sizeof number), "pointer and length");
+    steadfast::save(path, nullptr, ec);
+    ok(!ec && loaded(path).empty(), "a null pointer: nothing");
     steadfast::save(path, {nullptr, 0}, ec);
     ok(!ec && loaded(path).empty(), "nothing at all");
 #if __cplusplus >= 202002L
@@ -178,7 +190,62 @@ void options_reach_the_library(const scratch &dir)
     steadfast::save(link, "y", ec, steadfast::save_options().follow_symlink());
     ok(!ec && loaded(deep) == "y", "follow_symlink");
     const steadfast::report fast = steadfast::save(path, "z", ec, steadfast::save_options().no_sync());
-    ok(!ec && fast && !fast.durable() && fast.on_disk() == STEADFAST_ON_DISK_EITHER, "no_sync is done, but not durable");
+    ok(!ec && fast && !fast.durable() && fast.on_disk() == STEADFAST_ON_DISK_UNKNOWN, "no_sync is done, but not durable");
+    steadfast::save(path, "durable", ec);
+    const steadfast::report kept = steadfast::save(path, "q", ec, steadfast::save_options().no_sync().keep_previous());
+    ok(kept.on_disk() == STEADFAST_ON_DISK_EITHER && loaded(path + ".prev") == "durable", "with keep_previous the durable one stays");
+}
+
+void others_keep_a_save_waiting(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "busy";
+    steadfast::save(path, "old", ec);
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    flock(fd, LOCK_SH);
+    const auto begun = std::chrono::steady_clock::now();
+    for (const steadfast::timeout wait : {steadfast::timeout(0s), steadfast::timeout(20ms)}) {
+        const steadfast::report told = steadfast::save(path, "new", ec, steadfast::save_options().if_generation(1).timeout(wait));
+        ok(ec == steadfast::errc::busy && ec == std::errc::timed_out && told.on_disk() == STEADFAST_ON_DISK_OLD, "busy after %lld ms: %s",
+           static_cast<long long>(wait.ms()), told.message());
+    }
+    ok(std::chrono::steady_clock::now() - begun < 5s, "that was not the library's own patience");
+    std::thread releases([fd] {
+        std::this_thread::sleep_for(20ms);
+        flock(fd, LOCK_UN);
+    });
+    steadfast::save(path, "new", ec, steadfast::save_options().if_generation(1).timeout(steadfast::timeout::forever()));
+    ok(!ec && loaded(path) == "new", "timeout::forever waits until they are done");
+    releases.join();
+    close(fd);
+}
+
+void contexts_at_a_directory(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string inside = dir / "inside", outside = dir / "outside";
+    std::filesystem::create_directory(inside, ec);
+    steadfast::save(outside, "not ours", ec);
+    std::filesystem::create_symlink("../outside", inside + "/link", ec);
+    const steadfast::context here = steadfast::context::at(inside, ec);
+    ok(!ec && here, "a context at a directory");
+    steadfast::save("state", "x", ec, steadfast::save_options().with(here));
+    ok(!ec && loaded(inside + "/state") == "x", "relative paths begin there");
+    const steadfast::lock held("lock", 0ms, ec, steadfast::lock_options().with(here));
+    ok(held && exists(inside + "/lock"), "locks as well");
+    const int fd = open(inside.c_str(), O_RDONLY | O_CLOEXEC);
+    const steadfast::context beneath = steadfast::context::at(fd, ec, STEADFAST_CONTEXT_BENEATH);
+    close(fd);
+    ok(!ec && beneath, "at a descriptor, which is then closed");
+    steadfast::save("state", "y", ec, steadfast::save_options().with(beneath));
+    ok(!ec && loaded(inside + "/state") == "y", "and it is the same directory");
+    for (const char *path : {"../outside", outside.c_str(), "link"}) {
+        steadfast::save(path, "z", ec, steadfast::save_options().follow_symlink().with(beneath));
+        ok(ec == std::errc::cross_device_link && loaded(outside) == "not ours", "beneath: %s leads out", path);
+    }
+    ok(!steadfast::context::at(outside, ec) && ec == std::errc::not_a_directory, "no directory");
+    ok(!steadfast::context::at(dir / "none", ec) && ec == std::errc::no_such_file_or_directory, "nothing there");
+    ok(!steadfast::context::at(-5, ec) && ec == std::errc::bad_file_descriptor, "a bad descriptor");
 }
 
 void into_the_callers_memory(const scratch &dir)
@@ -212,7 +279,16 @@ void batches(const scratch &dir)
     const std::string with_nul = one + "\0x"s;
     steadfast::batch_entry bad[] = {{one, "6"}, {with_nul, "7"}};
     steadfast::save_batch(bad, 2, ec);
-    ok(ec == std::errc::invalid_argument && loaded(one) == "4", "a NUL in a path refuses the whole batch");
+    ok(ec == std::errc::invalid_argument && bad[1].code() == ec, "a NUL in a path");
+    ok(bad[0].durable() && loaded(one) == "6", "refuses that entry alone");
+    steadfast::save_batch(two, 2, ec, steadfast::save_options().strict().no_sync());
+    ok(ec == std::errc::invalid_argument && loaded(one) == "6", "a batch that is refused whole");
+    ok(two[0].code() == std::errc::operation_canceled && two[1].code() == std::errc::operation_canceled, "says so in each entry");
+    steadfast::save_batch(two, 2, ec, steadfast::save_options().no_sync());
+    ok(!ec && two[0].on_disk() == STEADFAST_ON_DISK_UNKNOWN && two[0].step() == 0, "an entry says what is on disk");
+    const steadfast::context failing = steadfast::context::failing(STEADFAST_CALL_FSYNC, 1, EIO, true, ec);
+    steadfast::save_batch(two, 1, ec, steadfast::save_options().with(failing));
+    ok(two[0].step() == STEADFAST_STEP_SYNC_FILE && two[0].os_error() == EIO, "and which call failed");
 }
 
 void hooks_and_faults(const scratch &dir)
@@ -245,79 +321,6 @@ void hooks_and_faults(const scratch &dir)
     ok(!steadfast::context(hooks, ec) && ec == std::errc::invalid_argument, "a table that is none");
 }
 
-void locks(const scratch &dir)
-{
-    std::error_code ec;
-    const std::string path = dir / "lock";
-    steadfast::lock first(path, 5s, ec);
-    ok(!ec && first && content(path) == std::to_string(getpid()) + "\n", "a lock file with our PID");
-    const steadfast::lock second(path, 1ms, ec);
-    ok(!second && ec == steadfast::errc::locked && ec == std::errc::timed_out && second.report().pid() == getpid(),
-       "a second one is told who holds it: %s", second.report().message());
-    ok(!lock_in_other_unit(path, ec), "also in another translation unit");
-    const steadfast::lock_status status = steadfast::inspect(path, ec);
-    ok(!ec && status.verdict() == steadfast::verdict::held && status.pid() == getpid(), "inspect: held");
-    ok(steadfast::clean_stale(path, ec).verdict() == steadfast::verdict::held && exists(path), "clean_stale: kept");
-    steadfast::lock moved = std::move(first);
-    ok(moved && !first, "a lock moves"); // NOLINT
-    const std::string other = dir / "other.lock";
-    steadfast::lock target(other, 0ms, ec);
-    target = std::move(moved);
-    ok(target && !exists(other) && exists(path), "move-assignment releases what was held");
-    const steadfast::report released = target.release(ec);
-    ok(!ec && released && !target && !exists(path), "release removes the file");
-    target.release(ec);
-    ok(!ec, "a second release has nothing to do");
-    {
-        const steadfast::lock scoped(path, 0ms, ec);
-        ok(scoped && exists(path), "held in a scope");
-    }
-    ok(!exists(path), "and released at its end");
-    ok(steadfast::inspect(path, ec).verdict() == steadfast::verdict::absent && !ec, "inspect: absent");
-    steadfast::lock lost(path, 0ms, ec);
-    std::filesystem::remove(path, ec);
-    lost.release(ec);
-    ok(ec == steadfast::errc::lock_lost, "lock_lost");
-    steadfast::lock nowhere(dir / "no/such/lock", 0ms, ec);
-    ok(!nowhere && ec == std::errc::no_such_file_or_directory, "no such directory");
-}
-
-void a_stale_lock_and_a_child(const scratch &dir)
-{
-    std::error_code ec;
-    const std::string path = dir / "stale.lock";
-    const pid_t dead = fork();
-    if (dead == 0)
-        _exit(0);
-    waitpid(dead, nullptr, 0);
-    put(path, std::to_string(dead) + "\n");
-    ok(steadfast::inspect(path, ec).verdict() == steadfast::verdict::stale, "stale");
-    const steadfast::lock_status cleaned = steadfast::clean_stale(path, ec);
-    ok(cleaned.verdict() == steadfast::verdict::removed && cleaned.pid() == dead && !exists(path), "removed");
-
-    steadfast::lock held(path, 0ms, ec);
-    const pid_t child = fork();
-    if (child == 0) {
-        held.release(ec);
-        _exit(ec == steadfast::errc::wrong_process ? 0 : 1);
-    }
-    int status = -1;
-    waitpid(child, &status, 0);
-    is_int(status, 0, "a forked child's release is of the wrong process");
-    ok(exists(path) && steadfast::inspect(path, ec).verdict() == steadfast::verdict::held, "and its parent still holds the lock");
-}
-
-void timeouts()
-{
-    using steadfast::timeout;
-    is_int(timeout(1500us).ms(), 2, "never shorter than asked for");
-    is_int(timeout(0ms).ms(), 0, "zero");
-    is_int(timeout(-5s).ms(), 0, "a negative duration tries once");
-    is_int(timeout(std::chrono::hours::max()).ms(), -1, "the longest duration does not overflow");
-    is_int(timeout(std::chrono::duration<double>(0.25)).ms(), 250, "floating point");
-    is_int(timeout::forever().ms(), -1, "for ever");
-}
-
 } // namespace
 
 int main()
@@ -328,11 +331,10 @@ int main()
     paths_that_are_none(dir);
     errors_are_error_codes(dir);
     options_reach_the_library(dir);
+    others_keep_a_save_waiting(dir);
+    contexts_at_a_directory(dir);
     into_the_callers_memory(dir);
     batches(dir);
     hooks_and_faults(dir);
-    locks(dir);
-    a_stale_lock_and_a_child(dir);
-    timeouts();
     return done_testing();
 }

@@ -74,12 +74,14 @@ have() { # CXX: is it there? CI must have it.
 
 if have g++; then
     program results g++ c++17 throw
+    program locks g++ c++17 throw
     program throwing g++ c++17 throw
     if [ -z "$quick" ]; then
         program results g++ c++17 bare
+        program locks g++ c++17 bare
         program mutexes g++ c++17 bare
         program results g++ c++20 bare
-        for name in results mutexes throwing; do program "$name" g++ c++20 asan; done
+        for name in results locks mutexes throwing; do program "$name" g++ c++20 asan; done
         # All of its synchronisation is in the header, so the library itself need not be instrumented.
         program mutexes g++ c++17 tsan
         for source in "$root"/examples/cpp/*.cc; do example "$source"; done
@@ -93,6 +95,7 @@ if [ -z "$quick" ] && have clang++; then
     program results clang++ c++17 bare
     program mutexes clang++ c++20 bare
     program results clang++ c++20 throw
+    program locks clang++ c++20 throw
     program throwing clang++ c++17 throw
 fi
 end

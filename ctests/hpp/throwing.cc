@@ -60,15 +60,24 @@ void locks(const scratch &dir)
     held.release();
     ok(!held && !exists(path), "release");
     steadfast::lock lost(path);
+    lost.check();
+    ok(thrown_by([&] { lost.adopt(); }).code() == std::errc::invalid_argument, "adopt throws");
     std::filesystem::remove(path);
+    ok(thrown_by([&] { lost.check(); }).code() == steadfast::errc::lock_lost, "check throws");
     ok(thrown_by([&] { lost.release(); }).code() == steadfast::errc::lock_lost, "release throws");
     ok(thrown_by([&] { steadfast::inspect(dir / "no/such/lock"); }).code() == std::errc::no_such_file_or_directory, "inspect throws");
     ok(thrown_by([&] { steadfast::clean_stale(dir / "no/such/lock"); }).code() == std::errc::no_such_file_or_directory,
        "clean_stale throws");
 }
 
-void contexts()
+void contexts(const scratch &dir)
 {
+    const std::string path = dir / "no/such/directory";
+    const steadfast::context here = steadfast::context::at(".", STEADFAST_CONTEXT_BENEATH);
+    ok(static_cast<bool>(here), "a context at a directory");
+    const steadfast::report refused = thrown_by([&] { steadfast::context::at(path); });
+    ok(refused.code() == std::errc::no_such_file_or_directory && std::strstr(refused.message(), path.c_str()), "or an error: %s",
+       refused.message());
     steadfast_hooks hooks = steadfast_hooks_init();
     ok(static_cast<bool>(steadfast::context(hooks)), "a context");
     hooks.absent = ~0U;
@@ -94,7 +103,7 @@ int main()
     const scratch dir;
     states(dir);
     locks(dir);
-    contexts();
+    contexts(dir);
     unwinding(dir);
     return done_testing();
 }

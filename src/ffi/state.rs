@@ -147,7 +147,7 @@ pub unsafe extern "C" fn steadfast_state_save(
         let mut path = Path::empty();
         parse_path(&mut path, name.to_bytes())?;
         request.check_name(path.name())?;
-        let mut session = Session::new(unsafe { context::borrow(context) }.start()?);
+        let mut session = Session::new(unsafe { context::borrow(context) }.start()?, request.timeout_ms);
         sequence::save(&mut session, &mut path, &request)
     };
     unsafe { reported(name, report, call) }
@@ -310,7 +310,7 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
         let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL);
         let start = || unsafe { context::borrow(context) }.start();
         let saved = request()
-            .and_then(|request| batch::save_batch(Session::new(start()?), &mut entries, &request))
+            .and_then(|request| batch::save_batch(Session::new(start()?, request.timeout_ms), &mut entries, &request))
             .inspect_err(|_| entries.refuse());
         let (mut outcome, worst) = saved?;
         name = unsafe { borrow_path((*entries.at(worst)).path) };

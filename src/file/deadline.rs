@@ -30,6 +30,7 @@ impl Deadline {
 }
 
 /// A wait for something that nothing tells of: it is tried again after sleeps that grow.
+#[derive(Clone, Copy)]
 pub struct Retry {
     timeout_ms: i64,
     /// From the first failed try on.
@@ -44,6 +45,11 @@ impl Retry {
     /// Up to `timeout_ms` from the first sleep on; a negative one: for ever.
     pub fn new(timeout_ms: i64) -> Retry {
         Retry { timeout_ms, deadline: None, sleep_ns: Retry::FIRST_NS }
+    }
+
+    /// Another wait of the same call: what was waited so far counts.
+    pub fn again(self) -> Retry {
+        Retry { sleep_ns: Retry::FIRST_NS, ..self }
     }
 
     /// Sleeps before the next try: false when the time is over.

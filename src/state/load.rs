@@ -52,8 +52,9 @@ pub struct Loaded {
 /// Loads the state at `path`, following symbolic links as open(2) does.
 pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Room) -> Result<(Loaded, Outcome), Outcome> {
     let mut attempts = ATTEMPTS;
+    let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
     loop {
-        let error = match load_file(start, path, request, room) {
+        let error = match load_file(start, path, request, room, &mut retry) {
             Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
             Err(outcome) => outcome,
         };
@@ -63,7 +64,7 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
         if !instead {
             return Err(error);
         }
-        let found = match load_previous(start, path, request, recover, room) {
+        let found = match load_previous(start, path, request, room, &mut retry) {
             Ok(Some(loaded)) => {
                 let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
                 Ok((loaded, outcome.after(error)))
@@ -79,7 +80,7 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
         // There is a previous one because the first saves were made between the two looks? And what keeps the state from
         // being looked at again is news, too.
         attempts = attempts.saturating_sub(1);
-        let still_missing = || open_file(start, path).is_err_and(|again| again.status == error.status);
+        let mut still_missing = || open_file(start, path, &mut retry).is_err_and(|again| again.status == error.status);
         if !missing || attempts == 0 || still_missing() {
             return found;
         }
@@ -97,13 +98,13 @@ fn recoverable(status: i32) -> bool {
     damaged || [EIO, EBADMSG, EUCLEAN].iter().any(|&errno| status == Errno::of(errno).code())
 }
 
-/// PATH.prev: loaded when `recover`, else None when it is there. A link at PATH is followed to the end first.
+/// PATH.prev: loaded with RECOVER, else None when it is there. A link at PATH is followed to the end first.
 fn load_previous(
     start: &Start<'_>,
     whole: &CStr,
     request: &LoadRequest,
-    recover: bool,
     room: &mut Room,
+    retry: &mut Retry,
 ) -> Result<Option<Loaded>, Outcome> {
     let missing = || Outcome::new(Errno::of(ENOENT).code());
     let mut path = Path::empty();
@@ -122,10 +123,10 @@ fn load_previous(
     }
     let previous = names::previous(path.name()).map_err(|_| missing())?;
     let entry = Entry::new(&dir, previous.c_str());
-    if recover {
+    if request.has(STEADFAST_LOAD_RECOVER) {
         // A link there is nobody's state.
         let follows = |e: &Outcome| [ELOOP, EMLINK].contains(&e.os_error);
-        let fd = opened(start.hooks(), || entry.open(CAREFUL, 0)).map_err(|e| if follows(&e) { missing() } else { e })?;
+        let fd = opened(start.hooks(), retry, || entry.open(CAREFUL, 0)).map_err(|e| if follows(&e) { missing() } else { e })?;
         return read_file(fd, request, room).map(Some);
     }
     let stat = entry.stat().at(STEADFAST_STEP_INSPECT_TARGET)?;
@@ -133,9 +134,8 @@ fn load_previous(
 }
 
 /// A file that another process has a lease on is waited for, for as long as a save would.
-fn opened<'h>(hooks: &'h Hooks, mut open: impl FnMut() -> Result<Fd<'h>, Errno>) -> Result<Fd<'h>, Outcome> {
+fn opened<'h>(hooks: &'h Hooks, retry: &mut Retry, mut open: impl FnMut() -> Result<Fd<'h>, Errno>) -> Result<Fd<'h>, Outcome> {
     const STEP: i32 = STEADFAST_STEP_OPEN_FILE;
-    let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
     loop {
         match open() {
             // A socket, or a FIFO or device without a driver behind it (open(2)).
@@ -150,8 +150,8 @@ fn opened<'h>(hooks: &'h Hooks, mut open: impl FnMut() -> Result<Fd<'h>, Errno>)
     }
 }
 
-fn open_file<'h>(start: &Start<'h>, path: &CStr) -> Result<Fd<'h>, Outcome> {
-    let fd = opened(start.hooks(), || start.open(path, CAREFUL & !O_NOFOLLOW))?;
+fn open_file<'h>(start: &Start<'h>, path: &CStr, retry: &mut Retry) -> Result<Fd<'h>, Outcome> {
+    let fd = opened(start.hooks(), retry, || start.open(path, CAREFUL & !O_NOFOLLOW))?;
     size_of_regular(&fd)?;
     Ok(fd)
 }
@@ -162,8 +162,14 @@ fn size_of_regular(fd: &Fd<'_>) -> Result<u64, Outcome> {
     if is_regular(stat.mode) { Ok(stat.size) } else { Err(Outcome::new(STEADFAST_E_NOT_REGULAR)) }
 }
 
-fn load_file(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Room) -> Result<Loaded, Outcome> {
-    let fd = opened(start.hooks(), || start.open(path, CAREFUL & !O_NOFOLLOW))?;
+fn load_file(
+    start: &Start<'_>,
+    path: &CStr,
+    request: &LoadRequest,
+    room: &mut Room,
+    retry: &mut Retry,
+) -> Result<Loaded, Outcome> {
+    let fd = opened(start.hooks(), retry, || start.open(path, CAREFUL & !O_NOFOLLOW))?;
     read_file(fd, request, room)
 }
 

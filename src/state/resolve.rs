@@ -18,12 +18,14 @@ pub struct Session<'h> {
     pub start: Start<'h>,
     /// The last directory whose name was made durable because another process may just have made it.
     durable: Option<steadfast_stat>,
+    /// What the call has waited for other processes so far.
+    pub retry: Retry,
 }
 
 impl<'h> Session<'h> {
-    /// Relative paths begin at `start`.
-    pub fn new(start: Start<'h>) -> Session<'h> {
-        Session { start, durable: None }
+    /// Relative paths begin at `start`; the whole call waits up to `timeout_ms` for others, a negative one for ever.
+    pub fn new(start: Start<'h>, timeout_ms: i64) -> Session<'h> {
+        Session { start, durable: None, retry: Retry::new(timeout_ms) }
     }
 }
 

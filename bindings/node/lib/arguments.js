@@ -54,13 +54,15 @@ function flagsOf(options, table, others) {
 
 function saveOptions(options = {}) {
   const { ifGeneration, ...plain } = SAVE;
-  let flags = flagsOf(options, plain, ['ifGeneration', 'mode', 'schema', 'context']);
+  let flags = flagsOf(options, plain, ['ifGeneration', 'mode', 'schema', 'timeout', 'context']);
   if (options.ifGeneration !== undefined) flags |= ifGeneration;
   return native.newSaveOptions({
     flags,
     mode: toUnsigned(options.mode, 'mode', U32),
     schema: toUnsigned(options.schema, 'schema', U32),
     expected_generation: toUnsigned(options.ifGeneration, 'ifGeneration', U64),
+    // 0 is the library's default; so is leaving it out here, but no other number.
+    timeout_ms: options.timeout === undefined ? 0 : milliseconds(toTimeout(options.timeout)) || 1,
   });
 }
 
@@ -91,6 +93,9 @@ function toTimeout(value, otherwise) {
   return value;
 }
 
+/** Whole ones, rounded up; -1 for ever. */
+const milliseconds = (timeout) => (Number.isFinite(timeout) ? Math.ceil(timeout) : -1);
+
 const toContext = (options) => context.pointerOf(options?.context);
 
-module.exports = { toPath, toBytes, toTimeout, toContext, saveOptions, loadOptions, lockOptions };
+module.exports = { toPath, toBytes, toTimeout, milliseconds, toContext, saveOptions, loadOptions, lockOptions };

@@ -1,6 +1,7 @@
 'use strict';
-const { koffi, functions, newReport, SaveEntry } = require('./native.js');
-const { NOT_DURABLE, E_SAVED_NOT_DURABLE, E_INDETERMINATE } = require('./constants.js');
+const os = require('node:os');
+const { koffi, newReport, SaveEntry } = require('./native.js');
+const { NOT_DURABLE } = require('./constants.js');
 const { SteadfastError, readReport } = require('./errors.js');
 const { now, later } = require('./calls.js');
 const { toPath, toBytes, toContext, saveOptions } = require('./arguments.js');
@@ -21,40 +22,34 @@ class Entries {
     this.memory = koffi.alloc(SaveEntry, Math.max(1, this.given.length));
     this.given.forEach(({ bytes, content }, i) => {
       koffi.encode(this.memory, i * SIZE, SaveEntry, {
-        size: SIZE, path: koffi.address(bytes), data: koffi.address(content), len: content.length, status: 0, os_error: 0, generation: 0,
+        size: SIZE, path: koffi.address(bytes), data: koffi.address(content), len: content.length,
+        status: 0, os_error: 0, generation: 0, step: 0, on_disk: 0,
       });
     });
   }
 
   result(i) {
-    const { status, os_error: osError, generation } = koffi.decode(this.memory, i * SIZE, SaveEntry);
+    const report = readReport(koffi.decode(this.memory, i * SIZE, SaveEntry));
+    const { status } = report;
     const path = this.given[i].text;
-    const report = {
-      status, osError, step: null, onDisk: onDiskOf(status), generation: BigInt(generation), pid: 0,
-      message: `${functions.status_message(status)}: ${path}`,
-    };
+    report.message += `: ${path}`;
     if (status < 0) return { path, error: new SteadfastError(status, report, path) };
     return { path, durable: status !== NOT_DURABLE, generation: report.generation, report };
   }
 
   results(status, rawReport) {
-    const report = readReport(rawReport);
-    // None of them was looked at.
-    if (status < 0 && (report.step === 'arguments' || report.step === 'allocate')) {
-      throw new SteadfastError(status, report, this.given[0].text);
+    const results = this.given.map((_, i) => this.result(i));
+    // Refused whole: none of them was looked at.
+    if (status < 0 && results.every(({ error }) => error?.status === -os.constants.errno.ECANCELED)) {
+      throw new SteadfastError(status, readReport(rawReport), this.given[0].text);
     }
-    return this.given.map((_, i) => this.result(i));
+    return results;
   }
 
   close() {
     koffi.free(this.memory);
     this.given = null;
   }
-}
-
-function onDiskOf(status) {
-  if (status === 0) return 'new';
-  return status > 0 || status === E_SAVED_NOT_DURABLE || status === E_INDETERMINATE ? 'either' : 'old';
 }
 
 async function saveBatch(list, options) {

@@ -2,16 +2,16 @@
 const { functions } = require('./native.js');
 const { ON_DISK, STEPS, VERDICTS } = require('./constants.js');
 
-/** What a call came to, in JavaScript's terms. */
+/** What a call came to, in JavaScript's terms; an entry of a batch has neither `pid` nor `message`. */
 function readReport(raw) {
   return {
     status: raw.status,
     osError: raw.os_error,
     step: STEPS[raw.step] ?? null,
-    onDisk: ON_DISK[raw.on_disk] ?? 'either',
+    onDisk: ON_DISK[raw.on_disk] ?? 'unknown',
     generation: BigInt(raw.generation),
-    pid: Number(raw.pid),
-    message: raw.message,
+    pid: Number(raw.pid ?? 0),
+    message: raw.message ?? functions.status_message(raw.status),
   };
 }
 

@@ -2,7 +2,8 @@
 const { newReport } = require('./native.js');
 const { check, verdictOf } = require('./errors.js');
 const { now, later } = require('./calls.js');
-const { toPath, toTimeout, toContext, lockOptions } = require('./arguments.js');
+const { placeOf } = require('./context.js');
+const { toPath, toTimeout, milliseconds, toContext, lockOptions } = require('./arguments.js');
 const { wait } = require('./wait.js');
 
 /** A lock that this process holds, until release() or the end of the process. */
@@ -37,6 +38,18 @@ class Lock {
   /** What was told when it was taken: that a stale one was taken over, for example. */
   get report() {
     return this.#report;
+  }
+
+  /** Is it still this process's? Throws when it was taken away, or released. */
+  checkSync() {
+    if (this.#pointer === null) throw Object.assign(new Error('The lock was released'), { code: 'ERR_INVALID_STATE', path: this.#path });
+    const report = newReport();
+    check(now('lock_check', this.#pointer, report), report, this.#path);
+  }
+
+  // Not on another thread: releaseSync() frees the handle, and could not wait for that.
+  async check() {
+    this.checkSync();
   }
 
   // The library frees the handle whatever comes of the release: it is given up first, so that nothing gives it twice.
@@ -76,22 +89,22 @@ async function acquire(path, options) {
   const { bytes, text } = toPath(path);
   const timeout = toTimeout(options?.timeout, Infinity);
   const [context, how] = [toContext(options), lockOptions(options)];
-  const attempt = async (milliseconds) => {
+  const place = placeOf(options?.context, bytes);
+  const attempt = async (time, cancelFd) => {
     const [out, report] = [[null], newReport()];
-    const status = await later('lock_acquire', context, bytes, milliseconds, how, out, report);
+    const status = await later('lock_acquire', context, bytes, time, { ...how, cancel_fd: cancelFd }, out, report);
     return { status, pointer: out[0], report };
   };
   const giveBack = (pointer) => later('lock_release', pointer, newReport());
-  const { status, pointer, report } = await wait({ bytes, text, timeout, signal: options?.signal, attempt, giveBack });
+  const { status, pointer, report } = await wait({ place, text, timeout, signal: options?.signal, attempt, giveBack });
   return new Lock(HELD, pointer, text, check(status, report, text));
 }
 
 function acquireSync(path, options) {
   const { bytes, text } = toPath(path);
-  const timeout = toTimeout(options?.timeout, 0);
-  const milliseconds = Number.isFinite(timeout) ? Math.ceil(timeout) : -1;
+  const time = milliseconds(toTimeout(options?.timeout, 0));
   const [out, report] = [[null], newReport()];
-  const status = now('lock_acquire', toContext(options), bytes, milliseconds, lockOptions(options), out, report);
+  const status = now('lock_acquire', toContext(options), bytes, time, lockOptions(options), out, report);
   return new Lock(HELD, out[0], text, check(status, report, text));
 }
 

@@ -27,17 +27,20 @@ const Report = koffi.struct({
 });
 const SaveOptions = koffi.struct({
   size: 'size_t', flags: 'uint32_t', mode: 'uint32_t', schema: 'uint32_t', reserved: 'uint32_t',
-  expected_generation: 'uint64_t',
+  expected_generation: 'uint64_t', timeout_ms: 'int64_t',
 });
 const LoadOptions = koffi.struct({ size: 'size_t', flags: 'uint32_t', schema: 'uint32_t', max_len: 'uint64_t' });
-const LockOptions = koffi.struct({ size: 'size_t', flags: 'uint32_t', mode: 'uint32_t', empty_grace_ms: 'int64_t' });
+const LockOptions = koffi.struct({
+  size: 'size_t', flags: 'uint32_t', mode: 'uint32_t', empty_grace_ms: 'int64_t', cancel_fd: 'int32_t', reserved: 'int32_t',
+});
+const ContextOptions = koffi.struct({ size: 'size_t', flags: 'uint32_t', dirfd: 'int32_t', hooks: 'void *' });
 const State = koffi.struct({
   size: 'size_t', data: 'void *', len: 'size_t', generation: 'uint64_t', saved_at_ns: 'int64_t', schema: 'uint32_t',
   source: 'uint32_t', sha256: koffi.array('uint8_t', 32),
 });
 const SaveEntry = koffi.struct({
   size: 'size_t', path: 'const void *', data: 'const void *', len: 'size_t', status: 'int32_t', os_error: 'int32_t',
-  generation: 'uint64_t',
+  generation: 'uint64_t', step: 'int32_t', on_disk: 'int32_t',
 });
 
 const context = koffi.pointer(Context);
@@ -53,6 +56,7 @@ const SIGNATURES = {
   version: ['const char *', []],
   status_message: ['const char *', ['int32_t']],
   status_name: ['const char *', ['int32_t']],
+  context_new_with: ['int32_t', [koffi.pointer(ContextOptions), koffi.out(koffi.pointer(context))]],
   context_new_failing: ['int32_t', ['void *', 'uint32_t', 'uint64_t', 'int32_t', 'uint32_t', koffi.out(koffi.pointer(context))]],
   context_free: ['void', [context]],
   state_save: ['int32_t', [context, bytes, bytes, 'size_t', saving, report]],
@@ -61,6 +65,7 @@ const SIGNATURES = {
   state_load_into: ['int32_t', [context, bytes, loading, 'void *', 'size_t', koffi.out(koffi.pointer('size_t')), report]],
   state_free: ['void', [koffi.pointer(State)]],
   lock_acquire: ['int32_t', [context, bytes, 'int64_t', locking, koffi.out(koffi.pointer(lock)), report]],
+  lock_check: ['int32_t', [lock, report]],
   lock_release: ['int32_t', [lock, report]],
   lock_clean_stale: ['int32_t', [context, bytes, locking, report]],
   lock_inspect: ['int32_t', [context, bytes, locking, report]],
@@ -90,6 +95,7 @@ module.exports = {
   newReport: () => sized(Report, { status: 0, os_error: 0, step: 0, on_disk: 0, generation: 0, pid: 0, message: '' }),
   newSaveOptions: (members) => sized(SaveOptions, { reserved: 0, ...members }),
   newLoadOptions: (members) => sized(LoadOptions, members),
-  newLockOptions: (members) => sized(LockOptions, members),
+  newLockOptions: (members) => sized(LockOptions, { cancel_fd: 0, reserved: 0, ...members }),
+  newContextOptions: (members) => sized(ContextOptions, { hooks: null, ...members }),
   newState: () => sized(State, { data: null, len: 0, generation: 0, saved_at_ns: 0, schema: 0, source: 0, sha256: new Uint8Array(32) }),
 };

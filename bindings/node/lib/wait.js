@@ -4,12 +4,14 @@
 // Of all waiters of this process for one path only the first asks the library; the others stand behind it, in order. It
 // asks when the lock's directory shows a change, and after pauses of up to PAUSE ms (a killed holder changes nothing
 // there). After a change others are likely to want the lock too: then one call at a time in the whole process may stay
-// for TURN ms in the library's own queue, in which waiters of all languages are served in turn.
+// for TURN ms in the library's own queue, in which waiters of all languages are served in turn. An abort ends that stay
+// at once.
 
 const fs = require('node:fs');
 const { performance } = require('node:perf_hooks');
 const { E_LOCKED } = require('./constants.js');
 const { AbortError } = require('./errors.js');
+const cancel = require('./cancel.js');
 
 const PAUSE = 50;
 const TURN = 20;
@@ -69,19 +71,34 @@ function watch(bytes, bell) {
  * Calls attempt(milliseconds) until it says something else than "locked", or the time is up. Never leaves a lock taken
  * when it throws.
  */
-async function wait({ bytes, text, timeout, signal, attempt, giveBack }) {
+async function wait({ place, text, timeout, signal, attempt, giveBack }) {
   const aborted = () => new AbortError(signal, text);
   if (signal?.aborted) throw aborted();
-  const ask = async (milliseconds) => {
-    const answer = await attempt(milliseconds);
-    if (answer.status >= 0 && signal?.aborted) {
-      await giveBack(answer.pointer);
+  const ask = async (milliseconds, cancelFd = 0) => {
+    const answer = await attempt(milliseconds, cancelFd);
+    if (signal?.aborted) {
+      if (answer.status >= 0) await giveBack(answer.pointer);
       throw aborted();
     }
     return answer;
   };
+  const stay = async (milliseconds) => {
+    let ended = false;
+    const end = () => {
+      ended = true;
+      cancel.now();
+    };
+    const { fd } = cancel;
+    signal?.addEventListener('abort', end);
+    try {
+      return await ask(milliseconds, fd);
+    } finally {
+      signal?.removeEventListener('abort', end);
+      if (ended) cancel.forget();
+    }
+  };
 
-  const key = bytes.toString('latin1');
+  const key = place.toString('latin1');
   const until = performance.now() + timeout;
   const left = () => Math.max(0, until - performance.now());
   if (timeout === 0) return ask(0);
@@ -101,9 +118,9 @@ async function wait({ bytes, text, timeout, signal, attempt, giveBack }) {
     }
     let answer = await ask(0);
     if (answer.status !== E_LOCKED) return answer;
-    watcher = watch(bytes, bell);
+    watcher = watch(place, bell);
     let pause = 1;
-    // Also after the watch began: the lock may have gone just before.
+    // Asked also after the watch began: the lock may have gone just before.
     for (;;) {
       answer = await ask(0);
       if (answer.status !== E_LOCKED) return answer;
@@ -113,12 +130,11 @@ async function wait({ bytes, text, timeout, signal, attempt, giveBack }) {
       if (rung && !inTurn && left() > 0) {
         inTurn = true;
         try {
-          answer = await ask(Math.ceil(Math.min(TURN, left())));
+          answer = await stay(Math.ceil(Math.min(TURN, left())));
         } finally {
           inTurn = false;
         }
         if (answer.status !== E_LOCKED) return answer;
-        if (signal?.aborted) throw aborted();
       }
       if (left() === 0) return await ask(0);
     }

@@ -32,9 +32,29 @@ test('saveBatch: one that fails has its error, the others are saved', async (t) 
   const context = new steadfast.FailingContext({ call: 'fsync', errno: 5, forever: true });
   t.after(() => context.close());
   const unsynced = await steadfast.saveBatch([entries[0]], { context });
-  assert.deepEqual([unsynced[0].durable, unsynced[0].report.osError, unsynced[0].report.onDisk], [false, 5, 'either']);
+  const { osError, onDisk, step } = unsynced[0].report;
+  assert.deepEqual([unsynced[0].durable, osError, onDisk, step], [false, 5, 'either', 'sync_file']);
+  const [quick] = await steadfast.saveBatch([entries[0]], { noSync: true });
+  assert.deepEqual([quick.durable, quick.report.onDisk], [false, 'unknown']);
   await assert.rejects(steadfast.saveBatch([{ path: 'a\0b', data: '' }]), { code: 'ERR_INVALID_ARG_VALUE' });
-  await assert.rejects(steadfast.saveBatch(entries, { strict: true, noSync: true }), { code: 'EINVAL', errno: -22 });
+});
+
+test('saveBatch: a bad path is that entry\'s own error; a batch that is refused whole throws', async (t) => {
+  const dir = temporary(t);
+  const good = path.join(dir, 'good');
+  let generation = 0n;
+  for (const [bad, code] of [['', 'EINVAL'], [`${dir}/`, 'EISDIR']]) {
+    const list = [{ path: bad, data: '' }, { path: good, data: 'x' }];
+    for (const [first, second] of [await steadfast.saveBatch(list), steadfast.saveBatchSync(list)]) {
+      assert.equal(first.error.code, code);
+      assert.deepEqual([second.error, second.durable, second.generation], [undefined, true, ++generation]);
+    }
+  }
+  const list = [{ path: path.join(dir, 'a'), data: '' }, { path: path.join(dir, 'b'), data: '' }];
+  const refused = { code: 'EINVAL', errno: -22, path: list[0].path };
+  await assert.rejects(steadfast.saveBatch(list, { strict: true, noSync: true }), refused);
+  assert.throws(() => steadfast.saveBatchSync(list, { strict: true, noSync: true }), refused);
+  assert.deepEqual(fs.readdirSync(dir), ['good']);
 });
 
 test('loadInto: memory of the caller, and the length that it takes', async (t) => {
@@ -50,4 +70,22 @@ test('loadInto: memory of the caller, and the length that it takes', async (t) =
     await assert.rejects(steadfast.loadInto(file, Buffer.alloc(size)), { code: 'STEADFAST_E_TOO_LARGE', length: 5 });
   }
   await assert.rejects(steadfast.loadInto(file, 'text'), { code: 'ERR_INVALID_ARG_TYPE' });
+});
+
+test('loadInto has no limit of its own: a state that says 1 GiB and a page, whose digest cannot be right', async (t) => {
+  const file = path.join(temporary(t), 'state');
+  const length = 2 ** 30 + 4096;
+  await steadfast.save(file, 'x');
+  const fd = fs.openSync(file, 'r+');
+  fs.writeSync(fd, `${length}`.padStart(20, '0'), 84); // behind "steadfast 1 len="
+  fs.ftruncateSync(fd, 256 + length);
+  fs.closeSync(fd);
+  let buffer = Buffer.alloc(0);
+  await assert.rejects(steadfast.loadInto(file, buffer), (error) => {
+    assert.deepEqual([error.code, error.length], ['STEADFAST_E_TOO_LARGE', length]);
+    buffer = Buffer.alloc(error.length);
+    return true;
+  });
+  await assert.rejects(steadfast.loadInto(file, buffer), { code: 'STEADFAST_E_DIGEST' });
+  await assert.rejects(steadfast.load(file), { code: 'STEADFAST_E_TOO_LARGE' });
 });

@@ -4,8 +4,12 @@ const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const steadfast = require('..');
+const native = require('../lib/native.js');
+const { later } = require('../lib/calls.js');
+const { wait } = require('../lib/wait.js');
 const { temporary } = require('./programs/temporary.js');
 
 const HOLDER = path.join(__dirname, 'programs/holder.js');
@@ -117,6 +121,67 @@ test('aborted at every moment of its taking: the lock is had, or free', async (t
     assert.equal(fs.existsSync(file), false, `left at turn ${turns}`);
   }
   assert.ok(outcomes.aborted > 0);
+});
+
+test('an abort ends a wait in the library at once, whatever its timeout', async (t) => {
+  const file = path.join(temporary(t), 'lock');
+  await holder(t, file);
+  const controller = new AbortController();
+  let staying = null;
+  // As acquire() asks, but for longer: without the abort this call would stay for 20 seconds.
+  const attempt = async (milliseconds, cancelFd) => {
+    const [out, report] = [[null], native.newReport()];
+    const how = native.newLockOptions({ flags: 0, mode: 0, empty_grace_ms: 0, cancel_fd: cancelFd });
+    const call = later('lock_acquire', null, Buffer.from(`${file}\0`), milliseconds === 0 ? 0 : 20_000, how, out, report);
+    if (milliseconds !== 0) {
+      staying = call;
+      controller.abort();
+    }
+    return { status: await call, pointer: out[0], report };
+  };
+  const touching = setInterval(() => fs.utimesSync(file, new Date(), new Date()), 5);
+  t.after(() => clearInterval(touching));
+  const place = Buffer.from(`${file}\0`);
+  await assert.rejects(wait({ place, text: file, timeout: Infinity, signal: controller.signal, attempt }), { code: 'ABORT_ERR' });
+  assert.equal(await staying, -os.constants.errno.ECANCELED);
+  // And the next one is not ended by what ended this one.
+  await assert.rejects(steadfast.acquire(file, { timeout: 100 }), { code: 'STEADFAST_E_LOCKED' });
+});
+
+test('a closed standard input is not taken for "no cancelling"', () => {
+  const cancel = path.join(__dirname, '../lib/cancel.js');
+  const code = `require('fs').closeSync(0); console.log(require(${JSON.stringify(cancel)}).fd)`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', code], { encoding: 'utf8' });
+  assert.ok(Number(stdout) > 0, stderr);
+});
+
+test('check: until someone takes it away, or it is released', async (t) => {
+  const file = path.join(temporary(t), 'lock');
+  const lock = await steadfast.acquire(file);
+  await lock.check();
+  lock.checkSync();
+  fs.rmSync(file);
+  await assert.rejects(lock.check(), { code: 'STEADFAST_E_LOCK_LOST', path: file });
+  assert.throws(() => lock.checkSync(), { code: 'STEADFAST_E_LOCK_LOST' });
+  assert.equal(lock.held, true);
+  await assert.rejects(lock.release(), { code: 'STEADFAST_E_LOCK_LOST' });
+  await assert.rejects(lock.check(), { code: 'ERR_INVALID_STATE' });
+});
+
+test('inherit: a program that was started keeps the lock of a process that was killed', async (t) => {
+  for (const inherit of [true, false]) {
+    const file = path.join(temporary(t), 'lock');
+    const code = `
+      const lock = require(${JSON.stringify(path.join(__dirname, '..'))}).acquireSync(process.argv[1], { inherit: ${inherit} });
+      const child = require('child_process').spawn('sh', ['-c', 'echo runs; exec cat'], { stdio: [3, 1, 2] });`;
+    const parent = spawn(process.execPath, ['-e', code, file], { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] });
+    await once(parent.stdout, 'data');
+    parent.kill('SIGKILL');
+    await once(parent, 'exit');
+    assert.equal((await steadfast.inspect(file)).verdict, inherit ? 'held' : 'stale');
+    parent.stdio[3].end(); // ends the program
+    await (await steadfast.acquire(file)).release();
+  }
 });
 
 test('waiters of one process are served in order, each alone', async (t) => {

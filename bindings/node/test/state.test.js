@@ -1,6 +1,8 @@
 'use strict';
 const test = require('node:test');
 const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
@@ -99,6 +101,42 @@ test('a failed fsync is told: durable false, or an error with strict (TC-80-4)',
   assert.equal(saved.durable, false);
   assert.deepEqual([saved.report.step, saved.report.osError, saved.report.onDisk], ['sync_file', 5, 'either']);
   assert.equal((await steadfast.load(file)).data.toString(), 'new');
+});
+
+test('without a sync: unknown, or the durable one stays as PATH.prev', async (t) => {
+  const file = path.join(temporary(t), 'state');
+  const onDisk = async (options) => (await steadfast.save(file, 'x', { noSync: true, ...options })).report.onDisk;
+  assert.equal(await onDisk(), 'unknown');
+  await steadfast.save(file, 'durable');
+  for (let i = 0; i < 2; i++) {
+    assert.equal(await onDisk({ keepPrevious: true }), 'either');
+    assert.equal((await steadfast.load(`${file}.prev`)).data.toString(), 'durable');
+  }
+});
+
+test('others keep a save waiting: STEADFAST_E_BUSY after the timeout', async (t) => {
+  const file = path.join(temporary(t), 'state');
+  await steadfast.save(file, 'old');
+  // It holds the flock of the state until its standard input ends.
+  const child = spawn('flock', ['--shared', file, 'sh', '-c', 'echo held; cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  const begun = Date.now();
+  for (const timeout of [0, 0.1, 30]) {
+    const busy = { code: 'STEADFAST_E_BUSY', path: file, status: -10021 };
+    await assert.rejects(steadfast.save(file, 'new', { ifGeneration: 1, timeout }), (error) => {
+      assert.equal(error.report.onDisk, 'old');
+      assert.deepEqual({ code: error.code, path: error.path, status: error.status }, busy);
+      return true;
+    });
+    assert.throws(() => steadfast.saveSync(file, 'new', { ifGeneration: 1, timeout }), busy);
+    assert.equal((await steadfast.saveBatch([{ path: file, data: 'new' }], { ifGeneration: 1, timeout }))[0].error.code, busy.code);
+  }
+  assert.ok(Date.now() - begun < 8000, 'that was the library\'s own patience');
+  const saving = steadfast.save(file, 'new', { ifGeneration: 1, timeout: Infinity });
+  child.stdin.end();
+  assert.equal((await saving).generation, 2n);
+  for (const timeout of [-1, NaN, '5']) await assert.rejects(steadfast.save(file, '', { timeout }), { code: 'ERR_OUT_OF_RANGE' });
 });
 
 test('what is given may be written to during the save', async (t) => {

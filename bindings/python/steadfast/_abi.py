@@ -29,9 +29,16 @@ ABSENT_FDATASYNC = 2048
 ABSENT_SYNCFS = 4096
 ABSENT_AIO = 8192
 ABSENT_FSYNC_MANY = 16384
+ABSENT_OPENAT2 = 32768
+ABSENT_MAP = 65536
+
+CONTEXT_AT = 1
+CONTEXT_BENEATH = 2
+CONTEXT_NO_IO_URING = 4
 
 LOCK_TRUST_START_TIME = 1
 LOCK_EINTR_RETURNS = 2
+LOCK_INHERIT = 4
 
 LOAD_RECOVER = 1
 LOAD_REQUIRE_SCHEMA = 2
@@ -41,7 +48,6 @@ SAVE_KEEP_PREVIOUS = 2
 SAVE_IF_GENERATION = 4
 SAVE_FOLLOW_SYMLINK = 8
 SAVE_CREATE_PARENTS = 16
-SAVE_RECYCLE = 32
 SAVE_NO_SYNC = 64
 SAVE_SYNCFS = 128
 
@@ -69,6 +75,8 @@ E_LOCK_LOST = -10016
 E_WRONG_PROCESS = -10017
 E_HOOK = -10018
 E_UNSUPPORTED = -10019
+E_BUSY = -10021
+E_INTERNAL = -10022
 
 
 class Stat(ctypes.Structure):
@@ -115,6 +123,7 @@ class CSaveOptions(ctypes.Structure):
         ("schema", c_uint32),
         ("reserved", c_uint32),
         ("expected_generation", c_uint64),
+        ("timeout_ms", c_int64),
     ]
 
 
@@ -127,6 +136,8 @@ class CSaveEntry(ctypes.Structure):
         ("status", c_int32),
         ("os_error", c_int32),
         ("generation", c_uint64),
+        ("step", c_int32),
+        ("on_disk", c_int32),
     ]
 
 
@@ -148,7 +159,14 @@ class CState(ctypes.Structure):
 
 
 class CLockOptions(ctypes.Structure):
-    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("mode", c_uint32), ("empty_grace_ms", c_int64)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("flags", c_uint32),
+        ("mode", c_uint32),
+        ("empty_grace_ms", c_int64),
+        ("cancel_fd", c_int32),
+        ("reserved", c_int32),
+    ]
 
 
 # The hooks in the order of the table: result, and arguments after `user`. Pointers that are written to, and buffers, are
@@ -190,6 +208,9 @@ HOOKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "writeback": (c_int32, (c_int32, c_int32, c_uint64, c_uint64)),
     "aio": (c_int64, (c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_uint64)),
     "fsync_many": (c_int32, (c_void_p, c_void_p, c_uint32)),
+    "openat2": (c_int32, (*_FD_PATH_FLAGS, c_uint32, c_uint64)),
+    "map": (c_int64, (c_int32,)),
+    "unmap": (c_int32, (c_uint64,)),
 }
 HOOK_TYPES = {name: ctypes.CFUNCTYPE(result, c_void_p, *arguments) for name, (result, arguments) in HOOKS.items()}
 
@@ -204,6 +225,10 @@ class CHooks(ctypes.Structure):
     ]
 
 
+class CContextOptions(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("dirfd", c_int32), ("hooks", POINTER(CHooks))]
+
+
 # STEADFAST_CALL_*: numbered as the table goes.
 CALLS = {name: number for number, name in enumerate(["any", *HOOKS])}
 
@@ -214,6 +239,7 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "steadfast_status_message": (c_char_p, [c_int32]),
     "steadfast_hooks_default": (POINTER(CHooks), []),
     "steadfast_context_new": (c_int32, [POINTER(CHooks), POINTER(c_void_p)]),
+    "steadfast_context_new_with": (c_int32, [POINTER(CContextOptions), POINTER(c_void_p)]),
     "steadfast_context_new_failing": (
         c_int32,
         [POINTER(CHooks), c_uint32, c_uint64, c_int32, c_uint32, POINTER(c_void_p)],
@@ -242,6 +268,8 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
         c_int32,
         [c_void_p, c_char_p, c_int64, POINTER(CLockOptions), POINTER(c_void_p), POINTER(CReport)],
     ),
+    "steadfast_lock_check": (c_int32, [c_void_p, POINTER(CReport)]),
+    "steadfast_lock_adopt": (c_int32, [c_void_p, POINTER(CReport)]),
     "steadfast_lock_release": (c_int32, [c_void_p, POINTER(CReport)]),
 }
 

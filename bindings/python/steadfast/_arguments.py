@@ -45,3 +45,9 @@ def seconds_to_ms(seconds: Optional[float], name: str) -> int:
     if seconds * 1000 >= _LONGEST:
         return -1
     return math.ceil(seconds * 1000)
+
+
+def patience_to_ms(seconds: Optional[float]) -> int:
+    """Of a save, for which the library takes 0 for its default: at least a millisecond."""
+    ms = seconds_to_ms(seconds, "timeout")
+    return max(1, ms) if ms >= 0 else ms

@@ -1,4 +1,4 @@
-"""Hooks: Python functions in place of the system calls that the library makes, for tests."""
+"""Contexts: where relative paths begin, and Python functions in place of the system calls that the library makes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import ctypes
 import errno
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from . import _abi
+from ._arguments import StrPath, path_bytes
+from ._report import error_of, report_of_status
 
 # Returns a value >= 0, a negated errno, or None for 0; an OSError raised is its errno.
 Hook = Callable[..., Optional[int]]
@@ -59,18 +60,49 @@ def _callback(name: str, hook: Hook) -> Any:
 
 
 class Context:
-    """Hooks for `context=` of the other calls. Threads may share it.
+    """What the other calls take as `context=`: where relative paths begin, and hooks. Threads may share it.
 
-    Keywords name the calls of steadfast_hooks; a hook gets their arguments without `user`, paths as bytes and pointers
-    as addresses, and returns a value >= 0 (None is 0) or a negated errno, or raises OSError:
+    at: a directory, by its path or as an open descriptor, where relative paths begin; the context keeps a descriptor of
+    its own. beneath: no path leaves it, by no link, no "..", no absolute path (OSError with EXDEV). io_uring=False: for a
+    process whose seccomp filter kills instead of answering.
+
+    Other keywords name the calls of steadfast_hooks; a hook gets their arguments without `user`, paths as bytes and
+    pointers as addresses, and returns a value >= 0 (None is 0) or a negated errno, or raises OSError:
 
         Context(fsync=lambda fd: -errno.EIO)
 
     Any other exception that a hook raises comes out of the call that it was made in. `absent` is a sum of ABSENT_*.
     """
 
-    def __init__(self, *, absent: int = 0, **hooks: Hook) -> None:
-        self._make(absent, hooks, None)
+    def __init__(
+        self,
+        *,
+        at: Union[StrPath, int, None] = None,
+        beneath: bool = False,
+        io_uring: bool = True,
+        absent: int = 0,
+        **hooks: Hook,
+    ) -> None:
+        flags = 0 if io_uring else _abi.CONTEXT_NO_IO_URING
+        if beneath:
+            if at is None:
+                raise ValueError("beneath needs a directory: at=")
+            flags |= _abi.CONTEXT_BENEATH
+        table = self._table(absent, hooks)
+        options = _abi.CContextOptions(size=ctypes.sizeof(_abi.CContextOptions), flags=flags, hooks=ctypes.pointer(table))
+        if at is None:
+            self._made(_abi.lib.steadfast_context_new_with(options, self._pointer), "")
+            return
+        options.flags |= _abi.CONTEXT_AT
+        if isinstance(at, int):
+            options.dirfd = at
+            self._made(_abi.lib.steadfast_context_new_with(options, self._pointer), str(at))
+            return
+        options.dirfd = os.open(path_bytes(at), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._made(_abi.lib.steadfast_context_new_with(options, self._pointer), os.fsdecode(at))
+        finally:
+            os.close(options.dirfd)
 
     @classmethod
     def failing(
@@ -80,32 +112,27 @@ class Context:
         if call not in _abi.CALLS:
             raise ValueError(f"no such call: {call!r}")
         context = cls.__new__(cls)
-        context._make(absent, hooks, (_abi.CALLS[call], nth, error, for_ever))
+        table = context._table(absent, hooks)
+        status = _abi.lib.steadfast_context_new_failing(table, _abi.CALLS[call], nth, error, int(for_ever), context._pointer)
+        context._made(status, "")
         return context
 
-    def _make(self, absent: int, hooks: dict[str, Hook], fault: Optional[tuple[int, int, int, bool]]) -> None:
+    def _table(self, absent: int, hooks: dict[str, Hook]) -> _abi.CHooks:
         self._pointer = ctypes.c_void_p()
         for name in hooks:
             if name not in _abi.HOOKS:
                 raise TypeError(f"no such hook: {name!r}")
-        self._settings = (absent, hooks, fault)
         # They must live as long as the context and the locks taken with it; those keep a reference to it.
         self._callbacks = {name: _callback(name, hook) for name, hook in hooks.items()}
-        table = _abi.CHooks(size=ctypes.sizeof(_abi.CHooks), absent=absent, **self._callbacks)
-        if fault is None:
-            status = _abi.lib.steadfast_context_new(table, self._pointer)
-        else:
-            call, nth, error, for_ever = fault
-            status = _abi.lib.steadfast_context_new_failing(table, call, nth, error, int(for_ever), self._pointer)
-        if status < 0:
-            raise ValueError(f"no such context: {os.strerror(-status)}") if status == -errno.EINVAL else MemoryError()
+        return _abi.CHooks(size=ctypes.sizeof(_abi.CHooks), absent=absent, **self._callbacks)
 
-    def _with_poll(self, poll: Hook) -> Context:
-        """The same with another poll hook (and faults counted anew)."""
-        absent, hooks, fault = self._settings
-        context = Context.__new__(Context)
-        context._make(absent, {**hooks, "poll": poll}, fault)
-        return context
+    def _made(self, status: int, directory: str) -> None:
+        if status == -errno.EINVAL:
+            raise ValueError(f"no such context: {os.strerror(errno.EINVAL)}")
+        if status == -errno.ENOMEM:
+            raise MemoryError
+        if status < 0:
+            raise error_of(report_of_status(status, directory), os.fsencode(directory))
 
     def __del__(self) -> None:
         pointer = getattr(self, "_pointer", None)
@@ -115,46 +142,3 @@ class Context:
 
 def pointer_of(context: Optional[Context]) -> Optional[ctypes.c_void_p]:
     return None if context is None else context._pointer
-
-
-class Wakeable:
-    """A context, otherwise as the given one, whose wait for a lock can be ended from another thread, without a signal.
-
-    Its poll hook watches one descriptor more, and answers EINTR when that was written to. A real signal does not end the
-    wait: it may come to any thread, and the place in the queue would be lost.
-    """
-
-    def __init__(self, given: Optional[Context]) -> None:
-        given = given or Context()
-        self.given_up = threading.Event()
-        self._chained = given._settings[1].get("poll")
-        self._readable, self._writable = os.pipe()
-        self.context = given._with_poll(self._poll)
-
-    def _poll(self, fds: Optional[int], count: int, timeout_ns: int) -> Optional[int]:
-        end = time.monotonic_ns() + timeout_ns
-        more = (_abi.PollFd * (count + 1))()
-        size = count * ctypes.sizeof(_abi.PollFd)
-        address = ctypes.addressof(more)
-        while not self.given_up.is_set():
-            if fds is not None:
-                ctypes.memmove(more, fds, size)
-            more[count] = _abi.PollFd(fd=self._readable, events=1)
-            left = timeout_ns if timeout_ns < 0 else max(0, end - time.monotonic_ns())
-            if self._chained is None:
-                ready: Optional[int] = real("poll", address, count + 1, left)
-            else:
-                ready = self._chained(address, count + 1, left)
-            if ready != -errno.EINTR and not self.given_up.is_set():
-                if fds is not None:
-                    ctypes.memmove(fds, more, size)
-                return ready
-        return -errno.EINTR
-
-    def wake(self) -> None:
-        self.given_up.set()
-        os.write(self._writable, b"x")
-
-    def close(self) -> None:
-        os.close(self._readable)
-        os.close(self._writable)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import enum
-import errno
 import math
 import os
 import threading
@@ -16,8 +15,9 @@ from typing import Callable, Optional, Union
 
 from . import _abi
 from ._arguments import UNSET, StrPath, Unset, path_bytes, seconds_to_ms, unsigned
-from ._hooks import Context, Wakeable, hooks_may_raise, pointer_of
+from ._hooks import Context, hooks_may_raise, pointer_of
 from ._report import LockedError, Report, WrongProcessError, error_of, new_report, report_of
+from ._wait import Alarm, Cancel
 
 
 class Verdict(enum.IntEnum):
@@ -96,13 +96,32 @@ def inspect(
     return _look(_abi.lib.steadfast_lock_inspect, path, options, context)
 
 
+class _Guard:
+    """A mutex that a forked child finds free."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._mutex = threading.Lock()
+
+    def __enter__(self) -> None:
+        if self._pid != os.getpid():
+            self.__init__()  # type: ignore[misc]
+        self._mutex.acquire()
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._mutex.release()
+
+
 class Lock:
     """A lock file: `with steadfast.Lock("app.lock", timeout=5):`.
 
     Excludes other processes, other Lock objects of this one, and threads that share the object. Not recursive. timeout
     is in seconds: None waits for ever, 0 tries once. A stale lock is taken over. Ctrl-C ends a wait.
 
-    A forked child does not own the lock, but keeps it held while it lives, unless it calls exec or close_in_child().
+    A forked child does not own the lock. With inherit=True it keeps the lock held while it lives, programs that it starts
+    with the lock's descriptor (subprocess: close_fds=False) as well, and it can make the lock its own: adopt().
     """
 
     def __init__(
@@ -110,25 +129,31 @@ class Lock:
         path: StrPath,
         timeout: Optional[float] = None,
         *,
+        inherit: bool = False,
         mode: int = 0,
         trust_start_time: bool = False,
         empty_grace: Optional[float] = None,
         context: Optional[Context] = None,
     ) -> None:
         self._held: list[tuple[int, Optional[Context], int]] = []
+        self._guard = _Guard()
         seconds_to_ms(timeout, "timeout")
         self.path = path
         self.timeout = timeout
         self.report: Optional[Report] = None
         self._name = path_bytes(path)
+        self._inherit = inherit
         self._options = lock_options(
-            mode=mode, trust_start_time=trust_start_time, empty_grace=empty_grace, flags=_abi.LOCK_EINTR_RETURNS
+            mode=mode,
+            trust_start_time=trust_start_time,
+            empty_grace=empty_grace,
+            flags=_abi.LOCK_INHERIT if inherit else 0,
         )
         self._context = context
 
     @property
     def held(self) -> bool:
-        """Does this object hold the lock, in this process?"""
+        """Does this object hold the lock, in this process? Whether somebody took the file away, check() finds out."""
         held = self._held[:1]
         return bool(held) and held[0][2] == os.getpid()
 
@@ -136,67 +161,71 @@ class Lock:
         """Takes the lock, or raises LockedError after `timeout` seconds; left out, it is the constructor's."""
         wait = self.timeout if isinstance(timeout, Unset) else timeout
         if threading.current_thread() is not threading.main_thread() or wait == 0:
-            return self._acquire(wait, self._context, lambda: False)
+            return self._acquire(wait)
         return self._acquire_in_main_thread(wait)
 
     def _acquire_in_main_thread(self, timeout: Optional[float]) -> Report:
-        """Signal handlers run in this thread, between two of its steps: a wait inside one step would miss a signal that
-        comes just before it. So a short try is made here, and the wait in a thread of its own."""
+        """Signal handlers run in this thread, and not inside a call of the library. So a short try is made here, and the
+        wait in a thread of its own, which keeps its place in the queue whatever signals come."""
         end = None if timeout is None else time.monotonic() + timeout
         first = 0.001 if timeout is None else min(timeout, 0.001)
         try:
-            return self._acquire(first, self._context, lambda: False)
+            return self._acquire(first)
         except LockedError:
             if timeout is not None and timeout <= first:
                 raise
-        wakeable = Wakeable(self._context)
+        try:
+            alarm = Alarm()
+        except ValueError:
+            return self._acquire(None if end is None else max(0.0, end - time.monotonic()))
         outcome: list[Union[Report, BaseException]] = []
-        done = threading.Event()  # not join: interrupted, that takes the thread for ended (bpo-45274)
+        over = threading.Event()  # the waiter has rung: the alarm may be closed
 
         def wait() -> None:
             try:
                 left = None if end is None else max(0.0, end - time.monotonic())
-                outcome.append(self._acquire(left, wakeable.context, wakeable.given_up.is_set))
+                outcome.append(self._acquire(left, cancel.fd))
             except BaseException as error:
                 outcome.append(error)
             finally:
-                done.set()
+                alarm.ring()
+                over.set()
 
-        threading.Thread(target=wait, name="steadfast", daemon=True).start()
-        try:
-            while not done.wait(0.5):
-                pass
-        except BaseException:
-            wakeable.wake()
-            while not done.is_set():  # a moment, also for who presses Ctrl-C twice
-                try:
-                    done.wait()
-                except KeyboardInterrupt:
-                    pass
-            if isinstance(outcome[0], Report):
-                self.release()  # it came too late
-            raise
-        finally:
-            if done.is_set():
-                wakeable.close()
+        def sleep() -> None:
+            while not outcome:
+                alarm.wait()
+            over.wait()
+
+        with alarm, Cancel() as cancel:
+            waiter = threading.Thread(target=wait, name="steadfast", daemon=True)
+            try:
+                waiter.start()
+                sleep()
+            except BaseException:
+                cancel.cancel()
+                while waiter.is_alive() and not over.is_set():  # a moment, also for who presses Ctrl-C twice
+                    try:
+                        sleep()
+                    except KeyboardInterrupt:
+                        pass
+                if outcome and isinstance(outcome[0], Report):
+                    self.release()  # it came too late
+                raise
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
         return outcome[0]
 
-    def _acquire(self, timeout: Optional[float], context: Optional[Context], given_up: Callable[[], bool]) -> Report:
-        ms = seconds_to_ms(timeout, "timeout")
-        deadline = time.monotonic() + ms / 1000
+    def _acquire(self, timeout: Optional[float], cancel_fd: int = 0) -> Report:
+        options = _abi.CLockOptions.from_buffer_copy(self._options)
+        options.cancel_fd = cancel_fd
+        context = self._context
         out = ctypes.c_void_p()
         raw = new_report()
         try:
-            while True:
-                with hooks_may_raise():
-                    status = _abi.lib.steadfast_lock_acquire(pointer_of(context), self._name, ms, self._options, out, raw)
-                if status != -errno.EINTR or given_up():
-                    break
-                # If this is the main thread, the signal's handler ran before this line and did not raise: wait on.
-                if ms > 0:
-                    ms = max(0, math.ceil((deadline - time.monotonic()) * 1000))
+            with hooks_may_raise():
+                _abi.lib.steadfast_lock_acquire(
+                    pointer_of(context), self._name, seconds_to_ms(timeout, "timeout"), options, out, raw
+                )
             report = report_of(raw)
             if report.status < 0:
                 raise error_of(report, self._name)
@@ -211,19 +240,47 @@ class Lock:
                 _abi.lib.steadfast_lock_release(out, None)
 
     def release(self) -> None:
-        """Gives it back. LockLostError: someone took the file away; WrongProcessError: this is a forked child."""
-        try:
-            handle, context, _ = self._held.pop()
-        except IndexError:
-            raise RuntimeError("release of a lock that is not held") from None
+        """Gives it back. LockLostError: someone took the file away; WrongProcessError: this is a forked child, or a child
+        has adopted it."""
+        with self._guard:
+            try:
+                handle, context, _ = self._held.pop()
+            except IndexError:
+                raise RuntimeError("release of a lock that is not held") from None
+            self.report = self._ask(_abi.lib.steadfast_lock_release, handle)
+            del context  # lived as long as the lock: it has the hooks
+
+    def check(self) -> Report:
+        """Is it still this process's? LockLostError: someone took the file away; WrongProcessError: this is a forked child
+        that has not adopted it, or a child has."""
+        with self._guard:
+            return self._ask(_abi.lib.steadfast_lock_check, self._handle())
+
+    def adopt(self) -> Report:
+        """In a forked child, with inherit=True: makes the lock this process's own, for a daemon whose parent ends.
+
+        The file then names this process, and only this process releases it. LockLostError: someone took the file away;
+        WrongProcessError: another child has adopted it.
+        """
+        with self._guard:
+            report = self._ask(_abi.lib.steadfast_lock_adopt, self._handle())
+            handle, context, _ = self._held[0]
+            self._held[0] = (handle, context, os.getpid())
+            return report
+
+    def _handle(self) -> int:
+        if not self._held:
+            raise RuntimeError("the lock is not held")
+        return self._held[0][0]
+
+    def _ask(self, function: Callable[..., int], handle: int) -> Report:
         raw = new_report()
         with hooks_may_raise():
-            _abi.lib.steadfast_lock_release(handle, raw)
-        del context  # lived as long as the lock: it has the hooks
+            function(handle, raw)
         report = report_of(raw)
         if report.status < 0:
             raise error_of(report, self._name)
-        self.report = report
+        return report
 
     def close_in_child(self) -> None:
         """In a forked child: stops keeping the parent's lock held. In the parent itself: nothing."""
@@ -241,10 +298,15 @@ class Lock:
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         # The end of the block in a forked child is no error: it closes its descriptors, and the parent goes on holding.
-        if self.held:
-            self.release()
-        else:
+        # Nor is it in the parent of a child that has adopted the lock.
+        if not self.held:
             self.close_in_child()
+            return
+        try:
+            self.release()
+        except WrongProcessError:
+            if not self._inherit:
+                raise
 
     def __del__(self) -> None:
         held: list[tuple[int, Optional[Context], int]] = getattr(self, "_held", [])

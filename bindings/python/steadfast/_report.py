@@ -47,7 +47,13 @@ class OnDisk(enum.IntEnum):
 
     OLD = 0
     NEW = 1
-    EITHER = 2
+    EITHER = 2  # the old one perhaps as PATH.prev
+    UNKNOWN = 3  # perhaps nothing whole: only a load can tell
+
+    @classmethod
+    def _missing_(cls, value: object) -> OnDisk:
+        """Of a later version: what this one does not know it does not promise."""
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,22 @@ def report_of(raw: _abi.CReport) -> Report:
         generation=raw.generation,
         pid=raw.pid,
         message=os.fsdecode(raw.message),
+    )
+
+
+def report_of_status(
+    status: int, path: str, *, os_error: int = 0, step: int = 0, on_disk: int = OnDisk.OLD, generation: int = 0
+) -> Report:
+    """Of what the library gives no sentence for."""
+    words: bytes = _abi.lib.steadfast_status_message(status)
+    return Report(
+        status=status,
+        os_error=os_error,
+        step=Step(step) if step in Step.__members__.values() else step,
+        on_disk=OnDisk(on_disk),
+        generation=generation,
+        pid=0,
+        message=f"{words.decode()}: {path}",
     )
 
 
@@ -208,15 +230,23 @@ class WrongProcessError(Error):
 
 
 class HookError(Error):
-    """A hook returned what it cannot have meant."""
+    """A hook returned an invalid value."""
 
 
 class UnsupportedError(Error):
     """The platform or the file system lacks what this needs."""
 
 
+class BusyError(Error, TimeoutError):
+    """Other processes kept a save, or a lease kept a load, waiting for longer than its timeout; nothing was replaced."""
+
+
+class InternalError(Error):
+    """A case that cannot occur has occurred: a defect of the library. Nothing was done; please report it."""
+
+
 class NotDurableWarning(UserWarning):
-    """It was saved, but a sync failed or is not to be had: a power cut may bring the old state back."""
+    """It was saved, but a sync failed or was not possible: a power cut may bring the old state back."""
 
 
 class RecoveredWarning(UserWarning):
@@ -255,6 +285,8 @@ _OWN: dict[int, tuple[type[Error], int]] = {
     _abi.E_WRONG_PROCESS: (WrongProcessError, errno.EPERM),
     _abi.E_HOOK: (HookError, errno.EPROTO),
     _abi.E_UNSUPPORTED: (UnsupportedError, errno.ENOTSUP),
+    _abi.E_BUSY: (BusyError, errno.ETIMEDOUT),
+    _abi.E_INTERNAL: (InternalError, errno.ENOTRECOVERABLE),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import warnings
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _abi
-from ._arguments import StrPath, path_bytes, unsigned
+from ._arguments import StrPath, path_bytes, patience_to_ms, unsigned
 from ._hooks import Context, hooks_may_raise, pointer_of
 from ._report import (
     Error,
@@ -19,11 +20,11 @@ from ._report import (
     OnDisk,
     RecoveredWarning,
     Report,
-    Step,
     TooLargeError,
     error_of,
     new_report,
     report_of,
+    report_of_status,
 )
 
 if TYPE_CHECKING:
@@ -104,10 +105,10 @@ def save_options(
     if_generation: Optional[int],
     follow_symlink: bool,
     create_parents: bool,
-    recycle: bool,
     sync: bool,
     mode: int,
     schema: int,
+    timeout: Optional[float],
     syncfs: bool = False,
 ) -> _abi.CSaveOptions:
     flags = 0
@@ -117,7 +118,6 @@ def save_options(
         (if_generation is not None, _abi.SAVE_IF_GENERATION),
         (follow_symlink, _abi.SAVE_FOLLOW_SYMLINK),
         (create_parents, _abi.SAVE_CREATE_PARENTS),
-        (recycle, _abi.SAVE_RECYCLE),
         (not sync, _abi.SAVE_NO_SYNC),
         (syncfs, _abi.SAVE_SYNCFS),
     ):
@@ -128,6 +128,7 @@ def save_options(
         mode=unsigned(mode, 32, "mode"),
         schema=unsigned(schema, 32, "schema"),
         expected_generation=unsigned(if_generation or 0, 64, "if_generation"),
+        timeout_ms=patience_to_ms(timeout),
     )
 
 
@@ -140,10 +141,10 @@ def save(
     if_generation: Optional[int] = None,
     follow_symlink: bool = False,
     create_parents: bool = False,
-    recycle: bool = False,
     sync: bool = True,
     mode: int = 0,
     schema: int = 0,
+    timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
 ) -> Saved:
     """Saves `data` at `path`: after a crash at any moment a reader finds the old state or the new one, whole.
@@ -151,10 +152,11 @@ def save(
     What is saved but not durable (a sync failed, or there is none) is a NotDurableWarning and `durable` False.
 
     strict: that is an error instead. keep_previous: the verified previous generation stays as PATH.prev.
-    if_generation: compare and swap; ConflictError unless the state there has this generation (0: none there yet).
-    follow_symlink: save to what a link points to; without it, SymlinkError. create_parents: make missing directories,
-    durably. recycle: overwrite the spare generation in place; implies keep_previous. sync=False: atomic and verified,
-    never durable, and without a warning. mode: permission bits of a new file, 0 is 0o600. schema: your format number.
+    if_generation: compare and swap; ConflictError unless the state there has this generation (0: none there yet, and no
+    previous one). follow_symlink: save to what a link points to; without it, SymlinkError. create_parents: make missing
+    directories, durably. sync=False: atomic and verified, never durable, and without a warning; with keep_previous the
+    last durable generation stays as PATH.prev. mode: permission bits of a new file, 0 is 0o600. schema: your format number.
+    timeout: seconds to wait for other savers of the same state, None is for ever; then BusyError.
     """
     name = path_bytes(path)
     payload = as_bytes(data)
@@ -164,10 +166,10 @@ def save(
         if_generation=if_generation,
         follow_symlink=follow_symlink,
         create_parents=create_parents,
-        recycle=recycle,
         sync=sync,
         mode=mode,
         schema=schema,
+        timeout=timeout,
     )
     raw = new_report()
     with hooks_may_raise():
@@ -192,12 +194,13 @@ def save_batch(
     syncfs: bool = False,
     mode: int = 0,
     schema: int = 0,
+    timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
 ) -> list[Saved]:
     """Saves many states, (path, data) each, faster than one after the other. Each is atomic for itself, not all together.
 
     syncfs: one syncfs(2) for each file system instead of one fsync for each file; it flushes what others wrote as well.
-    Raises BatchError when one was not saved; the others may be.
+    Raises BatchError when one was not saved; the others may be. Another Error means that nothing was saved at all.
     """
     options = save_options(
         strict=strict,
@@ -205,10 +208,10 @@ def save_batch(
         if_generation=if_generation,
         follow_symlink=follow_symlink,
         create_parents=create_parents,
-        recycle=False,
         sync=sync,
         mode=mode,
         schema=schema,
+        timeout=timeout,
         syncfs=syncfs,
     )
     given = [(path_bytes(path), as_bytes(data)) for path, data in states]
@@ -218,8 +221,8 @@ def save_batch(
     with hooks_may_raise():
         _abi.lib.steadfast_state_save_batch(pointer_of(context), entries, len(given), options, raw)
     whole = report_of(raw)
-    if whole.status < 0 and whole.step in (Step.ARGUMENTS, Step.ALLOCATE) and all(entry.status == 0 for entry in entries):
-        raise error_of(whole, given[0][0] if given else b"")  # nothing was done at all
+    if whole.status < 0 and all(entry.status == -errno.ECANCELED for entry in entries):
+        raise error_of(whole, given[0][0] if given else b"")  # refused whole: nothing was done at all
     results = [_of_batch(entry, path) for entry, (path, _) in zip(entries, given)]
     failed = next((result for result in results if isinstance(result, Error)), None)
     if failed is not None:
@@ -235,16 +238,13 @@ def save_batch(
 
 def _of_batch(entry: _abi.CSaveEntry, path: bytes) -> Union[Saved, Error]:
     status: int = entry.status
-    unsure = status in (_abi.NOT_DURABLE, _abi.E_SAVED_NOT_DURABLE, _abi.E_INDETERMINATE)
-    words: bytes = _abi.lib.steadfast_status_message(status)
-    report = Report(
-        status=status,
+    report = report_of_status(
+        status,
+        os.fsdecode(path),
         os_error=entry.os_error,
-        step=Step.NONE,  # the entry does not tell
-        on_disk=OnDisk.EITHER if unsure else OnDisk.NEW if status >= 0 else OnDisk.OLD,
+        step=entry.step,
+        on_disk=entry.on_disk,
         generation=entry.generation,
-        pid=0,
-        message=f"{words.decode()}: {os.fsdecode(path)}",
     )
     if status < 0:
         return error_of(report, path)
@@ -307,7 +307,7 @@ def load_into(
     schema: Optional[int] = None,
     context: Optional[Context] = None,
 ) -> Loaded:
-    """Loads the state at `path` into a writable buffer, without another copy; otherwise as load.
+    """Loads the state at `path` into a writable buffer, without another copy; otherwise as load, but of any length.
 
     TooLargeError when it does not fit; its `needed` says how long it is. After any other error no byte of a damaged
     payload is left in the buffer.

@@ -14,10 +14,10 @@ from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import _lock, _state
 from ._arguments import UNSET, StrPath, Unset
-from ._hooks import Wakeable
 from ._lock import LockStatus
 from ._report import Report
 from ._state import BytesLike, Saved, State
+from ._wait import Cancel
 
 T = TypeVar("T")
 
@@ -66,27 +66,32 @@ class Lock:
     async def acquire(self, timeout: Union[float, None, Unset] = UNSET) -> Report:
         """Takes the lock, or raises LockedError. Cancelled, it does not take it: a lock got too late is given back."""
         wait = self._lock.timeout if isinstance(timeout, Unset) else timeout
-        wakeable = Wakeable(self._lock._context)
-        future = _in_own_thread(lambda: self._lock._acquire(wait, wakeable.context, wakeable.given_up.is_set))
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            wakeable.wake()
-            await _to_the_end(future)
-            if not future.cancelled() and future.exception() is None:
-                await self._release()
-            raise
-        finally:
-            wakeable.close()  # the thread is past its waiting: future is done
+        with Cancel() as cancel:
+            future = _in_own_thread(lambda: self._lock._acquire(wait, cancel.fd))
+            try:
+                return await asyncio.shield(future)
+            except asyncio.CancelledError:
+                cancel.cancel()
+                await _to_the_end(future)
+                if not future.cancelled() and future.exception() is None:
+                    await self._release()
+                raise
 
     async def release(self) -> None:
         """Gives it back; as steadfast.Lock.release."""
         await self._release()
 
+    async def check(self) -> Report:
+        """Is it still this process's? As steadfast.Lock.check."""
+        return await self._in_own_thread(self._lock.check)
+
     async def _release(self) -> None:
-        future = _in_own_thread(self._lock.release)
+        await self._in_own_thread(self._lock.release)
+
+    async def _in_own_thread(self, function: Callable[[], T]) -> T:
+        future = _in_own_thread(function)
         try:
-            await asyncio.shield(future)
+            return await asyncio.shield(future)
         except asyncio.CancelledError:
             await _to_the_end(future)
             raise

@@ -2,6 +2,7 @@
 
 import array
 import errno
+import mmap
 import os
 
 import pytest
@@ -38,7 +39,20 @@ def test_a_batch_that_is_not_durable(path):
         (saved,) = steadfast.save_batch([(path, b"x")], context=steadfast.Context(fsync=lambda fd: -errno.EIO))
     assert warned[0].filename == __file__
     assert not saved.durable and saved.report.os_error == errno.EIO
+    assert (saved.report.step, saved.on_disk) == (steadfast.Step.SYNC_FILE, steadfast.OnDisk.EITHER)
     assert steadfast.load(path).data == b"x"
+    (saved,) = steadfast.save_batch([(path, b"y")], sync=False)
+    assert (saved.durable, saved.on_disk) == (False, steadfast.OnDisk.UNKNOWN)
+
+
+def test_a_batch_with_a_bad_path_goes_on(tmp_path):
+    for bad in ("", tmp_path.name + "/"):
+        with pytest.raises(steadfast.BatchError) as caught:
+            steadfast.save_batch([(bad, b"b"), (tmp_path / "good", b"g")])
+        first, second = caught.value.results
+        assert isinstance(first, steadfast.Error) and first.report.step == steadfast.Step.ARGUMENTS
+        assert isinstance(second, steadfast.Saved) and second.durable
+    assert steadfast.load(tmp_path / "good").generation == 2
 
 
 def test_a_batch_of_bad_arguments(tmp_path):
@@ -69,6 +83,23 @@ def test_load_into_what_is_too_small(path):
         assert bytes(buffer) == bytes(len(buffer))
     with pytest.raises(TypeError):
         steadfast.load_into(path, b"read-only")  # type: ignore[arg-type]
+
+
+def test_load_into_has_no_limit_of_its_own(path):
+    """A state that says 1 GiB and a page; its file is sparse, and its digest cannot be right."""
+    length = (1 << 30) + 4096
+    steadfast.save(path, b"x")
+    with open(path, "r+b") as file:
+        file.seek(84)  # behind "steadfast 1 len="
+        file.write(b"%020d" % length)
+        file.truncate(256 + length)
+    with pytest.raises(steadfast.TooLargeError) as caught:
+        steadfast.load_into(path, bytearray(100))
+    assert caught.value.needed == length
+    with mmap.mmap(-1, length) as buffer, pytest.raises(steadfast.DigestError):
+        steadfast.load_into(path, buffer)
+    with pytest.raises(steadfast.TooLargeError):
+        steadfast.load(path)
 
 
 def test_load_into_leaves_nothing_of_a_damaged_state(path):

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import steadfast
+from steadfast import _wait
 
 
 def test_with(path):
@@ -219,6 +220,59 @@ def test_a_handled_signal_does_not_end_a_wait(path, python):
     assert rest[-1].startswith("taken") and process.wait() == 0
 
 
+def test_what_rings_before_it_is_waited_for_is_not_missed():
+    handled = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: handled.append(1))
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable)
+    try:
+        with _wait.Alarm() as alarm:
+            signal.raise_signal(signal.SIGUSR1)
+            alarm.wait()  # would sleep for ever
+            alarm.ring()
+            alarm.wait()
+            signal.raise_signal(signal.SIGUSR1)
+        # Whoever had asked for them before, asyncio for instance, has got the signals, and nothing else.
+        assert os.read(readable, 100) == bytes([signal.SIGUSR1] * 2)
+        assert handled == [1, 1]
+    finally:
+        assert signal.set_wakeup_fd(-1) == writable
+        signal.signal(signal.SIGUSR1, before)
+        os.close(readable)
+        os.close(writable)
+
+
+def test_ctrl_c_leaves_nothing_behind(path):
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with steadfast.Lock(path):
+        sent: list[int] = []
+
+        def poll(fds, count, timeout):
+            if not 0 <= timeout < 10**8 and not sent:
+                sent.append(signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+            return steadfast.real("poll", fds, count, timeout)
+
+        lock = steadfast.Lock(path, context=steadfast.Context(poll=poll))
+        with pytest.raises(KeyboardInterrupt):
+            lock.acquire()
+            time.sleep(60)  # where the handler runs, had it not been in there
+        assert sent and not lock.held
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    for thread in threading.enumerate():
+        if thread.name == "steadfast":
+            thread.join(60)  # it is past its last use of anything
+            assert not thread.is_alive()
+
+
+def test_a_closed_standard_input_is_not_taken_for_no_cancelling(python):
+    process = python(
+        "import os, steadfast, sys\nfrom steadfast import _wait\nos.close(0)\nwith _wait.Cancel() as c: print(c.fd)"
+    )
+    assert int(process.communicate()[0]) >= 3
+
+
 def in_child(work):
     """Runs it in a forked child; its exit status."""
     child = os.fork()
@@ -256,3 +310,88 @@ def test_a_forked_child_only_closes(path):
         assert in_child(takes_another) == 0
         assert lock.held and steadfast.inspect(path).verdict == steadfast.Verdict.HELD
     assert not os.path.exists(path)
+
+
+DAEMON = """
+import os, sys, steadfast
+lock = steadfast.Lock(sys.argv[1], timeout=5, inherit=True)
+lock.acquire()
+if os.fork():
+    sys.stdin.readline()
+    try:
+        print('parent', lock.check(), flush=True)
+    except steadfast.WrongProcessError as error:
+        print('parent', type(error).__name__, flush=True)
+    lock.__exit__(None, None, None)  # no error, and nothing released
+    os._exit(0)
+for call in (lock.check, lock.check):
+    try:
+        call()
+    except steadfast.WrongProcessError:
+        print('not mine', flush=True)
+lock.adopt()
+lock.adopt()  # it is already
+lock.check()
+print('adopted', os.getpid(), lock.held, flush=True)
+sys.stdin.readline()
+lock.release()
+print('released', flush=True)
+os._exit(0)
+"""
+
+
+def test_a_daemon_adopts_the_lock_of_its_starter(path, python):
+    process = python(DAEMON, path)
+
+    def says():
+        return process.stdout.readline().split()
+
+    assert says() == ["not", "mine"] and says() == ["not", "mine"]
+    adopted, pid, held = says()
+    assert (adopted, held) == ("adopted", "True") and int(pid) != process.pid
+    assert pathlib.Path(path).read_text() == f"{pid}\n"
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert says() == ["parent", "WrongProcessError"]
+    assert process.wait(60) == 0
+    status = steadfast.inspect(path)
+    assert (status.verdict, status.pid) == (steadfast.Verdict.HELD, int(pid))
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert says() == ["released"]
+    assert not os.path.exists(path)
+
+
+def test_adopt_needs_inherit(path):
+    with steadfast.Lock(path) as lock:
+        with pytest.raises(OSError) as caught:
+            lock.adopt()
+        assert caught.value.errno == errno.EINVAL
+        assert lock.held
+
+
+def test_check(path):
+    lock = steadfast.Lock(path)
+    with pytest.raises(RuntimeError):
+        lock.check()
+    with lock:
+        assert lock.check().status == 0
+
+        def checks():
+            try:
+                lock.check()
+            except steadfast.WrongProcessError:
+                return 0
+            return 1
+
+        assert in_child(checks) == 0
+        # Taken away, and taken by somebody else.
+        os.unlink(path)
+        with pytest.raises(steadfast.LockLostError) as caught:
+            lock.check()
+        assert caught.value.filename == path
+        with steadfast.Lock(path, timeout=0), pytest.raises(steadfast.LockLostError):
+            lock.check()
+        assert lock.held  # to be released all the same
+        with pytest.raises(steadfast.LockLostError):
+            lock.release()

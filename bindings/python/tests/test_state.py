@@ -2,10 +2,12 @@
 
 import array
 import errno
+import fcntl
 import hashlib
 import os
 import pathlib
 import pickle
+import threading
 import time
 from typing import Any
 
@@ -146,18 +148,58 @@ def test_options(path, tmp_path):
         steadfast.save(tmp_path / "a/b", b"x")
     steadfast.save(tmp_path / "a/b", b"x", create_parents=True)
     assert steadfast.load(tmp_path / "a/b").data == b"x"
-    assert steadfast.save(path, b"four", recycle=True).durable
-    assert os.path.exists(path + ".prev")
+    assert steadfast.save(path, b"four", keep_previous=True).durable
+    assert steadfast.load(path + ".prev").data == b"three"
     with pytest.raises(steadfast.NotRegularError):
         steadfast.load(tmp_path)
 
 
 def test_a_save_without_sync_is_asked_for_and_no_warning(path):
     saved = steadfast.save(path, b"x", sync=False)
-    assert (saved.durable, saved.on_disk) == (False, steadfast.OnDisk.EITHER)
+    assert (saved.durable, saved.on_disk) == (False, steadfast.OnDisk.UNKNOWN)
+    steadfast.save(path, b"durable")
+    for _ in range(2):  # the second time an unsynced one is there: it does not take the durable one's place
+        saved = steadfast.save(path, b"y", sync=False, keep_previous=True)
+        assert (saved.durable, saved.on_disk) == (False, steadfast.OnDisk.EITHER)
+        assert steadfast.load(path + ".prev").data == b"durable"
     with pytest.raises(OSError) as caught:
         steadfast.save(path, b"x", sync=False, strict=True)
     assert caught.value.errno == errno.EINVAL
+
+
+def test_generation_0_minds_the_previous_one(path):
+    steadfast.save(path, b"one")
+    steadfast.save(path, b"two", keep_previous=True)
+    os.unlink(path)
+    with pytest.raises(steadfast.ConflictError) as caught:
+        steadfast.save(path, b"new", if_generation=0)
+    assert caught.value.report.generation == 1
+    with pytest.warns(steadfast.RecoveredWarning):
+        state = steadfast.load(path, recover=True)
+    assert steadfast.save(path, state.data, if_generation=state.generation).generation > 1
+
+
+def test_a_save_that_others_keep_waiting(path):
+    steadfast.save(path, b"old")
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        begun = time.monotonic()
+        for timeout in (0, 0.05):
+            with pytest.raises(steadfast.BusyError) as caught:
+                steadfast.save(path, b"new", if_generation=1, timeout=timeout)
+            error = caught.value
+            assert isinstance(error, TimeoutError) and (error.errno, error.filename) == (errno.ETIMEDOUT, path)
+            assert error.report.on_disk == steadfast.OnDisk.OLD
+        assert time.monotonic() - begun < 5  # not the library's own ten seconds
+        assert steadfast.load(path).data == b"old"
+        with pytest.raises(steadfast.BatchError) as batch:
+            steadfast.save_batch([(path, b"new")], if_generation=1, timeout=0)
+        assert isinstance(batch.value.results[0], steadfast.BusyError)
+        threading.Timer(0.05, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        assert steadfast.save(path, b"new", if_generation=1, timeout=None).generation == 2
+    for bad in (-1, float("nan")):
+        with pytest.raises(ValueError):
+            steadfast.save(path, b"x", timeout=bad)
 
 
 def test_errors_can_be_pickled(path):

@@ -1,4 +1,4 @@
-import { loadInto, saveBatch, acquire, acquireSync, cleanStale, inspect, load, save, saveSync, AbortError, Lock, SteadfastError } from 'steadfast';
+import { loadInto, saveBatch, acquire, acquireSync, Context, cleanStale, inspect, load, save, saveSync, AbortError, Lock, SteadfastError } from 'steadfast';
 import type { State, Saved, Verdict } from 'steadfast';
 
 export async function all(file: string, signal: AbortSignal): Promise<bigint> {
@@ -20,6 +20,12 @@ export async function all(file: string, signal: AbortSignal): Promise<bigint> {
     if (one.error) console.log(one.error.code);
     else console.log(one.generation + 1n, one.durable);
   }
+  const context = new Context({ at: '.', beneath: true, ioUring: false });
+  const quick: Saved = await save('state', 'x', { context, timeout: Infinity, noSync: true });
+  if (quick.report.onDisk === 'unknown') context.close();
+  const inherited: Lock = await acquire(file, { inherit: true, context });
+  await inherited.check();
+  inherited.checkSync();
   const { length }: { length: number } = await loadInto(file, Buffer.alloc(10));
   return saved.generation + BigInt(length);
 }
@@ -29,6 +35,10 @@ export async function all(file: string, signal: AbortSignal): Promise<bigint> {
 void save('file', { a: 1 });
 // @ts-expect-error
 void save('file', '', { keepPrev: true });
+// @ts-expect-error
+void save('file', '', { recycle: true });
+// @ts-expect-error
+new Context({ in: '.' });
 // @ts-expect-error
 void acquireSync('file', { signal: AbortSignal.abort() });
 // @ts-expect-error
