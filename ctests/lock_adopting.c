@@ -209,7 +209,17 @@ static void tell_adopter(void)
         bail_out("pipe");
 }
 
-/* Adopts, and releases when its parent is through. */
+static pid_t adopter;
+static int adopter_ended;
+
+static void let_adopter_end(void)
+{
+    tell_adopter();
+    tell_adopter();
+    adopter_ended = wait_for(adopter);
+}
+
+/* Adopts, and releases when it is told to. */
 static pid_t start_slow_adopter(void)
 {
     char byte;
@@ -241,6 +251,12 @@ static void release_beside_adopt(void)
        "release beside adopt waits for it, and answers E_WRONG_PROCESS, which names the child");
     tell_adopter();
     ok(wait_for(child) == 0 && !exists(lock), "and the child has it, and releases it");
+
+    adopter = start_slow_adopter();
+    moment.sleeps = let_adopter_end;
+    status = with_report(release_it);
+    ok(adopter_ended == 0 && status == STEADFAST_E_LOCK_LOST && !exists(lock),
+       "beside a child that adopts and releases it meanwhile: E_LOCK_LOST");
 
     child = start_slow_adopter();
     moment.hours = 1;

@@ -140,6 +140,34 @@ static void not_seen(void)
     }
 }
 
+/* A lock file that its owner may not write, as a user who is not root. */
+static int not_seen_read_only(void *arg)
+{
+    steadfast_lock_options options = lock_options(0, 0);
+    options.mode = 0444;
+    memset(&fs, 0, sizeof fs);
+    fs.blind = 1, fs.copies = arg != NULL;
+    static steadfast_context *volatile kept;
+    kept = fs_context();
+    int32_t status = steadfast_lock_acquire(kept, lock, 0, &options, &held, NULL);
+    return status == STEADFAST_E_UNSUPPORTED && left_nothing() ? 0 : 1;
+}
+
+static void not_seen_by_others(void)
+{
+    chmod(dir, 0777);
+    for (int copies = 0; copies < 2; copies++) {
+        if (!user_can_reach(dir)) {
+            skip("another user cannot reach the temporary directory", "a lock file of mode 0444 whose flock is not seen");
+            continue;
+        }
+        is_int(as_user(not_seen_read_only, copies ? lock : NULL), 0, "the same with a file of mode 0444%s: E_UNSUPPORTED, no file",
+               copies ? ", and no link" : "");
+        unlink(lock);
+    }
+    chmod(dir, 0700);
+}
+
 static void errors_of_the_look(void)
 {
     static const int errors[] = { EMFILE, ENFILE, EIO, ENOMEM };
@@ -170,6 +198,7 @@ int main(void)
         contenders();
         kill_points();
         not_seen();
+        not_seen_by_others();
         errors_of_the_look();
         is_int(count_entries(dir), 0, "nothing is left in the directory");
     }

@@ -252,9 +252,12 @@ static void copies(void)
     for (int before = NONE; before <= DURABLE; before++) {
         put(DURABLE, before);
         is_int(run(c, NO_SYNC | KEEP, 0), STEADFAST_NOT_DURABLE, "NO_SYNC, KEEP_PREVIOUS, no hard links, previous %s", NAMES[before]);
-        ok(was_synced(previous) ? report.on_disk == EITHER && at_previous(DURABLE, before) == 0
-                                : report.on_disk == UNKNOWN && at_previous(NONE, before) == (before == NONE ? 2 : 1),
-           "a copy at PATH.prev was synced, or it is as it was and on_disk UNKNOWN");
+        int unchanged = at_previous(NONE, before) == (before == NONE ? 2 : 1), copied = at_previous(DURABLE, before) == 0;
+        if (was_synced(previous))
+            ok(report.on_disk == EITHER && copied, "a synced copy at PATH.prev, EITHER");
+        else
+            ok(report.on_disk == UNKNOWN && (unchanged || (before == NONE && copied && marked_in_mode(previous))),
+               "PATH.prev is as it was, or has a copy that is marked where nothing was; UNKNOWN");
         put(DURABLE, before);
         is_int(run(c, 0, EINVAL), STEADFAST_NOT_DURABLE, "an unsupported sync, no hard links, previous %s", NAMES[before]);
         ok(report.on_disk == UNKNOWN, "neither the new state nor a copy is synced: UNKNOWN");
@@ -265,6 +268,40 @@ static void copies(void)
         put(DURABLE, before);
         ok(run(c, KEEP, EIO) < 0 && is_record(path, &kinds[0][DURABLE]) && at_previous(NONE, before) == (before == NONE ? 2 : 1),
            "with KEEP_PREVIOUS it is an error, and nothing changes");
+    }
+    steadfast_context_free(c);
+}
+
+/* Nor does such a copy become one where the mark in the mode is dropped (vfat has neither hard links nor that bit). */
+static int32_t chmod_drops(void *user, int32_t fd, uint32_t mode)
+{
+    (void)user;
+    return REAL->fchmod(NULL, fd, mode & 0777);
+}
+
+static int32_t open_drops(void *user, int32_t dirfd, const char *name, int32_t flags, uint32_t mode)
+{
+    (void)user;
+    return REAL->openat(NULL, dirfd, name, flags, mode & 0777);
+}
+
+static void unmarked_copies(void)
+{
+    steadfast_hooks h = test_hooks();
+    h.absent |= STEADFAST_ABSENT_LINK;
+    h.fsync = fsync_as_told;
+    h.fchmod = chmod_drops;
+    h.openat = open_drops;
+    steadfast_context *c = test_context(&h);
+    for (int i = 0; i < 2; i++) {
+        uint32_t flags = i == 0 ? NO_SYNC | KEEP : KEEP;
+        int error = i == 0 ? 0 : EINVAL;
+        put(DURABLE, NONE);
+        run(c, flags, error);
+        ok(!marked_in_mode(path) && marked_in_header(path), "the bit is dropped: the header alone marks the state");
+        run(c, flags, error);
+        ok(report.on_disk == UNKNOWN, "%s, no hard links, no sticky bit: a copy without a mark is no durable state, UNKNOWN",
+           i == 0 ? "NO_SYNC" : "an unsupported sync");
     }
     steadfast_context_free(c);
 }
@@ -289,6 +326,7 @@ int main(void)
     else
         mixed(c);
     copies();
+    unmarked_copies();
     ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
     steadfast_context_free(c);
     remove_tree(dir);

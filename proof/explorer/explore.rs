@@ -196,8 +196,7 @@ impl Explorer {
             Pending::Step => true,
             Pending::Turn => p.dirty || idle,
             Pending::Wait { inotify, holder, timed } => {
-                let ready =
-                    !self.world.lies(Lie::Deaf) && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
+                let ready = !self.world.lies(Lie::Deaf) && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
                 // A timeout may end the sleep at any time, but without a change there is little new to see. With
                 // inotify it is a second line of defence: it counts only when nobody else can go on. The time
                 // itself may be what was waited for, once or twice.
@@ -239,7 +238,9 @@ impl Explorer {
         if self.reuses_left > 0 {
             let dead = all.chain([self.scenario.bodies.len()]).filter(|&slot| self.world.procs[slot].life == Life::Killed);
             let numbers = dead.map(|slot| (self.world.procs[slot].namespace, self.world.procs[slot].pid));
-            out.extend(numbers.filter(|n| !self.world.strangers.contains(n)).map(|(namespace, pid)| Choice::Reuse(namespace, pid)));
+            out.extend(
+                numbers.filter(|n| !self.world.strangers.contains(n)).map(|(namespace, pid)| Choice::Reuse(namespace, pid)),
+            );
         }
     }
 

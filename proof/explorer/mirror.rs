@@ -44,7 +44,16 @@ impl Mirror {
         std::fs::create_dir(&directory).unwrap();
         let path = c(directory.as_os_str().as_encoded_bytes());
         let dir = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) };
-        Mirror { directory, dir, fds: HashMap::new(), maps: HashMap::new(), numbers: HashMap::new(), compared: 0, difference: None, no_xattr: false }
+        Mirror {
+            directory,
+            dir,
+            fds: HashMap::new(),
+            maps: HashMap::new(),
+            numbers: HashMap::new(),
+            compared: 0,
+            difference: None,
+            no_xattr: false,
+        }
     }
 
     fn compare<T: PartialEq + std::fmt::Debug>(&mut self, call: &str, fake: T, real: T) {
@@ -96,7 +105,13 @@ impl Mirror {
         }
     }
 
-    fn byte_lock(&self, (slot, fd): (usize, i32), operation: i32, (start, len): (i64, i64), found: &mut [i64; 2]) -> Result<i32, i32> {
+    fn byte_lock(
+        &self,
+        (slot, fd): (usize, i32),
+        operation: i32,
+        (start, len): (i64, i64),
+        found: &mut [i64; 2],
+    ) -> Result<i32, i32> {
         let call = REAL_TABLE.ofdlock.unwrap();
         let answer = unsafe { call(null_mut(), self.real(slot, fd), operation, start, len, found.as_mut_ptr()) };
         if answer < 0 { Err(-answer) } else { Ok(answer) }

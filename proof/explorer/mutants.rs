@@ -19,7 +19,8 @@ pub unsafe fn open(p: *mut Proc) -> Result<i32, i32> {
 }
 
 pub unsafe fn create(p: *mut Proc, name: &CStr) -> Result<i32, i32> {
-    let fd = unsafe { (hooks(p).openat.unwrap())((*p).world.cast(), AT_FDCWD, name.as_ptr(), O_CREAT | O_EXCL | O_WRONLY, 0o644) };
+    let fd =
+        unsafe { (hooks(p).openat.unwrap())((*p).world.cast(), AT_FDCWD, name.as_ptr(), O_CREAT | O_EXCL | O_WRONLY, 0o644) };
     if fd < 0 { Err(fd) } else { Ok(fd) }
 }
 

@@ -213,7 +213,8 @@ impl World {
             self.violate(Violation::Robbed);
         }
         // Who did not rely on it has lost it.
-        let lost: Vec<usize> = self.procs.iter().map(|p| p.slot).filter(|&slot| slot != by && self.family(slot) == creator).collect();
+        let lost: Vec<usize> =
+            self.procs.iter().map(|p| p.slot).filter(|&slot| slot != by && self.family(slot) == creator).collect();
         lost.into_iter().for_each(|slot| self.leave(slot));
     }
 

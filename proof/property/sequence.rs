@@ -6,8 +6,6 @@ use super::machine::{Fault, Kind, Machine};
 use super::reader::{self, ANY, Request, State};
 use super::{api, lock};
 use steadfast::ffi::lock::steadfast_lock;
-use steadfast::hooks::call::*;
-use steadfast::hooks::*;
 use steadfast::status::*;
 
 const STRICT: u32 = 1 << 0;

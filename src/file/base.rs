@@ -88,6 +88,11 @@ impl<'h> Start<'h> {
         self.limit.is_some_and(|limit| same(&limit, directory))
     }
 
+    /// Does the path lead to the same place when a call of the system starts at the working directory?
+    pub fn is_working_directory_for(&self, path: &CStr) -> bool {
+        self.limit.is_none() && (self.dir == AT_FDCWD || path.to_bytes().first() == Some(&b'/'))
+    }
+
     /// openat(2), of something that is there already.
     pub fn open(&self, path: &CStr, flags: i32) -> Result<Fd<'h>, Errno> {
         if self.limit.is_some() {

@@ -12,13 +12,24 @@ pub struct Deadline {
 }
 
 impl Deadline {
+    /// A wait without an end.
+    pub const NEVER: Deadline = Deadline { at_ns: None };
+
     /// `timeout_ms` from now; a negative one: never.
     pub fn after(hooks: &Hooks, timeout_ms: i64) -> Result<Deadline, Errno> {
         if timeout_ms < 0 {
-            return Ok(Deadline { at_ns: None });
+            return Ok(Deadline::NEVER);
         }
         let now = hooks.clock(STEADFAST_CLOCK_MONOTONIC)?;
         Ok(Deadline { at_ns: Some(now.saturating_add(timeout_ms.saturating_mul(MS))) })
+    }
+
+    /// The one that comes first.
+    fn or_before(self, other: Deadline) -> Deadline {
+        match (self.at_ns, other.at_ns) {
+            (Some(this), Some(that)) => Deadline { at_ns: Some(this.min(that)) },
+            (this, that) => Deadline { at_ns: this.or(that) },
+        }
     }
 
     /// Nanoseconds left, i64::MAX when it never ends; None when it is over.
@@ -33,6 +44,8 @@ impl Deadline {
 #[derive(Clone, Copy)]
 pub struct Retry {
     timeout_ms: i64,
+    /// When the call itself has to end.
+    limit: Deadline,
     /// From the first failed try on.
     deadline: Option<Deadline>,
     sleep_ns: i64,
@@ -44,7 +57,12 @@ impl Retry {
 
     /// Up to `timeout_ms` from the first sleep on; a negative one: for ever.
     pub fn new(timeout_ms: i64) -> Retry {
-        Retry { timeout_ms, deadline: None, sleep_ns: Retry::FIRST_NS }
+        Retry::within(timeout_ms, Deadline::NEVER)
+    }
+
+    /// The same, in a call that has to end at `limit`.
+    pub fn within(timeout_ms: i64, limit: Deadline) -> Retry {
+        Retry { timeout_ms, limit, deadline: None, sleep_ns: Retry::FIRST_NS }
     }
 
     /// Another wait of the same call: what was waited so far counts.
@@ -56,7 +74,7 @@ impl Retry {
     pub fn sleep(&mut self, hooks: &Hooks) -> Result<bool, Errno> {
         let deadline = match self.deadline {
             Some(deadline) => deadline,
-            None => *self.deadline.insert(Deadline::after(hooks, self.timeout_ms)?),
+            None => *self.deadline.insert(Deadline::after(hooks, self.timeout_ms)?.or_before(self.limit)),
         };
         let Some(left) = deadline.left_ns(hooks)? else { return Ok(false) };
         match hooks.poll(&mut [], left.min(self.sleep_ns)) {

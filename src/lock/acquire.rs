@@ -8,7 +8,7 @@ use super::options::*;
 use super::queue::Queue;
 use super::watch::Watch;
 use crate::file::base::Start;
-use crate::file::deadline::Retry;
+use crate::file::deadline::{Deadline, Retry};
 use crate::file::entry::{CAREFUL, Entry, same};
 use crate::file::filesystem::{self, Kind};
 use crate::file::flock;
@@ -40,12 +40,15 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
     let waits = request.timeout_ms != 0;
     let (dir, _fillers) = open_directory(start, path, waits)?;
     let place = Place::of(&dir, path)?;
+    let by_path = start.is_working_directory_for(path.directory()).then_some(path.directory());
     let target = Entry::new(&dir, path.name());
     let own = hooks.getpid().at(STEADFAST_STEP_CREATE_LOCK)?;
     let inherit = settings.has(STEADFAST_LOCK_INHERIT);
     let close_on_exec = if inherit { 0 } else { O_CLOEXEC };
     let look_ms = if request.timeout_ms < 0 { LOOK_MS.1 } else { request.timeout_ms.clamp(LOOK_MS.0, LOOK_MS.1) };
-    let writer = Writer { identity: request.identity, settings, own, close_on_exec, look_ms };
+    let deadline = if waits { Deadline::after(hooks, request.timeout_ms).at(STEADFAST_STEP_CLOCK)? } else { Deadline::NEVER };
+    let look = Retry::within(look_ms, deadline);
+    let writer = Writer { identity: request.identity, settings, own, close_on_exec, look };
     let kind = filesystem::kind(&dir);
     // Where a file that is given another name may not be the file that was locked.
     let mut by_name = kind == Kind::Fuse;
@@ -70,7 +73,9 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
                 Published::Yes(file, stat) => match secure(target, file, &stat, &writer, !by_name && kind == Kind::Ordinary)? {
                     Secured::Yes(keeper) => {
                         let outcome = describe(&dir, own, taken_over, request);
-                        let watch = wait.and_then(|(watch, _)| watch.into_inotify()).and_then(Watched::of);
+                        let watch = wait
+                            .and_then(|(watch, _)| watch.into_inotify())
+                            .and_then(|inotify| Watched::of(inotify, place.stat.ino));
                         let _ = dir.into_raw();
                         let mut held = Held { place, stat, keeper, watch, pid: own, pid_namespace: 0 };
                         held.belongs_to(hooks, request.identity, own);
@@ -98,7 +103,7 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
             Some(wait) => wait,
             None => {
                 let queue = if waits { Queue::join(&dir, path.name()) } else { Queue::none(hooks) };
-                wait.insert((Watch::new(&dir, path, request.timeout_ms, settings)?, queue))
+                wait.insert((Watch::new(&dir, by_path, path.name(), waits.then_some(deadline), settings), queue))
             }
         };
         let free = matches!(found.status, STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);
@@ -222,12 +227,17 @@ fn unasked(
 fn give_up(target: Entry<'_, '_>, writer: &Writer<'_>) -> Result<Secured, Outcome> {
     let hooks = target.hooks();
     let fd = match target.open(CAREFUL | O_RDWR, 0) {
+        // A lock file that its owner may not write. An exclusive flock needs that on file systems of a network only.
+        Err(e) if e.is(EACCES) => target.open(CAREFUL, 0),
+        opened => opened,
+    };
+    let fd = match fd {
         Ok(fd) => fd,
         Err(e) if e.is(ENOENT) => return Ok(Secured::Lost),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LINK)),
     };
     // Somebody's look takes it for a moment; who keeps it has taken the lock over.
-    if !flock::exclusive(hooks, fd.raw(), &mut Retry::new(writer.look_ms)).at(STEADFAST_STEP_LOCK_FILE)? {
+    if !flock::exclusive(hooks, fd.raw(), &mut writer.look.again()).at(STEADFAST_STEP_LOCK_FILE)? {
         return Ok(Secured::Lost);
     }
     let stat = hooks.fstat(fd.raw()).at(STEADFAST_STEP_COMPARE)?;

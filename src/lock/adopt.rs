@@ -4,7 +4,8 @@ use super::candidate::Writer;
 use super::held::{self, Held, Keeper};
 use super::identity::Identity;
 use super::options::Settings;
-use super::release::take_turns;
+use super::release::{take_turns, was_left_by_failure};
+use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
 use crate::status::*;
@@ -26,13 +27,12 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     if named == own && held.is_ours(hooks).at(STEP)? {
         return Ok(Outcome::new(STEADFAST_OK).with_pid(own));
     }
-    // Another child was first. But a record that names nobody, or nobody alive, was left by one that failed.
-    let is_adopted = ![0, own, held.pid].contains(&named) && !hooks.probe(named).is_err_and(|e| e.is(ESRCH));
-    if is_adopted {
+    // Another child was first.
+    if ![0, own, held.pid].contains(&named) && !was_left_by_failure(hooks, &fd, named) {
         return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named));
     }
     let settings = Settings::default();
-    let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC, look_ms: 0 };
+    let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC, look: Retry::new(0) };
     // The inherited descriptor may write whatever the mode of the file is; the program may have closed it.
     let kept = is_still(hooks, inherited, &held.stat);
     let written = writer.overwrite(hooks, if kept { inherited } else { fd.raw() }, held.pid)?;

@@ -41,7 +41,7 @@ pub struct Writer<'w> {
     /// O_CLOEXEC, or 0 for a lock that children inherit.
     pub close_on_exec: i32,
     /// How long somebody's look at the file may hold its flock.
-    pub look_ms: i64,
+    pub look: Retry,
 }
 
 impl Writer<'_> {
@@ -87,7 +87,7 @@ impl Writer<'_> {
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_CREATE_LOCK)),
         };
         let is_ours = || hooks.fstat(fd.raw()).and_then(|stat| target.is(&stat));
-        match flock::exclusive(hooks, fd.raw(), &mut Retry::new(self.look_ms)) {
+        match flock::exclusive(hooks, fd.raw(), &mut self.look.again()) {
             Ok(true) => {}
             // Somebody's look keeps it. With a shared flock of ours nobody else removes the file.
             Ok(false) => {

@@ -204,7 +204,8 @@ fn unopened(entry: Entry<'_, '_>, error: Errno) -> Result<Outcome, Outcome> {
     }
     // A lease is being broken (fcntl(2), "Leases").
     if error.is(EAGAIN) {
-        return Ok(Outcome::because(STEADFAST_LOCK_HELD, Detail::Busy));
+        let holder = entry.stat().ok().and_then(|stat| flock::holder(entry.hooks(), &stat));
+        return Ok(Outcome::because(STEADFAST_LOCK_HELD, Detail::Leased).with_pid(holder.unwrap_or(0)));
     }
     if error.is_one_of(&[EACCES, EPERM]) {
         return match entry.stat() {

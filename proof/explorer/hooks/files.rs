@@ -12,18 +12,8 @@ const DIRECTORY: steadfast_stat = steadfast_stat { dev: 1, ino: 2, mode: S_IFDIR
 const FOREIGN: steadfast_stat = steadfast_stat { dev: 3, ino: 7, mode: S_IFREG | 0o600, nlink: 1, ..EMPTY };
 /// All that have no file share an inode.
 const ANONYMOUS: steadfast_stat = steadfast_stat { dev: 14, ino: 9, mode: 0o600, nlink: 1, ..EMPTY };
-const EMPTY: steadfast_stat = steadfast_stat {
-    dev: 0,
-    ino: 0,
-    mode: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    size: 0,
-    mtime_ns: 0,
-    attributes: 0,
-    reserved: 0,
-};
+const EMPTY: steadfast_stat =
+    steadfast_stat { dev: 0, ino: 0, mode: 0, nlink: 0, uid: 0, gid: 0, size: 0, mtime_ns: 0, attributes: 0, reserved: 0 };
 
 pub(super) unsafe extern "C" fn close(user: User, fd: i32) -> i32 {
     // Dropping a lock can be noticed, and so can freeing an inode whose number comes back.
@@ -155,15 +145,7 @@ pub(super) fn stat_of(c: &mut Call<'_>, node: usize) -> steadfast_stat {
     h = mix(h, u64::from(file.mode) << 32 | u64::from(nlink));
     h = mix(h, file.len as u64);
     c.p.history = mix(h, if own { file.mtime % 1_000_000 } else { file.mtime }.cast_unsigned());
-    steadfast_stat {
-        dev: 1,
-        ino,
-        mode: file.mode,
-        nlink,
-        size: file.len as u64,
-        mtime_ns: file.mtime,
-        ..Default::default()
-    }
+    steadfast_stat { dev: 1, ino, mode: file.mode, nlink, size: file.len as u64, mtime_ns: file.mtime, ..Default::default() }
 }
 
 pub(super) unsafe extern "C" fn fstat(user: User, fd: i32, out: *mut steadfast_stat) -> i32 {

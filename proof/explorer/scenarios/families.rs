@@ -21,7 +21,12 @@ fn adoption() {
         clean(&format!("PK{name} Nothing, 1 kill"), scenario);
     }
     for (name, third) in [("A", A), ("C", C), ("I", I)] {
-        let scenario = Scenario { children: CHILD, forgets: true, namespaces: &[0, 0, 1], ..Scenario::new(&[P, K, third], Plant::Nothing, 1) };
+        let scenario = Scenario {
+            children: CHILD,
+            forgets: true,
+            namespaces: &[0, 0, 1],
+            ..Scenario::new(&[P, K, third], Plant::Nothing, 1)
+        };
         clean(&format!("PK{name} Nothing, 1 kill, namespace"), scenario);
     }
     clean("PKK Nothing, 1 kill", Scenario { children: TWO_CHILDREN, ..Scenario::new(&[P, K, K], Plant::Nothing, 1) });
@@ -31,7 +36,8 @@ fn adoption() {
 fn adoption_closed() {
     for (name, bodies) in [("PK", &[P, K][..]), ("PKC", &[P, K, C]), ("PKI", &[P, K, I]), ("PKA", &[P, K, A])] {
         for refills in [false, true] {
-            let scenario = Scenario { closes: 1, refills, children: CHILD, forgets: true, ..Scenario::new(bodies, Plant::Nothing, 1) };
+            let scenario =
+                Scenario { closes: 1, refills, children: CHILD, forgets: true, ..Scenario::new(bodies, Plant::Nothing, 1) };
             clean(&format!("{name} Nothing, 1 kill, 1 close, refills: {refills}"), scenario);
         }
     }
@@ -42,7 +48,8 @@ fn guards() {
     for (body, child) in [("Q", Q), ("X", X)] {
         for (name, third) in [("A", A), ("C", C), ("I", I)] {
             for (where_, namespaces) in [("", &[][..]), (", namespace", &[0, 0, 1])] {
-                let scenario = Scenario { children: CHILD, forgets: true, namespaces, ..Scenario::new(&[P, child, third], Plant::Ours, 1) };
+                let scenario =
+                    Scenario { children: CHILD, forgets: true, namespaces, ..Scenario::new(&[P, child, third], Plant::Ours, 1) };
                 clean(&format!("P{body}{name} Ours, 1 kill{where_}"), scenario);
             }
         }
@@ -58,7 +65,13 @@ fn guards() {
 #[test]
 fn child_does_not_prolong() {
     for plant in [Plant::Nothing, Plant::Ours] {
-        clean(&format!("parent_alone, heir {plant:?}, 1 kill"), Scenario { children: CHILD, ..Scenario::new(&[parent_alone, heir], plant, 1) });
+        clean(
+            &format!("parent_alone, heir {plant:?}, 1 kill"),
+            Scenario { children: CHILD, ..Scenario::new(&[parent_alone, heir], plant, 1) },
+        );
     }
-    clean("parent_alone, heir, A", Scenario { children: CHILD, forgets: true, ..Scenario::new(&[parent_alone, heir, A], Plant::Nothing, 1) });
+    clean(
+        "parent_alone, heir, A",
+        Scenario { children: CHILD, forgets: true, ..Scenario::new(&[parent_alone, heir, A], Plant::Nothing, 1) },
+    );
 }

@@ -27,13 +27,20 @@ fn namespaces_see_the_flock_alone() {
                 for (lack, absent) in [("all there", 0), ("no mapping", STEADFAST_ABSENT_MAP), ABSENT[0]] {
                     // Without a mapping the descriptor is the flock.
                     let closes = u32::from(absent & STEADFAST_ABSENT_MAP == 0);
-                    let scenario = Scenario { closes, absent, namespaces: &[1, 2], numbers: pids, ..Scenario::new(&bodies, plant, 2) };
+                    let scenario =
+                        Scenario { closes, absent, namespaces: &[1, 2], numbers: pids, ..Scenario::new(&bodies, plant, 2) };
                     clean(&format!("{name} {plant:?}, namespaces, {numbers}, 2 kills, {lack}"), scenario);
                 }
             }
         }
         for (name, bodies) in [("AAC", [A, A, C]), ("ACI", [A, C, I])] {
-            let scenario = Scenario { closes: 1, namespaces: &[1, 2, 0], numbers: pids, forgets: true, ..Scenario::new(&bodies, Plant::Ours, 1) };
+            let scenario = Scenario {
+                closes: 1,
+                namespaces: &[1, 2, 0],
+                numbers: pids,
+                forgets: true,
+                ..Scenario::new(&bodies, Plant::Ours, 1)
+            };
             clean(&format!("{name} Ours, namespaces, {numbers}, 1 kill, 1 close"), scenario);
         }
     }

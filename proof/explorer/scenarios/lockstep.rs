@@ -20,4 +20,3 @@ fn fake_and_real_directory_in_lockstep() {
     assert!(compared > 10_000, "only {compared} results compared");
     println!("explorer: lock-step with a real directory: {schedules} schedules, {compared} results equal, seed {SEED:#x}");
 }
-

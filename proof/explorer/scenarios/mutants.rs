@@ -52,4 +52,3 @@ fn mutants_are_killed() {
     lying("its watch and pidfd without effect", &[W, A], Plant::Nothing, &[Lie::Deaf], Violation::Stuck);
     println!("explorer: 17 of 17 mutants killed");
 }
-

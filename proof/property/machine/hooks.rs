@@ -4,7 +4,7 @@ use super::processes;
 use super::{DIRECTORY, FIRST, Handle, Inode, Kind, Lie, Machine};
 use core::ffi::{CStr, c_char, c_void};
 use libc::*;
-use steadfast::hooks::call::*;
+use steadfast::hooks::*;
 use steadfast::hooks::{steadfast_hooks, steadfast_stat};
 
 pub(super) type User = *mut c_void;

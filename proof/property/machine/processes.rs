@@ -4,8 +4,8 @@ use super::hooks::{User, answer, machine};
 use super::{Handle, Lie, Life, Machine, UPTIME};
 use core::ffi::{CStr, c_char, c_void};
 use libc::*;
-use steadfast::hooks::call::*;
 use steadfast::hooks::steadfast_pollfd;
+use steadfast::hooks::*;
 
 /// Of this boot and its first namespaces.
 const BOOT_ID: &str = "01234567-89ab-4def-8123-456789abcdef\n";
