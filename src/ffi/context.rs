@@ -45,6 +45,12 @@ pub struct steadfast_context {
 
 static DEFAULT: steadfast_context = steadfast_context { hooks: Hooks::REAL, identity: Identity::new(), base: Base::WORKING };
 
+impl Drop for steadfast_context {
+    fn drop(&mut self) {
+        self.base.close(&self.hooks);
+    }
+}
+
 impl steadfast_context {
     /// Where the relative paths of a call begin.
     pub(super) fn start(&self) -> Result<Start<'_>, Outcome> {
@@ -200,7 +206,6 @@ unsafe fn new(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_context_free(context: *mut steadfast_context) {
     if !context.is_null() {
-        let context = unsafe { unboxed(context) };
-        context.base.close(&context.hooks);
+        drop(unsafe { unboxed(context) });
     }
 }

@@ -46,7 +46,7 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
     let inherit = settings.has(STEADFAST_LOCK_INHERIT);
     let close_on_exec = if inherit { 0 } else { O_CLOEXEC };
     let look_ms = if request.timeout_ms < 0 { LOOK_MS.1 } else { request.timeout_ms.clamp(LOOK_MS.0, LOOK_MS.1) };
-    let deadline = if waits { Deadline::after(hooks, request.timeout_ms).at(STEADFAST_STEP_CLOCK)? } else { Deadline::NEVER };
+    let deadline = if waits { Deadline::after(hooks, request.timeout_ms).at(STEADFAST_STEP_CLOCK)? } else { Deadline::never() };
     let look = Retry::within(look_ms, deadline);
     let writer = Writer { identity: request.identity, settings, own, close_on_exec, look };
     let kind = filesystem::kind(&dir);
@@ -73,7 +73,9 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
                 Published::Yes(file, stat) => match secure(target, file, &stat, &writer, !by_name && kind == Kind::Ordinary)? {
                     Secured::Yes(keeper) => {
                         let outcome = describe(&dir, own, taken_over, request);
-                        let watch = wait.and_then(|(watch, _)| watch.into_inotify()).and_then(Watched::of);
+                        let watch = wait
+                            .and_then(|(watch, _)| watch.into_inotify())
+                            .and_then(|inotify| Watched::of(inotify, place.stat.ino));
                         let _ = dir.into_raw();
                         let mut held = Held { place, stat, keeper, watch, pid: own, pid_namespace: 0 };
                         held.belongs_to(hooks, request.identity, own);

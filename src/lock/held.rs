@@ -4,7 +4,9 @@ use super::format::{self, Content, MOST};
 use super::identity::{self, Identity};
 use crate::file::entry::{CAREFUL, Entry, is_still, same};
 use crate::file::path::{self, PATH_MAX, Path};
+use crate::file::proc_lines;
 use crate::hooks::*;
+use crate::mem::format::hex64;
 use crate::status::*;
 use core::ffi::CStr;
 
@@ -23,7 +25,7 @@ pub enum Keeper {
 pub struct Place {
     dir: i32,
     /// What the directory was, and its path with a NUL, to open it anew.
-    stat: steadfast_stat,
+    pub stat: steadfast_stat,
     path: Buffer,
 }
 
@@ -49,18 +51,36 @@ impl Place {
     }
 }
 
-/// An inotify descriptor, and what it is: no file has the inode of one.
+/// An inotify descriptor, and the directory that it watches. All such descriptors have one inode, and so have those of epoll:
+/// only /proc tells ours from one that the program opened after it had closed ours.
 #[derive(Clone, Copy)]
 pub struct Watched {
     fd: i32,
-    stat: steadfast_stat,
+    directory: u64,
 }
 
 impl Watched {
-    /// `fd`, which the release has to close.
-    pub fn of(fd: Fd<'_>) -> Option<Watched> {
-        let stat = fd.hooks().fstat(fd.raw()).ok()?;
-        Some(Watched { fd: fd.into_raw(), stat })
+    /// `fd`, which watches the directory with this inode and which the release has to close. What could not be told from
+    /// another one then is closed at once.
+    pub fn of(fd: Fd<'_>, directory: u64) -> Option<Watched> {
+        let watched = Watched { fd: fd.raw(), directory };
+        if !watched.is_still_open(fd.hooks()) {
+            return None;
+        }
+        fd.into_raw();
+        Some(watched)
+    }
+
+    /// Does the number stand for an inotify descriptor whose first watch is on the directory (proc_pid_fdinfo(5))?
+    fn is_still_open(&self, hooks: &Hooks) -> bool {
+        let Ok(path) = path::information_on_descriptor(self.fd) else { return false };
+        let digits = hex64(self.directory);
+        let inode = digits.get(digits.iter().take_while(|&&digit| digit == b'0').count()..).unwrap_or_default();
+        let found = proc_lines::find::<64, ()>(hooks, path.c_str(), |line| {
+            let rest = line.strip_prefix(b"inotify wd:1 ino:")?.strip_prefix(inode)?;
+            rest.starts_with(b" ").then_some(())
+        });
+        found.is_some()
     }
 }
 
@@ -155,7 +175,7 @@ impl Held {
         if directory.is_some_and(|directory| directory.anew.is_none()) {
             let _ = hooks.close(self.place.dir);
         }
-        if let Some(watch) = self.watch.filter(|watch| is_still(hooks, watch.fd, &watch.stat)) {
+        if let Some(watch) = self.watch.filter(|watch| watch.is_still_open(hooks)) {
             let _ = hooks.close(watch.fd);
         }
     }

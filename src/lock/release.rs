@@ -96,15 +96,18 @@ pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outco
     Ok(fd)
 }
 
+/// Is this the record of a child that failed to adopt the lock? Its number is nobody's, and no attribute is about it. In a PID
+/// namespace of its own a child that succeeded has such a number too, but also the attribute.
+pub fn was_left_by_failure(hooks: &Hooks, fd: &Fd<'_>, named: i32) -> bool {
+    let is_dead = hooks.probe(named).is_err_and(|e| e.is(ESRCH));
+    is_dead && hooks.fstat(fd.raw()).is_ok_and(|stat| !owner::is_described(hooks, fd.raw(), &stat))
+}
+
 /// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number; one
-/// that failed to may have left a record that names nobody, or a number that is nobody's, without an attribute about it.
+/// that failed to may have left a record that names nobody.
 fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<(), Outcome> {
     let named = held::named_pid(hooks, fd)?;
-    let left_by_failure = || {
-        let is_dead = hooks.probe(named).is_err_and(|e| e.is(ESRCH));
-        is_dead && hooks.fstat(fd.raw()).is_ok_and(|stat| !owner::is_described(hooks, fd.raw(), &stat))
-    };
-    if [held.pid, 0].contains(&named) || left_by_failure() {
+    if [held.pid, 0].contains(&named) || was_left_by_failure(hooks, fd, named) {
         return Ok(());
     }
     Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named))

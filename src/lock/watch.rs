@@ -86,7 +86,7 @@ impl<'h> Watch<'h> {
     pub fn until_changed(&mut self, found: &Outcome, free: bool) -> Result<bool, Outcome> {
         let Some(deadline) = self.deadline else {
             self.looks = self.looks.saturating_sub(1);
-            let again = found.detail == Detail::Busy && self.looks > 0;
+            let again = [Detail::Busy, Detail::Leased].contains(&found.detail) && self.looks > 0;
             if again {
                 self.sleep(MS, None)?;
             }
@@ -136,7 +136,8 @@ impl<'h> Watch<'h> {
             self.patience_over = false;
         }
         // The holder's death, where the number is a process of ours to watch.
-        let watchable = found.status == STEADFAST_LOCK_HELD && ![Detail::Busy, Detail::FlockUser].contains(&found.detail);
+        let watchable =
+            found.status == STEADFAST_LOCK_HELD && ![Detail::Busy, Detail::Leased, Detail::FlockUser].contains(&found.detail);
         let holder = if watchable { self.hooks.pidfd_open(found.pid).ok() } else { None };
         // Nothing tells when a content that says nothing changes, nor when a flock without a known owner is let go.
         if !self.tells_all || !(free || holder.is_some()) {

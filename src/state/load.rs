@@ -6,6 +6,7 @@ use super::resolve;
 use crate::file::base::Start;
 use crate::file::deadline::Retry;
 use crate::file::entry::{CAREFUL, Entry};
+use crate::file::flock;
 use crate::file::names;
 use crate::file::path::{PATH_MAX, Path};
 use crate::hooks::*;
@@ -126,23 +127,34 @@ fn load_previous(
     if request.has(STEADFAST_LOAD_RECOVER) {
         // A link there is nobody's state.
         let follows = |e: &Outcome| [ELOOP, EMLINK].contains(&e.os_error);
-        let fd = opened(start.hooks(), retry, || entry.open(CAREFUL, 0)).map_err(|e| if follows(&e) { missing() } else { e })?;
+        let fd = opened(start.hooks(), retry, |more| entry.open(CAREFUL | more, 0));
+        // Nor can anything have a name that is too long here.
+        let nothing = |e: &Outcome| follows(e) || e.os_error == ENAMETOOLONG;
+        let fd = fd.map_err(|e| if nothing(&e) { missing() } else { e })?;
         return read_file(fd, request, room).map(Some);
     }
-    let stat = entry.stat().at(STEADFAST_STEP_INSPECT_TARGET)?;
+    let stat = entry.stat_if_there().at(STEADFAST_STEP_INSPECT_TARGET)?.ok_or_else(missing)?;
     if is_regular(stat.mode) { Ok(None) } else { Err(missing()) }
 }
 
-/// A file that another process has a lease on is waited for, for as long as a save would.
-fn opened<'h>(hooks: &'h Hooks, retry: &mut Retry, mut open: impl FnMut() -> Result<Fd<'h>, Errno>) -> Result<Fd<'h>, Outcome> {
+/// A file that another process has a lease on is waited for, for as long as a save would. `open` takes more flags.
+fn opened<'h>(
+    hooks: &'h Hooks,
+    retry: &mut Retry,
+    mut open: impl FnMut(i32) -> Result<Fd<'h>, Errno>,
+) -> Result<Fd<'h>, Outcome> {
     const STEP: i32 = STEADFAST_STEP_OPEN_FILE;
     loop {
-        match open() {
+        match open(0) {
             // A socket, or a FIFO or device without a driver behind it (open(2)).
             Err(e) if e.is(ENXIO) => return Err(Outcome::new(STEADFAST_E_NOT_REGULAR)),
             Err(e) if e.is(EAGAIN) => {
                 if !retry.sleep(hooks).at(STEP)? {
-                    return Err(Outcome::because(STEADFAST_E_BUSY, Detail::Leased).with_step(STEP));
+                    // O_PATH breaks no lease.
+                    let holder =
+                        open(O_PATH).and_then(|fd| hooks.fstat(fd.raw())).ok().and_then(|stat| flock::holder(hooks, &stat));
+                    let busy = Outcome::because(STEADFAST_E_BUSY, Detail::Leased).with_step(STEP);
+                    return Err(busy.with_pid(holder.unwrap_or(0)));
                 }
             }
             result => return result.at(STEP),
@@ -151,7 +163,7 @@ fn opened<'h>(hooks: &'h Hooks, retry: &mut Retry, mut open: impl FnMut() -> Res
 }
 
 fn open_file<'h>(start: &Start<'h>, path: &CStr, retry: &mut Retry) -> Result<Fd<'h>, Outcome> {
-    let fd = opened(start.hooks(), retry, || start.open(path, CAREFUL & !O_NOFOLLOW))?;
+    let fd = opened(start.hooks(), retry, |more| start.open(path, CAREFUL & !O_NOFOLLOW | more))?;
     size_of_regular(&fd)?;
     Ok(fd)
 }
@@ -169,7 +181,7 @@ fn load_file(
     room: &mut Room,
     retry: &mut Retry,
 ) -> Result<Loaded, Outcome> {
-    let fd = opened(start.hooks(), retry, || start.open(path, CAREFUL & !O_NOFOLLOW))?;
+    let fd = opened(start.hooks(), retry, |more| start.open(path, CAREFUL & !O_NOFOLLOW | more))?;
     read_file(fd, request, room)
 }
 

@@ -25,6 +25,8 @@ const NEXT: u64 = 1_000_000;
 /// A next save that was not tried, since the mount is read-only.
 const NOT_TRIED: u64 = u64::MAX;
 
+const NOTHING: Look = Look { state: Found::Missing, previous: Found::Missing, marked: false };
+
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     pub flags: u32,
@@ -62,7 +64,9 @@ fn found(path: &Path, flags: u32) -> Found {
 }
 
 fn look(folder: &Path, name: &str) -> Look {
-    Look { state: found(&folder.join(name), 0), previous: found(&folder.join(format!("{name}.prev")), 0) }
+    let (state, previous) = (folder.join(name), folder.join(format!("{name}.prev")));
+    // All file systems here have hard links: no PATH.prev is a copy.
+    Look { state: found(&state, 0), previous: found(&previous, 0), marked: false }
 }
 
 /// For a marker, and back.
@@ -142,6 +146,7 @@ impl History {
             flags: step.flags,
             expected: if step.flags & IF_GENERATION != 0 { there } else { 0 },
             unsynced: step.flags & NO_SYNC != 0 || step.trouble == Trouble::FileSyncs,
+            links: true,
             // It may have got the name as soon as it has begun: the log does not show when.
             order: Some(number as u64),
             answer: None,
@@ -156,7 +161,7 @@ impl History {
 
     /// The saves that are durable when the recording begins.
     fn known_before(&self) -> Vec<Save> {
-        let mut now = Look { state: Found::Missing, previous: Found::Missing };
+        let mut now = NOTHING;
         let mut saves = vec![];
         for (number, &flags) in (1..).zip(self.before) {
             let step = Step { flags, batch: false, trouble: Trouble::None };
@@ -204,14 +209,14 @@ impl History {
     fn moments(&self, log: &[Entry]) -> (Vec<[promise::History; 2]>, Vec<usize>, Option<String>) {
         let mut now: [promise::History; 2] = Default::default();
         now[0].saves = self.known_before();
-        let mut before = [Look { state: Found::Missing, previous: Found::Missing }; 2];
+        let mut before = [NOTHING; 2];
         let (mut all, mut along, mut wrong, mut answers) = (vec![now.clone()], vec![0], None, self.before.len());
         for entry in log {
             if let Entry::Mark(text) = entry {
                 let text = String::from_utf8_lossy(text);
                 let words: Vec<&str> = text.split(' ').collect();
                 let number = |at: usize| words[at].parse::<i64>().unwrap();
-                let look = |at: usize| Look { state: read_found(words[at]), previous: read_found(words[at + 1]) };
+                let look = |at: usize| Look { state: read_found(words[at]), previous: read_found(words[at + 1]), marked: false };
                 match words[0] {
                     "S" => {
                         let (path, call) = (number(1) as usize, number(2) as usize);
@@ -307,7 +312,7 @@ impl Subject for History {
 
     fn look(&self, folder: &Path) -> Seen {
         let one = |name: &&str| {
-            let Look { state, previous } = look(folder, name);
+            let Look { state, previous, .. } = look(folder, name);
             promise::Seen { state, previous, recovered: found(&folder.join(name), RECOVER), next: Ok(NOT_TRIED) }
         };
         let count = self.steps.iter().map(Self::paths).max().unwrap_or(1);

@@ -62,6 +62,9 @@ fn errno_name(errno: i32) -> String {
     name.into()
 }
 
+/// A process that asks for nothing for so long waits without an end.
+const WAIT_MS: i32 = 5_000;
+
 /// Generations from here on are taken from the clock, in microseconds.
 const CLOCK: u64 = 1_000_000_000_000;
 
@@ -105,14 +108,25 @@ impl Looks<'_> {
     /// fails. Then the first one goes on.
     pub fn beside(&self, scenario: &Beside, tally: &mut Tally) -> Result<(), String> {
         for k in 0.. {
-            let Some(dry) = self.both(scenario, k, None)? else { return Ok(()) };
+            let dry = match self.both(scenario, k, None) {
+                Ok(Some(dry)) => dry,
+                Ok(None) => return Ok(()),
+                Err(why) => {
+                    tally.take(format!("{}: stopped before call {k}", scenario.name), "nothing fails".into(), Err(why));
+                    continue;
+                }
+            };
             tally.take(format!("{}: stopped before call {k}", scenario.name), "nothing fails".into(), (scenario.judge)(&dry));
             let seen: Vec<usize> = (0..dry.calls.len()).filter(|&at| looks(&dry.calls[at])).collect();
             for (n, at) in seen.into_iter().enumerate() {
                 for errno in self.some(k + n, &dry.calls[at]) {
-                    let Some(run) = self.both(scenario, k, Some((at, errno)))? else { continue };
+                    let result = match self.both(scenario, k, Some((at, errno))) {
+                        Ok(Some(run)) => (scenario.judge)(&run),
+                        Ok(None) => continue,
+                        Err(why) => Err(why),
+                    };
                     let what = format!("{}: stopped before call {k}: {}", scenario.name, name(&dry.calls[at]));
-                    tally.take(what, errno_name(errno), (scenario.judge)(&run));
+                    tally.take(what, errno_name(errno), result);
                 }
             }
         }
@@ -174,6 +188,7 @@ enum Stop {
     Before(Call),
     /// The operation has ended; its marker waits.
     End(Call, Outcome),
+    /// It has ended, or waits.
     Gone,
 }
 
@@ -183,7 +198,8 @@ fn go_on(tracee: &Tracee, begun: bool, until: Option<usize>, fault: Option<(usiz
     let mut inside = begun;
     let mut count = 0;
     loop {
-        let Event::Call(call) = tracee.next() else { return Stop::Gone };
+        // Beside one that is stopped, it waits for its timeout at most.
+        let Some(Event::Call(call)) = tracee.next_within(WAIT_MS) else { return Stop::Gone };
         if call.number == SYS_sched_yield {
             inside = call.args[0] == BEGIN;
             if !inside {

@@ -21,6 +21,7 @@ pub struct Actor {
     dead: bool,
     /// A call of it has failed, or it has died.
     pub struck: bool,
+    pub link_refused: bool,
     now_ns: i64,
     monotonic_ns: i64,
     /// Files made before.
@@ -42,6 +43,7 @@ impl Actor {
             next,
             dead: false,
             struck: false,
+            link_refused: false,
             now_ns: FIRST_NS + number as i64 * SECOND_NS,
             monotonic_ns: SECOND_NS,
             files: stage.recorder.modes.len(),
@@ -77,6 +79,7 @@ impl Actor {
             _ => return None,
         };
         self.struck = true;
+        self.link_refused |= call == "linkat";
         if is_sync(call) && !self.dead {
             self.lose(call, fd);
         }

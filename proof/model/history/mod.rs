@@ -29,8 +29,8 @@ use steadfast::hooks::STEADFAST_ABSENT_LINK;
 const MODELS: [Model; 2] = [Model::InOrder, Model::AnySubset];
 
 /// How deep: of the histories with a second save one in so many, and so many of three saves.
-const LIBRARY: (u64, u64) = (3, 600);
-const CONTROL: (u64, u64) = (12, 150);
+const LIBRARY: (u64, u64) = (4, 250);
+const CONTROL: (u64, u64) = (16, 60);
 
 fn explore(who: Who, model: Model, (one_in, threes): (u64, u64), seed: u64) {
     let mut search = Search::new(who, Mutant::None, model);

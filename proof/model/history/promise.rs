@@ -48,6 +48,8 @@ impl Found {
 pub struct Look {
     pub state: Found,
     pub previous: Found,
+    /// PATH.prev is known not to be on the disk: a copy that was not synced, of whatever version.
+    pub marked: bool,
 }
 
 /// What a call was told.
@@ -86,6 +88,8 @@ pub struct Save {
     pub expected: u64,
     /// No sync of its content was asked for, or every one failed.
     pub unsynced: bool,
+    /// It could make a hard link. Where it cannot, an unsynced save may have to give up what it replaces, and then says UNKNOWN.
+    pub links: bool,
     /// Its place among those that got the name PATH; the last one where it got it twice. None: it has not got it.
     pub order: Option<u64>,
     /// None: it is under way, or was killed.
@@ -127,6 +131,11 @@ impl History {
     fn synced(&self, found: Found) -> Option<&Save> {
         self.save(found).filter(|save| !save.unsynced)
     }
+
+    /// The same of a PATH.prev.
+    fn synced_previous(&self, look: Look) -> Option<&Save> {
+        self.synced(look.previous).filter(|_| !look.marked)
+    }
 }
 
 /// Right after a call. Where another one ran beside it, only the answers are compared.
@@ -136,8 +145,8 @@ pub fn answer(history: &History, save: &Save, before: Look) -> Result<(), String
     if !alone {
         return exclusive(history, save, told);
     }
-    let durable = history.synced(before.state).or(history.synced(before.previous)).is_some();
-    if told.status == NOT_DURABLE && told.on_disk == UNKNOWN && save.has(KEEP_PREVIOUS) && durable {
+    let durable = history.synced(before.state).or(history.synced_previous(before)).is_some();
+    if told.status == NOT_DURABLE && told.on_disk == UNKNOWN && save.has(KEEP_PREVIOUS) && save.links && durable {
         return Err("UNKNOWN, though a durable state is kept".into());
     }
     if told.status == E_INDETERMINATE {
@@ -259,14 +268,15 @@ fn previous(history: &History, save: &Save, told: Told, before: Look, after: Loo
     if history.synced(before.state).is_some() {
         // A save whose sync failed keeps it in any case.
         let may = save.has(KEEP_PREVIOUS) || told.status == NOT_DURABLE && save.unsynced;
-        return match (save.has(KEEP_PREVIOUS), kept.version() == replaced, kept == was) {
+        let keeps = save.has(KEEP_PREVIOUS) && (save.links || !save.unsynced);
+        return match (keeps, kept.version() == replaced, kept == was) {
             (true, true, _) | (false, _, true) => Ok(()),
             (false, true, _) if may => Ok(()),
             (true, ..) => error("the previous state was not kept"),
             _ => error("PATH.prev changed"),
         };
     }
-    if history.synced(was).is_some() && kept != was {
+    if history.synced_previous(before).is_some() && kept != was {
         return error("a durable PATH.prev gave way to a state that is none");
     }
     // What is no state at all is somebody's.
@@ -342,7 +352,7 @@ pub fn after_cut(history: &History, ordered: bool, seen: &Seen) -> Result<(), St
 fn gives_up(save: &Save, old: &Save, ordered: bool) -> bool {
     let asked = match save.on_disk() {
         Some(on_disk) => on_disk == UNKNOWN,
-        None => save.has(NO_SYNC) && !save.has(KEEP_PREVIOUS),
+        None => save.has(NO_SYNC) && !save.has(KEEP_PREVIOUS) || !save.links,
     };
     save.unsynced && save.on_disk() != Some(OLD) && (asked || !ordered || save.ran_beside(old))
 }
@@ -358,7 +368,7 @@ fn nothing_whole(saves: &[Save], ordered: bool) -> bool {
 fn durable_previous(history: &History) -> Option<(&Save, usize)> {
     let answers = history.saves.iter().filter_map(|save| save.answer);
     let last = answers.filter(|answer| answer.alone && answer.told.on_disk == NEW).max_by_key(|answer| answer.at)?;
-    history.synced(last.after.previous).map(|save| (save, last.at))
+    history.synced_previous(last.after).map(|save| (save, last.at))
 }
 
 /// A durable PATH.prev is there, or a durable one that was published after it.

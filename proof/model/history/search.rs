@@ -38,7 +38,8 @@ pub struct Search {
     pub absent: u32,
     store: Store,
     findings: Findings,
-    /// Of the histories that end with another save one in so many; of the troubles of the first save one in its square root.
+    /// Of the histories that end with another save one in so many is run; of the troubles of the first save one in its square
+    /// root; of two savers at once fewer.
     pub one_in: u64,
     counted: u64,
     /// A violation that says this ends it.
@@ -81,9 +82,10 @@ impl Search {
         }
     }
 
-    fn is_due(&mut self) -> bool {
+    /// Is the next history one of those that are run? The same ones every time, but in no step with the loops.
+    fn is_due(&mut self, one_in: u64) -> bool {
         self.counted += 1;
-        self.counted.is_multiple_of(self.one_in)
+        (self.counted.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32).is_multiple_of(one_in)
     }
 
     /// Prints what was found since the last report: the kinds of violations.
@@ -154,7 +156,7 @@ impl Search {
                 }
                 self.judge(&stage, from, &|| format!("{label}; {step}"));
                 for second in kinds(self.who) {
-                    if !self.is_due() {
+                    if !self.is_due(self.one_in) {
                         continue;
                     }
                     let mut stage = self.begin(beginning);
@@ -172,11 +174,13 @@ impl Search {
 
     /// Each kind of save, at each of its calls interrupted by each kind that another saver does as a whole.
     pub fn overlapping(&mut self, (label, beginning): (&str, Beginning)) {
+        // There are many, of which most do the same.
+        let often = if self.one_in > 1 { 3 * self.one_in } else { 1 };
         for first in kinds(self.who) {
             let calls = self.begin(beginning).run(Step { kind: first, trouble: Trouble::None }, None);
             for second in kinds(self.who) {
                 for call in 0..calls {
-                    if !self.is_due() {
+                    if !self.is_due(often) {
                         continue;
                     }
                     let mut stage = self.begin(beginning);

@@ -4,15 +4,15 @@
 use super::actor::{self, Actor};
 use super::fault::Fault;
 use super::promise::{Answer, Found, Look, Save, Told};
-use super::saver;
 use super::words::*;
+use super::{record, saver};
 use crate::judge::{self, Scratch, c_path, payload};
 use crate::trace::{Context, Event, Mutant, Recorder};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use steadfast::ffi::state::*;
 use steadfast::ffi::status::steadfast_report;
-use steadfast::hooks::steadfast_hooks;
+use steadfast::hooks::{STEADFAST_ABSENT_LINK, steadfast_hooks};
 
 /// The states that a history may save: the second one by batches only.
 pub const PATHS: [&str; 2] = ["state", "second"];
@@ -118,6 +118,13 @@ pub fn load(path: &std::path::Path, flags: u32) -> Found {
     found(judge::load(path, flags))
 }
 
+/// Does the file say that it is not known to be on the disk?
+pub fn is_marked(path: &std::path::Path) -> bool {
+    let mode = std::fs::metadata(path).map_or(0, |meta| meta.permissions().mode());
+    let record = std::fs::read(path).ok().and_then(|content| record::read(&content));
+    mode & MARK != 0 || record.is_some_and(|record| record.unsynced)
+}
+
 impl Stage {
     pub fn new(who: Who, mutant: Mutant) -> Box<Stage> {
         let root = Scratch::new();
@@ -144,6 +151,7 @@ impl Stage {
             flags: NO_SYNC,
             expected: 0,
             unsynced: true,
+            links: true,
             order: Some(order),
             answer: None,
             begun: 0,
@@ -178,7 +186,7 @@ impl Stage {
 
     fn look(&self, path: usize) -> Look {
         let previous = self.root.0.join(format!("{}.prev", PATHS[path]));
-        Look { state: load(&self.path(path), 0), previous: load(&previous, 0) }
+        Look { state: load(&self.path(path), 0), previous: load(&previous, 0), marked: is_marked(&previous) }
     }
 
     /// The events of everything so far.
@@ -205,6 +213,7 @@ impl Stage {
                 flags: step.kind.flags,
                 expected,
                 unsynced,
+                links: self.absent & STEADFAST_ABSENT_LINK == 0,
                 order: None,
                 answer: None,
                 begun,
@@ -227,6 +236,7 @@ impl Stage {
             let entry = &mut self.entries[entry];
             entry.save.ended = Some(ended);
             entry.untroubled = !actor.struck;
+            entry.save.links &= !actor.link_refused;
             if !killed {
                 self.answers += 1;
                 entry.save.answer = Some(Answer { told, after, alone: entry.alone, at: self.answers });
