@@ -144,6 +144,51 @@ static void save_in_flight(int way, const char *d)
     }
 }
 
+/* The first saver's file has no flock (the system was out of locks for a moment): another one takes it for an orphan, and has its name now. */
+static int flocks;
+static int32_t no_first_lock(void *user, int32_t fd, int32_t operation)
+{
+    (void)user;
+    return flocks++ == 0 ? -ENOLCK : REAL->flock(NULL, fd, operation);
+}
+
+static int32_t start_in_fsync(void *user, int32_t fd)
+{
+    void (*now)(void) = meanwhile;
+    (void)user, (void)fd;
+    meanwhile = NULL;
+    if (now != NULL)
+        now();
+    return 0;
+}
+
+static void without_flock(const char *d)
+{
+    steadfast_hooks h = test_hooks();
+    h.flock = no_first_lock;
+    h.fsync = start_in_fsync;
+    steadfast_context *c = test_context(&h);
+    stops = context_of(0, 1);
+    if (pipe(at_rename) != 0 || pipe(go_on) != 0)
+        bail_out("pipe: %s", strerror(errno));
+    put_record(path, &current);
+    publish_error = flocks = 0;
+    meanwhile = start_beside;
+    other_flags = 0;
+    int status = save_with(c, path, "new", 0);
+    int published = holds(path, "new");
+    if (write(go_on[1], "", 1) != 1)
+        bail_out("write: %s", strerror(errno));
+    int ended = wait_for(stopped);
+    ok(status < 0 || published, "a file without a flock is taken for an orphan: its saver does not publish another one's file (%s)",
+       steadfast_status_name(status));
+    ok(ended == 0 && holds(path, "beside") && *leftovers(d, "s s.prev") == '\0', "the other save is done, nothing is left over%s",
+       leftovers(d, "s s.prev"));
+    close(at_rename[0]), close(at_rename[1]), close(go_on[0]), close(go_on[1]);
+    steadfast_context_free(stops);
+    steadfast_context_free(c);
+}
+
 int main(void)
 {
     char d[300];
@@ -158,6 +203,10 @@ int main(void)
         whole_save(way, d);
         save_in_flight(way, d);
     }
+    if (NO_FLOCK)
+        skip("flock is absent", "a file without a flock is taken for an orphan");
+    else
+        without_flock(d);
     is_int(count_fds(), fds, "no descriptor stays open");
     remove_tree(dir);
     free(dir);

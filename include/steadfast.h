@@ -300,7 +300,8 @@ enum {
    * The previous generation, verified, stays as PATH.prev. A damaged or unsynced state never replaces a durable
    * PATH.prev. If what is at PATH is no whole state, it is kept as PATH.prev if there is none yet: a person can read it,
    * a load answers STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept and what was
-   * not.
+   * not. Where there are no hard links it is kept by a copy, which is synced: a save that does not sync, or cannot,
+   * leaves PATH.prev as it is there.
    */
   STEADFAST_SAVE_KEEP_PREVIOUS = 2,
   /**

@@ -13,12 +13,14 @@ pub struct Deadline {
 
 impl Deadline {
     /// A wait without an end.
-    pub const NEVER: Deadline = Deadline { at_ns: None };
+    pub const fn never() -> Deadline {
+        Deadline { at_ns: None }
+    }
 
     /// `timeout_ms` from now; a negative one: never.
     pub fn after(hooks: &Hooks, timeout_ms: i64) -> Result<Deadline, Errno> {
         if timeout_ms < 0 {
-            return Ok(Deadline::NEVER);
+            return Ok(Deadline::never());
         }
         let now = hooks.clock(STEADFAST_CLOCK_MONOTONIC)?;
         Ok(Deadline { at_ns: Some(now.saturating_add(timeout_ms.saturating_mul(MS))) })
@@ -57,7 +59,7 @@ impl Retry {
 
     /// Up to `timeout_ms` from the first sleep on; a negative one: for ever.
     pub fn new(timeout_ms: i64) -> Retry {
-        Retry::within(timeout_ms, Deadline::NEVER)
+        Retry::within(timeout_ms, Deadline::never())
     }
 
     /// The same, in a call that has to end at `limit`.

@@ -46,7 +46,7 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
     let inherit = settings.has(STEADFAST_LOCK_INHERIT);
     let close_on_exec = if inherit { 0 } else { O_CLOEXEC };
     let look_ms = if request.timeout_ms < 0 { LOOK_MS.1 } else { request.timeout_ms.clamp(LOOK_MS.0, LOOK_MS.1) };
-    let deadline = if waits { Deadline::after(hooks, request.timeout_ms).at(STEADFAST_STEP_CLOCK)? } else { Deadline::NEVER };
+    let deadline = if waits { Deadline::after(hooks, request.timeout_ms).at(STEADFAST_STEP_CLOCK)? } else { Deadline::never() };
     let look = Retry::within(look_ms, deadline);
     let writer = Writer { identity: request.identity, settings, own, close_on_exec, look };
     let kind = filesystem::kind(&dir);

@@ -22,6 +22,8 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     let own = hooks.getpid().at(STEP)?;
     let directory = held.directory(hooks).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
     let entry = Entry::of_raw(hooks, directory.fd, name);
+    // Asked before anything is opened, which might get its number.
+    let kept = is_still(hooks, inherited, &held.stat);
     let fd = take_turns(held, entry)?;
     let named = held::named_pid(hooks, &fd)?;
     if named == own && held.is_ours(hooks).at(STEP)? {
@@ -33,13 +35,17 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     }
     let settings = Settings::default();
     let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC, look: Retry::new(0) };
-    // The inherited descriptor may write whatever the mode of the file is; the program may have closed it.
-    let kept = is_still(hooks, inherited, &held.stat);
+    if !kept {
+        // The program has closed the inherited descriptor. Without the flock nothing tells a cleaner that the lock changes hands.
+        let busy = |e: Errno| if e.is(EAGAIN) { Errno::of(EBADF) } else { e };
+        hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).map_err(busy).at(STEADFAST_STEP_LOCK_FILE)?;
+        held.check_name(entry)?;
+    }
+    // The inherited descriptor may write whatever the mode of the file is.
     let written = writer.overwrite(hooks, if kept { inherited } else { fd.raw() }, held.pid)?;
     held.stat.mtime_ns = written.mtime_ns;
     held.belongs_to(hooks, identity, own);
-    if !kept && hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).is_ok() {
-        // With it the flock had gone.
+    if !kept {
         held.keeper = Keeper::Descriptor(fd.into_raw());
     }
     Ok(Outcome::new(STEADFAST_OK).with_pid(own))

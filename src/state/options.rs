@@ -9,7 +9,8 @@ pub const STEADFAST_SAVE_STRICT: u32 = 1 << 0;
 /// The previous generation, verified, stays as PATH.prev. A damaged or unsynced state never replaces a durable
 /// PATH.prev. If what is at PATH is no whole state, it is kept as PATH.prev if there is none yet: a person can read it,
 /// a load answers STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept and what was
-/// not.
+/// not. Where there are no hard links it is kept by a copy, which is synced: a save that does not sync, or cannot,
+/// leaves PATH.prev as it is there.
 pub const STEADFAST_SAVE_KEEP_PREVIOUS: u32 = 1 << 1;
 /// Compare and swap: the save is STEADFAST_E_CONFLICT unless the state there has expected_generation. Of several savers
 /// that expect the same generation, in any processes, exactly one succeeds. Needs flock(2).

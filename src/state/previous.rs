@@ -170,27 +170,20 @@ impl<'h> Keeping<'h, '_> {
         if before.is_some_and(|before| same(&before, &there.stat)) && self.target.is(&there.stat).at(STEP)? {
             return Ok(Some(Kept::unchanged(durable, note)));
         }
-        let (kept, synced) = match self.link(there)? {
-            Linked::Yes => (there.stat, true),
-            Linked::Unlinkable if !self.how.sync && self.is_durable(retry)? => {
-                // A copy that is not synced would take the place of a durable state.
-                return Ok(Some(Kept::unchanged(false, Detail::None)));
-            }
-            Linked::Unlinkable => self.copy(there, self.rotating)?,
+        let kept = match self.link(there)? {
+            Linked::Yes => there.stat,
+            // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
+            Linked::Unlinkable if !self.how.sync => return Ok(Some(Kept::unchanged(false, Detail::None))),
+            Linked::Unlinkable => match self.copy(there, self.rotating)? {
+                Some(stat) => stat,
+                None => return Ok(Some(Kept::unchanged(false, Detail::None))),
+            },
             Linked::Replaced => return Ok(None),
         };
         let undo = self.replace(kept, there.stat, before.is_some()).inspect_err(|_| {
             let _ = self.rotating.unlink();
         })?;
-        Ok(Some(Kept { undo: Some(undo), durable: durable && synced, note }))
-    }
-
-    /// Is a whole and durable state at .prev?
-    fn is_durable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
-        Ok(match self.open_previous(retry)? {
-            Some(mut there) => there.verify(STEP)?.is_whole() && !there.is_unsynced(),
-            None => false,
-        })
+        Ok(Some(Kept { undo: Some(undo), durable, note }))
     }
 
     /// What is at .prev, but for what a rename replaces whatever it is.
@@ -277,7 +270,10 @@ impl<'h> Keeping<'h, '_> {
             Ok(()) => Ok(true),
             Err(e) if e.is(ENOENT) => Ok(false),
             Err(e) if is_unlinkable(e) => match self.open_previous(&mut Retry::new(0))? {
-                Some(there) => self.copy(&there, self.aside).map(|_| true),
+                Some(there) => {
+                    let copied = self.copy(&there, self.aside)?;
+                    copied.map(|_| true).ok_or(Outcome::failed(Errno::of(EOPNOTSUPP), STEP))
+                }
                 None => Ok(false),
             },
             Err(e) => Err(Outcome::failed(e, STEP)),
@@ -285,8 +281,9 @@ impl<'h> Keeping<'h, '_> {
     }
 
     /// A second file, byte for byte as `there`, which gets the name `to`: that name is ours, as long as the new state's
-    /// temporary file is. The answer: its stat, and whether it was synced.
-    fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>) -> Result<(steadfast_stat, bool), Outcome> {
+    /// temporary file is. The answer: its stat; None, and
+    /// no copy, when it cannot be synced here.
+    fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>) -> Result<Option<steadfast_stat>, Outcome> {
         let hooks = self.target.hooks();
         let mut copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
         let fd = copy.fd.raw();
@@ -300,20 +297,16 @@ impl<'h> Keeping<'h, '_> {
             hooks.write_all(fd, &[bytes]).at(STEP)?;
             at = at.saturating_add(bytes.len() as u64);
         }
-        let mark = if self.how.sync { there.stat.mode & ownership::UNSYNCED } else { ownership::UNSYNCED };
+        let mark = there.stat.mode & ownership::UNSYNCED;
         ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), 0, mark).at(STEP)?;
-        let synced = if self.how.sync { hooks.fsync(fd) } else { Err(Errno::of(ENOSYS)) };
-        match synced {
+        match hooks.fsync(fd) {
             Ok(()) => {}
-            Err(e) if e.unsupported() => {
-                let mode = hooks.fstat(fd).at(STEP)?.mode & 0o7777 | ownership::UNSYNCED;
-                let _ = hooks.fchmod(fd, mode);
-            }
+            Err(e) if e.unsupported() => return Ok(None),
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
         copy.entry().rename_to(&to, 0).at(STEP)?;
         copy.published();
-        Ok((copy.stat, synced.is_ok()))
+        Ok(Some(copy.stat))
     }
 }
 

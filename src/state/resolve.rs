@@ -68,6 +68,9 @@ pub fn open<'h>(
         if current.as_ref().is_some_and(|current| current.stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0) {
             return Err(Outcome::failed(Errno::of(EBUSY), STEP).with_detail(Detail::MountPoint));
         }
+        if made && unsynced_parent.is_none() && !request.skips_sync() {
+            session.durable = dir.hooks().fstat(dir.raw()).ok();
+        }
         let fresh = current.as_ref().is_none_or(|current| current.stat.mode & UNSYNCED != 0);
         if fresh && !made && request.has(STEADFAST_SAVE_CREATE_PARENTS) {
             unsynced_parent = make_durable(session, &dir, request)?;
@@ -91,7 +94,7 @@ fn make_durable(session: &mut Session<'_>, dir: &Fd<'_>, request: &SaveRequest<'
         return Ok(None);
     }
     let parent = match hooks.openat(dir.raw(), c"..", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK, 0) {
-        // Who may not read a directory cannot sync it either, nor be the one who made something in it just now.
+        // As in sync_parent_of.
         Err(e) if e.is(EACCES) => return Ok(None),
         opened => opened.at(STEP)?,
     };
@@ -161,20 +164,26 @@ fn make_parents(start: &Start<'_>, path: &Path, request: &SaveRequest<'_>) -> Re
             Err(e) if e.is_one_of(&[EACCES, EROFS]) && Entry::new(&parent, made.name()).stat().is_ok() => continue,
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
-        for made in there.take().iter().chain([&made]).filter(|_| syncs) {
-            unsynced = sync_parent_of(start, made, request)?.or(unsynced);
+        if let Some(there) = there.take().filter(|_| syncs) {
+            unsynced = sync_parent_of(start, &there, false, request)?.or(unsynced);
+        }
+        if syncs {
+            unsynced = sync_parent_of(start, &made, true, request)?.or(unsynced);
         }
     }
     // What was missing a moment ago, and is there now.
-    for made in there.iter().filter(|_| syncs) {
-        unsynced = sync_parent_of(start, made, request)?.or(unsynced);
+    if let Some(there) = there.filter(|_| syncs) {
+        unsynced = sync_parent_of(start, &there, false, request)?.or(unsynced);
     }
     Ok(unsynced)
 }
 
-fn sync_parent_of(start: &Start<'_>, made: &Path, request: &SaveRequest<'_>) -> Result<Option<Errno>, Outcome> {
-    match start.open_directory(made.directory(), 0) {
+/// Syncs the directory that `path` is in. `ours`: this call has made `path`. Who may not read a directory cannot sync it, nor be
+/// the one who made something in it just now.
+fn sync_parent_of(start: &Start<'_>, path: &Path, ours: bool, request: &SaveRequest<'_>) -> Result<Option<Errno>, Outcome> {
+    match start.open_directory(path.directory(), 0) {
         Ok(parent) => sync_parent(&parent, request),
+        Err(e) if e.is(EACCES) && !ours => Ok(None),
         Err(e) if request.has(STEADFAST_SAVE_STRICT) => {
             Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEADFAST_STEP_MAKE_PARENT))
         }
