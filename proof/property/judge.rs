@@ -146,9 +146,7 @@ impl Save<'_> {
             assert!((self.clock.0..=self.clock.1).contains(&saved_at_ns), "the time {saved_at_ns}");
             assert_eq!(Some(generation), self.next(saved_at_ns), "the generation");
         }
-        // Not so yet: a copy whose own sync is not supported displaces it.
-        let copied = course.unlinkable && course.sync_failed && !self.has(NO_SYNC);
-        assert!(is_durable(&after.previous) || !is_durable(&before.previous) || copied, "a durable previous generation is gone");
+        assert!(is_durable(&after.previous) || !is_durable(&before.previous), "a durable previous generation is gone");
         if same_bytes(&after.previous, &before.previous) {
             return;
         }
@@ -201,11 +199,12 @@ impl Save<'_> {
     /// What must be at PATH.prev when it is done.
     fn check_kept(&self, course: Course, synced: bool) {
         let Files { current, previous } = &self.before;
-        // A copy that is not synced would displace it.
-        let copied = course.unlinkable && self.has(NO_SYNC) && is_durable(previous);
+        // A copy that is not synced is not kept.
+        if course.unlinkable && (self.has(NO_SYNC) || course.sync_failed) {
+            return;
+        }
         let must = if is_whole(current) {
-            (self.has(KEEP_PREVIOUS) || !synced && !self.has(NO_SYNC))
-                && (is_durable(current) && !copied || !is_durable(previous))
+            (self.has(KEEP_PREVIOUS) || !synced && !self.has(NO_SYNC)) && (is_durable(current) || !is_durable(previous))
         } else {
             self.has(KEEP_PREVIOUS) && current.is_some() && previous.is_none()
         };
@@ -231,9 +230,6 @@ impl Save<'_> {
             // It keeps what is at PATH; that there is a durable PATH.prev it need not look at.
             _ if self.has(NO_SYNC) && before.current.is_none() => EITHER_OR_UNKNOWN,
             _ if self.has(NO_SYNC) => EITHER,
-            // Whether it has replaced anything is not known.
-            STEADFAST_E_INDETERMINATE if course.sync_failed && !safe => EITHER_OR_UNKNOWN,
-            STEADFAST_E_INDETERMINATE => EITHER,
             _ if synced => EITHER,
             _ if looks_whole && !kept => EITHER_OR_UNKNOWN,
             _ if safe => EITHER,
