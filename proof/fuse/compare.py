@@ -3,6 +3,7 @@
 
 EXPECTED has lines `FS[,FS] | PROGRAM | WHAT | REASON`; a `*` in WHAT stands for anything, and numbers are all the same. A failure
 without a line fails, and so does a line without a failure. The last line is `N passed, N failed`."""
+
 import re
 import sys
 from fnmatch import fnmatchcase

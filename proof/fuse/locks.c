@@ -42,7 +42,8 @@ static double now(void)
 
 static void note(const char *what, const steadfast_report *report)
 {
-    if (shared->failed++ == 0) snprintf(shared->first, sizeof shared->first, "%s: %s: %s", what, steadfast_status_name(report->status), report->message);
+    if (shared->failed++ == 0)
+        snprintf(shared->first, sizeof shared->first, "%s: %s: %s", what, steadfast_status_name(report->status), report->message);
 }
 
 static void work(int self, unsigned seed)
@@ -66,11 +67,13 @@ static void work(int self, unsigned seed)
             continue;
         }
         int before = atomic_exchange(&shared->owner, self);
-        if (before != 0 && !shared->killed[before]) shared->doubles++;
+        if (before != 0 && !shared->killed[before])
+            shared->doubles++;
         shared->taken++;
         usleep((unsigned)rand_r(&seed) % 4000);
         atomic_compare_exchange_strong(&shared->owner, &(int){ self }, 0);
-        if (steadfast_lock_release(lock, &report) != 0) note("release", &report);
+        if (steadfast_lock_release(lock, &report) != 0)
+            note("release", &report);
     }
     _exit(0);
 }
@@ -79,14 +82,18 @@ static void work(int self, unsigned seed)
 static pid_t start(int self, unsigned seed)
 {
     pid_t child = fork();
-    if (child != 0) return child;
+    if (child != 0)
+        return child;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (self % 2 == 0) work(self, seed);
-    if (unshare(CLONE_NEWPID | CLONE_NEWNS)) _exit(3);
+    if (self % 2 == 0)
+        work(self, seed);
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS))
+        _exit(3);
     pid_t first = fork();
     if (first == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL)) _exit(3);
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL))
+            _exit(3);
         work(self, seed);
     }
     waitpid(first, NULL, 0);
@@ -100,7 +107,8 @@ static int entries(const char *directory)
     DIR *list = opendir(directory);
     for (struct dirent *entry; list && (entry = readdir(list)) != NULL;)
         count += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && !strstr(entry->d_name, ".tmp");
-    if (list) closedir(list);
+    if (list)
+        closedir(list);
     return count;
 }
 
@@ -109,11 +117,14 @@ int main(int argc, char **argv)
     pid_t pids[WORKERS + 1] = { 0 };
     unsigned seed = (unsigned)getpid();
     int kills = 0;
-    if (argc != 3) return fprintf(stderr, "usage: locks DIRECTORY SECONDS\n"), 2;
+    if (argc != 3)
+        return fprintf(stderr, "usage: locks DIRECTORY SECONDS\n"), 2;
     snprintf(path, sizeof path, "%s/lock", argv[1]);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) return perror("mmap"), 3;
-    for (int i = 1; i <= WORKERS; i++) pids[i] = start(i, seed + (unsigned)i);
+    if (shared == MAP_FAILED)
+        return perror("mmap"), 3;
+    for (int i = 1; i <= WORKERS; i++)
+        pids[i] = start(i, seed + (unsigned)i);
     for (double until = now() + strtod(argv[2], NULL); now() < until;) {
         usleep(20000 + (unsigned)rand_r(&seed) % 30000);
         int owner = shared->owner, i = owner && rand_r(&seed) % 2 ? owner : 1 + rand_r(&seed) % WORKERS;
@@ -128,18 +139,22 @@ int main(int argc, char **argv)
         kills++;
     }
     shared->stop = 1;
-    for (int i = 1; i <= WORKERS; i++) waitpid(pids[i], NULL, 0);
-    printf("# %ld taken, %ld refused, %ld unsupported, %d kills, %ld failed%s%s, seed %d\n", shared->taken, shared->refused, shared->unsupported, kills, shared->failed,
-           shared->first[0] ? ": " : "", shared->first, getpid());
+    for (int i = 1; i <= WORKERS; i++)
+        waitpid(pids[i], NULL, 0);
+    printf("# %ld taken, %ld refused, %ld unsupported, %d kills, %ld failed%s%s, seed %d\n", shared->taken, shared->refused,
+           shared->unsupported, kills, shared->failed, shared->first[0] ? ": " : "", shared->first, getpid());
     steadfast_report report = { .size = sizeof report };
     steadfast_lock *lock = NULL;
     int32_t status = steadfast_lock_acquire(NULL, path, 2000, NULL, &lock, &report);
+    if (status != 0)
+        printf("# at the end: %s: %s\n", steadfast_status_name(status), report.message);
     int none = shared->taken == 0 && shared->failed == 0 && status == STEADFAST_E_UNSUPPORTED;
     ok(shared->doubles == 0, "never two holders");
     ok(shared->failed == 0, "each acquire and release is done, or refused as it should be");
     ok(none || (shared->taken > 0 && shared->unsupported == 0), "locks are there for everybody, or for nobody");
     ok(none || status == 0, "a killed holder's lock is taken over");
-    if (status == 0) ok(steadfast_lock_release(lock, &report) == 0, "the last release is done");
+    if (status == 0)
+        ok(steadfast_lock_release(lock, &report) == 0, "the last release is done");
     ok(entries(argv[1]) == 0, "no lock is left");
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;

@@ -26,20 +26,21 @@ result ok mount 'it can be mounted'
 for program in "$bin"/c/*; do
     name=$(basename "$program")
     due "$name" && continue
-    mkdir -p "$work/mount/$name"
-    TMPDIR=$work/mount/$name STEADFAST_TEST_SMALL=1 timeout -k 5 60 "$program" >"$work/$name.tap" 2>"$work/$name.err" </dev/null
+    begun=$SECONDS
+    TMPDIR=$work/mount STEADFAST_TEST_SMALL=1 timeout -k 5 40 "$program" >"$work/$name.tap" 2>"$work/$name.err" </dev/null
     collect "$name" $?
-    rm -rf "$work/mount/$name"
+    echo "$name: $((SECONDS - begun)) s"
+    rm -rf "$work/mount"/steadfast-*
 done
 if ! due locks; then
     mkdir -p "$work/mount/locks"
-    timeout -k 5 60 "$bin/locks" "$work/mount/locks" 4 >"$work/locks.tap" 2>&1 </dev/null
+    timeout -k 5 40 "$bin/locks" "$work/mount/locks" 4 >"$work/locks.tap" 2>&1 </dev/null
     collect locks $?
     rm -rf "$work/mount/locks"
 fi
 if ! due race; then
     mkdir -p "$work/mount/race"
-    TMPDIR=$work/mount/race timeout -k 5 60 "$bin/race" 8 - - - - >"$work/race.log" 2>&1 </dev/null
+    TMPDIR=$work/mount/race timeout -k 5 40 "$bin/race" 8 - - - - >"$work/race.log" 2>&1 </dev/null
     code=$?
     sed -nE 's/^(steadfast[^0-9]*[0-9] +[a-z9,+ -]*[a-z]) .*( ok|FAILED)( .*)?$/\2\t\1/p' "$work/race.log" | tr -s ' ' |
         sed -E 's/^ ?ok\t(.*)/ok\trace\t\1/; s/^ ?FAILED\t(.*)/not ok\trace\t\1/' >>"$work/results"

@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ -n "$lib" ] && [ -n "$out" ] || { sed -n 3,4p "$0" >&2; exit 2; }
-. "$here/../../tests/check-lib.sh"
+. "$here/../../tools/check-lib.sh"
 until=$(($(date +%s) + budget))
 
 if [ "$(id -u)" != 0 ]; then lacking "file systems in user space need root"; end; fi
@@ -53,7 +53,8 @@ build syncs -Wall -Wextra -Werror "$here/syncs.c"
 build race "$here/../../ctests/race/"{race,protocols,storm}.c
 note "$([ "$failed" = 0 ]; echo $?)" "the programs build" || end
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-fuse.XXXXXX") || exit 2
+# Short, since what a report's message says has to fit beside the path.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/fuse.XXXX") || exit 2
 chmod 755 "$scratch"
 trap 'rm -rf --one-file-system "$scratch"' EXIT
 trap 'exit 130' INT TERM

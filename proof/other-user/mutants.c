@@ -4,12 +4,14 @@
 static int32_t write_file(int fd, const void *data, size_t len)
 {
     int32_t result = fd < 0 ? -errno : write(fd, data, len) == (ssize_t)len ? 0 : -EIO;
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        close(fd);
     return result;
 }
 
 /* The mode after the content. */
-static int32_t mode_comes_late(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report)
+static int32_t mode_comes_late(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                               steadfast_report *report)
 {
     char name[800];
     snprintf(name, sizeof name, "%s.new", path);
@@ -21,7 +23,8 @@ static int32_t mode_comes_late(const char *path, const void *data, size_t len, u
 }
 
 /* The name that the library would take, without a look at what it is. */
-static int32_t follows_temporary(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report)
+static int32_t follows_temporary(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                                 steadfast_report *report)
 {
     char name[800];
     const char *last = strrchr(path, '/') + 1;
@@ -30,7 +33,8 @@ static int32_t follows_temporary(const char *path, const void *data, size_t len,
     return library_saves(path, data, len, flags, mode, expected, report);
 }
 
-static int32_t removes_orphans(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report)
+static int32_t removes_orphans(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                               steadfast_report *report)
 {
     char name[800];
     const char *last = strrchr(path, '/') + 1;
@@ -41,16 +45,20 @@ static int32_t removes_orphans(const char *path, const void *data, size_t len, u
     return library_saves(path, data, len, flags, mode, expected, report);
 }
 
-static int32_t waits_for_ever(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report)
+static int32_t waits_for_ever(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                              steadfast_report *report)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) flock(fd, LOCK_EX);
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        flock(fd, LOCK_EX);
+    if (fd >= 0)
+        close(fd);
     return library_saves(path, data, len, flags, mode, expected, report);
 }
 
 /* Over PATH.prev, in place, whoever has it open. */
-static int32_t writes_over_previous(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report)
+static int32_t writes_over_previous(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                                    steadfast_report *report)
 {
     char name[800];
     snprintf(name, sizeof name, "%s.prev", path);
@@ -60,7 +68,8 @@ static int32_t writes_over_previous(const char *path, const void *data, size_t l
 }
 
 /* Reads the link itself, so that the kernel cannot refuse it. */
-static int32_t reads_links(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report)
+static int32_t reads_links(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                           steadfast_report *report)
 {
     char *target = flags & STEADFAST_SAVE_FOLLOW_SYMLINK ? realpath(path, NULL) : NULL;
     int32_t result = library_saves(target ? target : path, data, len, flags, mode, expected, report);
@@ -69,10 +78,12 @@ static int32_t reads_links(const char *path, const void *data, size_t len, uint3
 }
 
 /* A new file with the rights of a new file, instead of those of the old one. */
-static int32_t widens(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report)
+static int32_t widens(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                      steadfast_report *report)
 {
     int32_t result = library_saves(path, data, len, flags, mode, expected, report);
-    if (result >= 0) chmod(path, 0640);
+    if (result >= 0)
+        chmod(path, 0640);
     return result;
 }
 

@@ -25,7 +25,10 @@ enum { WAIT_MS = 400, LIMIT_MS = 3000 };  /* what each call is given, and when i
 enum { E_BUSY = -10021, SAVE_SLOTS = 1 << 5 };  /* NEXT.md 2 and 5; not in the header yet */
 #define SECRET "SECRET"
 
-struct watched { _Atomic int64_t begun_ms; char what[160]; };  /* begun_ms 0: in no call */
+struct watched {
+    _Atomic int64_t begun_ms;
+    char what[160];
+};  /* begun_ms 0: in no call */
 
 struct shared {
     _Atomic int ready, stop, faults, kept, owner[2];
@@ -42,7 +45,7 @@ uint32_t chance(uint32_t *seed, uint32_t limit);
 /* Becomes the user, with no group besides. */
 void become(uid_t uid, gid_t gid);
 
-/* ---- attacks.c ---- */
+/* ---- scenes.c, attacks.c ---- */
 
 enum place { READABLE, STICKY, OPEN };   /* the attacker may read the directory; make names in it; do anything in it */
 struct scene {
@@ -66,7 +69,11 @@ void check_planted(int directory);
 
 /* ---- victims.c ---- */
 
-struct victim { const char *name; uid_t uid; void (*run)(const struct scene *scene, const char *directory, unsigned number, uint32_t seed); };
+struct victim {
+    const char *name;
+    uid_t uid;
+    void (*run)(const struct scene *scene, const char *directory, unsigned number, uint32_t seed);
+};
 extern const struct victim victims[];
 extern const unsigned victim_count;
 /* What is there before the attack begins. */
@@ -74,9 +81,11 @@ void prepare(const struct scene *scene, const char *directory);
 /* When he has gone: everything works at once. */
 void aftermath(const struct scene *scene, const char *directory);
 
-typedef int32_t (*save_fn)(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report);
+typedef int32_t (*save_fn)(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                           steadfast_report *report);
 extern save_fn save_by;                  /* the library, or a mutant */
-int32_t library_saves(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report);
+int32_t library_saves(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                      steadfast_report *report);
 
 /* ---- spy.c ---- */
 
@@ -85,7 +94,10 @@ void spy(const char *directory, uid_t uid, gid_t gid, int tells);
 
 /* ---- mutants.c ---- */
 
-struct mutant { const char *name, *scene, *expected; save_fn save; };  /* expected: how the fault begins */
+struct mutant {
+    const char *name, *scene, *expected;
+    save_fn save;
+};  /* expected: how the fault begins */
 extern const struct mutant mutants[];
 extern const unsigned mutant_count;
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Another user beside those who save and lock, in every scene of attacks.c; and the mutants that must be found. As root.
+# Another user beside those who save and lock, in every scene of scenes.c; and the mutants that must be found. As root.
 #   run.sh --lib DIR --out DIR [--budget SECONDS] [--seed N] [-- ARGUMENTS OF other-user]
 # DIR of --lib holds libsteadfast.a. The last line is "N passed, N failed".
 set -u
@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$lib" ] && [ -n "$out" ] || { sed -n 3,4p "$0" >&2; exit 2; }
 [ -n "$seed" ] || seed=$((RANDOM * 32768 + RANDOM + 1))
-. "$here/../../tests/check-lib.sh"
+. "$here/../../tools/check-lib.sh"
 
 if [ "$(id -u)" != 0 ]; then lacking "another user needs root"; end; fi
 command -v setfacl >/dev/null || { lacking "another user needs setfacl"; end; }
@@ -46,5 +46,5 @@ for mutant in mode_comes_late follows_temporary removes_orphans waits_for_ever w
     play --seconds 4 --mutant "$mutant"
 done
 # Half of the time for the scenes themselves; what comes before and after them takes as long.
-play --seconds "$(awk -v b="$budget" -v n="$(grep -c '^    { .name = ' "$here/attacks.c")" 'BEGIN { print b / n / 2 }')" "$@"
+play --seconds "$(awk -v b="$budget" -v n="$(grep -c '^    { .name = ' "$here/scenes.c")" 'BEGIN { print b / n / 2 }')" "$@"
 end

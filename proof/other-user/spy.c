@@ -8,7 +8,10 @@
 #include <sys/prctl.h>
 
 enum { MOST_OPEN = 64 };
-static struct { int fd; char name[256]; } kept[MOST_OPEN];
+static struct {
+    int fd;
+    char name[256];
+} kept[MOST_OPEN];
 static unsigned next_kept;
 static int wants_secrets;
 
@@ -17,24 +20,27 @@ static void look_into(int fd, const char *name)
     static char content[8192];
     struct stat about = { 0 };
     ssize_t len = pread(fd, content, sizeof content, 0);
-    if (len <= 0 || !wants_secrets || !memmem(content, (size_t)len, SECRET, strlen(SECRET))) return;
+    if (len <= 0 || !wants_secrets || !memmem(content, (size_t)len, SECRET, strlen(SECRET)))
+        return;
     fstat(fd, &about);
-    wrong("disclosed: uid %d, gid %d read a secret in %s (now mode %o, owner %d:%d)", (int)getuid(), (int)getgid(), name, (unsigned)about.st_mode & 07777,
-          (int)about.st_uid, (int)about.st_gid);
+    wrong("disclosed: uid %d, gid %d read a secret in %s (now mode %o, owner %d:%d)", (int)getuid(), (int)getgid(), name,
+          (unsigned)about.st_mode & 07777, (int)about.st_uid, (int)about.st_gid);
 }
 
 static void try_to_open(int directory, const char *name)
 {
     struct stat about;
     int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) return;
+    if (fd < 0)
+        return;
     if (fstat(fd, &about) || !S_ISREG(about.st_mode)) {
         close(fd);
         return;
     }
     shared->opened++;
     look_into(fd, name);
-    if (kept[next_kept].fd > 0) close(kept[next_kept].fd);
+    if (kept[next_kept].fd > 0)
+        close(kept[next_kept].fd);
     kept[next_kept].fd = fd;
     snprintf(kept[next_kept].name, sizeof kept[0].name, "%s", name);
     next_kept = (next_kept + 1) % MOST_OPEN;
@@ -43,10 +49,12 @@ static void try_to_open(int directory, const char *name)
 static void open_all(int directory)
 {
     DIR *list = fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!list) return;
+    if (!list)
+        return;
     /* A planted sequence is long: the first ones are enough. */
     int count = 0;
-    for (struct dirent *entry; (entry = readdir(list)) != NULL && count < 100; count++) try_to_open(directory, entry->d_name);
+    for (struct dirent *entry; (entry = readdir(list)) != NULL && count < 100; count++)
+        try_to_open(directory, entry->d_name);
     closedir(list);
 }
 
@@ -69,12 +77,15 @@ void spy(const char *path, uid_t uid, gid_t gid, int tells)
         ssize_t len = read(notes, events, sizeof events);
         for (char *at = events; len > 0 && at < events + len;) {
             struct inotify_event *event = (struct inotify_event *)at;
-            if (event->len) try_to_open(directory, event->name);
+            if (event->len)
+                try_to_open(directory, event->name);
             at += sizeof *event + event->len;
         }
-        if (len <= 0) open_all(directory);
+        if (len <= 0)
+            open_all(directory);
         for (unsigned i = 0; i < MOST_OPEN; i++)
-            if (kept[i].fd > 0) look_into(kept[i].fd, kept[i].name);
+            if (kept[i].fd > 0)
+                look_into(kept[i].fd, kept[i].name);
     }
     _exit(0);
 }

@@ -7,25 +7,41 @@
 
 save_fn save_by = library_saves;
 
-enum { KEEP = STEADFAST_SAVE_KEEP_PREVIOUS, STRICT = STEADFAST_SAVE_STRICT, SWAP = STEADFAST_SAVE_IF_GENERATION, NO_SYNC = STEADFAST_SAVE_NO_SYNC,
-       LINK = STEADFAST_SAVE_FOLLOW_SYMLINK, PARENTS = STEADFAST_SAVE_CREATE_PARENTS, SYNCFS = STEADFAST_SAVE_SYNCFS, BATCH = 1 << 30, LARGE = 3 << 19 };
-static const uint32_t kinds[] = { 0, KEEP, STRICT, STRICT | KEEP, NO_SYNC, NO_SYNC | KEEP, SWAP, SWAP | KEEP, SWAP | NO_SYNC, SAVE_SLOTS, SAVE_SLOTS | STRICT,
-                                  SAVE_SLOTS | SWAP, LINK, PARENTS, BATCH, BATCH | KEEP, BATCH | SYNCFS, BATCH | SYNCFS | KEEP };
+enum {
+    KEEP = STEADFAST_SAVE_KEEP_PREVIOUS,
+    STRICT = STEADFAST_SAVE_STRICT,
+    SWAP = STEADFAST_SAVE_IF_GENERATION,
+    NO_SYNC = STEADFAST_SAVE_NO_SYNC,
+    LINK = STEADFAST_SAVE_FOLLOW_SYMLINK,
+    PARENTS = STEADFAST_SAVE_CREATE_PARENTS,
+    SYNCFS = STEADFAST_SAVE_SYNCFS,
+    BATCH = 1 << 30,
+    LARGE = 3 << 19
+};
+static const uint32_t kinds[] = {
+    0,           KEEP,           STRICT,         STRICT | KEEP,        NO_SYNC,           NO_SYNC | KEEP, SWAP,
+    SWAP | KEEP, SWAP | NO_SYNC, SAVE_SLOTS,     SAVE_SLOTS | STRICT,  SAVE_SLOTS | SWAP, LINK,           PARENTS,
+    BATCH,       BATCH | KEEP,   BATCH | SYNCFS, BATCH | SYNCFS | KEEP
+};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static steadfast_save_options options_of(uint32_t flags, uint32_t mode, uint64_t expected)
 {
-    steadfast_save_options options = { .size = sizeof options, .flags = flags & ~(uint32_t)BATCH, .mode = mode, .expected_generation = expected };
+    steadfast_save_options options = {
+        .size = sizeof options, .flags = flags & ~(uint32_t)BATCH, .mode = mode, .expected_generation = expected
+    };
 #ifdef OPTIONS_HAVE_TIMEOUT
     options.timeout_ms = WAIT_MS;
 #endif
     return options;
 }
 
-int32_t library_saves(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected, steadfast_report *report)
+int32_t library_saves(const char *path, const void *data, size_t len, uint32_t flags, uint32_t mode, uint64_t expected,
+                      steadfast_report *report)
 {
     steadfast_save_options options = options_of(flags, mode, expected);
-    if (!(flags & BATCH)) return steadfast_state_save(NULL, path, data, len, &options, report);
+    if (!(flags & BATCH))
+        return steadfast_state_save(NULL, path, data, len, &options, report);
     steadfast_save_entry entry = { .size = sizeof entry, .path = path, .data = data, .len = len };
     steadfast_state_save_batch(NULL, &entry, 1, &options, report);
     report->generation = entry.generation;
@@ -39,7 +55,10 @@ static void begin(const char *format, const char *name, uint32_t flags)
     snprintf(watched->what, sizeof watched->what, format, name, flags);
     watched->begun_ms = now_ms();
 }
-static void end(void) { watched->begun_ms = 0; }
+static void end(void)
+{
+    watched->begun_ms = 0;
+}
 
 struct state {
     const char *name;
@@ -56,7 +75,8 @@ static int has_slots(void)
     return 0;
 #endif
     steadfast_save_options options = options_of(SAVE_SLOTS, 0, 0);
-    if (known < 0) known = steadfast_state_save(NULL, "/proc/self/there/is/none", "", 0, &options, NULL) != -EINVAL;
+    if (known < 0)
+        known = steadfast_state_save(NULL, "/proc/self/there/is/none", "", 0, &options, NULL) != -EINVAL;
     return known;
 }
 
@@ -73,8 +93,10 @@ static void check(const struct scene *scene, const char *directory, struct state
         size_t len = strlen(state->last);
         int same = loaded.len >= len && memcmp(loaded.data, state->last, len) == 0;
         int other = or && loaded.len >= strlen(or) && memcmp(loaded.data, or, strlen(or)) == 0;
-        if (!same && !other && scene->place != OPEN) wrong("lost: %s is '%.30s', saved was '%s'", state->name, (const char *)loaded.data, state->last);
-        if (!same && other) snprintf(state->last, sizeof state->last, "%s", or);
+        if (!same && !other && scene->place != OPEN)
+            wrong("lost: %s is '%.30s', saved was '%s'", state->name, (const char *)loaded.data, state->last);
+        if (!same && other)
+            snprintf(state->last, sizeof state->last, "%s", or);
         state->generation = loaded.generation;
     } else if (scene->place != OPEN)
         wrong("lost: a load of %s: %s", state->name, steadfast_status_name(status));
@@ -93,11 +115,14 @@ static void save(const struct scene *scene, const char *directory, struct state 
     char path[700], text[64];
     steadfast_report report = { .size = sizeof report };
     size_t len = chance(seed, 25) == 0 ? LARGE + chance(seed, 9000) : 64 + chance(seed, 9000);
-    if (flags & SAVE_SLOTS && !has_slots()) return;
-    if (scene->place == OPEN) flags &= ~(uint32_t)LINK;  /* there the kernel lets everybody's links be followed */
+    if (flags & SAVE_SLOTS && !has_slots())
+        return;
+    if (scene->place == OPEN)
+        flags &= ~(uint32_t)LINK;  /* there the kernel lets everybody's links be followed */
     snprintf(path, sizeof path, "%s/%s", directory, state->name);
     memset(data, '.', len);
-    snprintf(text, sizeof text, "%s %s %llu ", state->secret && scene->place != OPEN ? SECRET : "public", state->name, (unsigned long long)++state->count);
+    snprintf(text, sizeof text, "%s %s %llu ", state->secret && scene->place != OPEN ? SECRET : "public", state->name,
+             (unsigned long long)++state->count);
     memcpy(data, text, strlen(text));
     begin("save of %s, flags %x", state->name, flags);
     int32_t status = save_by(path, data, len, flags, state->mode, flags & SWAP ? state->generation : 0, &report);
@@ -107,8 +132,10 @@ static void save(const struct scene *scene, const char *directory, struct state 
     shared->refused += status < 0;
     int done = status == (flags & NO_SYNC ? STEADFAST_NOT_DURABLE : 0);
     if (!done && !may_fail(scene, flags, status))
-        wrong("refused: a save of %s by uid %d, flags %x: %s: %.150s", state->name, (int)getuid(), flags, steadfast_status_name(status), report.message);
-    if (done) memcpy(state->last, text, sizeof text);
+        wrong("refused: a save of %s by uid %d, flags %x: %s: %.150s", state->name, (int)getuid(), flags, steadfast_status_name(status),
+              report.message);
+    if (done)
+        memcpy(state->last, text, sizeof text);
     check(scene, directory, state, !done && report.on_disk != STEADFAST_ON_DISK_OLD ? text : NULL);
 }
 
@@ -117,16 +144,19 @@ static void start(uid_t uid, unsigned number)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     watched = &shared->watched[number];
     watched->begun_ms = 0;
-    if (uid) become(uid, uid);
+    if (uid)
+        become(uid, uid);
 }
 
 static void save_on(const struct scene *scene, const char *directory, struct state *states, unsigned count, uint32_t seed)
 {
     for (unsigned i = 0; i < count; i++) {
-        snprintf(states[i].last, sizeof states[i].last, "%s %s 0 ", states[i].secret && scene->place != OPEN ? SECRET : "public", states[i].name);
+        snprintf(states[i].last, sizeof states[i].last, "%s %s 0 ", states[i].secret && scene->place != OPEN ? SECRET : "public",
+                 states[i].name);
         check(scene, directory, &states[i], NULL);
     }
-    while (!shared->stop) save(scene, directory, &states[chance(&seed, count)], kinds[chance(&seed, KINDS)], &seed);
+    while (!shared->stop)
+        save(scene, directory, &states[chance(&seed, count)], kinds[chance(&seed, KINDS)], &seed);
     _exit(0);
 }
 
@@ -165,12 +195,15 @@ static void root_tightens(const struct scene *scene, const char *directory, unsi
     while (!shared->stop && scene->place != OPEN) {
         state.secret = 0;
         save(scene, directory, &state, some[chance(&seed, 6)], &seed);
-        if (strncmp(state.last, "public", 6) != 0) continue;
+        if (strncmp(state.last, "public", 6) != 0)
+            continue;
         chmod(path, 0644);
-        for (int i = 0; i < 3; i++) save(scene, directory, &state, some[chance(&seed, 6)], &seed);
+        for (int i = 0; i < 3; i++)
+            save(scene, directory, &state, some[chance(&seed, 6)], &seed);
         chmod(path, 0600);
         state.secret = 1;
-        for (int i = 0; i < 3; i++) save(scene, directory, &state, some[chance(&seed, 6)], &seed);
+        for (int i = 0; i < 3; i++)
+            save(scene, directory, &state, some[chance(&seed, 6)], &seed);
     }
     _exit(0);
 }
@@ -184,31 +217,37 @@ static void lock_once(const struct scene *scene, const char *path, int which, ui
         begin("clean of %s", strrchr(path, '/'), 0);
         int32_t verdict = steadfast_lock_clean_stale(NULL, path, NULL, &report);
         end();
-        if (verdict < 0 && !scene->lock_fails) wrong("refused: clean: %s: %.150s", steadfast_status_name(verdict), report.message);
+        if (verdict < 0 && !scene->lock_fails)
+            wrong("refused: clean: %s: %.150s", steadfast_status_name(verdict), report.message);
     } else if (how == 1) {
         begin("inspect of %s", strrchr(path, '/'), 0);
         int32_t verdict = steadfast_lock_inspect(NULL, path, NULL, &report);
         end();
-        if (verdict < 0 && !scene->lock_fails) wrong("refused: inspect: %s: %.150s", steadfast_status_name(verdict), report.message);
+        if (verdict < 0 && !scene->lock_fails)
+            wrong("refused: inspect: %s: %.150s", steadfast_status_name(verdict), report.message);
     }
     begin("acquire of %s", strrchr(path, '/'), 0);
     int32_t status = steadfast_lock_acquire(NULL, path, WAIT_MS, NULL, &lock, &report);
     end();
     if (status != 0) {
-        if (status != STEADFAST_E_LOCKED && !scene->lock_fails) wrong("refused: acquire: %s: %.150s", steadfast_status_name(status), report.message);
+        if (status != STEADFAST_E_LOCKED && !scene->lock_fails)
+            wrong("refused: acquire: %s: %.150s", steadfast_status_name(status), report.message);
         usleep(1000);
         return;
     }
     nobody = atomic_exchange(&shared->owner[which], self);
-    if (nobody != 0 && lives(nobody) && scene->place != OPEN) wrong("two hold the lock: %d and %d", nobody, self);
+    if (nobody != 0 && lives(nobody) && scene->place != OPEN)
+        wrong("two hold the lock: %d and %d", nobody, self);
     shared->locks++;
     usleep(chance(seed, 2000));
-    if (how == 2) _exit(0);              /* dies with it: main begins the next one */
+    if (how == 2)
+        _exit(0);              /* dies with it: main begins the next one */
     atomic_compare_exchange_strong(&shared->owner[which], &self, 0);
     begin("release of %s", strrchr(path, '/'), 0);
     status = steadfast_lock_release(lock, &report);
     end();
-    if (status != 0 && scene->place != OPEN) wrong("refused: release: %s: %.150s", steadfast_status_name(status), report.message);
+    if (status != 0 && scene->place != OPEN)
+        wrong("refused: release: %s: %.150s", steadfast_status_name(status), report.message);
 }
 
 /* Each lock in a child, which may die with it; the next one finds what it left. */
@@ -221,7 +260,8 @@ static void lock_on(const struct scene *scene, const char *directory, const char
         pid_t child = fork();
         if (child == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            for (int i = 0; i < 10 && !shared->stop; i++) lock_once(scene, path, which, &own);
+            for (int i = 0; i < 10 && !shared->stop; i++)
+                lock_once(scene, path, which, &own);
             _exit(0);
         }
         waitpid(child, NULL, 0);
@@ -244,7 +284,10 @@ static void user_locks(const struct scene *scene, const char *directory, unsigne
 /* The kernel's rule: in a sticky directory only one's own links, and those of its owner. */
 static void root_follows(const struct scene *scene, const char *directory, unsigned number, uint32_t seed)
 {
-    static const struct { const char *name; int refused; } links[] = { { "link", 1 }, { "link2", 1 }, { "link3", 1 }, { "userlink", 1 }, { "rootlink", 0 } };
+    static const struct {
+        const char *name;
+        int refused;
+    } links[] = { { "link", 1 }, { "link2", 1 }, { "link3", 1 }, { "userlink", 1 }, { "rootlink", 0 } };
     start(0, number);
     while (!shared->stop && scene->links) {
         char path[700];
@@ -254,16 +297,23 @@ static void root_follows(const struct scene *scene, const char *directory, unsig
         begin("save through %s", links[i].name, 0);
         int32_t status = save_by(path, SECRET " through a link", 21, LINK | (chance(&seed, 2) ? KEEP : 0), 0600, 0, &report);
         end();
-        if (links[i].refused && status >= 0) wrong("followed: root saved through %s, whose owner is neither root nor the directory's", links[i].name);
-        if (!links[i].refused && status != 0) wrong("refused: root's own link: %s: %.150s", steadfast_status_name(status), report.message);
+        if (links[i].refused && status >= 0)
+            wrong("followed: root saved through %s, whose owner is neither root nor the directory's", links[i].name);
+        if (!links[i].refused && status != 0)
+            wrong("refused: root's own link: %s: %.150s", steadfast_status_name(status), report.message);
     }
     _exit(0);
 }
 
 const struct victim victims[] = {
-    { "root's secret state", 0, root_saves_secret }, { "root's public state", 0, root_saves_public }, { "the user's states", USER, user_saves },
-    { "root's tightened state", 0, root_tightens }, { "root's lock", 0, root_locks }, { "root's lock, too", 0, root_locks },
-    { "the user's lock", USER, user_locks }, { "root's links", 0, root_follows },
+    { "root's secret state", 0, root_saves_secret },
+    { "root's public state", 0, root_saves_public },
+    { "the user's states", USER, user_saves },
+    { "root's tightened state", 0, root_tightens },
+    { "root's lock", 0, root_locks },
+    { "root's lock, too", 0, root_locks },
+    { "the user's lock", USER, user_locks },
+    { "root's links", 0, root_follows },
 };
 const unsigned victim_count = sizeof victims / sizeof *victims;
 
@@ -280,11 +330,13 @@ static void save_as(uid_t uid, const char *directory, const char *name, uint32_t
         snprintf(text, 64, "%s %s 0 ", secret ? SECRET : "public", name);
         steadfast_save_options options = options_of(KEEP, mode, 0);
         for (int i = 0; i < 2; i++)
-            if (steadfast_state_save(NULL, path, text, sizeof text, &options, NULL) != 0) _exit(1);
+            if (steadfast_state_save(NULL, path, text, sizeof text, &options, NULL) != 0)
+                _exit(1);
         _exit(0);
     }
     waitpid(child, &status, 0);
-    if (status != 0) wrong("%s cannot be prepared", name);
+    if (status != 0)
+        wrong("%s cannot be prepared", name);
 }
 
 void prepare(const struct scene *scene, const char *directory)
@@ -298,10 +350,13 @@ void prepare(const struct scene *scene, const char *directory)
     save_as(USER, directory, "q", 0644, 0);
     char path[700];
     snprintf(path, sizeof path, "%s/rootlink", directory);
-    if (symlink("w", path)) wrong("no link");
+    if (symlink("w", path))
+        wrong("no link");
     snprintf(path, sizeof path, "%s/userlink", directory);
-    if (symlink("w", path) || lchown(path, USER, USER)) wrong("no link");
-    if (scene->arrange) scene->arrange(directory);
+    if (symlink("w", path) || lchown(path, USER, USER))
+        wrong("no link");
+    if (scene->arrange)
+        scene->arrange(directory);
 }
 
 /* His names for PATH.prev and for the locks go: they were his, and are in the way. */
@@ -312,7 +367,8 @@ static void clear_names(const char *directory)
         char path[700];
         struct stat about;
         snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-        if (lstat(path, &about) == 0 && about.st_uid == ATTACKER && unlink(path)) rmdir(path);
+        if (lstat(path, &about) == 0 && about.st_uid == ATTACKER && unlink(path))
+            rmdir(path);
     }
 }
 
@@ -323,12 +379,14 @@ void aftermath(const struct scene *scene, const char *directory)
     struct state states[] = { { .name = "s", .mode = 0600, .secret = 1 }, { .name = "p", .mode = 0644 } };
     uint32_t seed = 1;
     watched = &own;
-    if (scene->place == OPEN) return;
+    if (scene->place == OPEN)
+        return;
     clear_names(directory);
     for (int i = 0; i < 2; i++) {
         states[i].count = 1u << 30;
         for (int kind = 0; kind < KINDS; kind++)
-            if (!(kinds[kind] & SWAP) || kind > 0) save(&nobody, directory, &states[i], kinds[kind], &seed);
+            if (!(kinds[kind] & SWAP) || kind > 0)
+                save(&nobody, directory, &states[i], kinds[kind], &seed);
     }
     shared->owner[0] = 0;
     char path[700];
@@ -336,6 +394,8 @@ void aftermath(const struct scene *scene, const char *directory)
     steadfast_report report = { .size = sizeof report };
     steadfast_lock *lock = NULL;
     int32_t status = steadfast_lock_acquire(NULL, path, WAIT_MS, NULL, &lock, &report);
-    if (status != 0) wrong("afterwards: acquire: %s: %.150s", steadfast_status_name(status), report.message);
-    else if ((status = steadfast_lock_release(lock, &report)) != 0) wrong("afterwards: release: %s", steadfast_status_name(status));
+    if (status != 0)
+        wrong("afterwards: acquire: %s: %.150s", steadfast_status_name(status), report.message);
+    else if ((status = steadfast_lock_release(lock, &report)) != 0)
+        wrong("afterwards: release: %s", steadfast_status_name(status));
 }

@@ -5,7 +5,10 @@
 enum { BLOCK = 4096, NOISE = LARGEST + 65536 };
 static char *noise, *expected;
 
-struct stamp { uint64_t salt; uint32_t call, len; };
+struct stamp {
+    uint64_t salt;
+    uint32_t call, len;
+};
 
 void content_init(void)
 {
@@ -22,15 +25,18 @@ void content_fill(char *data, size_t len, uint32_t call)
 {
     struct stamp stamp = { history->salt, call, (uint32_t)len };
     memcpy(data, noise + (call * 2654435761u) % 65536, len);
-    for (size_t at = 0; at + sizeof stamp <= len; at += BLOCK) memcpy(data + at, &stamp, sizeof stamp);
+    for (size_t at = 0; at + sizeof stamp <= len; at += BLOCK)
+        memcpy(data + at, &stamp, sizeof stamp);
 }
 
 uint32_t content_find(const char *data, size_t len)
 {
     struct stamp stamp;
-    if (len < sizeof stamp || len > LARGEST) return UNKNOWN_CONTENT;
+    if (len < sizeof stamp || len > LARGEST)
+        return UNKNOWN_CONTENT;
     memcpy(&stamp, data, sizeof stamp);
-    if (stamp.salt != history->salt || stamp.len != len || stamp.call == 0 || stamp.call >= history->calls) return UNKNOWN_CONTENT;
+    if (stamp.salt != history->salt || stamp.len != len || stamp.call == 0 || stamp.call >= history->calls)
+        return UNKNOWN_CONTENT;
     content_fill(expected, len, stamp.call);
     return memcmp(expected, data, len) == 0 ? stamp.call : UNKNOWN_CONTENT;
 }

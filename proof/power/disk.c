@@ -48,7 +48,8 @@ static void command(const char *const *arguments)
 static void make_file(const char *path, off_t size)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || ftruncate(fd, size)) give_up(path);
+    if (fd < 0 || ftruncate(fd, size))
+        give_up(path);
     close(fd);
 }
 
@@ -58,7 +59,8 @@ static int attach(const char *image, int *number)
 {
     struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), file = open(image, O_RDWR | O_CLOEXEC);
-    if (control < 0 || file < 0) give_up(image);
+    if (control < 0 || file < 0)
+        give_up(image);
     config.fd = (uint32_t)file;
     for (int attempt = 0; attempt < 1000; attempt++) {
         char device[40];
@@ -70,7 +72,8 @@ static int attach(const char *image, int *number)
             close(control);
             return fd;
         }
-        if (fd >= 0) close(fd);
+        if (fd >= 0)
+            close(fd);
         usleep(2000);               /* somebody else took it */
     }
     give_up("no loop device");
@@ -83,7 +86,8 @@ static int attached(int number, const char *image)
     char path[100], name[800] = "";
     snprintf(path, sizeof path, "/sys/block/loop%d/loop/backing_file", number);
     FILE *file = fopen(path, "r");
-    if (!file) return 0;
+    if (!file)
+        return 0;
     int there = fgets(name, sizeof name, file) != NULL && strncmp(name, image, strlen(image)) == 0;
     fclose(file);
     return there;
@@ -101,10 +105,13 @@ static int mount_image(const char *image, const char *kind, const char *root, in
 
 static void unmount(const char *root, int *number, const char *image)
 {
-    if (*number < 0) return;
+    if (*number < 0)
+        return;
     double until = now() + 10;
-    while (umount2(root, 0) && errno == EBUSY && now() < until) usleep(2000);
-    while (attached(*number, image) && now() < until) usleep(500);
+    while (umount2(root, 0) && errno == EBUSY && now() < until)
+        usleep(2000);
+    while (attached(*number, image) && now() < until)
+        usleep(500);
     if (attached(*number, image)) {
         errno = EBUSY;
         give_up("the file system does not go");
@@ -112,7 +119,10 @@ static void unmount(const char *root, int *number, const char *image)
     *number = -1;
 }
 
-static int clones(const struct disk *disk) { return strcmp(disk->kind, "btrfs") == 0; }
+static int clones(const struct disk *disk)
+{
+    return strcmp(disk->kind, "btrfs") == 0;
+}
 
 struct disk *disk_new(const char *kind, const char *scratch)
 {
@@ -122,13 +132,15 @@ struct disk *disk_new(const char *kind, const char *scratch)
     disk->root_fd = -1;
     snprintf(disk->root, sizeof disk->root, "%s/root", scratch);
     snprintf(disk->below, sizeof disk->below, "%s/below", scratch);
-    if (mkdir(disk->root, 0700) || mkdir(disk->below, 0700)) give_up(scratch);
+    if (mkdir(disk->root, 0700) || mkdir(disk->below, 0700))
+        give_up(scratch);
     if (clones(disk)) {
         char lower[700];
         snprintf(lower, sizeof lower, "%s/lower", scratch);
         make_file(lower, (off_t)2 << 30);
         command((const char *const[]){ "mkfs.xfs", "-q", "-f", "-K", lower, NULL });
-        if (mount_image(lower, "xfs", disk->below, &disk->below_loop)) give_up("mount xfs");
+        if (mount_image(lower, "xfs", disk->below, &disk->below_loop))
+            give_up("mount xfs");
     }
     snprintf(disk->image, sizeof disk->image, "%s/image", clones(disk) ? disk->below : scratch);
     snprintf(disk->cut, sizeof disk->cut, "%s/cut", disk->below);
@@ -139,13 +151,15 @@ struct disk *disk_new(const char *kind, const char *scratch)
 static int come_up(struct disk *disk)
 {
     int result = mount_image(disk->image, disk->kind, disk->root, &disk->loop);
-    if (result == 0 && (disk->root_fd = open(disk->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) give_up(disk->root);
+    if (result == 0 && (disk->root_fd = open(disk->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        give_up(disk->root);
     return result;
 }
 
 static void go_down(struct disk *disk)
 {
-    if (disk->root_fd >= 0) close(disk->root_fd);
+    if (disk->root_fd >= 0)
+        close(disk->root_fd);
     disk->root_fd = -1;
     unmount(disk->root, &disk->loop, disk->image);
 }
@@ -155,30 +169,38 @@ void disk_format(struct disk *disk)
     go_down(disk);
     make_file(disk->image, (off_t)448 << 20);
     if (strcmp(disk->kind, "ext4") == 0)
-        command((const char *const[]){ "mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", disk->image, NULL });
+        command(
+            (const char *const[]){ "mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", disk->image, NULL });
     else if (strcmp(disk->kind, "xfs") == 0)
         command((const char *const[]){ "mkfs.xfs", "-q", "-f", "-K", disk->image, NULL });
     else
         command((const char *const[]){ "mkfs.btrfs", "-q", "-f", "-K", disk->image, NULL });
-    if (come_up(disk)) give_up("mount");
+    if (come_up(disk))
+        give_up("mount");
 }
 
-const char *disk_root(const struct disk *disk) { return disk->root; }
+const char *disk_root(const struct disk *disk)
+{
+    return disk->root;
+}
 
 void disk_cut(struct disk *disk, unsigned life)
 {
     if (clones(disk)) {
         int from = open(disk->image, O_RDONLY | O_CLOEXEC), to = open(disk->cut, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        if (from < 0 || to < 0) give_up(disk->cut);
+        if (from < 0 || to < 0)
+            give_up(disk->cut);
         history->cut[life] = tick();
-        if (ioctl(to, FICLONE, from)) give_up("FICLONE");
+        if (ioctl(to, FICLONE, from))
+            give_up("FICLONE");
         history->gone[life] = tick();
         close(from);
         close(to);
     } else {
         uint32_t how = WITHOUT_FLUSH;
         history->cut[life] = tick();
-        if (ioctl(disk->root_fd, GOING_DOWN, &how)) give_up("the shutdown call");
+        if (ioctl(disk->root_fd, GOING_DOWN, &how))
+            give_up("the shutdown call");
         history->gone[life] = tick();
     }
 }
@@ -186,7 +208,8 @@ void disk_cut(struct disk *disk, unsigned life)
 int disk_remount(struct disk *disk)
 {
     go_down(disk);
-    if (clones(disk) && rename(disk->cut, disk->image)) give_up("rename");
+    if (clones(disk) && rename(disk->cut, disk->image))
+        give_up("rename");
     return come_up(disk);
 }
 

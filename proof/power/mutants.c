@@ -13,12 +13,14 @@ static size_t make_record(const struct save *save, uint64_t generation)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     memset(record, ' ', HEADER);
-    int len = snprintf(record + COVERED, HEADER - COVERED, "steadfast 1 len=%020zu gen=%020" PRIu64 " time=%020d schema=%010d", save->len, generation, 0, 0);
+    int len = snprintf(record + COVERED, HEADER - COVERED, "steadfast 1 len=%020zu gen=%020" PRIu64 " time=%020d schema=%010d", save->len,
+                       generation, 0, 0);
     record[COVERED + len] = ' ';
     record[HEADER - 1] = '\n';
     memcpy(record + HEADER, save->data, save->len);
     EVP_Digest(record + COVERED, HEADER - COVERED + save->len, digest, NULL, EVP_sha256(), NULL);
-    for (int i = 0; i < 32; i++) snprintf(record + 2 * i, 3, "%02x", digest[i]);
+    for (int i = 0; i < 32; i++)
+        snprintf(record + 2 * i, 3, "%02x", digest[i]);
     memcpy(record + 64, "  -\n", 4);
     return HEADER + save->len;
 }
@@ -28,7 +30,8 @@ static uint64_t generation_at(const char *path)
 {
     steadfast_state state = { .size = sizeof state };
     uint64_t generation = 0;
-    if (steadfast_state_load(NULL, path, NULL, &state, NULL) == 0) generation = state.generation;
+    if (steadfast_state_load(NULL, path, NULL, &state, NULL) == 0)
+        generation = state.generation;
     steadfast_state_free(&state);
     return generation;
 }
@@ -37,13 +40,17 @@ static int write_all(int fd, const char *data, size_t len)
 {
     for (size_t done = 0; done < len;) {
         ssize_t n = write(fd, data + done, len - done);
-        if (n < 0) return -errno;
+        if (n < 0)
+            return -errno;
         done += (size_t)n;
     }
     return 0;
 }
 
-static struct answer failed(int error) { return (struct answer){ .status = error, .on_disk = STEADFAST_ON_DISK_OLD }; }
+static struct answer failed(int error)
+{
+    return (struct answer){ .status = error, .on_disk = STEADFAST_ON_DISK_OLD };
+}
 
 /* The last step of each. */
 static struct answer sync_names(const struct save *save, uint64_t generation)
@@ -52,7 +59,8 @@ static struct answer sync_names(const struct save *save, uint64_t generation)
     int fd = open(save->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || sync_directory(save->fault, fd) != 0)
         answer = (struct answer){ .status = STEADFAST_NOT_DURABLE, .on_disk = STEADFAST_ON_DISK_EITHER, .generation = generation };
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        close(fd);
     return answer;
 }
 
@@ -61,11 +69,14 @@ static int make_temporary(char *name, size_t size, const struct save *save, size
 {
     snprintf(name, size, "%s.mutant.%d", save->path, getpid());
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) return -errno;
+    if (fd < 0)
+        return -errno;
     int result = write_all(fd, record, len);
-    if (result == 0 && sync && fsync(fd)) result = -errno;
+    if (result == 0 && sync && fsync(fd))
+        result = -errno;
     close(fd);
-    if (result) unlink(name);
+    if (result)
+        unlink(name);
     return result;
 }
 
@@ -82,8 +93,8 @@ static int is_spare(int fd, const char *previous)
 {
     struct stat opened, named;
     struct flock byte = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
-    return fd >= 0 && fstat(fd, &opened) == 0 && opened.st_nlink == 1 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fcntl(fd, F_OFD_SETLK, &byte) == 0 &&
-           stat(previous, &named) == 0 && opened.st_ino == named.st_ino;
+    return fd >= 0 && fstat(fd, &opened) == 0 && opened.st_nlink == 1 && flock(fd, LOCK_EX | LOCK_NB) == 0
+           && fcntl(fd, F_OFD_SETLK, &byte) == 0 && stat(previous, &named) == 0 && opened.st_ino == named.st_ino;
 }
 
 struct answer old_recycle(const struct save *save)
@@ -94,12 +105,14 @@ struct answer old_recycle(const struct save *save)
     snprintf(previous, sizeof previous, "%s.prev", save->path);
     int fd = open(previous, O_RDWR | O_CLOEXEC);
     if (generation == 1 || stat(save->path, &about) || about.st_mode & UNSYNCED || !is_spare(fd, previous)) {
-        if (fd >= 0) close(fd);
+        if (fd >= 0)
+            close(fd);
         return library_keeps(save);
     }
     size_t len = make_record(save, generation);
     int error = write_all(fd, record, len);
-    if (!error && (ftruncate(fd, (off_t)len) || fdatasync(fd) || renameat2(AT_FDCWD, previous, AT_FDCWD, save->path, RENAME_EXCHANGE))) error = -errno;
+    if (!error && (ftruncate(fd, (off_t)len) || fdatasync(fd) || renameat2(AT_FDCWD, previous, AT_FDCWD, save->path, RENAME_EXCHANGE)))
+        error = -errno;
     close(fd);
     return error ? failed(error) : sync_names(save, generation);
 }
@@ -109,7 +122,8 @@ struct answer old_no_sync(const struct save *save)
     char name[900];
     uint64_t generation = generation_at(save->path) + 1;
     int error = make_temporary(name, sizeof name, save, make_record(save, generation), 0);
-    if (!error && rename(name, save->path)) error = -errno;
+    if (!error && rename(name, save->path))
+        error = -errno;
     return error ? failed(error) : (struct answer){ STEADFAST_NOT_DURABLE, ON_DISK_UNKNOWN, generation };
 }
 
@@ -118,7 +132,8 @@ struct answer old_generation(const struct save *save)
     char name[900];
     uint64_t generation = generation_at(save->path) + 1;
     int error = make_temporary(name, sizeof name, save, make_record(save, generation), 1);
-    if (!error && rename(name, save->path)) error = -errno;
+    if (!error && rename(name, save->path))
+        error = -errno;
     return error ? failed(error) : sync_names(save, generation);
 }
 
@@ -128,8 +143,10 @@ struct answer rename_previous(const struct save *save)
     uint64_t generation = generation_at(save->path) + 1;
     snprintf(previous, sizeof previous, "%s.prev", save->path);
     int error = make_temporary(name, sizeof name, save, make_record(save, generation), 1);
-    if (!error && rename(save->path, previous) && errno != ENOENT) error = -errno;
+    if (!error && rename(save->path, previous) && errno != ENOENT)
+        error = -errno;
     usleep(2000);                        /* what is rare on a quick disk */
-    if (!error && rename(name, save->path)) error = -errno;
+    if (!error && rename(name, save->path))
+        error = -errno;
     return error ? failed(error) : sync_names(save, generation);
 }

@@ -39,7 +39,10 @@ struct save {                           /* one save as the saver asks for it */
     uint64_t expected;
     const struct fault *fault;
 };
-struct answer { int32_t status, on_disk; uint64_t generation; };
+struct answer {
+    int32_t status, on_disk;
+    uint64_t generation;
+};
 
 struct way {
     const char *name;
@@ -84,16 +87,16 @@ struct history {
     _Atomic uint32_t calls, batches;     /* call 0 is not used */
     _Atomic int stop;
     uint64_t salt;                       /* in every content */
-    uint64_t cut[MOST_LIVES + 1];        /* for each life: answers before this tick count; xfs can answer 0 to a sync after its shutdown */
-    uint64_t gone[MOST_LIVES + 1];       /* what began after this one never happened */
+    uint64_t cut[MOST_LIVES + 1]; /* for each life: answers before this tick count; xfs can answer 0 to a sync after its shutdown */
+    uint64_t gone[MOST_LIVES + 1]; /* what began after this one never happened */
     struct call call[MOST_CALLS];
 };
 extern struct history *history;
 
 struct plan {
-    unsigned processes, states, lives, saves;  /* saves: the cut comes in the one that follows so many */
+    unsigned processes, states, lives, saves; /* saves: the cut comes in the one that follows so many */
     unsigned large, in_turn, neighbour, kills, stops;
-    uint64_t ways, faults;               /* bit sets of the two tables */
+    uint64_t ways, faults; /* bit sets of the two tables */
 };
 struct plan draw_plan(uint64_t *random, uint64_t ways_allowed, uint64_t faults_allowed);
 void print_plan(FILE *out, const struct plan *plan);
@@ -101,8 +104,11 @@ int parse_plan(const char *text, struct plan *plan);
 int parse_ways(const char *list, uint64_t *set);
 int parse_faults(const char *list, uint64_t *set);
 
-uint64_t draw(uint64_t *random);         /* splitmix64 */
-static inline uint64_t below(uint64_t *random, uint64_t limit) { return draw(random) % limit; }
+uint64_t draw(uint64_t *random); /* splitmix64 */
+static inline uint64_t below(uint64_t *random, uint64_t limit)
+{
+    return draw(random) % limit;
+}
 uint64_t tick(void);
 void state_path(char *path, size_t size, const char *directory, unsigned state);
 
@@ -118,7 +124,8 @@ uint32_t content_find(const char *data, size_t len);
 void saver_run(const struct plan *plan, const char *directory, unsigned process, unsigned life, uint64_t random);
 void neighbour_run(unsigned kind, const char *root, uint64_t random);
 /* One save of one state, noted. Returns the call. */
-uint32_t saver_save(const char *directory, unsigned process, unsigned state, unsigned life, unsigned way, unsigned fault, size_t len, uint64_t expected);
+uint32_t saver_save(const char *directory, unsigned process, unsigned state, unsigned life, unsigned way, unsigned fault, size_t len,
+                    uint64_t expected);
 uint32_t saver_load(const char *directory, unsigned process, unsigned state, unsigned life, uint32_t flags);
 
 /* ---- disk.c: an image, its mount, the cut ---- */
@@ -135,14 +142,35 @@ void disk_free(struct disk *disk);
 
 /* ---- judge.c ---- */
 
-enum verdict { GOOD, LOST, DAMAGED, NEITHER, PREVIOUS_LOST, INVENTED, REFUSED_CONTENT, NUMBERS, ANSWER, STALE_LOAD, NO_SAVE, HANGS, NO_MOUNT, VERDICTS };
+enum verdict {
+    GOOD,
+    LOST,
+    DAMAGED,
+    NEITHER,
+    PREVIOUS_LOST,
+    INVENTED,
+    REFUSED_CONTENT,
+    NUMBERS,
+    ANSWER,
+    STALE_LOAD,
+    NO_SAVE,
+    HANGS,
+    NO_MOUNT,
+    VERDICTS
+};
 extern const char *const verdict_names[];
-struct found { int32_t status; uint64_t generation; uint32_t call; };
-struct view { struct found plain, recover, previous; };  /* one state after a cut */
+struct found {
+    int32_t status;
+    uint64_t generation;
+    uint32_t call;
+};
+struct view {
+    struct found plain, recover, previous;
+}; /* one state after a cut */
 struct fault_found {
     enum verdict verdict;
     unsigned state, life;
-    uint64_t ways, faults;               /* of the last calls of that state */
+    uint64_t ways, faults; /* of the last calls of that state */
     char text[400];
 };
 /* Looks at the states of the history after the cut of `life`. */
@@ -150,12 +178,17 @@ void judge_look(const char *directory, unsigned states, struct view *views);
 /* GOOD, or the first violation. `before`: what the life began with; NULL: nothing. */
 enum verdict judge(unsigned states, unsigned life, const struct view *views, const struct view *before, struct fault_found *fault);
 enum verdict judge_numbers(unsigned states, unsigned lives, struct view views[][MOST_STATES], struct fault_found *fault);
+/* print.c */
 void print_history(FILE *out, unsigned state, unsigned life, struct view views[][MOST_STATES], unsigned views_known);
 
 /* ---- round.c: one history from beginning to end; making it smaller ---- */
 
-struct tally { uint64_t rounds, cuts, saves, acknowledged, loads, kills; uint64_t verdicts[VERDICTS]; };
-enum verdict round_run(struct disk *disk, const struct plan *plan, uint64_t seed, struct tally *tally, struct fault_found *fault, FILE *told);
+struct tally {
+    uint64_t rounds, cuts, saves, acknowledged, loads, kills;
+    uint64_t verdicts[VERDICTS];
+};
+enum verdict round_run(struct disk *disk, const struct plan *plan, uint64_t seed, struct tally *tally, struct fault_found *fault,
+                       FILE *told);
 void minimise(struct disk *disk, struct plan plan, uint64_t seed, const struct fault_found *first, double seconds, FILE *told);
 double now(void);
 

@@ -8,7 +8,11 @@
 
 enum { PATIENCE = 20 };                  /* seconds in which every call ends, whoever was killed or stopped */
 
-static struct { pid_t pid; unsigned process; int stopped; } workers[MOST_PROCESSES];
+static struct {
+    pid_t pid;
+    unsigned process;
+    int stopped;
+} workers[MOST_PROCESSES];
 static pid_t neighbour;
 
 double now(void)
@@ -26,7 +30,8 @@ static pid_t start(const struct plan *plan, const char *directory, unsigned proc
         perror("power: fork");
         exit(3);
     }
-    if (child == 0) saver_run(plan, directory, process, life, random);
+    if (child == 0)
+        saver_run(plan, directory, process, life, random);
     return child;
 }
 
@@ -36,14 +41,16 @@ static void close_calls(unsigned process, unsigned life)
     uint64_t at = tick();
     for (uint32_t i = 1; i < history->calls && i < MOST_CALLS; i++) {
         struct call *call = &history->call[i];
-        if (call->process == process && call->life == life && !call->answered) call->ended = at;
+        if (call->process == process && call->life == life && !call->answered)
+            call->ended = at;
     }
 }
 
 static uint32_t saves_begun(unsigned life)
 {
     uint32_t count = 0;
-    for (uint32_t i = 1; i < history->calls && i < MOST_CALLS; i++) count += history->call[i].life == life && !history->call[i].load && history->call[i].begun;
+    for (uint32_t i = 1; i < history->calls && i < MOST_CALLS; i++)
+        count += history->call[i].life == life && !history->call[i].load && history->call[i].begun;
     return count;
 }
 
@@ -51,7 +58,8 @@ static uint32_t saves_begun(unsigned life)
 static void replace_dead(const struct plan *plan, const char *directory, unsigned life, uint64_t *random)
 {
     for (unsigned i = 0; i < plan->processes; i++) {
-        if (waitpid(workers[i].pid, NULL, WNOHANG) != workers[i].pid) continue;
+        if (waitpid(workers[i].pid, NULL, WNOHANG) != workers[i].pid)
+            continue;
         close_calls(i, life);
         workers[i].pid = start(plan, directory, i, life, draw(random));
     }
@@ -78,12 +86,14 @@ static int stop_all(const struct plan *plan, unsigned life)
 {
     int in_time = 1;
     double until = now() + PATIENCE;
-    for (unsigned i = 0; i < plan->processes; i++) kill(workers[i].pid, SIGCONT);
+    for (unsigned i = 0; i < plan->processes; i++)
+        kill(workers[i].pid, SIGCONT);
     for (unsigned i = 0; i < plan->processes; i++) {
         while (waitpid(workers[i].pid, NULL, WNOHANG) != workers[i].pid) {
             if (now() > until && in_time) {
                 in_time = 0;
-                for (unsigned k = i; k < plan->processes; k++) kill(workers[k].pid, SIGKILL);
+                for (unsigned k = i; k < plan->processes; k++)
+                    kill(workers[k].pid, SIGKILL);
             }
             usleep(200);
         }
@@ -110,7 +120,8 @@ static int live(struct disk *disk, const struct plan *plan, const char *director
         uint64_t own = draw(random);
         fflush(NULL);
         neighbour = fork();
-        if (neighbour == 0) neighbour_run(plan->neighbour, disk_root(disk), own);
+        if (neighbour == 0)
+            neighbour_run(plan->neighbour, disk_root(disk), own);
     }
     while (saves_begun(life) < plan->saves && now() < begun + 5) {
         usleep(40 + (unsigned)below(random, 60));
@@ -118,7 +129,8 @@ static int live(struct disk *disk, const struct plan *plan, const char *director
         trouble(plan, directory, life, random, tally);
     }
     /* Inside the save that has just begun, or a little after it. */
-    double length = (now() - begun) / (1 + saves_begun(life)) * plan->processes, until = now() + length * 1.3 * (double)below(random, 1000) / 1000;
+    double length = (now() - begun) / (1 + saves_begun(life)) * plan->processes,
+           until = now() + length * 1.3 * (double)below(random, 1000) / 1000;
     while (now() < until) {}
     /* Nobody begins another one. */
     history->stop = 1;
@@ -144,12 +156,15 @@ static enum verdict save_again(const struct plan *plan, const char *directory, s
     unsigned life = plan->lives;
     for (unsigned state = 0; state < plan->states; state++)
         for (unsigned way = 0; way < way_count; way++) {
-            if (ways[way].batch || ways[way].later || ways[way].mutant || ways[way].flags & STEADFAST_SAVE_NO_SYNC) continue;
+            if (ways[way].batch || ways[way].later || ways[way].mutant || ways[way].flags & STEADFAST_SAVE_NO_SYNC)
+                continue;
             uint64_t expected = 0;
-            if (ways[way].flags & STEADFAST_SAVE_IF_GENERATION) expected = history->call[saver_load(directory, AFTERWARDS, state, life, 0)].answer.generation;
+            if (ways[way].flags & STEADFAST_SAVE_IF_GENERATION)
+                expected = history->call[saver_load(directory, AFTERWARDS, state, life, 0)].answer.generation;
             uint32_t number = saver_save(directory, AFTERWARDS, state, life, way, 0, 1000, expected);
             const struct call *call = &history->call[number], *seen = &history->call[saver_load(directory, AFTERWARDS, state, life, 0)];
-            if (call->answer.status == 0 && seen->answer.status == 0 && seen->found == number) continue;
+            if (call->answer.status == 0 && seen->answer.status == 0 && seen->found == number)
+                continue;
             fault->verdict = NO_SAVE;
             fault->state = state;
             fault->life = life;
@@ -163,8 +178,10 @@ static enum verdict save_again(const struct plan *plan, const char *directory, s
 static void remove_all(const char *directory)
 {
     DIR *open = opendir(directory);
-    if (!open) return;
-    for (struct dirent *entry; (entry = readdir(open)) != NULL;) unlinkat(dirfd(open), entry->d_name, 0);
+    if (!open)
+        return;
+    for (struct dirent *entry; (entry = readdir(open)) != NULL;)
+        unlinkat(dirfd(open), entry->d_name, 0);
     closedir(open);
     rmdir(directory);
 }
@@ -175,10 +192,12 @@ static void make_directory(const char *root, char *path, size_t size)
     static unsigned number;
     snprintf(path, size, "%s/h%u", root, number++);
     remove_all(path);
-    if (mkdir(path, 0700)) perror(path);
+    if (mkdir(path, 0700))
+        perror(path);
     for (int i = 0; i < 2; i++) {
         int fd = open(i ? root : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || fsync(fd)) perror(path);
+        if (fd < 0 || fsync(fd))
+            perror(path);
         close(fd);
     }
 }
@@ -191,7 +210,8 @@ static void forget(uint64_t salt)
     history->clock = 1;
     history->batches = 0;
     history->salt = salt;
-    for (unsigned life = 0; life <= MOST_LIVES; life++) history->cut[life] = history->gone[life] = UINT64_MAX;
+    for (unsigned life = 0; life <= MOST_LIVES; life++)
+        history->cut[life] = history->gone[life] = UINT64_MAX;
 }
 
 /* What was done to the state last is the likeliest cause. */
@@ -200,14 +220,16 @@ static void note_last_calls(struct fault_found *fault)
     int left = 8;
     for (uint32_t i = history->calls - 1; i > 0 && left > 0; i--) {
         const struct call *call = &history->call[i];
-        if (call->load || call->state != fault->state || call->process == AFTERWARDS || call->begun > history->cut[call->life]) continue;
+        if (call->load || call->state != fault->state || call->process == AFTERWARDS || call->begun > history->cut[call->life])
+            continue;
         fault->ways |= 1ull << call->way;
         fault->faults |= 1ull << call->fault;
         left--;
     }
 }
 
-enum verdict round_run(struct disk *disk, const struct plan *plan, uint64_t seed, struct tally *tally, struct fault_found *fault, FILE *told)
+enum verdict round_run(struct disk *disk, const struct plan *plan, uint64_t seed, struct tally *tally, struct fault_found *fault,
+                       FILE *told)
 {
     static struct view views[MOST_LIVES + 1][MOST_STATES];
     char directory[760];
@@ -223,7 +245,8 @@ enum verdict round_run(struct disk *disk, const struct plan *plan, uint64_t seed
             snprintf(fault->text, sizeof fault->text, "a call had not ended %d s after the cut", PATIENCE);
             verdict = fault->verdict = HANGS;
         }
-        if (history->calls > MOST_CALLS) history->calls = MOST_CALLS;
+        if (history->calls > MOST_CALLS)
+            history->calls = MOST_CALLS;
         int mounted = disk_remount(disk);
         if (mounted) {
             snprintf(fault->text, sizeof fault->text, "%s", strerror(-mounted));
@@ -232,7 +255,8 @@ enum verdict round_run(struct disk *disk, const struct plan *plan, uint64_t seed
         }
         judge_look(directory, plan->states, views[life]);
         looked = life + 1;
-        if (!verdict) verdict = judge(plan->states, life, views[life], life ? views[life - 1] : NULL, fault);
+        if (!verdict)
+            verdict = judge(plan->states, life, views[life], life ? views[life - 1] : NULL, fault);
     }
     count(plan, tally);
     if (!verdict && !(verdict = save_again(plan, directory, fault))) {
@@ -240,7 +264,8 @@ enum verdict round_run(struct disk *disk, const struct plan *plan, uint64_t seed
         verdict = judge_numbers(plan->states, plan->lives, views, fault);
     }
     tally->rounds++;
-    if (verdict) note_last_calls(fault);
+    if (verdict)
+        note_last_calls(fault);
     if (verdict && told) {
         fprintf(told, "  seed %" PRIu64 ": %s: state %u: %s\n  plan: ", seed, verdict_names[verdict], fault->state, fault->text);
         print_plan(told, plan);
@@ -257,7 +282,8 @@ static int repeats(struct disk *disk, const struct plan *plan, uint64_t seed, en
     enum { TRIES = 40 };
     struct tally tally = { 0 };
     for (unsigned i = 0; i < TRIES && now() < until; i++)
-        if (round_run(disk, plan, seed + i, &tally, fault, NULL) == verdict) return 1;
+        if (round_run(disk, plan, seed + i, &tally, fault, NULL) == verdict)
+            return 1;
     return 0;
 }
 
@@ -267,8 +293,10 @@ static int smaller_plans(const struct plan *plan, const struct fault_found *faul
     struct plan all[80], bold = *plan;
     int count = 0, kept = 0;
     bold.states = 1;
-    if (plan->ways & fault->ways) bold.ways &= fault->ways;
-    if (plan->faults & (fault->faults | 1)) bold.faults &= fault->faults | 1;
+    if (plan->ways & fault->ways)
+        bold.ways &= fault->ways;
+    if (plan->faults & (fault->faults | 1))
+        bold.faults &= fault->faults | 1;
     all[count++] = bold;
     bold.lives = bold.processes = 1;
     bold.kills = bold.stops = bold.neighbour = 0;
@@ -290,11 +318,14 @@ static int smaller_plans(const struct plan *plan, const struct fault_found *faul
         }
     }
     for (unsigned i = 0; i < way_count; i++)
-        if (plan->ways >> i & 1) all[count] = *plan, all[count++].ways &= ~(1ull << i);
+        if (plan->ways >> i & 1)
+            all[count] = *plan, all[count++].ways &= ~(1ull << i);
     for (unsigned i = 1; i < fault_count; i++)
-        if (plan->faults >> i & 1) all[count] = *plan, all[count++].faults &= ~(1ull << i);
+        if (plan->faults >> i & 1)
+            all[count] = *plan, all[count++].faults &= ~(1ull << i);
     for (int i = 0; i < count; i++)
-        if (all[i].ways && all[i].faults && memcmp(&all[i], plan, sizeof *plan) != 0) out[kept++] = all[i];
+        if (all[i].ways && all[i].faults && memcmp(&all[i], plan, sizeof *plan) != 0)
+            out[kept++] = all[i];
     return kept;
 }
 
@@ -310,7 +341,8 @@ void minimise(struct disk *disk, struct plan plan, uint64_t seed, const struct f
         int count = smaller_plans(&plan, &latest, smaller);
         changed = 0;
         for (int i = 0; i < count && !changed && now() < until; i++) {
-            if (!repeats(disk, &smaller[i], seed, verdict, until, &fault)) continue;
+            if (!repeats(disk, &smaller[i], seed, verdict, until, &fault))
+                continue;
             plan = smaller[i];
             latest = fault;
             changed = again = 1;

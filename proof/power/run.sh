@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ -n "$lib" ] && [ -n "$out" ] || { sed -n 3,5p "$0" >&2; exit 2; }
-. "$here/../../tests/check-lib.sh"
+. "$here/../../tools/check-lib.sh"
 begun=$SECONDS
 
 if [ "$(id -u)" != 0 ]; then lacking "power cuts need root"; end; fi

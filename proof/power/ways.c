@@ -5,8 +5,11 @@
 #include <fcntl.h>
 
 enum {
-    KEEP = STEADFAST_SAVE_KEEP_PREVIOUS, STRICT = STEADFAST_SAVE_STRICT, SWAP = STEADFAST_SAVE_IF_GENERATION,
-    NO_SYNC = STEADFAST_SAVE_NO_SYNC, SYNCFS = STEADFAST_SAVE_SYNCFS,
+    KEEP = STEADFAST_SAVE_KEEP_PREVIOUS,
+    STRICT = STEADFAST_SAVE_STRICT,
+    SWAP = STEADFAST_SAVE_IF_GENERATION,
+    NO_SYNC = STEADFAST_SAVE_NO_SYNC,
+    SYNCFS = STEADFAST_SAVE_SYNCFS,
 };
 
 const struct way ways[] = {
@@ -40,9 +43,14 @@ const struct way ways[] = {
 const unsigned way_count = sizeof ways / sizeof *ways;
 
 /* Of the save that is being made. */
-static struct { int renames, syncs; } counts;
+static struct {
+    int renames, syncs;
+} counts;
 
-static const steadfast_hooks *real(void) { return steadfast_hooks_default(); }
+static const steadfast_hooks *real(void)
+{
+    return steadfast_hooks_default();
+}
 
 static int is_directory(int fd)
 {
@@ -62,27 +70,45 @@ static void die(void)
     _exit(9);
 }
 
-static int32_t directory_sync_fails(void *user, int32_t fd) { return is_directory(fd) ? -EIO : real()->fsync(user, fd); }
-static int32_t first_sync_fails(void *user, int32_t fd) { return counts.syncs++ == 0 ? -EIO : real()->fsync(user, fd); }
-static int32_t file_syncs_fail(void *user, int32_t fd) { return is_directory(fd) ? real()->fsync(user, fd) : -EIO; }
-static int32_t no_sync_at_all(void *user, int32_t fd) { return (void)user, (void)fd, 0; }
-static int32_t no_directory_sync(void *user, int32_t fd) { return is_directory(fd) ? 0 : real()->fsync(user, fd); }
+static int32_t directory_sync_fails(void *user, int32_t fd)
+{
+    return is_directory(fd) ? -EIO : real()->fsync(user, fd);
+}
+static int32_t first_sync_fails(void *user, int32_t fd)
+{
+    return counts.syncs++ == 0 ? -EIO : real()->fsync(user, fd);
+}
+static int32_t file_syncs_fail(void *user, int32_t fd)
+{
+    return is_directory(fd) ? real()->fsync(user, fd) : -EIO;
+}
+static int32_t no_sync_at_all(void *user, int32_t fd)
+{
+    return (void)user, (void)fd, 0;
+}
+static int32_t no_directory_sync(void *user, int32_t fd)
+{
+    return is_directory(fd) ? 0 : real()->fsync(user, fd);
+}
 
 static int32_t dies_in_directory_sync(void *user, int32_t fd)
 {
-    if (is_directory(fd)) die();
+    if (is_directory(fd))
+        die();
     return real()->fsync(user, fd);
 }
 
 static int32_t dies_in_file_sync(void *user, int32_t fd)
 {
-    if (!is_directory(fd)) die();
+    if (!is_directory(fd))
+        die();
     return real()->fsync(user, fd);
 }
 
 static int32_t waits_in_directory_sync(void *user, int32_t fd)
 {
-    if (is_directory(fd)) usleep(1000 + (unsigned)(history->clock * 7919 % 15000));
+    if (is_directory(fd))
+        usleep(1000 + (unsigned)(history->clock * 7919 % 15000));
     return real()->fsync(user, fd);
 }
 
@@ -90,7 +116,8 @@ static int32_t waits_in_directory_sync(void *user, int32_t fd)
 static int32_t dies_after_rename(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, uint32_t flags)
 {
     int32_t result = real()->renameat(user, from_dir, from, to_dir, to, flags);
-    if (counts.renames++ == 0) die();
+    if (counts.renames++ == 0)
+        die();
     return result;
 }
 
@@ -124,21 +151,66 @@ static int64_t disk_is_full(void *user, int32_t fd, const void *data, size_t len
     return (void)user, (void)fd, (void)data, (void)len, -ENOSPC;
 }
 
-static void in_directory_sync_fails(steadfast_hooks *hooks) { hooks->fsync = directory_sync_fails; }
-static void in_first_sync_fails(steadfast_hooks *hooks) { counts.syncs = 0, hooks->fsync = first_sync_fails; }
-static void in_file_syncs_fail(steadfast_hooks *hooks) { hooks->fsync = file_syncs_fail; }
-static void in_dies_in_directory_sync(steadfast_hooks *hooks) { hooks->fsync = dies_in_directory_sync; }
-static void in_dies_in_file_sync(steadfast_hooks *hooks) { hooks->fsync = dies_in_file_sync; }
-static void in_waits_in_directory_sync(steadfast_hooks *hooks) { hooks->fsync = waits_in_directory_sync; }
-static void in_dies_after_rename(steadfast_hooks *hooks) { counts.renames = 0, hooks->renameat = dies_after_rename; }
-static void in_last_rename_fails(steadfast_hooks *hooks) { hooks->renameat = last_rename_fails; }
-static void in_few_descriptors(steadfast_hooks *hooks) { hooks->openat = few_descriptors; }
-static void in_look_refused(steadfast_hooks *hooks) { hooks->fstatat = look_refused; }
-static void in_no_byte_locks(steadfast_hooks *hooks) { hooks->ofdlock = no_byte_locks; }
-static void in_no_links(steadfast_hooks *hooks) { hooks->linkat = no_links; }
-static void in_disk_is_full(steadfast_hooks *hooks) { hooks->write = disk_is_full; }
-static void in_no_sync_at_all(steadfast_hooks *hooks) { hooks->fsync = no_sync_at_all; }
-static void in_no_directory_sync(steadfast_hooks *hooks) { hooks->fsync = no_directory_sync; }
+static void in_directory_sync_fails(steadfast_hooks *hooks)
+{
+    hooks->fsync = directory_sync_fails;
+}
+static void in_first_sync_fails(steadfast_hooks *hooks)
+{
+    counts.syncs = 0, hooks->fsync = first_sync_fails;
+}
+static void in_file_syncs_fail(steadfast_hooks *hooks)
+{
+    hooks->fsync = file_syncs_fail;
+}
+static void in_dies_in_directory_sync(steadfast_hooks *hooks)
+{
+    hooks->fsync = dies_in_directory_sync;
+}
+static void in_dies_in_file_sync(steadfast_hooks *hooks)
+{
+    hooks->fsync = dies_in_file_sync;
+}
+static void in_waits_in_directory_sync(steadfast_hooks *hooks)
+{
+    hooks->fsync = waits_in_directory_sync;
+}
+static void in_dies_after_rename(steadfast_hooks *hooks)
+{
+    counts.renames = 0, hooks->renameat = dies_after_rename;
+}
+static void in_last_rename_fails(steadfast_hooks *hooks)
+{
+    hooks->renameat = last_rename_fails;
+}
+static void in_few_descriptors(steadfast_hooks *hooks)
+{
+    hooks->openat = few_descriptors;
+}
+static void in_look_refused(steadfast_hooks *hooks)
+{
+    hooks->fstatat = look_refused;
+}
+static void in_no_byte_locks(steadfast_hooks *hooks)
+{
+    hooks->ofdlock = no_byte_locks;
+}
+static void in_no_links(steadfast_hooks *hooks)
+{
+    hooks->linkat = no_links;
+}
+static void in_disk_is_full(steadfast_hooks *hooks)
+{
+    hooks->write = disk_is_full;
+}
+static void in_no_sync_at_all(steadfast_hooks *hooks)
+{
+    hooks->fsync = no_sync_at_all;
+}
+static void in_no_directory_sync(steadfast_hooks *hooks)
+{
+    hooks->fsync = no_directory_sync;
+}
 
 const struct fault faults[] = {
     { .name = "none" },
@@ -163,6 +235,7 @@ const unsigned fault_count = sizeof faults / sizeof *faults;
 int sync_directory(const struct fault *fault, int fd)
 {
     steadfast_hooks hooks = steadfast_hooks_init();
-    if (fault->install) fault->install(&hooks);
+    if (fault->install)
+        fault->install(&hooks);
     return hooks.fsync ? hooks.fsync(NULL, fd) : fsync(fd) ? -errno : 0;
 }
