@@ -25,7 +25,7 @@ static int leave_old_record(int64_t written_ns)
 /* Whether the attribute counts: REMOVED, or HELD, since the number is a live process's. */
 static int32_t counted(void)
 {
-    return can_tell ? removed() : STEADFAST_LOCK_HELD;
+    return can_tell || can_tell_reuse() ? removed() : STEADFAST_LOCK_HELD;
 }
 
 /* The file system cuts the times that it tells to this. */
