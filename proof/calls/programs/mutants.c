@@ -162,8 +162,7 @@ static struct flock byte = { .l_whence = SEEK_SET, .l_len = 1 };
 static int32_t (*real_save(void))(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *,
                                   steadfast_report *)
 {
-    int32_t (*real)(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *,
-                    steadfast_report *);
+    int32_t (*real)(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *, steadfast_report *);
     *(void **)&real = dlsym(RTLD_NEXT, "steadfast_state_save");
     return real;
 }
