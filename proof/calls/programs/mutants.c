@@ -48,28 +48,19 @@ ssize_t write(int fd, const void *buf, size_t len)
 }
 #endif
 
-#if defined(IGNORE_SYNCFS) || defined(IGNORE_WRITEBACK) /* the latter: before Linux 5.8, what syncfs does not tell */
-#include <dlfcn.h>
-#include <stdarg.h>
 #ifdef IGNORE_SYNCFS
-enum { IGNORED = SYS_syncfs };
-#else
-enum { IGNORED = SYS_sync_file_range };
-#endif
-/* The library makes these calls by their number. */
-long syscall(long number, ...)
+int syncfs(int fd)
 {
-    static long (*real)(long, ...);
-    long a[6], result;
-    va_list list;
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-    if (real == NULL)
-        *(void **)&real = dlsym(RTLD_NEXT, "syscall");
-    result = real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    return number == IGNORED ? 0 : result;
+    syscall(SYS_syncfs, fd);
+    return 0;
+}
+#endif
+
+#ifdef IGNORE_WRITEBACK /* before Linux 5.8, what syncfs does not tell */
+int sync_file_range(int fd, off_t offset, off_t len, unsigned flags)
+{
+    syscall(SYS_sync_file_range, fd, offset, len, flags);
+    return 0;
 }
 #endif
 
@@ -171,8 +162,7 @@ static struct flock byte = { .l_whence = SEEK_SET, .l_len = 1 };
 static int32_t (*real_save(void))(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *,
                                   steadfast_report *)
 {
-    int32_t (*real)(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *,
-                    steadfast_report *);
+    int32_t (*real)(const steadfast_context *, const char *, const void *, size_t, const steadfast_save_options *, steadfast_report *);
     *(void **)&real = dlsym(RTLD_NEXT, "steadfast_state_save");
     return real;
 }

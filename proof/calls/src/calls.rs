@@ -57,8 +57,9 @@ fn faults(run: &Run, k: usize, sticky: &[i32]) -> Vec<Fault> {
         faults.extend([true, false].map(|sticky| Fault::Error { k, errno: ENOMEM, sticky }));
         return faults;
     }
-    // A link that is there and is "not there" is replaced, which is right.
-    let lie = made.number == SYS_openat && made.path == "link";
+    // A link that is there and is "not there" is replaced, which is right; a lock of one's own would be another's.
+    let linked = run.calls[..k].iter().any(|made| made.number == SYS_linkat && made.second == "lock");
+    let lie = made.number == SYS_openat && (made.path == "link" || made.path == "lock" && linked);
     faults.extend(ERRNOS.into_iter().filter(|&e| !(lie && e == ENOENT)).map(|errno| Fault::Error { k, errno, sticky: false }));
     faults.extend(sticky.iter().map(|&errno| Fault::Error { k, errno, sticky: true }));
     // For ever, a signal at each attempt is no signal.
@@ -92,12 +93,19 @@ impl Bench<'_> {
         fault::run(self.filter, self.subject, scenario.operation, self.directory, fault)
     }
 
-    /// After a kill, the next call is another process's: it works, and the killed one's orphans are gone.
+    /// A call of another process.
+    fn another(&self, arguments: &[&str]) -> Result<(), String> {
+        let output = Command::new(self.subject).args(arguments).output().map_err(|e| e.to_string())?;
+        if output.status.success() { Ok(()) } else { Err(format!("after it, {}", String::from_utf8_lossy(&output.stderr))) }
+    }
+
+    /// After a kill, the next call is another process's: it works, and the killed one's orphans are gone. What was on its way
+    /// from PATH.prev goes with the next save that keeps one.
     fn next(&self, scenario: &Scenario) -> Result<(), String> {
         let path = self.directory.to_str().expect("a path");
-        let output = Command::new(self.subject).args([scenario.next, path, "x"]).output().map_err(|e| e.to_string())?;
-        if !output.status.success() {
-            return Err(format!("after it, {}", String::from_utf8_lossy(&output.stderr)));
+        self.another(&[scenario.next, path, "x"])?;
+        if scenario.name.contains("KEEP_PREVIOUS") {
+            self.another(&["save-previous", path, "y", "only"])?;
         }
         match tree::take(self.directory).keys().find(|name| name.contains(".state.") && name.ends_with(".tmp")) {
             Some(orphan) if scenario.kind == Kind::Save => Err(format!("after the next call, {orphan} is left")),
@@ -125,7 +133,9 @@ impl Bench<'_> {
             let mut result = if reached { judge.judge(fault, &run) } else { Err("it did not end".into()) };
             if scenario.name.contains("timeout") && !hit(fault, &run) {
                 result = Ok(());
-            } else if result.is_ok() && matches!(fault, Fault::Kill { .. }) {
+            } else if result.is_ok()
+                && (matches!(fault, Fault::Kill { .. }) || run.after.keys().any(|name| name.ends_with(".prev.tmp")))
+            {
                 result = self.next(scenario);
             }
             *tally.cases.entry(kind(fault)).or_default() += 1;

@@ -79,6 +79,11 @@ pub fn unsupported(errno: i32) -> bool {
     [EINVAL, ENOSYS, EOPNOTSUPP, ENOTTY].contains(&errno)
 }
 
+/// Is there no flock here? Some file systems say so by these.
+pub fn no_flock(errno: i32) -> bool {
+    unsupported(errno) || [EPERM, ENOLCK].contains(&errno)
+}
+
 /// A temporary file that somebody else has made, and one of our own.
 fn orphan(made: &Made) -> bool {
     made.path.ends_with(".tmp") && made.args[2] as i32 & O_CREAT == 0
@@ -93,6 +98,11 @@ fn pidfd(made: &Made) -> bool {
     made.path.is_empty() && made.file.is_none_or(|(_, kind)| kind != S_IFREG && kind != S_IFDIR)
 }
 
+/// Has the lock got its name?
+fn linked(s: &Seen) -> bool {
+    s.before().iter().any(|made| made.number == SYS_linkat && made.second == "lock" && made.failed.is_none())
+}
+
 struct Exemption {
     why: &'static str,
     holds: fn(&Seen) -> bool,
@@ -102,7 +112,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 33] = [
+const ALL: [Exemption; 42] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -143,7 +153,7 @@ const ALL: [Exemption; 33] = [
         s.kind(&[Save]) && s.is(&[SYS_openat]) && s.failed(&[EEXIST]) && temporary(s.made())
     }),
     because("without flock nobody takes our temporary file for an orphan either", |s| {
-        s.kind(&[Save]) && s.is(&[SYS_flock]) && unsupported(s.errno()) && s.opened(temporary)
+        s.kind(&[Save]) && s.is(&[SYS_flock]) && no_flock(s.errno()) && s.opened(temporary)
     }),
     because("what cannot be opened, looked at, locked or removed is no orphan for us: the next name", |s| {
         s.scenario("orphan")
@@ -151,11 +161,39 @@ const ALL: [Exemption; 33] = [
                 || s.is(&[SYS_statx, SYS_flock, SYS_fstatfs]) && s.opened(orphan)
                 || s.is(&[SYS_unlinkat]) && s.made().path.ends_with(".tmp"))
     }),
-    because("no hard links here: a copy; no state any more: nothing to keep", |s| {
-        s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_linkat]) && (s.failed(&[EPERM, ENOENT]) || unsupported(s.errno()))
+    because(
+        "no hard links here, or a security module refuses it: a copy; no state any more: nothing to keep; left there by a killed \
+         saver: removed",
+        |s| {
+            s.scenario("KEEP_PREVIOUS")
+                && s.is(&[SYS_linkat])
+                && (s.failed(&[EPERM, EACCES, ENOENT, EEXIST]) || unsupported(s.errno()))
+        },
+    ),
+    because("names cannot be exchanged here, or there is no previous state any more: it is replaced", |s| {
+        s.scenario("KEEP_PREVIOUS")
+            && s.is(&[SYS_renameat2])
+            && s.made().path.ends_with(".prev.tmp")
+            && (unsupported(s.errno()) || s.failed(&[ENOENT]))
     }),
-    because("the rotating name is gone after the rename", |s| {
-        s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_unlinkat]) && s.failed(&[ENOENT]) && s.made().path.ends_with(".prev.tmp")
+    because("the kernel's word that there is no previous state", |s| {
+        s.kind(&[Save]) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && s.made().path.ends_with(".prev")
+    }),
+    because("no access control lists here", |s| s.kind(&[Save]) && s.is(&[SYS_fgetxattr]) && unsupported(s.errno())),
+    because("which parents have been synced is remembered; without that, they are synced again", |s| {
+        s.scenario("CREATE_PARENTS") && s.is(&[SYS_statx]) && s.path("")
+    }),
+    because("a file system that fixes modes, or owners: done, and said so, unless what stays is wider", |s| {
+        s.scenario("owner and mode")
+            && (s.is(&[SYS_fchmod]) && (s.failed(&[EPERM, EACCES]) || unsupported(s.errno()))
+                || s.is(&[SYS_fchown]) && s.failed(&[EACCES]))
+    }),
+    because("a common sync only where it is known to reach the device and to tell its errors: else each file by itself", |s| {
+        s.scenario("SYNCFS")
+            && (s.is(&[SYS_fstatfs]) || s.is(&[SYS_openat]) && s.made().path.starts_with("/proc/sys/kernel/") || s.made().foreign)
+    }),
+    because("what was at PATH.prev until then has a name that is nobody's: the next one that needs it removes it", |s| {
+        s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_unlinkat]) && s.made().path.ends_with(".prev.tmp")
     }),
     because("without RENAME_NOREPLACE, link refuses a name that is there", |s| {
         s.scenario("IF_GENERATION, none") && s.is(&[SYS_renameat2]) && unsupported(s.errno())
@@ -216,11 +254,21 @@ const ALL: [Exemption; 33] = [
     because("no nameless files here, or none that can be named: a private name; there already: who has it is looked at", |s| {
         let nameless =
             s.is(&[SYS_openat]) && s.flags() & O_TMPFILE == O_TMPFILE && (unsupported(s.errno()) || s.failed(&[ENOENT]));
-        let named = s.is(&[SYS_linkat]) && (unsupported(s.errno()) || s.failed(&[EPERM, ENOENT, EEXIST]));
+        let named = s.is(&[SYS_linkat]) && (unsupported(s.errno()) || s.failed(&[EPERM, EACCES, ENOENT, EEXIST]));
         s.kind(&[Acquire]) && (nameless || named)
     }),
     because("the kernel's word that there is no lock file; one that may not be opened is held, for all that is known", |s| {
         s.kind(&[Acquire, Clean]) && s.is(&[SYS_openat]) && s.path("lock") && s.failed(&[ENOENT, EACCES, EPERM])
+    }),
+    because("a mapping keeps the flock beyond the descriptor: without one, or without knowing it, the descriptor stays", |s| {
+        s.kind(&[Acquire]) && s.is(&[SYS_mmap, SYS_madvise])
+    }),
+    because("is the flock seen through the name? It can neither be asked nor can the name be removed: as good as held", |s| {
+        let refused = |made: &&Made| made.number == SYS_statx && made.failed.is_some();
+        s.kind(&[Acquire]) && s.is(&[SYS_statx]) && linked(s) && s.run.calls.iter().filter(refused).count() > 1
+    }),
+    because("the directory's descriptor, compared with what it was: else the directory is opened anew", |s| {
+        s.kind(&[Release]) && s.is(&[SYS_statx]) && s.path("")
     }),
     because("the stale lock is gone already", |s| {
         s.kind(&[Acquire]) && s.is(&[SYS_unlinkat]) && s.path("lock") && s.failed(&[ENOENT])

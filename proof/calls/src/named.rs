@@ -1,6 +1,6 @@
 //! An unusual answer must say which call failed.
 
-use crate::exempt::unsupported;
+use crate::exempt::no_flock;
 use crate::fault::{Made, Outcome};
 use crate::scenario::{Kind, Scenario};
 use libc::*;
@@ -24,7 +24,7 @@ fn steps(number: i64) -> &'static [i32] {
         SYS_fsync => &[7, 8, 10, 11],
         SYS_write => &[5, 8, 21],
         SYS_renameat => &[8, 9],
-        SYS_renameat2 => &[9, 22],
+        SYS_renameat2 => &[8, 9, 22],
         SYS_linkat => &[8, 22],
         SYS_unlinkat => &[8, 20],
         SYS_fchmod | SYS_fchown => &[6],
@@ -33,12 +33,14 @@ fn steps(number: i64) -> &'static [i32] {
         SYS_pread64 => &[3, 8, 14, 19],
         SYS_read => &[23],
         SYS_flock => &[3, 4, 18],
-        SYS_openat => &[1, 2, 4, 11, 13, 21],
+        SYS_openat => &[1, 2, 3, 4, 8, 11, 13, 21, 22],
+        // Access control lists.
+        SYS_fgetxattr | SYS_fsetxattr => &[6],
         SYS_brk | SYS_mmap => &[15],
         SYS_ppoll => &[23],
         SYS_kill => &[17],
         // Looking at what was opened belongs to every step.
-        SYS_statx => &[1, 2, 3, 4, 8, 9, 14, 17, 19, 21, 22],
+        SYS_statx => &[1, 2, 3, 4, 8, 9, 12, 14, 17, 19, 21, 22],
         _ => &[],
     }
 }
@@ -57,11 +59,13 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
         // "It is there", and then "there is none": the second is told.
         -4095..0 => {
             let contradicted = [SYS_mkdirat, SYS_linkat].contains(&number) && errno == EEXIST && status == -ENOENT;
-            (contradicted, contradicted && outcome.os_error == ENOENT)
+            // "There is none" of a state that is opened, again and again.
+            let moving = number == SYS_linkat && errno == ENOENT && status == -EAGAIN && outcome.step == 8;
+            (contradicted || moving, moving || contradicted && outcome.os_error == ENOENT)
         }
         NOT_DURABLE => (number == SYS_fsync || number == SYS_openat && has("CREATE_PARENTS"), false),
         E_NOT_SAVED_DURABLY | E_SAVED_NOT_DURABLE => (number == SYS_fsync && has("STRICT"), false),
-        E_UNSUPPORTED => (number == SYS_flock && unsupported(errno), false),
+        E_UNSUPPORTED => (number == SYS_flock && no_flock(errno), false),
         // What is wrong with the state is the news, not that the previous one could not be read.
         E_DIGEST => (has("RECOVER, damaged"), true),
         E_LOST => (has("load, damaged") && number == SYS_pread64 && errno == ENOENT, false),
