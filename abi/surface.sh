@@ -6,7 +6,7 @@ functions_of() { # HEADER: one name a line
 }
 
 constants_of() { # HEADER: "NAME VALUE" a line
-    sed -nE 's/^enum \{ (STEADFAST_[A-Z0-9_]+) = (-?[0-9]+) \};$/\1 \2/p' "$1" | LC_ALL=C sort
+    sed -nE 's/^ *(STEADFAST_[A-Z0-9_]+) = (-?[0-9]+),?$/\1 \2/p' "$1" | LC_ALL=C sort
 }
 
 exports_of() { # LIBRARY

@@ -61,7 +61,7 @@ cp "$lib/libsteadfast.so" "$work/libsteadfast.so.0"
 ln -s libsteadfast.so.0 "$work/libsteadfast.so"
 [ -z "$against" ] || { cp "$against" "$work/against.so"; against=$work/against.so; }
 
-flags=(-DSYNCFS="$(sed -n 's/^enum { STEADFAST_SAVE_SYNCFS = \([0-9]*\) };$/\1/p' "$root/include/steadfast.h" | grep . || echo 0)")
+flags=(-DSYNCFS="$(sed -n 's/^ *STEADFAST_SAVE_SYNCFS = \([0-9]*\),*$/\1/p' "$root/include/steadfast.h" | grep . || echo 0)")
 if printf '#include <openssl/evp.h>\nint main(void){return EVP_MD_CTX_new() == 0;}\n' | $CC -x c - -o "$work/probe" -lcrypto 2>/dev/null; then
     flags+=(-DHAVE_OPENSSL -lcrypto)
 fi

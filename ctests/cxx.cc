@@ -12,6 +12,7 @@ extern "C++" size_t size_of_hooks_elsewhere()
 
 #else
 
+#include <stdexcept>
 #include <string>
 
 #include "tap.h"
@@ -42,6 +43,29 @@ int saves_with_a_lambda(const std::string &path)
     return result == STEADFAST_OK ? fsyncs : -1;
 }
 
+struct counts_its_end {
+    int *ends;
+    ~counts_its_end() { ++*ends; }
+};
+
+__attribute__((noinline)) void throws_past_a_destructor(int *ends)
+{
+    counts_its_end local{ ends };
+    throw std::runtime_error("expected");
+}
+
+// The unwinder of the program is that of the compiler, also where the archive is linked.
+int exceptions_pass()
+{
+    int ends = 0;
+    try {
+        throws_past_a_destructor(&ends);
+    } catch (const std::runtime_error &) {
+        return ends;
+    }
+    return -1;
+}
+
 } // namespace
 
 int main()
@@ -60,6 +84,7 @@ int main()
     ok(std::string(static_cast<const char *>(state.data), state.len) == "from C++", "of the same bytes");
     steadfast_state_free(&state);
     is_int(size_of_hooks_elsewhere(), sizeof(steadfast_hooks), "the inline initialiser in two translation units");
+    is_int(exceptions_pass(), 1, "an exception passes a destructor and is caught");
     unlink(path.c_str());
     rmdir(dir.c_str());
     return done_testing();

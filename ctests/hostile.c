@@ -238,7 +238,8 @@ static void late_conflict(void)
     char previous[sizeof state + 5];
     snprintf(previous, sizeof previous, "%s.prev", state);
     unlink(previous);
-    is_int(steadfast_state_save(context, state, "ours", 4, &options, &report), STEADFAST_E_CONFLICT, "somebody else was first, at the last moment");
+    is_int(steadfast_state_save(context, state, "ours", 4, &options, &report), STEADFAST_E_CONFLICT,
+           "somebody else was first, at the last moment");
     is_int((long long)report.generation, 1, "the report gives the generation that is there");
     steadfast_context_free(context);
 }

@@ -32,7 +32,7 @@ OFFSET(steadfast_pollfd, fd, 0);
 OFFSET(steadfast_pollfd, events, 4);
 OFFSET(steadfast_pollfd, revents, 6);
 
-SIZE(steadfast_hooks, 328);
+SIZE(steadfast_hooks, 336);
 OFFSET(steadfast_hooks, size, 0);
 OFFSET(steadfast_hooks, user, 8);
 OFFSET(steadfast_hooks, absent, 16);
@@ -213,6 +213,7 @@ CONSTANT(STEADFAST_CALL_FSYNC_MANY, 35);
 CONSTANT(STEADFAST_CALL_OPENAT2, 36);
 CONSTANT(STEADFAST_CALL_MAP, 37);
 CONSTANT(STEADFAST_CALL_UNMAP, 38);
+CONSTANT(STEADFAST_CALL_PWRITE, 39);
 CONSTANT(STEADFAST_CONTEXT_AT, 1);
 CONSTANT(STEADFAST_CONTEXT_BENEATH, 2);
 CONSTANT(STEADFAST_CONTEXT_NO_IO_URING, 4);
@@ -303,8 +304,8 @@ RESULT(steadfast_state_load, int32_t, const steadfast_context *, const char *, c
 RESULT(steadfast_state_free, void, steadfast_state *);
 RESULT(steadfast_lock_clean_stale, int32_t, const steadfast_context *, const char *, const steadfast_lock_options *, steadfast_report *);
 RESULT(steadfast_lock_inspect, int32_t, const steadfast_context *, const char *, const steadfast_lock_options *, steadfast_report *);
-RESULT(steadfast_lock_acquire, int32_t, const steadfast_context *, const char *, int64_t, const steadfast_lock_options *,
-       steadfast_lock **, steadfast_report *);
+RESULT(steadfast_lock_acquire, int32_t, const steadfast_context *, const char *, int64_t, const steadfast_lock_options *, steadfast_lock **,
+       steadfast_report *);
 RESULT(steadfast_context_new_with, int32_t, const steadfast_context_options *, steadfast_context **);
 RESULT(steadfast_lock_check, int32_t, const steadfast_lock *, steadfast_report *);
 RESULT(steadfast_lock_adopt, int32_t, steadfast_lock *, steadfast_report *);
@@ -324,7 +325,7 @@ int main(void)
     for (size_t i = 0; i < count; i++)
         missing += member[i] == NULL;
     ok(missing == 0 && real->size == sizeof *real && real->user == NULL && real->absent == 0, "the default table has every real call");
-    is_int(count, STEADFAST_CALL_UNMAP, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
+    is_int(count, STEADFAST_CALL_PWRITE, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
     ok(init.size == sizeof init && init.absent == 0 && init.openat == NULL && init.sigxfsz == NULL, "steadfast_hooks_init");
 
     for (int status = STEADFAST_E_UNSUPPORTED - 50; status <= 50; status++) {

@@ -159,8 +159,14 @@ static int fork_with(const char *path, uint32_t flags)
     return child;
 }
 
-static int hold_and_fork(void *arg) { return fork_with(arg, STEADFAST_LOCK_INHERIT); }
-static int hold_alone_and_fork(void *arg) { return fork_with(arg, 0); }
+static int hold_and_fork(void *arg)
+{
+    return fork_with(arg, STEADFAST_LOCK_INHERIT);
+}
+static int hold_alone_and_fork(void *arg)
+{
+    return fork_with(arg, 0);
+}
 
 static int hold_and_close_all(void *arg)
 {
@@ -190,13 +196,17 @@ static void holders(void)
     probe(context, dir, lock, NULL, removed(), "the child killed too: REMOVED");
     unlink(lock);
 
-    holder = start(hold_alone_and_fork, lock, &result);
-    stop(holder);
-    int prolonged = !has(STEADFAST_ABSENT_MAP);
-    probe(context, dir, lock, NULL, prolonged ? STEADFAST_LOCK_HELD : removed(), "owner killed, a forked child of it lives: %s",
-          prolonged ? "HELD, for want of a mapping" : "REMOVED");
-    kill(result, SIGKILL);
-    unlink(lock);
+    int prolonged = why_no_mapping(dir) != NULL;
+    if (!prolonged && !dontfork_works()) {
+        skip("madvise(MADV_DONTFORK) does nothing here (qemu-user)", "owner killed, a forked child of it lives: REMOVED");
+    } else {
+        holder = start(hold_alone_and_fork, lock, &result);
+        stop(holder);
+        probe(context, dir, lock, NULL, prolonged ? STEADFAST_LOCK_HELD : removed(), "owner killed, a forked child of it lives: %s",
+              prolonged ? "HELD, for want of a mapping" : "REMOVED");
+        kill(result, SIGKILL);
+        unlink(lock);
+    }
 
     holder = start(hold_and_close_all, lock, &result);
     probe(context, dir, lock, NULL, STEADFAST_LOCK_HELD, "owner closed every descriptor, and lives: HELD");

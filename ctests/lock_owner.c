@@ -9,20 +9,6 @@
 static char *dir, *lock;
 static steadfast_context *context;
 
-/* Makes of a real record one that names `pid`, as its writer would have left it: the time stays that of the record. */
-static void forge(long pid, const struct attribute *attribute)
-{
-    char text[32];
-    int fd = open(lock, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    int len = snprintf(text, sizeof text, "%ld\n", pid);
-    if (fd < 0 || (pid != 0 && write(fd, text, (size_t)len) != len))
-        bail_out("forging: %s", strerror(errno));
-    close(fd);
-    if (setxattr(lock, "user.steadfast", attribute, sizeof *attribute, 0) != 0)
-        bail_out("setxattr: %s", strerror(errno));
-    set_mtime_ns(lock, attribute->written_ns);
-}
-
 static void *report_tid(void *arg)
 {
     int *pipes = arg;
@@ -154,7 +140,7 @@ static void probe_forged(long pid, const struct attribute *attribute, int32_t ex
     if (!read_attribute(lock, &was))
         bail_out("no attribute");
     forged.written_ns = was.written_ns;
-    forge(pid, &forged);
+    forge(lock, pid, &forged);
     probe(context, dir, lock, NULL, expected, "%s: %s", name, expected == STEADFAST_LOCK_HELD ? "HELD" : "REMOVED");
     unlink(lock);
 }

@@ -2,10 +2,13 @@
 #ifndef LOCK_PROBE_H
 #define LOCK_PROBE_H
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <time.h>
 
@@ -20,6 +23,34 @@ static inline int has(uint32_t bit)
             close(fd);
     }
     return (test_absent() & bit) == 0 && (bit != STEADFAST_ABSENT_PIDFD || pidfd);
+}
+
+/* Does the kernel keep a mapping from forked children? qemu-user passes madvise(MADV_DONTFORK) over. */
+static inline int dontfork_works(void)
+{
+    static int works = -1;
+    if (works < 0) {
+        void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED || madvise(page, 4096, MADV_DONTFORK) != 0)
+            bail_out("no page: %s", strerror(errno));
+        pid_t child = fork_child();
+        if (child == 0)
+            _exit(msync(page, 4096, MS_ASYNC) != 0 && errno == ENOMEM);
+        works = wait_for(child) == 1;
+        munmap(page, 4096);
+    }
+    return works;
+}
+
+/* Why a lock in `dir` keeps a descriptor for its flock in this run; NULL: a mapping keeps it. */
+static inline const char *why_no_mapping(const char *dir)
+{
+    struct statfs fs;
+    if (!has(STEADFAST_ABSENT_MAP))
+        return "this run has no mapping that keeps a flock";
+    if (statfs(dir, &fs) == 0 && (unsigned long)fs.f_type == 0x794c7630)
+        return "a mapping on overlayfs keeps another file's flock";
+    return NULL;
 }
 
 /* A context of a child that ends with _exit, kept where a leak checker sees it. */
@@ -113,6 +144,70 @@ static inline void stop(pid_t child)
     wait_for(child);
 }
 
+/* Runs `work` in a child; its answer is the child's exit status. */
+static inline int run_child(work work, void *arg)
+{
+    pid_t child = fork_child();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(work(arg));
+    }
+    return wait_for(child);
+}
+
+/* The same in a PID namespace of its own, where no number of ours means anything. */
+enum { NO_NAMESPACE = 97 };
+
+struct elsewhere {
+    work work;
+    void *arg;
+};
+
+static inline int go_elsewhere_first(void *arg)
+{
+    struct elsewhere *elsewhere = arg;
+    return unshare(CLONE_NEWPID) != 0 ? NO_NAMESPACE : run_child(elsewhere->work, elsewhere->arg);
+}
+
+static inline int run_elsewhere(work work, void *arg)
+{
+    struct elsewhere elsewhere = { work, arg };
+    return run_child(go_elsewhere_first, &elsewhere);
+}
+
+/* Works that judge the lock at path `arg`: the verdict, 99 for E_UNSUPPORTED, 98 for another error. */
+static inline int inspect_it(void *arg)
+{
+    int32_t status = steadfast_lock_inspect(child_context(NULL), arg, NULL, NULL);
+    return status >= 0 ? status : status == STEADFAST_E_UNSUPPORTED ? 99 : 98;
+}
+
+/* Is it HELD, seen from another PID namespace, where only the flock tells? One test line. */
+#define held_elsewhere(path, ...) \
+    do { \
+        int seen_ = run_elsewhere(inspect_it, (void *)(uintptr_t)(path)); \
+        if (seen_ == NO_NAMESPACE) \
+            skip("needs root and PID namespaces", __VA_ARGS__); \
+        else \
+            is_int(seen_, STEADFAST_LOCK_HELD, __VA_ARGS__); \
+    } while (0)
+
+/* Can the exclusive flock of the file at `path` be taken? It is given back. */
+static inline int flock_is_free(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int is_free = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    close(fd);
+    return is_free;
+}
+
+static inline int64_t monotonic_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* The work of a holder: takes the lock at path `arg`. */
 static inline int hold(void *arg)
 {
@@ -196,6 +291,21 @@ struct attribute {
 static inline int read_attribute(const char *path, struct attribute *out)
 {
     return getxattr(path, "user.steadfast", out, sizeof *out) == (ssize_t)sizeof *out;
+}
+
+/* Makes of a real record at `path` one that names `pid` (0: an empty one), as its writer would have left it: the time stays
+ * that of the record. */
+static inline void forge(const char *path, long pid, const struct attribute *attribute)
+{
+    char text[32];
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    int len = snprintf(text, sizeof text, "%ld\n", pid);
+    if (fd < 0 || (pid != 0 && write(fd, text, (size_t)len) != len))
+        bail_out("forging: %s", strerror(errno));
+    close(fd);
+    if (setxattr(path, "user.steadfast", attribute, sizeof *attribute, 0) != 0)
+        bail_out("setxattr: %s", strerror(errno));
+    set_mtime_ns(path, attribute->written_ns);
 }
 
 /* Boot and PID namespace are read from /proc. */

@@ -72,12 +72,37 @@ static int context_new_failing(void)
     return result;
 }
 
+static int context_new_with(void)
+{
+    steadfast_context_options o = { .size = sizeof o, .flags = STEADFAST_CONTEXT_AT, .dirfd = AT_FDCWD };
+    steadfast_context *context = (void *)&o;
+    int result = steadfast_context_new_with(&o, &context);
+    if (result != 0 && context != NULL)
+        return 1;
+    steadfast_context_free(context);
+    return result;
+}
+
 static int save(void)
 {
     steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_NO_SYNC };
     static char data[100000];
     int result = steadfast_state_save(NULL, path, data, sizeof data, &o, NULL);
     return result == STEADFAST_NOT_DURABLE ? 0 : result;
+}
+
+/* Refused whole: every entry says so. */
+static int batch(void)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_NO_SYNC };
+    const char *to = in(dir, "batch");
+    steadfast_save_entry entries[2] = { { .size = sizeof entries[0], .path = to, .data = "x", .len = 1, .status = 77 },
+                                        { .size = sizeof entries[0], .path = to, .data = "x", .len = 1, .status = 77 } };
+    steadfast_report report = { .size = sizeof report };
+    int result = steadfast_state_save_batch(NULL, entries, 2, &o, &report);
+    if (result == -ENOMEM)
+        return report.step == STEADFAST_STEP_ALLOCATE && entries[0].status == -ECANCELED && entries[1].status == -ECANCELED ? result : 1;
+    return result == STEADFAST_NOT_DURABLE && entries[0].status == result && entries[1].status == result ? 0 : 2;
 }
 
 static int load(void)
@@ -145,11 +170,14 @@ int main(void)
     snprintf(lock_path, sizeof lock_path, "%s/lock", dir);
     save();
     save();
+    batch();
     if (link(in(dir, "state.prev"), in(dir, "lost.prev")) != 0)
         bail_out("link");
     each("context_new", context_new, 1);
     each("context_new_failing", context_new_failing, 1);
+    each("context_new_with", context_new_with, 2);
     each("state_save", save, 0);
+    each("state_save_batch", batch, 3);
     each("state_load", load, 1);
     each("state_load, recovered", recover, 1);
     each("lock_acquire", lock, 2);

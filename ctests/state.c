@@ -156,10 +156,11 @@ static void header_line(void)
     bytes = read_file(path, &len);
     is_int(len, 259, "256 bytes of header and the payload");
     snprintf(expected, sizeof expected, "steadfast 1 len=%020d gen=%020d time=", 3, 1);
-    ok(bytes != NULL && memcmp(bytes + 64, "  -\n", 4) == 0 && strncmp(bytes + 68, expected, strlen(expected)) == 0 && bytes[255] == '\n' &&
-       sscanf(bytes + 68, "steadfast 1 len=%*20d gen=%20llu time=%20llu schema=%10u", &generation, &ns, &schema) == 3 &&
-       schema == 4000000000u && memcmp(bytes + 173, " head=", 6) == 0 && strspn(bytes + 179, "0123456789abcdef") == 8 &&
-           strspn(bytes + 187, " ") == 255 - 187, "the header is laid out as promised");
+    ok(bytes != NULL && memcmp(bytes + 64, "  -\n", 4) == 0 && strncmp(bytes + 68, expected, strlen(expected)) == 0 && bytes[255] == '\n'
+           && sscanf(bytes + 68, "steadfast 1 len=%*20d gen=%20llu time=%20llu schema=%10u", &generation, &ns, &schema) == 3
+           && schema == 4000000000u && memcmp(bytes + 173, " head=", 6) == 0 && strspn(bytes + 179, "0123456789abcdef") == 8
+           && strspn(bytes + 187, " ") == 255 - 187,
+       "the header is laid out as promised");
     is_int(steadfast_state_load(context, path, NULL, &state, NULL), 0, "it loads");
     ok(state.schema == 4000000000u && state.generation == 1 && (unsigned long long)state.saved_at_ns == ns
            && state.source == STEADFAST_SOURCE_CURRENT,
@@ -206,7 +207,8 @@ static void generations_and_previous(void)
     steadfast_state_free(&state);
     is_int(save(path, "six", STEADFAST_SAVE_KEEP_PREVIOUS, &report), SAVED, "KEEP_PREVIOUS over a damaged state");
     ok(holds(prev, "four") && holds(path, "six"), "a damaged state is not rotated over a good previous one");
-    ok(report.generation > MICROSECONDS_OF_2020, "over a damaged state no generation comes again: %llu", (unsigned long long)report.generation);
+    ok(report.generation > MICROSECONDS_OF_2020, "over a damaged state no generation comes again: %llu",
+       (unsigned long long)report.generation);
 
     unlink(path);
     is_int(load(path, 0, &state, &report), STEADFAST_E_LOST, "no state but a previous one: E_LOST");
@@ -342,7 +344,8 @@ static void strict_and_no_sync(void)
     }
     steadfast_context_free(c);
     is_int(save(path, "fast", STEADFAST_SAVE_NO_SYNC, &report), STEADFAST_NOT_DURABLE, "NO_SYNC is always NOT_DURABLE");
-    ok(holds(path, "fast") && report.on_disk == STEADFAST_ON_DISK_UNKNOWN && report.os_error == 0, "but saved: after a power cut only a load can tell");
+    ok(holds(path, "fast") && report.on_disk == STEADFAST_ON_DISK_UNKNOWN && report.os_error == 0,
+       "but saved: after a power cut only a load can tell");
     is_int(save(path, "x", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_STRICT, &report), -EINVAL, "NO_SYNC with STRICT is a contradiction");
     is_int(report.step, STEADFAST_STEP_ARGUMENTS, "of the arguments");
 }

@@ -165,14 +165,18 @@ static void without_io_uring(void)
     if (child == 0) {
         if (forbid(__NR_io_uring_setup) != 0)
             _exit(77);
-        _exit(save_large(context, path, LARGE + 4097, 0) == SAVED && save_large(context, path, LARGE + 1, STEADFAST_SAVE_KEEP_PREVIOUS) == SAVED ? 0 : 1);
+        _exit(save_large(context, path, LARGE + 4097, 0) == SAVED
+                      && save_large(context, path, LARGE + 1, STEADFAST_SAVE_KEEP_PREVIOUS) == SAVED
+                  ? 0
+                  : 1);
     }
     waitpid(child, &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
         skip("no seccomp filter can be set here", "without io_uring");
         return;
     }
-    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 && holds_large(path, LARGE + 1) && holds_large(in(dir, "forbidden.prev"), LARGE + 4097),
+    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 && holds_large(path, LARGE + 1)
+           && holds_large(in(dir, "forbidden.prev"), LARGE + 4097),
        "without io_uring large states are saved all the same");
 }
 #endif

@@ -1,6 +1,6 @@
 /*
  * State files among other processes: writers killed at every call, savers that race, a child forked and a plain
- * save made in the midst of a compare-and-swap, readers beside savers.
+ * save made in the midst of a compare-and-swap, readers beside savers, a load beside the first saves of all.
  */
 #include "tap.h"
 #include "state_test.h"
@@ -229,6 +229,41 @@ static void readers(void)
     ok(*leftovers(d, "s s.prev") == '\0', "nothing is left over%s", leftovers(d, "s s.prev"));
 }
 
+/* The first two saves of all are made between the look at the state and that at the previous one. */
+static char *unborn;
+static int opens;
+
+static int32_t openat_before_the_first(void *user, int32_t dirfd, const char *path, int32_t flags, uint32_t mode)
+{
+    int32_t result = REAL->openat(NULL, dirfd, path, flags, mode);
+    (void)user;
+    if (opens++ == 0) {
+        save(unborn, "one", STEADFAST_SAVE_KEEP_PREVIOUS);
+        save(unborn, "two", STEADFAST_SAVE_KEEP_PREVIOUS);
+    }
+    return result;
+}
+
+static void beside_the_first_saves(void)
+{
+    steadfast_load_options o = { .size = sizeof o };
+    steadfast_hooks h = test_hooks();
+    steadfast_context *c;
+    h.openat = openat_before_the_first;
+    c = test_context(&h);
+    for (uint32_t flags = 0; flags <= STEADFAST_LOAD_RECOVER; flags += STEADFAST_LOAD_RECOVER) {
+        steadfast_state state = { .size = sizeof state };
+        unborn = strdup(in(dir, flags == 0 ? "first" : "first-recover"));
+        opens = 0;
+        o.flags = flags;
+        is_int(steadfast_state_load(c, unborn, &o, &state, NULL), 0, "a load beside the very first saves (flags %u)", (unsigned)flags);
+        ok(state.len == 3 && memcmp(state.data, "two", 3) == 0, "finds the state, and nothing lost");
+        steadfast_state_free(&state);
+        free(unborn);
+    }
+    steadfast_context_free(c);
+}
+
 int main(void)
 {
     int fds;
@@ -241,6 +276,7 @@ int main(void)
     plain_save_meanwhile();
     compare_and_swap_race();
     readers();
+    beside_the_first_saves();
     is_int(count_fds(), fds, "no descriptor stays open");
     steadfast_context_free(context);
     remove_tree(dir);

@@ -1,27 +1,60 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * steadfast: state files that survive a crash, lock files that survive their owner.
  *
- * Link with -lsteadfast, or load libsteadfast.so.0 by dlopen. This file is generated (make header).
+ * This header is the manual of the C interface. It is generated from the source (make header). Its sections:
  *
- * Results: >= 0 is done, < 0 is not done. -1..-4095 is a negated errno, -10000 and below are STEADFAST_E_*.
- * Every function that can fail takes a steadfast_report (or NULL) of the caller's, which says what happened in
- * words, which call failed, and what a power cut now would leave on disk. errno itself means nothing here.
+ *   1. Versions and codes
+ *   2. The report
+ *   3. States
+ *   4. Locks
+ *   5. Contexts
+ *   6. Hooks and fault injection
  *
- * Structs begin with their size, set by the caller: sizeof(the struct). A missing tail reads as zero, which is
- * the default everywhere. NULL for a context, options or a report is the default too.
+ * Link with -lsteadfast, or load libsteadfast.so.0 with dlopen.
+ *
+ * Results. A function that can fail returns an int32_t. 0 means done. Above 0 means done with a reservation, or is a
+ * verdict about a lock. Below 0 means not done: -1 to -4095 is a negated errno, -10000 and below is one of STEADFAST_E_*.
+ * For a save, below 0 means that the old state stands, with two exceptions, in which the new one may be there:
+ * STEADFAST_E_SAVED_NOT_DURABLE and STEADFAST_E_INDETERMINATE. The library promises nothing about errno itself.
+ *
+ * Structs. The caller sets `size` to sizeof the struct before the call. A size that is too small is -EINVAL. A member
+ * beyond `size` reads as zero, and zero is the default of every member. A later version's longer struct is accepted if
+ * the members that this version does not know are zero, otherwise it is -EINVAL. So is an unknown flag.
+ *
+ * Arguments. NULL for a context, for options or for a report means the defaults. A function that makes an object stores
+ * it in *out, and stores NULL there when it fails. A report is written whatever the call returns.
+ *
+ * Paths are bytes, NUL-terminated, in any encoding, shorter than 4096. NULL and "" are -EINVAL, a path that ends in "/",
+ * "." or ".." is -EISDIR, a longer one is -ENAMETOOLONG.
  *
  * Who frees:
- *   steadfast_context   made by steadfast_context_new      freed by steadfast_context_free
- *   steadfast_state     filled by steadfast_state_load     emptied by steadfast_state_free
- *   steadfast_lock      made by steadfast_lock_acquire     freed by steadfast_lock_release
+ *   steadfast_context   made by steadfast_context_new,      freed by steadfast_context_free, which also closes the
+ *                       _new_with or _new_failing           context's own descriptor of its directory
+ *   steadfast_state     filled by steadfast_state_load      emptied by steadfast_state_free
+ *   steadfast_lock      made by steadfast_lock_acquire      freed by steadfast_lock_release, in a forked child as well
  *   everything else     the caller's; strings returned are static
+ * A lock needs nothing of its context any more. After a call the library keeps no pointer of the caller's, except the
+ * functions and the `user` of a hook table.
  *
- * Threads: every function may be called from any thread at any time; a context may be shared, a lock is used by
- * one thread at a time. Fork: a child may go on with everything but the locks of its parent. Signal handlers:
- * nothing here is async-signal-safe. The library has no threads, no signal handlers, no global state that
- * matters, reads no environment variable, and may be unloaded.
+ * Threads. Every function may be called from any thread at any time. Threads may share a context. A lock is used by one
+ * thread at a time.
  *
- * Paths are bytes, NUL-terminated, in any encoding, shorter than 4096.
+ * Fork. A child may use everything but the locks of its parent, which it may only release (this closes the child's
+ * descriptors), check and adopt. Descriptors are close-on-exec, except those of a lock with STEADFAST_LOCK_INHERIT.
+ *
+ * Signals. No function is async-signal-safe: call none from a signal handler. A signal that is handled during a call does
+ * not end it, except as STEADFAST_LOCK_EINTR_RETURNS says. No save raises SIGXFSZ.
+ *
+ * Cancellation. If a thread is cancelled (pthread_cancel) inside a call, the caller's cleanup handlers run, but what the
+ * call had open stays until the process ends: descriptors, memory, a temporary file, a lock. So do not cancel a thread
+ * inside a call; a wait for a lock is ended by steadfast_lock_options.cancel_fd.
+ *
+ * Waiting. No call waits for other processes longer than its timeout, or 10 seconds where it has none. How long a device,
+ * a frozen file system or a hard NFS mount takes is up to them.
+ *
+ * The library starts no threads, installs no signal handlers, reads no environment variables, keeps no global state that
+ * affects results, and can be unloaded with dlclose when no context, lock or state of it is left.
  */
 
 #ifndef STEADFAST_H
@@ -30,1387 +63,1138 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/**
- * Relative paths begin at `dirfd`, of which the context keeps a descriptor of its own.
- */
-enum { STEADFAST_CONTEXT_AT = 1 };
-
-/**
- * No path leaves that directory, by no link, no "..", no absolute path: -EXDEV. Only with STEADFAST_CONTEXT_AT, else
- * -EINVAL. Needs openat2(2), Linux 5.6; without it the context is STEADFAST_E_UNSUPPORTED.
- */
-enum { STEADFAST_CONTEXT_BENEATH = 2 };
-
-/**
- * No io_uring, for a process whose seccomp filter kills instead of answering. Large states are then written through the
- * page cache.
- */
-enum { STEADFAST_CONTEXT_NO_IO_URING = 4 };
-
-/**
- * steadfast_state.source: PATH itself.
- */
-enum { STEADFAST_SOURCE_CURRENT = 0 };
-
-/**
- * steadfast_state.source: PATH.prev.
- */
-enum { STEADFAST_SOURCE_PREVIOUS = 1 };
-
-/**
- * The calls of the fault injector: any call at all.
- */
-enum { STEADFAST_CALL_ANY = 0 };
-
-enum { STEADFAST_CALL_OPENAT = 1 };
-
-enum { STEADFAST_CALL_CLOSE = 2 };
-
-enum { STEADFAST_CALL_WRITE = 3 };
-
-enum { STEADFAST_CALL_FSYNC = 4 };
-
-enum { STEADFAST_CALL_RENAMEAT = 5 };
-
-enum { STEADFAST_CALL_UNLINKAT = 6 };
-
-enum { STEADFAST_CALL_LINKAT = 7 };
-
-enum { STEADFAST_CALL_MKDIRAT = 8 };
-
-enum { STEADFAST_CALL_READLINKAT = 9 };
-
-enum { STEADFAST_CALL_READ = 10 };
-
-enum { STEADFAST_CALL_PREAD = 11 };
-
-enum { STEADFAST_CALL_FSTAT = 12 };
-
-enum { STEADFAST_CALL_FSTATAT = 13 };
-
-enum { STEADFAST_CALL_FSTATFS = 14 };
-
-enum { STEADFAST_CALL_FCHMOD = 15 };
-
-enum { STEADFAST_CALL_FCHOWN = 16 };
-
-enum { STEADFAST_CALL_FLOCK = 17 };
-
-enum { STEADFAST_CALL_OFDLOCK = 18 };
-
-enum { STEADFAST_CALL_FGETXATTR = 19 };
-
-enum { STEADFAST_CALL_FSETXATTR = 20 };
-
-enum { STEADFAST_CALL_GETPID = 21 };
-
-enum { STEADFAST_CALL_GETEUID = 22 };
-
-enum { STEADFAST_CALL_KILL = 23 };
-
-enum { STEADFAST_CALL_PIDFD_OPEN = 24 };
-
-enum { STEADFAST_CALL_POLL = 25 };
-
-enum { STEADFAST_CALL_INOTIFY_INIT = 26 };
-
-enum { STEADFAST_CALL_INOTIFY_ADD_WATCH = 27 };
-
-enum { STEADFAST_CALL_CLOCK = 28 };
-
-enum { STEADFAST_CALL_SIGXFSZ = 29 };
-
-enum { STEADFAST_CALL_FDATASYNC = 30 };
-
-enum { STEADFAST_CALL_SYNCFS = 31 };
-
-enum { STEADFAST_CALL_FTRUNCATE = 32 };
-
-enum { STEADFAST_CALL_WRITEBACK = 33 };
-
-enum { STEADFAST_CALL_AIO = 34 };
-
-enum { STEADFAST_CALL_FSYNC_MANY = 35 };
-
-enum { STEADFAST_CALL_OPENAT2 = 36 };
-
-enum { STEADFAST_CALL_MAP = 37 };
-
-enum { STEADFAST_CALL_UNMAP = 38 };
-
-/**
- * For lock files that contain only a PID: treat the lock as stale if the process with that PID started after the file was
- * last written. Off by default, because a clock adjustment can make this wrong.
- */
-enum { STEADFAST_LOCK_TRUST_START_TIME = 1 };
-
-/**
- * A signal ends steadfast_lock_acquire with -EINTR. A signal that is handled just before the wait begins is missed;
- * cancel_fd has no such race.
- */
-enum { STEADFAST_LOCK_EINTR_RETURNS = 2 };
-
-/**
- * Children get the lock's descriptor, through exec too: the lock stays held while one of them lives, and a forked child
- * can make it its own with steadfast_lock_adopt. Without it no child prolongs the lock.
- */
-enum { STEADFAST_LOCK_INHERIT = 4 };
-
-/**
- * A file or directory that cannot be made durable is an error instead of STEADFAST_NOT_DURABLE.
- */
-enum { STEADFAST_SAVE_STRICT = 1 };
-
-/**
- * The verified previous generation stays as PATH.prev. Something at PATH that is no whole state is kept there as well, if
- * there is no PATH.prev yet: a person can read it, a load answers STEADFAST_E_FORMAT. The message says so.
- */
-enum { STEADFAST_SAVE_KEEP_PREVIOUS = 2 };
-
-/**
- * Compare and swap: STEADFAST_E_CONFLICT unless the state there has expected_generation.
- */
-enum { STEADFAST_SAVE_IF_GENERATION = 4 };
-
-/**
- * Save to what the link at PATH points to; without it a link is refused. In a sticky directory that others may write, a
- * link is followed only if it belongs to the caller or to the directory's owner, else -EACCES (proc_sys_fs(5),
- * protected_symlinks).
- */
-enum { STEADFAST_SAVE_FOLLOW_SYMLINK = 8 };
-
-/**
- * Make missing parent directories, durably.
- */
-enum { STEADFAST_SAVE_CREATE_PARENTS = 16 };
-
-/**
- * Atomic and verified, but without any fsync: always STEADFAST_NOT_DURABLE. The state is marked, and never takes the
- * place of a durable PATH.prev. on_disk is EITHER with KEEP_PREVIOUS and a durable state to keep, else UNKNOWN. With
- * STRICT or SYNCFS it is -EINVAL.
- */
-enum { STEADFAST_SAVE_NO_SYNC = 64 };
-
-/**
- * steadfast_state_save_batch: one syncfs(2) for all files instead of one fsync for each. It flushes what others have
- * written to the file system as well. Where syncfs is not known to reach the device and to report its errors (network
- * file systems, FUSE, overlays, Linux before 5.8), each file is synced by itself.
- */
-enum { STEADFAST_SAVE_SYNCFS = 128 };
-
-/**
- * Load PATH.prev when the state at PATH is damaged, unreadable or missing.
- */
-enum { STEADFAST_LOAD_RECOVER = 1 };
-
-/**
- * The schema must be the one given.
- */
-enum { STEADFAST_LOAD_REQUIRE_SCHEMA = 2 };
-
-/**
- * Done; for a save: durable.
- */
-enum { STEADFAST_OK = 0 };
-
-/**
- * steadfast_state_save: saved, but a sync failed or was not possible. The report says which and why.
- */
-enum { STEADFAST_NOT_DURABLE = 16 };
-
-/**
- * steadfast_state_load: loaded, but from the previous generation; the current one is damaged or missing.
- */
-enum { STEADFAST_RECOVERED = 17 };
-
-/**
- * Verdict: there is no lock file.
- */
-enum { STEADFAST_LOCK_ABSENT = 0 };
-
-/**
- * Verdict: it was stale and this call removed it.
- */
-enum { STEADFAST_LOCK_REMOVED = 1 };
-
-/**
- * Verdict: its owner is alive.
- */
-enum { STEADFAST_LOCK_HELD = 2 };
-
-/**
- * Verdict: it cannot be known (empty, malformed, another host, no permission); kept.
- */
-enum { STEADFAST_LOCK_UNDECIDED = 3 };
-
-/**
- * Verdict: a symbolic link or not a regular file; not followed, not touched.
- */
-enum { STEADFAST_LOCK_IGNORED = 4 };
-
-/**
- * Verdict: someone else replaced it meanwhile; nothing was done.
- */
-enum { STEADFAST_LOCK_CHANGED = 5 };
-
-/**
- * Verdict of steadfast_lock_inspect: steadfast_lock_clean_stale would remove it.
- */
-enum { STEADFAST_LOCK_STALE = 6 };
-
-/**
- * The state file is empty.
- */
-enum { STEADFAST_E_EMPTY = -10000 };
-
-/**
- * The state file is shorter than it says it is.
- */
-enum { STEADFAST_E_TRUNCATED = -10001 };
-
-/**
- * The state file is longer than it says it is.
- */
-enum { STEADFAST_E_TRAILING = -10002 };
-
-/**
- * The SHA-256 does not match.
- */
-enum { STEADFAST_E_DIGEST = -10003 };
-
-/**
- * Not a steadfast state file.
- */
-enum { STEADFAST_E_FORMAT = -10004 };
-
-/**
- * Intact, but written in a later format.
- */
-enum { STEADFAST_E_NEWER = -10005 };
-
-/**
- * Intact, but of another schema than was asked for.
- */
-enum { STEADFAST_E_SCHEMA = -10006 };
-
-/**
- * No current file, but a previous generation is there: load it with STEADFAST_LOAD_RECOVER.
- */
-enum { STEADFAST_E_LOST = -10007 };
-
-/**
- * Larger than the caller allows.
- */
-enum { STEADFAST_E_TOO_LARGE = -10008 };
-
-/**
- * IF_GENERATION: the state there has another generation.
- */
-enum { STEADFAST_E_CONFLICT = -10009 };
-
-/**
- * The path is a symbolic link.
- */
-enum { STEADFAST_E_SYMLINK = -10010 };
-
-/**
- * The path is a directory, a device, a FIFO or a socket.
- */
-enum { STEADFAST_E_NOT_REGULAR = -10011 };
-
-/**
- * STRICT: it could not be made durable; nothing was replaced.
- */
-enum { STEADFAST_E_NOT_SAVED_DURABLY = -10012 };
-
-/**
- * STRICT: it was replaced, but the directory could not be synced.
- */
-enum { STEADFAST_E_SAVED_NOT_DURABLE = -10013 };
-
-/**
- * Whether it was done cannot be found out.
- */
-enum { STEADFAST_E_INDETERMINATE = -10014 };
-
-/**
- * The lock is held.
- */
-enum { STEADFAST_E_LOCKED = -10015 };
-
-/**
- * The lock file was no longer ours at release.
- */
-enum { STEADFAST_E_LOCK_LOST = -10016 };
-
-/**
- * A forked child released the lock of its parent: only its descriptors were closed.
- */
-enum { STEADFAST_E_WRONG_PROCESS = -10017 };
-
-/**
- * A hook returned an invalid value.
- */
-enum { STEADFAST_E_HOOK = -10018 };
-
-/**
- * The platform or the file system lacks what this needs.
- */
-enum { STEADFAST_E_UNSUPPORTED = -10019 };
-
-/**
- * Other processes kept a save, or a lease kept a load, waiting for longer than its timeout. The old state stands; the
- * message says what was waited for.
- */
-enum { STEADFAST_E_BUSY = -10021 };
-
-/**
- * A case that cannot occur has occurred: a defect of this library. Nothing was done; please report it.
- */
-enum { STEADFAST_E_INTERNAL = -10022 };
-
-/**
- * No call failed.
- */
-enum { STEADFAST_STEP_NONE = 0 };
-
-/**
- * Saving, 1: opening the directory.
- */
-enum { STEADFAST_STEP_OPEN_DIRECTORY = 1 };
-
-/**
- * Saving, 2: looking at the target.
- */
-enum { STEADFAST_STEP_INSPECT_TARGET = 2 };
-
-/**
- * Saving, 3: reading what is there.
- */
-enum { STEADFAST_STEP_READ_CURRENT = 3 };
-
-/**
- * Saving, 4: creating and locking the temporary file.
- */
-enum { STEADFAST_STEP_CREATE_TEMP = 4 };
-
-/**
- * Saving, 5: writing.
- */
-enum { STEADFAST_STEP_WRITE = 5 };
-
-/**
- * Saving, 6: mode and owner.
- */
-enum { STEADFAST_STEP_SET_MODE = 6 };
-
-/**
- * Saving, 7: syncing the file.
- */
-enum { STEADFAST_STEP_SYNC_FILE = 7 };
-
-/**
- * Saving, 8: keeping the previous generation.
- */
-enum { STEADFAST_STEP_KEEP_PREVIOUS = 8 };
-
-/**
- * Saving, 9: the rename.
- */
-enum { STEADFAST_STEP_RENAME = 9 };
-
-/**
- * Saving, 10: syncing the directory.
- */
-enum { STEADFAST_STEP_SYNC_DIRECTORY = 10 };
-
-/**
- * Saving: making or syncing a parent directory.
- */
-enum { STEADFAST_STEP_MAKE_PARENT = 11 };
-
-/**
- * Saving: reading a symbolic link.
- */
-enum { STEADFAST_STEP_READ_LINK = 12 };
-
-/**
- * Opening the file.
- */
-enum { STEADFAST_STEP_OPEN_FILE = 13 };
-
-/**
- * Reading the file.
- */
-enum { STEADFAST_STEP_READ_FILE = 14 };
-
-/**
- * Getting memory.
- */
-enum { STEADFAST_STEP_ALLOCATE = 15 };
-
-/**
- * Reading the clock.
- */
-enum { STEADFAST_STEP_CLOCK = 16 };
-
-/**
- * Locks: finding out whether the owner lives.
- */
-enum { STEADFAST_STEP_CHECK_OWNER = 17 };
-
-/**
- * Locks: flock of the lock file.
- */
-enum { STEADFAST_STEP_LOCK_FILE = 18 };
-
-/**
- * Locks: comparing the name with the open file.
- */
-enum { STEADFAST_STEP_COMPARE = 19 };
-
-/**
- * Locks: removing the name.
- */
-enum { STEADFAST_STEP_UNLINK = 20 };
-
-/**
- * Locks: creating the record.
- */
-enum { STEADFAST_STEP_CREATE_LOCK = 21 };
-
-/**
- * Locks: giving the record its name.
- */
-enum { STEADFAST_STEP_LINK = 22 };
-
-/**
- * Locks: waiting.
- */
-enum { STEADFAST_STEP_WAIT = 23 };
-
-/**
- * The arguments, before any call.
- */
-enum { STEADFAST_STEP_ARGUMENTS = 24 };
-
-/**
- * A power cut now would leave what was there before.
- */
-enum { STEADFAST_ON_DISK_OLD = 0 };
-
-/**
- * A power cut now would leave the new state.
- */
-enum { STEADFAST_ON_DISK_NEW = 1 };
-
-/**
- * A power cut now would leave either, the old state perhaps as PATH.prev (STEADFAST_LOAD_RECOVER).
- */
-enum { STEADFAST_ON_DISK_EITHER = 2 };
-
-/**
- * A power cut now may leave nothing whole: only a load can tell.
- */
-enum { STEADFAST_ON_DISK_UNKNOWN = 3 };
-
-/**
- * In steadfast_stat.attributes: the file is the root of a mount (a bind-mounted file).
- */
-enum { STEADFAST_STAT_MOUNT_ROOT = 1 };
-
-/**
- * Operations of the sigxfsz hook.
- */
-enum { STEADFAST_SIGXFSZ_BLOCK = 0 };
-
-/**
- * See STEADFAST_SIGXFSZ_BLOCK.
- */
-enum { STEADFAST_SIGXFSZ_RESTORE = 1 };
-
-/**
- * State bits of the sigxfsz hook: it was blocked, was pending, and (given by the library) was raised.
- */
-enum { STEADFAST_SIGXFSZ_WAS_BLOCKED = 1 };
-
-/**
- * See STEADFAST_SIGXFSZ_WAS_BLOCKED.
- */
-enum { STEADFAST_SIGXFSZ_WAS_PENDING = 2 };
-
-/**
- * See STEADFAST_SIGXFSZ_WAS_BLOCKED.
- */
-enum { STEADFAST_SIGXFSZ_RAISED = 4 };
-
-/**
- * Clocks of the clock hook: CLOCK_REALTIME and CLOCK_MONOTONIC.
- */
-enum { STEADFAST_CLOCK_REALTIME = 0 };
-
-/**
- * See STEADFAST_CLOCK_REALTIME.
- */
-enum { STEADFAST_CLOCK_MONOTONIC = 1 };
-
-/**
- * Operations of the ofdlock hook, which gives and asks for open file description locks on a range of bytes:
- * take a shared one without waiting.
- */
-enum { STEADFAST_OFDLOCK_SET = 0 };
-
-/**
- * Is there one of somebody else's?
- */
-enum { STEADFAST_OFDLOCK_TEST = 1 };
-
-/**
- * Take a shared one, waiting.
- */
-enum { STEADFAST_OFDLOCK_WAIT = 2 };
-
-/**
- * Take an exclusive one without waiting.
- */
-enum { STEADFAST_OFDLOCK_EXCLUSIVE = 3 };
-
-/**
- * Give it up.
- */
-enum { STEADFAST_OFDLOCK_UNLOCK = 4 };
-
-/**
- * Operations of the writeback hook: begin to write what is dirty in a range of bytes.
- */
-enum { STEADFAST_WRITEBACK_START = 0 };
-
-/**
- * The same, and wait; an error that it met is returned.
- */
-enum { STEADFAST_WRITEBACK_WAIT = 1 };
-
-/**
- * Operations of the aio hook, which writes so that the device begins at once. OPEN makes ready for a file of `len`
- * bytes, which may get longer by it; `queue` is 0 before, and from then on the hook's.
- */
-enum { STEADFAST_AIO_OPEN = 0 };
-
-/**
- * Starts writing `len` bytes at `offset`; `buf` stays as it is until its WAIT. All three are multiples of 4096, as for
- * O_DIRECT (open(2)). One at a time.
- */
-enum { STEADFAST_AIO_WRITE = 1 };
-
-/**
- * Waits for the started write: how much it wrote, or its error.
- */
-enum { STEADFAST_AIO_WAIT = 2 };
-
-/**
- * Waits for what is still being written, and ends it. Also after an OPEN that failed; its answer is not looked at.
- */
-enum { STEADFAST_AIO_CLOSE = 3 };
-
-/**
- * steadfast_hooks.absent: act as if the platform had no such thing.
- */
-enum { STEADFAST_ABSENT_O_DIRECTORY = 1 };
-
-/**
- * A directory cannot be synced: every save is STEADFAST_NOT_DURABLE, with STRICT it is refused.
- */
-enum { STEADFAST_ABSENT_DIR_FSYNC = 2 };
-
-/**
- * open(2) has no O_TMPFILE: lock files are made under a private name first.
- */
-enum { STEADFAST_ABSENT_O_TMPFILE = 4 };
-
-/**
- * rename has no flags: a name is created by link instead of by RENAME_NOREPLACE.
- */
-enum { STEADFAST_ABSENT_RENAMEAT2 = 8 };
-
-/**
- * No flock: orphans stay, IF_GENERATION and taking or cleaning a lock are STEADFAST_E_UNSUPPORTED.
- */
-enum { STEADFAST_ABSENT_FLOCK = 16 };
-
-/**
- * No extended attributes: another boot and a reused PID are not recognised.
- */
-enum { STEADFAST_ABSENT_XATTR = 32 };
-
-/**
- * No pidfd: kill and /proc tell whether a process lives.
- */
-enum { STEADFAST_ABSENT_PIDFD = 64 };
-
-/**
- * No /proc.
- */
-enum { STEADFAST_ABSENT_PROC = 128 };
-
-/**
- * No inotify: waiting for a lock polls.
- */
-enum { STEADFAST_ABSENT_INOTIFY = 256 };
-
-/**
- * No open file description locks: waiters are not queued.
- */
-enum { STEADFAST_ABSENT_OFDLOCK = 512 };
-
-/**
- * No hard links: the previous generation is kept by a copy.
- */
-enum { STEADFAST_ABSENT_LINK = 1024 };
-
-/**
- * No fdatasync: fsync is called instead.
- */
-enum { STEADFAST_ABSENT_FDATASYNC = 2048 };
-
-/**
- * No syncfs: STEADFAST_SAVE_SYNCFS syncs one file after the other.
- */
-enum { STEADFAST_ABSENT_SYNCFS = 4096 };
-
-/**
- * No such writes: a large state is hashed first and then written.
- */
-enum { STEADFAST_ABSENT_AIO = 8192 };
-
-/**
- * Files cannot be synced at once: a batch syncs one after the other.
- */
-enum { STEADFAST_ABSENT_FSYNC_MANY = 16384 };
-
-/**
- * No openat2: a context made with STEADFAST_CONTEXT_BENEATH is STEADFAST_E_UNSUPPORTED.
- */
-enum { STEADFAST_ABSENT_OPENAT2 = 32768 };
-
-/**
- * A mapping does not keep the flock of a lock file: the lock keeps a descriptor.
- */
-enum { STEADFAST_ABSENT_MAP = 65536 };
-
-/**
- * Hooks, and where relative paths begin. Immutable: threads may share it without a lock.
- */
-typedef struct steadfast_context steadfast_context;
-
-/**
- * A lock held by this process. It belongs to the thread that uses it: hand it over, do not share it.
- */
-typedef struct steadfast_lock steadfast_lock;
-
-/**
- * What the fstat and fstatat hooks fill: the part of struct stat that the library looks at.
- */
-typedef struct {
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ============================================================================
+ * 1. Versions and codes
+ * ========================================================================= */
+
+/** The version of the library, such as "0.1.0". The string is static. */
+const char *steadfast_version(void);
+
+/** The number in the SONAME. It changes when programs must be recompiled. */
+uint32_t steadfast_abi_version(void);
+
+/** Done. */
+enum {
+  /** Done. For a save: done and durable. */
+  STEADFAST_OK = 0,
   /**
-   * Device number.
+   * steadfast_state_save: saved, but a sync failed, is not possible here or was not wanted. The report says which and
+   * why.
    */
-  uint64_t dev;
-  /**
-   * Inode number.
-   */
-  uint64_t ino;
-  /**
-   * File type and permission bits, as in struct stat.
-   */
-  uint32_t mode;
-  /**
-   * Number of hard links.
-   */
-  uint32_t nlink;
-  /**
-   * Owner.
-   */
-  uint32_t uid;
-  /**
-   * Group.
-   */
-  uint32_t gid;
-  /**
-   * Length in bytes.
-   */
-  uint64_t size;
-  /**
-   * Last change of the content, nanoseconds since the Unix epoch.
-   */
-  int64_t mtime_ns;
-  /**
-   * STEADFAST_STAT_*.
-   */
-  uint32_t attributes;
-  /**
-   * 0.
-   */
-  uint32_t reserved;
-} steadfast_stat;
+  STEADFAST_NOT_DURABLE = 16,
+  /** steadfast_state_load: loaded from PATH.prev, because the state at PATH is damaged, unreadable or missing. */
+  STEADFAST_RECOVERED = 17
+};
 
 /**
- * struct pollfd of POSIX, by its fixed-width name.
+ * Verdicts about a lock, from steadfast_lock_clean_stale and steadfast_lock_inspect. They are answers, not degrees of
+ * success.
  */
-typedef struct {
+enum {
+  /** There is no lock file. */
+  STEADFAST_LOCK_ABSENT = 0,
+  /** The lock was stale, and this call removed it. Exactly one caller gets this answer. */
+  STEADFAST_LOCK_REMOVED = 1,
+  /** The owner is alive, or another process holds the file's flock. */
+  STEADFAST_LOCK_HELD = 2,
+  /** It cannot be known (empty, malformed, another machine's, no permission to read it). The file was kept. */
+  STEADFAST_LOCK_UNDECIDED = 3,
+  /** A symbolic link or not a regular file. It was not followed and not touched. */
+  STEADFAST_LOCK_IGNORED = 4,
+  /** Another process replaced the file during the call. Nothing was done. */
+  STEADFAST_LOCK_CHANGED = 5,
+  /** steadfast_lock_inspect only: steadfast_lock_clean_stale would remove it. */
+  STEADFAST_LOCK_STALE = 6
+};
+
+/** Not done: the errors of the library. All others are negated errno values. */
+enum {
+  /** Damage: the state file is empty. */
+  STEADFAST_E_EMPTY = -10000,
+  /** Damage: the state file is shorter than its header says. */
+  STEADFAST_E_TRUNCATED = -10001,
+  /** Damage: the state file is longer than its header says. */
+  STEADFAST_E_TRAILING = -10002,
+  /** Damage: the SHA-256 does not match. */
+  STEADFAST_E_DIGEST = -10003,
+  /** Not a state file. */
+  STEADFAST_E_FORMAT = -10004,
+  /** The state is intact, but in a later format. */
+  STEADFAST_E_NEWER = -10005,
+  /** The state is intact, but has another schema than STEADFAST_LOAD_REQUIRE_SCHEMA asks for. */
+  STEADFAST_E_SCHEMA = -10006,
+  /** There is no state, but a PATH.prev. Load it with STEADFAST_LOAD_RECOVER. */
+  STEADFAST_E_LOST = -10007,
+  /** The state is longer than the caller allows. */
+  STEADFAST_E_TOO_LARGE = -10008,
+  /** STEADFAST_SAVE_IF_GENERATION: the state that is there has another generation. The report has its number. */
+  STEADFAST_E_CONFLICT = -10009,
+  /** The path is a symbolic link. */
+  STEADFAST_E_SYMLINK = -10010,
+  /** The path is a directory, a device, a FIFO or a socket. */
+  STEADFAST_E_NOT_REGULAR = -10011,
+  /** STEADFAST_SAVE_STRICT: the state could not be made durable. Nothing was replaced. */
+  STEADFAST_E_NOT_SAVED_DURABLY = -10012,
+  /** STEADFAST_SAVE_STRICT: the state was replaced, but the sync of the directory failed. */
+  STEADFAST_E_SAVED_NOT_DURABLE = -10013,
+  /** The rename failed, and it is unknown whether it took effect. A load tells. */
+  STEADFAST_E_INDETERMINATE = -10014,
+  /** The lock is held. */
+  STEADFAST_E_LOCKED = -10015,
+  /** The lock file was removed or replaced by another process. What is there now was not touched. */
+  STEADFAST_E_LOCK_LOST = -10016,
+  /** The lock belongs to another process: to the parent of this one, or to a child that has adopted it. */
+  STEADFAST_E_WRONG_PROCESS = -10017,
+  /** A hook returned an invalid value. */
+  STEADFAST_E_HOOK = -10018,
+  /** The platform or the file system lacks what this needs. */
+  STEADFAST_E_UNSUPPORTED = -10019,
   /**
-   * Descriptor; a negative one is passed over.
+   * Another process kept the file busy for longer than the timeout: by its flock, by a lease, or by adopting a lock. The
+   * old state stands. The message says what was waited for.
    */
-  int32_t fd;
-  /**
-   * Events asked for: 1 is POLLIN.
-   */
-  int16_t events;
-  /**
-   * Events seen.
-   */
-  int16_t revents;
-} steadfast_pollfd;
+  STEADFAST_E_BUSY = -10021,
+  /** A case that cannot occur has occurred: a defect of this library. Please report it. */
+  STEADFAST_E_INTERNAL = -10022
+};
 
 /**
- * The system calls of the library, as function pointers.
+ * The name of a code: "STEADFAST_E_DIGEST", "ENOSPC". "UNKNOWN" for a number that is no code. The string is static and
+ * never NULL. Each number has one name; 0, which is also STEADFAST_LOCK_ABSENT, is "STEADFAST_OK".
+ */
+const char *steadfast_status_name(int32_t status);
+
+/**
+ * The meaning of a code, in a few English words. The string is static and never NULL. The report of a call says more,
+ * and names the path.
+ */
+const char *steadfast_status_message(int32_t status);
+
+/* ============================================================================
+ * 2. The report
  *
- * Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call; but fdatasync is the
- * fsync hook, where there is one, and nothing goes past an fsync or write hook, or a fault
- * injected there, by syncfs, fsync_many or aio. The
- * library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
- * STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
- * runs in the thread that called the library; it must not call back with the same lock.
- *
- * Start from steadfast_hooks_init() or from a zeroed table with `size` set. A table of a later, longer
- * version is accepted when its unknown tail is zero.
- */
-typedef struct {
-  /**
-   * sizeof(steadfast_hooks).
-   */
-  size_t size;
-  /**
-   * First argument of every hook.
-   */
-  void *user;
-  /**
-   * STEADFAST_ABSENT_*; 0 is a complete platform.
-   */
-  uint32_t absent;
-  /**
-   * 0.
-   */
-  uint32_t reserved;
-  int32_t (*openat)(void *user, int32_t dirfd, const char *path, int32_t flags, uint32_t mode);
-  int32_t (*close)(void *user, int32_t fd);
-  int64_t (*write)(void *user, int32_t fd, const void *buf, size_t len);
-  int32_t (*fsync)(void *user, int32_t fd);
-  /**
-   * `flags` are those of renameat2(2); 0 is plain renameat.
-   */
-  int32_t (*renameat)(void *user,
-                      int32_t old_dirfd,
-                      const char *old_path,
-                      int32_t new_dirfd,
-                      const char *new_path,
-                      uint32_t flags);
-  int32_t (*unlinkat)(void *user, int32_t dirfd, const char *path, int32_t flags);
-  int32_t (*linkat)(void *user,
-                    int32_t old_dirfd,
-                    const char *old_path,
-                    int32_t new_dirfd,
-                    const char *new_path,
-                    int32_t flags);
-  int32_t (*mkdirat)(void *user, int32_t dirfd, const char *path, uint32_t mode);
-  int64_t (*readlinkat)(void *user, int32_t dirfd, const char *path, void *buf, size_t len);
-  int64_t (*read)(void *user, int32_t fd, void *buf, size_t len);
-  int64_t (*pread)(void *user, int32_t fd, void *buf, size_t len, uint64_t offset);
-  int32_t (*fstat)(void *user, int32_t fd, steadfast_stat *out);
-  /**
-   * Never follows a symbolic link.
-   */
-  int32_t (*fstatat)(void *user, int32_t dirfd, const char *path, steadfast_stat *out);
-  /**
-   * Returns the file system's magic number (statfs.f_type), 0 where there is none.
-   */
-  int64_t (*fstatfs)(void *user, int32_t fd);
-  int32_t (*fchmod)(void *user, int32_t fd, uint32_t mode);
-  int32_t (*fchown)(void *user, int32_t fd, uint32_t uid, uint32_t gid);
-  int32_t (*flock)(void *user, int32_t fd, int32_t operation);
-  /**
-   * One of STEADFAST_OFDLOCK_* on [start, start + len). TEST returns 1 when a lock of someone else lies in that range,
-   * and its start and length (0: to the end) in `found[0]` and `found[1]`; else 0.
-   */
-  int32_t (*ofdlock)(void *user, int32_t fd, int32_t operation, int64_t start, int64_t len, int64_t *found);
-  int64_t (*fgetxattr)(void *user, int32_t fd, const char *name, void *buf, size_t len);
-  int32_t (*fsetxattr)(void *user, int32_t fd, const char *name, const void *buf, size_t len);
-  int32_t (*getpid)(void *user);
-  /**
-   * The effective user, >= 0.
-   */
-  int64_t (*geteuid)(void *user);
-  int32_t (*kill)(void *user, int32_t pid, int32_t signal);
-  int32_t (*pidfd_open)(void *user, int32_t pid, uint32_t flags);
-  /**
-   * ppoll(2) without a signal mask: `timeout_ns` 0 returns at once, a negative one waits for ever.
-   */
-  int32_t (*poll)(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns);
-  int32_t (*inotify_init)(void *user, int32_t flags);
-  int32_t (*inotify_add_watch)(void *user, int32_t fd, const char *path, uint32_t mask);
-  /**
-   * Nanoseconds of one of STEADFAST_CLOCK_*.
-   */
-  int32_t (*clock)(void *user, int32_t clock, int64_t *ns);
-  /**
-   * BLOCK holds SIGXFSZ off the calling thread and returns the state to give back to RESTORE.
-   */
-  int32_t (*sigxfsz)(void *user, int32_t operation, int32_t state);
-  /**
-   * fsync, but for metadata that reading the content back does not need.
-   */
-  int32_t (*fdatasync)(void *user, int32_t fd);
-  /**
-   * Syncs the whole file system of `fd`.
-   */
-  int32_t (*syncfs)(void *user, int32_t fd);
-  int32_t (*ftruncate)(void *user, int32_t fd, uint64_t len);
-  /**
-   * One of STEADFAST_WRITEBACK_*, as sync_file_range(2). It makes nothing durable.
-   */
-  int32_t (*writeback)(void *user, int32_t fd, int32_t operation, uint64_t offset, uint64_t len);
-  /**
-   * One of STEADFAST_AIO_*.
-   */
-  int64_t (*aio)(void *user,
-                 int32_t operation,
-                 uint64_t *queue,
-                 int32_t fd,
-                 const void *buf,
-                 size_t len,
-                 uint64_t offset);
-  /**
-   * fsync of the `count` descriptors at `files`, all under way at once: each is replaced by 0 or a negated errno. An error
-   * of its own means that none was begun. `queue` is 0 at first, and then the hook's; a call with `count` 0 ends it.
-   */
-  int32_t (*fsync_many)(void *user, uint64_t *queue, int32_t *files, uint32_t count);
-  /**
-   * openat2(2) with `resolve` as its RESOLVE_* flags; STEADFAST_CONTEXT_BENEATH needs it.
-   */
-  int32_t (*openat2)(void *user,
-                     int32_t dirfd,
-                     const char *path,
-                     int32_t flags,
-                     uint32_t mode,
-                     uint64_t resolve);
-  /**
-   * Maps a page of `fd`, private to this process and not inherited by fork, so that its open file description, and
-   * with it its flock, outlives the descriptor. Returns the address.
-   */
-  int64_t (*map)(void *user, int32_t fd);
-  /**
-   * Ends such a mapping.
-   */
-  int32_t (*unmap)(void *user, uint64_t address);
-} steadfast_hooks;
+ * Every function that can fail takes a report, or NULL. The report says which call failed, what is on disk, and the
+ * rest in words.
+ * ========================================================================= */
+
+/** steadfast_report.step: the call that failed. */
+enum {
+  /** No call failed. */
+  STEADFAST_STEP_NONE = 0,
+  /** Save, step 1: opening the directory. Also for locks, and for a context's directory. */
+  STEADFAST_STEP_OPEN_DIRECTORY = 1,
+  /** Save, step 2: opening what is at PATH, without following a link. */
+  STEADFAST_STEP_INSPECT_TARGET = 2,
+  /** Save, step 3: reading what is there, and waiting for its flock. */
+  STEADFAST_STEP_READ_CURRENT = 3,
+  /** Save, step 4: creating and locking the temporary file. */
+  STEADFAST_STEP_CREATE_TEMP = 4,
+  /** Save, step 5: writing. */
+  STEADFAST_STEP_WRITE = 5,
+  /** Save, step 6: setting owner, ACL and mode. */
+  STEADFAST_STEP_SET_MODE = 6,
+  /** Save, step 7: syncing the file. */
+  STEADFAST_STEP_SYNC_FILE = 7,
+  /** Save, step 8: keeping the previous generation. */
+  STEADFAST_STEP_KEEP_PREVIOUS = 8,
+  /** Save, step 9: the rename. */
+  STEADFAST_STEP_RENAME = 9,
+  /** Save, step 10: syncing the directory. */
+  STEADFAST_STEP_SYNC_DIRECTORY = 10,
+  /** Save: making a parent directory, or syncing the directory that holds its name. */
+  STEADFAST_STEP_MAKE_PARENT = 11,
+  /** Save and load: reading a symbolic link. */
+  STEADFAST_STEP_READ_LINK = 12,
+  /** Load and locks: opening the file. */
+  STEADFAST_STEP_OPEN_FILE = 13,
+  /** Load and locks: reading the file. */
+  STEADFAST_STEP_READ_FILE = 14,
+  /** Allocating memory. */
+  STEADFAST_STEP_ALLOCATE = 15,
+  /** Reading the clock. */
+  STEADFAST_STEP_CLOCK = 16,
+  /** Locks: finding out whether the owner lives. */
+  STEADFAST_STEP_CHECK_OWNER = 17,
+  /** Locks: the flock of the lock file. */
+  STEADFAST_STEP_LOCK_FILE = 18,
+  /** Locks: comparing the name with the open file. */
+  STEADFAST_STEP_COMPARE = 19,
+  /** Locks: removing the name. */
+  STEADFAST_STEP_UNLINK = 20,
+  /** Locks: creating or writing the record. */
+  STEADFAST_STEP_CREATE_LOCK = 21,
+  /** Locks: giving the record its name. */
+  STEADFAST_STEP_LINK = 22,
+  /** Locks: waiting. */
+  STEADFAST_STEP_WAIT = 23,
+  /** The arguments, before any system call. */
+  STEADFAST_STEP_ARGUMENTS = 24
+};
+
+/** steadfast_report.on_disk: what a power cut at this moment would leave. */
+enum {
+  /** What was there before. */
+  STEADFAST_ON_DISK_OLD = 0,
+  /** The new state. */
+  STEADFAST_ON_DISK_NEW = 1,
+  /** One of the two. The old state may then be PATH.prev: load with STEADFAST_LOAD_RECOVER. */
+  STEADFAST_ON_DISK_EITHER = 2,
+  /** Perhaps no whole state: only a load can tell. */
+  STEADFAST_ON_DISK_UNKNOWN = 3
+};
 
 /**
- * How to make a context. Zero, or NULL instead of the struct, is the default everywhere.
+ * The result of a call, owned by the caller. Set `size` before each call. The call fills the rest, whatever it
+ * returns, except that a `size` below 40 is -EINVAL and nothing is written.
  */
 typedef struct {
-  /**
-   * sizeof(steadfast_context_options).
-   */
+  /** sizeof(steadfast_report); at least 40. A shorter report gets a shorter message. */
   size_t size;
-  /**
-   * STEADFAST_CONTEXT_*.
-   */
-  uint32_t flags;
-  /**
-   * With STEADFAST_CONTEXT_AT: an open directory, or AT_FDCWD for the working directory of now.
-   */
-  int32_t dirfd;
-  /**
-   * Copied; NULL means the real calls.
-   */
-  const steadfast_hooks *hooks;
-} steadfast_context_options;
-
-/**
- * How to treat a lock. Zero, or NULL instead of the struct, is the default everywhere.
- */
-typedef struct {
-  /**
-   * sizeof(steadfast_lock_options).
-   */
-  size_t size;
-  /**
-   * STEADFAST_LOCK_*.
-   */
-  uint32_t flags;
-  /**
-   * Permission bits of the lock file, less the umask; 0 means 0644.
-   */
-  uint32_t mode;
-  /**
-   * An empty lock file of another program is stale when it has been so for this many milliseconds; 0: never.
-   */
-  int64_t empty_grace_ms;
-  /**
-   * A descriptor that ends the wait of steadfast_lock_acquire with -ECANCELED when it becomes readable (a pipe, an eventfd,
-   * a signalfd); 0: none. It is only polled.
-   */
-  int32_t cancel_fd;
-  /**
-   * 0.
-   */
-  int32_t reserved;
-} steadfast_lock_options;
-
-/**
- * The result of a call. The caller owns it; set `size` before each call and read the rest after it, whatever
- * the call returned.
- */
-typedef struct {
-  /**
-   * sizeof(steadfast_report); at least 40. A shorter report gets a shorter message.
-   */
-  size_t size;
-  /**
-   * The value returned.
-   */
+  /** The value returned. */
   int32_t status;
-  /**
-   * errno of the call that failed, 0 when none did.
-   */
+  /** errno of the call that failed, or 0. */
   int32_t os_error;
   /**
-   * STEADFAST_STEP_*: the call that failed, 0 when none did.
+   * STEADFAST_STEP_*: the call that failed, or STEADFAST_STEP_NONE. A reservation has the step of the call that led
+   * to it.
    */
   int32_t step;
-  /**
-   * STEADFAST_ON_DISK_*: what a power cut now would leave.
-   */
+  /** STEADFAST_ON_DISK_*: what a power cut at this moment would leave. 0 for calls that save nothing. */
   int32_t on_disk;
   /**
-   * Generation of the state written or read; with STEADFAST_E_CONFLICT of the state that is there.
+   * Generation of the state that was saved or loaded; with STEADFAST_E_CONFLICT of the one that is there, 0 if there
+   * is none.
    */
   uint64_t generation;
   /**
-   * Lock calls: the process named in the lock, 0 when none.
+   * Lock calls: the process that the lock names. STEADFAST_E_BUSY: the process that was waited for. 0 if none is
+   * known.
    */
   int64_t pid;
-  /**
-   * One English sentence naming the path, NUL-terminated, cut at a character.
-   */
+  /** One English sentence that names the path, NUL-terminated, cut at a character of UTF-8. */
   char message[216];
 } steadfast_report;
 
+/* ============================================================================
+ * 3. States
+ *
+ * A state is a file: 256 bytes of header, which coreutils can verify, and then the caller's bytes (steadfast_state(5)).
+ * PATH is the path given to the call. PATH.prev holds the previous generation, where it is kept.
+ * ========================================================================= */
+
 /**
- * How to save. Zero, or NULL instead of the struct, is the default everywhere.
+ * Where relative paths begin, and which system calls are used (section 5). It does not change, so threads may share
+ * it.
  */
+typedef struct steadfast_context steadfast_context;
+
+/** steadfast_save_options.flags. */
+enum {
+  /** Failing to make the file or its directory durable is an error instead of STEADFAST_NOT_DURABLE. */
+  STEADFAST_SAVE_STRICT = 1,
+  /**
+   * The previous generation, verified, stays as PATH.prev. A damaged or unsynced state never replaces a durable
+   * PATH.prev. If what is at PATH is no whole state, it is kept as PATH.prev if there is none yet: a person can read it,
+   * a load answers STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept and what was
+   * not. Where there are no hard links it is kept by a copy, which is synced: a save that does not sync, or cannot,
+   * leaves PATH.prev as it is there.
+   */
+  STEADFAST_SAVE_KEEP_PREVIOUS = 2,
+  /**
+   * Compare and swap: the save is STEADFAST_E_CONFLICT unless the state there has expected_generation. Of several savers
+   * that expect the same generation, in any processes, exactly one succeeds. Needs flock(2).
+   */
+  STEADFAST_SAVE_IF_GENERATION = 4,
+  /**
+   * Save to what the link at PATH points to; without this flag a link is refused. In a sticky directory that others may
+   * write, a link is followed only if it belongs to the caller or to the directory's owner, otherwise it is -EACCES: the
+   * kernel's own rule (proc_sys_fs(5), protected_symlinks), whatever its setting.
+   */
+  STEADFAST_SAVE_FOLLOW_SYMLINK = 8,
+  /** Create missing parent directories, durably, with mode 0777 less the umask. They stay if the save then fails. */
+  STEADFAST_SAVE_CREATE_PARENTS = 16,
+  /**
+   * Atomic and verified, but without any fsync: the result is STEADFAST_NOT_DURABLE. The state is marked, so that it
+   * never replaces a durable PATH.prev. on_disk is EITHER if KEEP_PREVIOUS has a durable state to keep, otherwise
+   * UNKNOWN. With STRICT or SYNCFS it is -EINVAL.
+   */
+  STEADFAST_SAVE_NO_SYNC = 64,
+  /**
+   * steadfast_state_save_batch only: one syncfs(2) for each file system instead of one fsync for each file. It also
+   * flushes what others have written there. Where syncfs is not known to reach the device and to report its errors, each
+   * file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
+   * (syncfs(2)).
+   */
+  STEADFAST_SAVE_SYNCFS = 128
+};
+
+/** How to save. Zero is the default of every member. */
 typedef struct {
-  /**
-   * sizeof(steadfast_save_options).
-   */
+  /** sizeof(steadfast_save_options). */
   size_t size;
-  /**
-   * STEADFAST_SAVE_*.
-   */
+  /** STEADFAST_SAVE_*. */
   uint32_t flags;
-  /**
-   * Permission bits of a new file, whatever the umask; 0 means 0600. An existing file keeps its own.
-   */
+  /** Permission bits of a new file, whatever the umask; 0 means 0600. An existing file keeps its own. */
   uint32_t mode;
-  /**
-   * The caller's own format number, stored and handed back.
-   */
+  /** The caller's own format number, stored and handed back. */
   uint32_t schema;
-  /**
-   * 0.
-   */
+  /** 0. */
   uint32_t reserved;
   /**
-   * With STEADFAST_SAVE_IF_GENERATION; 0 means "no state there yet, and no previous one".
+   * With STEADFAST_SAVE_IF_GENERATION: the generation that must be there. 0 means that there must be neither PATH
+   * nor PATH.prev. Without the flag it must be 0.
    */
   uint64_t expected_generation;
   /**
-   * How long to wait for other savers of the same state, and for whoever holds its flock or a lease on it, in
-   * milliseconds; 0 means 10,000, a negative one waits for ever.
+   * How long to wait for other processes, in milliseconds: 0 means 10,000, a negative value no limit. A save waits
+   * for a lease on the file (fcntl(2)), and with IF_GENERATION for its flock, which savers of that kind hold. In a
+   * batch it is for each state.
    */
   int64_t timeout_ms;
 } steadfast_save_options;
 
 /**
- * One state of steadfast_state_save_batch.
+ * Saves `len` bytes at `path`: after a crash at any moment a reader finds the old state or the new one, whole.
+ *
+ * The call writes a temporary file in the same directory, syncs it, renames it over `path` and syncs the directory. A
+ * save of equal bytes is still a save.
+ *
+ *  - `context`: NULL for the default.
+ *  - `path`: its directory must be writable and readable.
+ *  - `data`, `len`: the payload, in bytes; (NULL, 0) is legal. It must not change during the call.
+ *  - `options`, `report`: NULL for the defaults.
+ *
+ * Returns, and what a power cut then leaves (the report's on_disk):
+ *  - 0: the new state (NEW).
+ *  - STEADFAST_NOT_DURABLE: every reader finds the new state. The report's step and os_error name the sync that
+ *    failed; step 0 means that no sync was wanted or that the platform cannot sync a directory. After a failed sync of
+ *    the file the old state is kept as PATH.prev. A power cut leaves one of the two (EITHER), or perhaps no whole
+ *    state (UNKNOWN): if the old one could not be kept, or with NO_SYNC unless KEEP_PREVIOUS keeps a durable one.
+ *  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same after a failed sync of the directory (EITHER).
+ *  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, or UNKNOWN as
+ *    above, where the file was not synced). A load tells.
+ *  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
+ *     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
+ *     - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there.
+ *     - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST, _E_FORMAT, _E_NEWER: with IF_GENERATION, the file
+ *       that is there has no generation to compare with, and there is no verified PATH.prev either.
+ *     - STEADFAST_E_BUSY: another process kept the file busy for longer than timeout_ms.
+ *     - STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is at PATH is no regular file.
+ *     - STEADFAST_E_UNSUPPORTED: with IF_GENERATION, there is no flock here.
+ *     - STEADFAST_E_HOOK, _E_INTERNAL.
+ *     - -EBUSY: PATH is a mount point. -EFBIG: the file would exceed RLIMIT_FSIZE. -EOVERFLOW: the generation has
+ *       reached its last number. -ENAMETOOLONG: with KEEP_PREVIOUS, ".prev" does not fit behind the name. -EINVAL: an
+ *       argument is invalid.
+ *     - Another negated errno: of the call that the report's step names.
+ *
+ * Permissions. A file that is replaced hands on its owner, group, mode and POSIX access ACL. Where one of them cannot
+ * be kept, nobody may do more with the new file than with the old one: the group and the others lose what they would
+ * gain, and a set-id bit goes with its owner or group. Other extended attributes and other hard links are not kept. If
+ * the file system fixes modes, the result is 0 and the message says so; if the file would be open to more than the old
+ * one, it is the errno of fchmod(2). The temporary file has mode 0600 until it has its permissions.
+ *
+ * Generations. The report's generation is the number of the new state: 1 if there was neither PATH nor PATH.prev, 1
+ * more than the verified one at PATH, and with KEEP_PREVIOUS or IF_GENERATION 1 more than the higher one of PATH and
+ * PATH.prev. Over anything else (damage, a foreign file, only a PATH.prev) it is the clock in microseconds, or 1 more
+ * than PATH.prev's if that is higher. So a number never comes again. Where PATH is missing or damaged, IF_GENERATION
+ * compares with a verified PATH.prev, so that what STEADFAST_LOAD_RECOVER gave can be saved again.
+ *
+ * Threads and processes may save to one path at the same time; the last rename wins. Such plain saves may be published
+ * in another order than they were counted; saves with IF_GENERATION are not. Fork: parent and child may both go on.
  */
+int32_t steadfast_state_save(const steadfast_context *context, const char *path, const void *data, size_t len,
+                             const steadfast_save_options *options, steadfast_report *report);
+
+/** One state of steadfast_state_save_batch. */
 typedef struct {
-  /**
-   * sizeof(steadfast_save_entry), the same in all entries of a call; at least up to and without `step`.
-   */
+  /** sizeof(steadfast_save_entry), the same in all entries of a call; at least up to, but not including, `step`. */
   size_t size;
-  /**
-   * Where to save it.
-   */
+  /** Where to save it. */
   const char *path;
-  /**
-   * What to save: `len` bytes.
-   */
+  /** What to save: `len` bytes. */
   const void *data;
-  /**
-   * Length in bytes.
-   */
+  /** Length in bytes. */
   size_t len;
-  /**
-   * Set by the call: what steadfast_state_save would have returned for it.
-   */
+  /** Set by the call: what steadfast_state_save would have returned, or -ECANCELED if the batch was refused whole. */
   int32_t status;
-  /**
-   * Set by the call: errno of the call that failed, 0 when none did.
-   */
+  /** Set by the call: errno of the call that failed, or 0. */
   int32_t os_error;
-  /**
-   * Set by the call: the generation written, or with STEADFAST_E_CONFLICT the one that is there.
-   */
+  /** Set by the call: the generation written, or with STEADFAST_E_CONFLICT the one that is there. */
   uint64_t generation;
-  /**
-   * Set by the call: STEADFAST_STEP_*.
-   */
+  /** Set by the call: STEADFAST_STEP_*, as in a report. */
   int32_t step;
-  /**
-   * Set by the call: STEADFAST_ON_DISK_*.
-   */
+  /** Set by the call: STEADFAST_ON_DISK_*, as in a report. */
   int32_t on_disk;
 } steadfast_save_entry;
 
 /**
- * How to load. Zero, or NULL instead of the struct, is the default everywhere.
+ * Saves many states in one call, faster than one after the other.
+ *
+ * Each state is atomic and durable by itself; there is no promise across them. All states of a group of 64 are written
+ * before the first of them is synced. From 200 states on, the files of a group are synced at once. Each directory is
+ * synced once. A path that comes twice is saved twice, in order. With IF_GENERATION the states are saved one after the
+ * other. At most some 260 descriptors are open at once, and fewer where the limit is lower.
+ *
+ *  - `entries`, `count`: the states; each entry's result is stored in it. `size` must be the same in all of them.
+ *  - `options`: for all states.
+ *  - The others: as for steadfast_state_save.
+ *
+ * Returns:
+ *  - 0: every entry has status 0.
+ *  - The first negative status of an entry or, if there is none, the first positive one. The report describes that
+ *    entry. A bad entry, with a NULL path for example, has its own status, and the others are saved.
+ *  - -EINVAL with the report's step ARGUMENTS, -ENOMEM with the step ALLOCATE, or an errno with the step
+ *    OPEN_DIRECTORY from opening the context's directory: nothing was saved, and every entry's status is -ECANCELED.
+ *    If `entries` is NULL, or the sizes are too small or differ, no entry is written to.
+ *
+ * Threads and fork: as for steadfast_state_save.
  */
+int32_t steadfast_state_save_batch(const steadfast_context *context, steadfast_save_entry *entries,
+                                   size_t count, const steadfast_save_options *options,
+                                   steadfast_report *report);
+
+/** steadfast_load_options.flags. */
+enum {
+  /** If the state at PATH is damaged, unreadable or missing, load PATH.prev instead. */
+  STEADFAST_LOAD_RECOVER = 1,
+  /** The state must have the schema of the options. */
+  STEADFAST_LOAD_REQUIRE_SCHEMA = 2
+};
+
+/** How to load. Zero is the default of every member. */
 typedef struct {
-  /**
-   * sizeof(steadfast_load_options).
-   */
+  /** sizeof(steadfast_load_options). */
   size_t size;
-  /**
-   * STEADFAST_LOAD_*.
-   */
+  /** STEADFAST_LOAD_*. */
   uint32_t flags;
-  /**
-   * With STEADFAST_LOAD_REQUIRE_SCHEMA.
-   */
+  /** With STEADFAST_LOAD_REQUIRE_SCHEMA. */
   uint32_t schema;
   /**
-   * The longest payload accepted, in bytes; 0 means 1 GiB for steadfast_state_load and no limit but the caller's memory
-   * for steadfast_state_load_into.
+   * The longest payload to accept, in bytes. 0 means 1 GiB for steadfast_state_load, and no limit but `cap` for
+   * steadfast_state_load_into.
    */
   uint64_t max_len;
 } steadfast_load_options;
 
-/**
- * A loaded state. Set `size` before the call; give it to steadfast_state_free afterwards.
- */
+/** steadfast_state.source: which file was loaded. */
+enum {
+  /** PATH itself. */
+  STEADFAST_SOURCE_CURRENT = 0,
+  /** PATH.prev, the previous generation. */
+  STEADFAST_SOURCE_PREVIOUS = 1
+};
+
+/** A loaded state. Set `size` before the call, and pass the struct to steadfast_state_free afterwards. */
 typedef struct {
-  /**
-   * sizeof(steadfast_state); at least up to and with `len`.
-   */
+  /** sizeof(steadfast_state); at least up to and including `len`. */
   size_t size;
-  /**
-   * `len` bytes and one NUL after them, aligned to 16. Owned by the library: do not free(3) it.
-   */
+  /** The payload: `len` bytes and then a NUL, aligned to 16. The library owns it: do not free(3) it. */
   void *data;
-  /**
-   * Length in bytes.
-   */
+  /** Length in bytes. */
   size_t len;
-  /**
-   * Counts the saves.
-   */
+  /** Its number, which counts the saves. */
   uint64_t generation;
-  /**
-   * When it was saved: nanoseconds since the Unix epoch, by the clock of then.
-   */
+  /** When it was saved, in nanoseconds since the Unix epoch, by the saver's clock. */
   int64_t saved_at_ns;
-  /**
-   * The caller's own format number.
-   */
+  /** The caller's own format number. */
   uint32_t schema;
-  /**
-   * STEADFAST_SOURCE_*.
-   */
+  /** STEADFAST_SOURCE_*. */
   uint32_t source;
-  /**
-   * SHA-256 of the record, as its first line gives it.
-   */
+  /** SHA-256 of the record, as its first line has it. */
   uint8_t sha256[32];
 } steadfast_state;
 
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
-
 /**
- * The table of the real calls, for hooks that chain to them. Static; its `user` is NULL and not looked at.
+ * Loads the state at `path` and verifies it: `out` gets exactly the bytes that were saved, or nothing.
+ *
+ *  - `context`: NULL for the default.
+ *  - `path`: symbolic links are followed.
+ *  - `options`, `report`: NULL for the defaults.
+ *  - `out`: its `size` must be set. The rest is written on success only, and then belongs to steadfast_state_free.
+ *
+ * Returns:
+ *  - 0: the current state.
+ *  - STEADFAST_RECOVERED: with STEADFAST_LOAD_RECOVER, PATH.prev, because the current state is damaged, missing or
+ *    unreadable (-EIO, -EBADMSG, -EUCLEAN). The report keeps the step and errno of that failure.
+ *  - -ENOENT: there is no state and no previous one.
+ *  - STEADFAST_E_LOST: there is no state, but a previous one.
+ *  - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST: the state is damaged.
+ *  - STEADFAST_E_FORMAT: not a state file. _E_NEWER: intact, in a later format. _E_SCHEMA: intact, with another
+ *    schema.
+ *  - STEADFAST_E_TOO_LARGE: longer than max_len. No memory of that length was allocated.
+ *  - STEADFAST_E_NOT_REGULAR: no regular file. A device is read from once before the library finds that out.
+ *  - STEADFAST_E_BUSY: another process kept a lease on the file (fcntl(2)) for 10 seconds.
+ *  - STEADFAST_E_HOOK, _E_INTERNAL, -ENOMEM, -EINVAL, or a negated errno of the call that the report's step names.
+ *
+ * Damage is never reported as an I/O error, and an I/O error is never reported as damage. Nothing on disk changes.
+ *
+ * Threads: no restriction. A load at the same time as saves gets the state from before or after each of them.
  */
-const steadfast_hooks *steadfast_hooks_default(void);
-
-/**
- * Makes a context from a hook table, which is copied; NULL means the real calls.
- *
- * `*out` is the caller's, to be freed with steadfast_context_free; after an error it is NULL.
- * Returns 0, -EINVAL (`out` NULL, a size that is too small or ends inside a hook, an unknown `absent` bit, a set member
- * that this version does not know) or -ENOMEM.
- */
-int32_t steadfast_context_new(const steadfast_hooks *hooks,
-                              steadfast_context **out);
-
-/**
- * Makes a context from options: where relative paths begin, and hooks.
- *
- * `*out` is the caller's, to be freed with steadfast_context_free; after an error it is NULL. `dirfd` may be closed once
- * this has returned. If the program later closes the context's own descriptor (closefrom), the directory is opened anew by
- * its path, as long as it is still there.
- * Returns 0; -EINVAL as steadfast_context_new, and for an unknown flag or BENEATH without AT; STEADFAST_E_UNSUPPORTED
- * (BENEATH without openat2); -ENOMEM; or the negated errno of opening `dirfd` (-EBADF, -ENOTDIR).
- */
-int32_t steadfast_context_new_with(const steadfast_context_options *options,
-                                   steadfast_context **out);
-
-/**
- * Makes a context with one fault to inject: for tests in languages that have no callbacks.
- *
- * Counts the calls of hook `call` (STEADFAST_CALL_*; 0 counts every call) made with this context, by all
- * threads together, and makes the `nth` such call (counting from 1) fail with errno `error` instead of being executed. If
- * `for_ever` is 1, all later calls fail as well. A lock taken with the context continues with a copy of the counter.
- * Returns as steadfast_context_new, and -EINVAL for an unknown `call`, `nth` 0, an `error` outside 1..4095 or a `for_ever`
- * above 1.
- */
-int32_t steadfast_context_new_failing(const steadfast_hooks *hooks,
-                                      uint32_t call,
-                                      uint64_t nth,
-                                      int32_t error,
-                                      uint32_t for_ever,
-                                      steadfast_context **out);
-
-/**
- * Frees a context. Locks taken with it go on. NULL is fine. No other thread may still be in a call with it.
- */
-void steadfast_context_free(steadfast_context *context);
-
-/**
- * Removes the lock file at `path` if its owner is provably dead; never takes it from a live one.
- *
- * Returns a verdict: STEADFAST_LOCK_ABSENT (no lock file), _REMOVED (it was stale and this call removed it:
- * exactly one caller gets this answer), _HELD, _UNDECIDED, _IGNORED, _CHANGED; only _REMOVED has changed anything. The
- * report's message says why, its pid whom the lock names. Or, with nothing changed, a negated errno of the
- * call that the step names (a stale lock in a directory that may not be written: -EACCES, -EPERM, -EROFS; no
- * such directory: -ENOENT), STEADFAST_E_UNSUPPORTED (no flock here), STEADFAST_E_HOOK.
- *
- * Safe against any number of cleaners and takers that use this library, and against any program that creates
- * its lock with O_EXCL or link and does not itself remove stale locks. Threads: no restriction.
- */
-int32_t steadfast_lock_clean_stale(const steadfast_context *context,
-                                   const char *path,
-                                   const steadfast_lock_options *options,
-                                   steadfast_report *report);
-
-/**
- * Says what steadfast_lock_clean_stale would do: STEADFAST_LOCK_STALE instead of _REMOVED. Changes nothing.
- *
- * Otherwise returns as that does. It may take a shared flock for a moment, to see whether the lock is held.
- */
-int32_t steadfast_lock_inspect(const steadfast_context *context,
-                               const char *path,
-                               const steadfast_lock_options *options,
-                               steadfast_report *report);
-
-/**
- * Takes the lock at `path`, cleaning a stale one on the way.
- *
- * The file appears complete: the PID in decimal and a newline. The holder keeps a flock on it for life, so
- * that a reused PID or another PID namespace cannot make it look dead. Where a mapping keeps the flock (Linux, but for
- * overlayfs) no descriptor of the file stays open: closing all descriptors does not drop the lock.
- *
- * `timeout_ms`: 0 tries once, a negative one waits for ever. Waits sleep until the holder releases or dies.
- * A signal ends the wait with -EINTR when STEADFAST_LOCK_EINTR_RETURNS is set, `cancel_fd` with -ECANCELED.
- *
- * Returns 0, and `*out` is to be given to steadfast_lock_release (the report says when a stale lock was taken
- * over, and warns of a network file system). After an error `*out` is NULL: STEADFAST_E_LOCKED: the report's pid holds it,
- * and the message says when that is this very process;
- * STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is there is no lock; STEADFAST_E_UNSUPPORTED: no flock here, or one that
- * others do not see; -EINTR; -ECANCELED; -EINVAL; -ENOMEM; or a negated errno. Unless it returns 0, no lock file of ours is
- * left.
- *
- * Threads: two of one process exclude each other like two processes. Fork: a child does not own the lock. It
- * prolongs it only where a descriptor keeps the flock: with STEADFAST_LOCK_INHERIT, or where no mapping does. The context
- * may be freed.
- */
-int32_t steadfast_lock_acquire(const steadfast_context *context,
-                               const char *path,
-                               int64_t timeout_ms,
-                               const steadfast_lock_options *options,
-                               steadfast_lock **out,
-                               steadfast_report *report);
-
-/**
- * Says whether a lock is still this process's.
- *
- * Returns 0: it is; STEADFAST_E_LOCK_LOST: its file was removed or replaced; STEADFAST_E_WRONG_PROCESS: this is a forked
- * child that has not adopted it, or a child has adopted it; -EINVAL: `lock` is NULL; or a negated errno. Nothing changes.
- */
-int32_t steadfast_lock_check(const steadfast_lock *lock,
+int32_t steadfast_state_load(const steadfast_context *context, const char *path,
+                             const steadfast_load_options *options, steadfast_state *out,
                              steadfast_report *report);
+
+/**
+ * Loads the state at `path` into the caller's memory. Nothing is allocated.
+ *
+ *  - `buf`, `cap`: `cap` bytes; `buf` may be NULL if `cap` is 0.
+ *  - `out_len`: gets the length of the payload, in bytes.
+ *  - The others: as for steadfast_state_load.
+ *
+ * Otherwise it behaves like steadfast_state_load, except that no NUL is appended and the generation is available only
+ * in the report. If the payload is longer than `cap` or max_len allows, the call is STEADFAST_E_TOO_LARGE and
+ * `*out_len` is the length needed; so a call with `cap` 0 asks for it. After any other error `*out_len` is unchanged.
+ * After every error what the call wrote to `buf` is zeroed, so that no unverified byte stays there.
+ */
+int32_t steadfast_state_load_into(const steadfast_context *context, const char *path,
+                                  const steadfast_load_options *options, void *buf, size_t cap,
+                                  size_t *out_len, steadfast_report *report);
+
+/**
+ * Frees what steadfast_state_load put into `state` and zeroes the struct except for its size. NULL is allowed, and so
+ * is a struct that was freed or zeroed.
+ */
+void steadfast_state_free(steadfast_state *state);
+
+/* ============================================================================
+ * 4. Locks
+ *
+ * A lock is a file that exists while the lock is held. It holds the PID of its owner in decimal and a newline
+ * (steadfast_lock(5)). Locks are for one host.
+ * ========================================================================= */
+
+/** steadfast_lock_options.flags. */
+enum {
+  /**
+   * For lock files that contain only a PID: treat the lock as stale if the process with that PID started after the file
+   * was last written. Off by default, because a clock adjustment can make this wrong.
+   */
+  STEADFAST_LOCK_TRUST_START_TIME = 1,
+  /**
+   * A signal ends steadfast_lock_acquire with -EINTR. A signal that is handled just before the wait begins is missed;
+   * cancel_fd has no such race.
+   */
+  STEADFAST_LOCK_EINTR_RETURNS = 2,
+  /**
+   * Child processes get the lock's descriptor, through exec as well: the lock stays held while one of them lives, and a
+   * forked child can make it its own with steadfast_lock_adopt.
+   */
+  STEADFAST_LOCK_INHERIT = 4
+};
+
+/** How to take or judge a lock. Zero is the default of every member. */
+typedef struct {
+  /** sizeof(steadfast_lock_options); at least up to and including `flags`. */
+  size_t size;
+  /** STEADFAST_LOCK_*. */
+  uint32_t flags;
+  /** Permission bits of the lock file, less the umask; 0 means 0644. */
+  uint32_t mode;
+  /**
+   * Treat an empty lock file of another program as stale when it has been empty for this many milliseconds. 0 means
+   * never: its creator may be about to write its PID.
+   */
+  int64_t empty_grace_ms;
+  /**
+   * A descriptor (a pipe, an eventfd, a signalfd) that ends the wait of steadfast_lock_acquire with -ECANCELED when
+   * it becomes readable, without a race; 0 means none. The library only polls it.
+   */
+  int32_t cancel_fd;
+  /** 0. */
+  int32_t reserved;
+} steadfast_lock_options;
+
+/** A lock that this process holds. One thread uses it at a time; another may go on with it. */
+typedef struct steadfast_lock steadfast_lock;
+
+/**
+ * Takes the lock at `path`. A stale lock is removed on the way, as steadfast_lock_clean_stale does.
+ *
+ * The file appears complete: the PID in decimal and a newline. The holder keeps a flock on it for as long as it lives,
+ * so that a reused PID or another PID namespace cannot make it look dead. The lock is taken only if that flock is seen
+ * by whoever opens the file by its name.
+ *
+ *  - `context`: NULL for the default. It may be freed while the lock is held.
+ *  - `timeout_ms`: 0 tries once, a negative value waits without limit. A waiter sleeps until the holder releases or
+ *    dies; waiters are served in the order in which they came.
+ *  - `options`, `report`: NULL for the defaults.
+ *  - `out`: gets the lock, which steadfast_lock_release frees; NULL after an error.
+ *
+ * Returns:
+ *  - 0. The report says if a stale lock was taken over, and warns of a network file system.
+ *  - STEADFAST_E_LOCKED: not free in time. The report's pid holds it, and the message says if that is this very
+ *    process. Or it is not known whether the owner lives; then the message says why.
+ *  - STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is at PATH is no lock file. It was not touched.
+ *  - STEADFAST_E_UNSUPPORTED: there is no flock here, or one that nobody sees but its holder.
+ *  - -EINTR: a signal, with STEADFAST_LOCK_EINTR_RETURNS. -ECANCELED: cancel_fd. -EBADF at step WAIT: cancel_fd is not
+ *    open.
+ *  - STEADFAST_E_HOOK, _E_INTERNAL, -ENOMEM, -EINVAL, or a negated errno of the call that the report's step names.
+ *
+ * Unless it returns 0, no lock file of this call is left.
+ *
+ * Descriptors. On Linux a mapping of the file keeps the flock, so that no descriptor of it stays open, and a program
+ * that closes all its descriptors (closefrom) still holds the lock. With STEADFAST_LOCK_INHERIT, and on overlayfs and
+ * FUSE, a descriptor keeps it. The directory's descriptor stays open in any case; if it is closed, the library opens the
+ * directory anew when it needs it.
+ *
+ * Threads: two threads of one process exclude each other like two processes. Fork: a child does not own the lock.
+ * Where a descriptor keeps the flock, a child that does not exec keeps the lock held until it ends or releases it.
+ */
+int32_t steadfast_lock_acquire(const steadfast_context *context, const char *path, int64_t timeout_ms,
+                               const steadfast_lock_options *options, steadfast_lock **out,
+                               steadfast_report *report);
+
+/**
+ * Releases a lock: removes its file if it is still this lock's, then gives up the flock. Frees `lock` in every case.
+ * NULL is allowed.
+ *
+ * Returns:
+ *  - 0: the file was removed.
+ *  - STEADFAST_E_LOCK_LOST: the file had been removed or replaced. What is there now was not touched.
+ *  - STEADFAST_E_WRONG_PROCESS: this is a forked child, or a child has adopted the lock. Only this process's
+ *    descriptors were closed; the lock goes on.
+ *  - Another code below 0: the file could not be removed and still names this process.
+ *
+ * A report whose size is too small is ignored.
+ */
+int32_t steadfast_lock_release(steadfast_lock *lock, steadfast_report *report);
+
+/**
+ * Says whether a lock is still this process's. Nothing changes.
+ *
+ * Returns:
+ *  - 0: it is.
+ *  - STEADFAST_E_LOCK_LOST: its file was removed or replaced.
+ *  - STEADFAST_E_WRONG_PROCESS: this is a forked child that has not adopted it, or a child of this process has adopted
+ *    it.
+ *  - -EINVAL: `lock` is NULL.
+ *  - STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
+ */
+int32_t steadfast_lock_check(const steadfast_lock *lock, steadfast_report *report);
 
 /**
  * Makes an inherited lock the calling process's own: for a child that goes on when its parent ends, such as a daemon.
  *
- * The file then names this process, and only this process releases it; in the parent, steadfast_lock_check and
- * steadfast_lock_release answer STEADFAST_E_WRONG_PROCESS. While the file is being written it may look malformed to others,
- * who keep such a lock.
+ * The file then names this process, and only this process releases it: in the parent steadfast_lock_check and
+ * steadfast_lock_release return STEADFAST_E_WRONG_PROCESS. While the file is being rewritten others may find it
+ * malformed; they keep such a lock.
  *
- * Returns 0, also when it is this process's already; STEADFAST_E_LOCK_LOST: the file was removed or replaced;
- * STEADFAST_E_WRONG_PROCESS: another child has adopted it; STEADFAST_E_BUSY; -EINVAL: the lock was taken without
- * STEADFAST_LOCK_INHERIT, or is NULL; or a negated errno. Unless it returns 0, nothing has changed, but for a write that
- * failed.
+ * Returns:
+ *  - 0: it is this process's, perhaps already before.
+ *  - STEADFAST_E_LOCK_LOST: its file was removed or replaced.
+ *  - STEADFAST_E_WRONG_PROCESS: another child, which lives, has adopted it.
+ *  - STEADFAST_E_BUSY: another child was adopting it, or the parent was releasing it, for 10 seconds.
+ *  - -EINVAL: the lock was taken without STEADFAST_LOCK_INHERIT, or `lock` is NULL.
+ *  - STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
+ *
+ * Unless it returns 0, the lock is not this process's. After a failed write the old record is there again; if that
+ * failed as well, the file is malformed, others keep it, and parent and children can still adopt or release the lock.
  */
-int32_t steadfast_lock_adopt(steadfast_lock *lock,
-                             steadfast_report *report);
+int32_t steadfast_lock_adopt(steadfast_lock *lock, steadfast_report *report);
 
 /**
- * Releases a lock: removes its file, if it is still ours, then gives up the flock. Frees `lock` always; NULL
- * is fine.
+ * Removes the lock file at `path` if its owner is provably dead; never takes it from a live one.
  *
- * Returns 0; STEADFAST_E_LOCK_LOST: the file was removed or replaced, and what is there now was not touched;
- * STEADFAST_E_WRONG_PROCESS: this is a forked child, or a child has adopted the lock: only this process's descriptors were
- * closed, the lock goes on; or a negated errno: the file could not be removed and still names this process.
+ *  - `context`, `options`, `report`: NULL for the defaults. The report's message says why, its pid is the process that
+ *    the lock names.
+ *
+ * Returns a verdict; only _REMOVED has changed anything:
+ *  - STEADFAST_LOCK_ABSENT, _REMOVED, _HELD, _UNDECIDED, _IGNORED, _CHANGED.
+ *
+ * Or, with nothing changed:
+ *  - STEADFAST_E_UNSUPPORTED: the lock is stale, but there is no flock here under which it could be removed.
+ *  - -EACCES, -EPERM, -EROFS: it is stale, but its directory may not be written. -ENOENT: there is no such directory.
+ *  - STEADFAST_E_HOOK, _E_INTERNAL, -EINVAL, or a negated errno of the call that the report's step names.
+ *
+ * It is safe among any number of cleaners and takers that use this library, and beside any program that creates its
+ * lock with O_EXCL or link and does not itself remove stale locks. It waits for nobody. Threads: no restriction.
  */
-int32_t steadfast_lock_release(steadfast_lock *lock,
-                               steadfast_report *report);
+int32_t steadfast_lock_clean_stale(const steadfast_context *context, const char *path,
+                                   const steadfast_lock_options *options, steadfast_report *report);
 
 /**
- * Saves `len` bytes at `path`: after a crash at any moment a reader finds the old state or the new one, whole.
+ * Says what steadfast_lock_clean_stale would do, with STEADFAST_LOCK_STALE instead of _REMOVED. Changes nothing.
  *
- * Writes a temporary file in the same directory, syncs it, renames it over `path`, syncs the directory.
- * (NULL, 0) is legal data. A save of equal bytes is still a save. The directory must be writable and
- * readable. An existing file keeps its mode and, where allowed, its owner; its ACLs, other extended
- * attributes and other hard links are not carried over.
- *
- * Returns, and what is then on disk:
- *  - 0: the new state, durable.
- *  - STEADFAST_NOT_DURABLE: the new state is there for every reader; after a power cut either. The report
- *    says which sync failed (step, os_error), or that the platform has none.
- *  - STEADFAST_E_SAVED_NOT_DURABLE: the same for the directory's sync, with STRICT.
- *  - STEADFAST_E_INDETERMINATE: the rename failed and whether it happened cannot be seen: either.
- *  - every other code below 0: the old state, untouched. A negated errno of the call that the report's step
- *    names; STEADFAST_E_NOT_SAVED_DURABLY (STRICT), _E_CONFLICT and the codes of damage (IF_GENERATION),
- *    _E_SYMLINK, _E_NOT_REGULAR, _E_UNSUPPORTED (no flock for IF_GENERATION), _E_HOOK. -EBUSY: the file is a
- *    mount point. -EFBIG: RLIMIT_FSIZE; never a signal. -EOVERFLOW: the generation is at its last number.
- *    -EINVAL: the arguments.
- *
- * Threads may save to one path at once, also through several processes; the last rename wins. With
- * IF_GENERATION exactly one of those that expect the same generation does. After fork both processes go on.
+ * Otherwise it returns as that does. It may take a shared flock for a moment, to see whether the lock is held.
  */
-int32_t steadfast_state_save(const steadfast_context *context,
-                             const char *path,
-                             const void *data,
-                             size_t len,
-                             const steadfast_save_options *options,
-                             steadfast_report *report);
+int32_t steadfast_lock_inspect(const steadfast_context *context, const char *path,
+                               const steadfast_lock_options *options, steadfast_report *report);
+
+/* ============================================================================
+ * 5. Contexts
+ *
+ * A context says where relative paths begin and which system calls are used. NULL is the default context: the working
+ * directory and the real calls. Most programs need no other.
+ * ========================================================================= */
+
+/** A table of system calls; section 6 defines it. */
+typedef struct steadfast_hooks steadfast_hooks;
+
+/** steadfast_context_options.flags. */
+enum {
+  /** Relative paths begin at `dirfd`. The context keeps its own descriptor of that directory. */
+  STEADFAST_CONTEXT_AT = 1,
+  /**
+   * No path leaves that directory: an absolute path, and a link or a ".." that leads outside, are -EXDEV. Only with
+   * STEADFAST_CONTEXT_AT, otherwise -EINVAL. Needs openat2(2), Linux 5.6.
+   */
+  STEADFAST_CONTEXT_BENEATH = 2,
+  /**
+   * Do not use io_uring: for a process whose seccomp filter kills instead of returning an error. Large states are then
+   * written through the page cache.
+   */
+  STEADFAST_CONTEXT_NO_IO_URING = 4
+};
+
+/** How to make a context. Zero is the default of every member. */
+typedef struct {
+  /** sizeof(steadfast_context_options); at least up to and including `flags`. */
+  size_t size;
+  /** STEADFAST_CONTEXT_*. */
+  uint32_t flags;
+  /** With STEADFAST_CONTEXT_AT: an open directory, or AT_FDCWD for what is now the working directory. */
+  int32_t dirfd;
+  /** Copied; NULL means the real calls. */
+  const steadfast_hooks *hooks;
+} steadfast_context_options;
 
 /**
- * Saves many states in one call, faster than one after the other: all are written before the first is synced, from 200
- * on those of a group are synced at once, and each directory is synced once. Each is atomic and durable for itself;
- * there is no promise across them.
+ * Makes a context from options: where relative paths begin, and hooks.
  *
- * `options` are those of all. With STEADFAST_SAVE_SYNCFS one syncfs(2) for each file system takes the place of one
- * fsync for each file: faster for many, but it also flushes what others have written there. A path that comes twice is
- * saved twice, in order. At most some 260 descriptors are open at once, and fewer where the limit is lower.
+ *  - `options`: NULL means the defaults. `dirfd` may be closed when the call has returned.
+ *  - `out`: gets the context, which steadfast_context_free frees; NULL after an error.
  *
- * Every entry gets its own `status`, `os_error`, `generation`, `step` and `on_disk`, with the meanings of
- * steadfast_state_save; a bad entry alone is that entry's own status, and the others go on. Returns 0 if every entry has
- * status 0. Otherwise returns the first negative status or, if there is none, the first positive one; the report describes
- * that entry.
+ * If the program closes the context's own descriptor (closefrom), the next call opens the directory anew, by the path
+ * that it had when the context was made. If another directory is there by then, that call is -EBADF. The library never
+ * closes a descriptor that is not its own.
  *
- * A batch that is refused whole saves nothing, and sets every entry's status to -ECANCELED: -EINVAL with the report's step
- * STEADFAST_STEP_ARGUMENTS (options; entries that are NULL, or whose sizes are too small or differ: these cannot be
- * written to), -ENOMEM with STEADFAST_STEP_ALLOCATE.
+ * Returns:
+ *  - 0.
+ *  - -EINVAL: as steadfast_context_new; a flag is unknown; or BENEATH is set without AT.
+ *  - STEADFAST_E_UNSUPPORTED: BENEATH, and there is no openat2.
+ *  - -ENOMEM.
+ *  - Another negated errno, from opening `dirfd`: -EBADF, -ENOTDIR.
  */
-int32_t steadfast_state_save_batch(const steadfast_context *context,
-                                   steadfast_save_entry *entries,
-                                   size_t count,
-                                   const steadfast_save_options *options,
-                                   steadfast_report *report);
+int32_t steadfast_context_new_with(const steadfast_context_options *options, steadfast_context **out);
 
 /**
- * Loads the state at `path` and verifies it: what `out` gets is what was saved, to the bit, or nothing.
+ * Makes a context from a hook table.
  *
- * `out->size` must be set; the rest is written on success only, and is to be given to steadfast_state_free.
- * Symbolic links are followed. Nothing on disk changes.
+ *  - `hooks`: copied; NULL means the real calls. Its `user` and functions must live as long as the context, and as
+ *    long as every lock that is taken with it.
+ *  - `out`: gets the context, which steadfast_context_free frees; NULL after an error.
  *
- * Returns 0; STEADFAST_RECOVERED with STEADFAST_LOAD_RECOVER when the current state is damaged, unreadable
- * (-EIO) or missing and PATH.prev is whole (the report keeps the step and errno that made it necessary);
- * -ENOENT: no state, and no previous one; STEADFAST_E_LOST: no state, but a previous one; _E_EMPTY,
- * _E_TRUNCATED, _E_TRAILING, _E_DIGEST: damaged; _E_FORMAT: not a state file; _E_NEWER: intact, but of a later
- * format; _E_SCHEMA; _E_TOO_LARGE: longer than max_len, found before memory is taken; _E_NOT_REGULAR (a
- * device is read from once before that is found);
- * -ENOMEM; -EINVAL; or a negated errno.
+ * Returns:
+ *  - 0.
+ *  - -EINVAL: `out` is NULL; the table's size is too small or ends inside a hook; an `absent` bit is unknown; or a
+ *    member is set that this version does not know.
+ *  - -ENOMEM.
+ */
+int32_t steadfast_context_new(const steadfast_hooks *hooks, steadfast_context **out);
+
+/**
+ * Frees a context and closes its directory. NULL is allowed. No other thread may be in a call with it. Locks that were
+ * taken with it go on.
+ */
+void steadfast_context_free(steadfast_context *context);
+
+/* ============================================================================
+ * 6. Hooks and fault injection
  *
- * Threads: no restriction. A load beside saves gets a state of before or after each of them.
- */
-int32_t steadfast_state_load(const steadfast_context *context,
-                             const char *path,
-                             const steadfast_load_options *options,
-                             steadfast_state *out,
-                             steadfast_report *report);
+ * For tests: every system call of the library goes through a table of function pointers, so that a test can make one
+ * fail, count it, delay it or replace it. A program that only saves and locks needs nothing from here.
+ * ========================================================================= */
+
+/** steadfast_stat.attributes. */
+enum {
+  /** The file is the root of a mount, such as a bind-mounted file. */
+  STEADFAST_STAT_MOUNT_ROOT = 1
+};
+
+/** What the fstat and fstatat hooks fill: the part of struct stat that the library looks at. */
+typedef struct {
+  /** Device number. */
+  uint64_t dev;
+  /** Inode number. */
+  uint64_t ino;
+  /** File type and permission bits, as in struct stat. */
+  uint32_t mode;
+  /** Number of hard links. */
+  uint32_t nlink;
+  /** Owner. */
+  uint32_t uid;
+  /** Group. */
+  uint32_t gid;
+  /** Length in bytes. */
+  uint64_t size;
+  /** Last change of the content, nanoseconds since the Unix epoch. */
+  int64_t mtime_ns;
+  /** STEADFAST_STAT_*. */
+  uint32_t attributes;
+  /** 0. */
+  uint32_t reserved;
+} steadfast_stat;
+
+/** struct pollfd (poll(2)) by a name of fixed width. */
+typedef struct {
+  /** Descriptor; a negative one is ignored. */
+  int32_t fd;
+  /** Events that are waited for: 1 is POLLIN. */
+  int16_t events;
+  /** Events that have occurred; set by the hook. */
+  int16_t revents;
+} steadfast_pollfd;
+
+/** The clock hook: which clock. */
+enum {
+  /** CLOCK_REALTIME (clock_gettime(2)). */
+  STEADFAST_CLOCK_REALTIME = 0,
+  /** CLOCK_MONOTONIC (clock_gettime(2)). */
+  STEADFAST_CLOCK_MONOTONIC = 1
+};
+
+/** The sigxfsz hook: its operations. */
+enum {
+  /** Blocks SIGXFSZ in the calling thread. Returns the state. */
+  STEADFAST_SIGXFSZ_BLOCK = 0,
+  /** Undoes that, given the state. */
+  STEADFAST_SIGXFSZ_RESTORE = 1
+};
+
+/** The sigxfsz hook: the bits of its state. */
+enum {
+  /** The signal was blocked before. */
+  STEADFAST_SIGXFSZ_WAS_BLOCKED = 1,
+  /** The signal was pending before. */
+  STEADFAST_SIGXFSZ_WAS_PENDING = 2,
+  /** Set by the library before RESTORE: a write failed with EFBIG, so that a signal is pending which must not arrive. */
+  STEADFAST_SIGXFSZ_RAISED = 4
+};
+
+/** The ofdlock hook: its operations on an open file description lock (fcntl(2), F_OFD_SETLK) over a range of bytes. */
+enum {
+  /** Take a shared lock without waiting. */
+  STEADFAST_OFDLOCK_SET = 0,
+  /** Look for a lock of somebody else's in the range. */
+  STEADFAST_OFDLOCK_TEST = 1,
+  /** Take a shared lock, waiting for it. */
+  STEADFAST_OFDLOCK_WAIT = 2,
+  /** Take an exclusive lock without waiting. */
+  STEADFAST_OFDLOCK_EXCLUSIVE = 3,
+  /** Release it. */
+  STEADFAST_OFDLOCK_UNLOCK = 4
+};
+
+/** The writeback hook: its operations on the dirty pages of a range of bytes. Neither makes anything durable. */
+enum {
+  /** Begin to write them. */
+  STEADFAST_WRITEBACK_START = 0,
+  /** Write them and wait. An error that the file has met is returned. */
+  STEADFAST_WRITEBACK_WAIT = 1
+};
+
+/** The aio hook: its operations, in the order in which they come. One write is under way at a time. */
+enum {
+  /**
+   * Prepare for a file of `len` bytes. The file may get that length by it. `*queue` is 0 before, and the hook's from
+   * then on.
+   */
+  STEADFAST_AIO_OPEN = 0,
+  /**
+   * Start writing `len` bytes at `offset`. `buf` does not change before the WAIT. Address, length and offset are
+   * multiples of 4096, as O_DIRECT needs (open(2)).
+   */
+  STEADFAST_AIO_WRITE = 1,
+  /** Wait for that write. Returns the number of bytes written. */
+  STEADFAST_AIO_WAIT = 2,
+  /**
+   * Wait for what is still being written, and end it. It comes after a failed OPEN as well. Its answer is ignored,
+   * except that after an error the memory of a write under way is not freed.
+   */
+  STEADFAST_AIO_CLOSE = 3
+};
+
+/** steadfast_hooks.absent: act as if the platform lacked this. */
+enum {
+  /** open(2) has no O_DIRECTORY: a directory is opened without it and then checked. */
+  STEADFAST_ABSENT_O_DIRECTORY = 1,
+  /** A directory cannot be synced: every save is STEADFAST_NOT_DURABLE, and with STEADFAST_SAVE_STRICT it is refused. */
+  STEADFAST_ABSENT_DIR_FSYNC = 2,
+  /** open(2) has no O_TMPFILE: lock files are created under a private name first. */
+  STEADFAST_ABSENT_O_TMPFILE = 4,
+  /** rename has no flags: a name is created by link instead of by RENAME_NOREPLACE. */
+  STEADFAST_ABSENT_RENAMEAT2 = 8,
+  /**
+   * No flock: temporary files of killed writers stay; IF_GENERATION, and taking or cleaning a lock, are
+   * STEADFAST_E_UNSUPPORTED.
+   */
+  STEADFAST_ABSENT_FLOCK = 16,
+  /** No extended attributes: another boot and a reused PID are not recognised, and ACLs are neither read nor set. */
+  STEADFAST_ABSENT_XATTR = 32,
+  /** No pidfd: kill and /proc tell whether a process lives. */
+  STEADFAST_ABSENT_PIDFD = 64,
+  /** No /proc. */
+  STEADFAST_ABSENT_PROC = 128,
+  /** No inotify: waiting for a lock polls. */
+  STEADFAST_ABSENT_INOTIFY = 256,
+  /** No open file description locks: waiters are not queued. */
+  STEADFAST_ABSENT_OFDLOCK = 512,
+  /** No hard links: the previous generation is kept by a copy. */
+  STEADFAST_ABSENT_LINK = 1024,
+  /** No fdatasync: fsync is called instead. */
+  STEADFAST_ABSENT_FDATASYNC = 2048,
+  /** No syncfs: STEADFAST_SAVE_SYNCFS syncs each file by itself. */
+  STEADFAST_ABSENT_SYNCFS = 4096,
+  /** Asynchronous writes (the aio hook) are unavailable: large states are hashed completely, then written. */
+  STEADFAST_ABSENT_AIO = 8192,
+  /** Files cannot be synced at once: a batch syncs one after the other. */
+  STEADFAST_ABSENT_FSYNC_MANY = 16384,
+  /** No openat2: a context with STEADFAST_CONTEXT_BENEATH is STEADFAST_E_UNSUPPORTED. */
+  STEADFAST_ABSENT_OPENAT2 = 32768,
+  /** A mapping does not keep a lock file's flock: the lock keeps a descriptor. */
+  STEADFAST_ABSENT_MAP = 65536
+};
 
 /**
- * Loads the state at `path` into memory of the caller's: `cap` bytes at `buf`. Nothing is allocated.
+ * The system calls of the library, as function pointers.
  *
- * Otherwise it behaves like steadfast_state_load, except that no NUL is appended, the generation is available only in the
- * report, and without max_len there is no limit but `cap`. `*out_len` gets the length of the payload; when that is more than `cap` (or max_len) allows, the
- * call returns STEADFAST_E_TOO_LARGE and `*out_len` is the length needed. A call with `cap` 0 asks for it. After any
- * other error `*out_len` is as it was, and no byte of an unverified payload stays in `buf`: what was written to is zeroed.
+ * Each hook gets `user` first and does what the system call of its name does, unless its comment says otherwise. It
+ * returns 0 or more, or a negated errno. Flags, modes and errno values are those of the platform.
+ *
+ * A NULL hook means the real system call, with two exceptions. If fsync is hooked and fdatasync is not, fdatasync goes
+ * to the fsync hook. If fsync or write is hooked, or has a fault injected, the calls that would bypass it (syncfs,
+ * fsync_many, aio) are disabled unless they are hooked too.
+ *
+ * After -EINTR the library calls a hook again, except close and poll. After a short write it continues with the rest.
+ * If a hook returns more than it was given, or a number that is no errno, the call is STEADFAST_E_HOOK.
+ *
+ * A hook runs in the thread that called the library. It must not call the library with the same lock.
+ *
+ * Start from steadfast_hooks_init(), or from a zeroed table with `size` set. A table may end after any hook; a later
+ * version's longer table is accepted if what this version does not know is zero.
  */
-int32_t steadfast_state_load_into(const steadfast_context *context,
-                                  const char *path,
-                                  const steadfast_load_options *options,
-                                  void *buf,
-                                  size_t cap,
-                                  size_t *out_len,
-                                  steadfast_report *report);
+struct steadfast_hooks {
+  /** sizeof(steadfast_hooks). */
+  size_t size;
+  /** First argument of every hook. */
+  void *user;
+  /** STEADFAST_ABSENT_*; 0 means a complete platform. */
+  uint32_t absent;
+  /** 0. */
+  uint32_t reserved;
+  /** openat(2). A directory is opened by its path, so that a hook sees it; what is in it, relative to its descriptor. */
+  int32_t (*openat)(void *user, int32_t dirfd, const char *path, int32_t flags, uint32_t mode);
+  /** close(2). It is called once, whatever it answers. */
+  int32_t (*close)(void *user, int32_t fd);
+  /** write(2). */
+  int64_t (*write)(void *user, int32_t fd, const void *buf, size_t len);
+  /** fsync(2), of files and directories. */
+  int32_t (*fsync)(void *user, int32_t fd);
+  /** renameat2(2); `flags` 0 is renameat(2). */
+  int32_t (*renameat)(void *user, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
+                      const char *new_path, uint32_t flags);
+  /** unlinkat(2). */
+  int32_t (*unlinkat)(void *user, int32_t dirfd, const char *path, int32_t flags);
+  /** linkat(2). */
+  int32_t (*linkat)(void *user, int32_t old_dirfd, const char *old_path, int32_t new_dirfd,
+                    const char *new_path, int32_t flags);
+  /** mkdirat(2). */
+  int32_t (*mkdirat)(void *user, int32_t dirfd, const char *path, uint32_t mode);
+  /** readlinkat(2). */
+  int64_t (*readlinkat)(void *user, int32_t dirfd, const char *path, void *buf, size_t len);
+  /** read(2). */
+  int64_t (*read)(void *user, int32_t fd, void *buf, size_t len);
+  /** pread(2). */
+  int64_t (*pread)(void *user, int32_t fd, void *buf, size_t len, uint64_t offset);
+  /** fstat(2), into `out`. */
+  int32_t (*fstat)(void *user, int32_t fd, steadfast_stat *out);
+  /** fstatat(2), into `out`. It never follows a symbolic link. */
+  int32_t (*fstatat)(void *user, int32_t dirfd, const char *path, steadfast_stat *out);
+  /** Returns the magic number of the file system (fstatfs(2), f_type), or 0 if there is none. */
+  int64_t (*fstatfs)(void *user, int32_t fd);
+  /** fchmod(2). */
+  int32_t (*fchmod)(void *user, int32_t fd, uint32_t mode);
+  /** fchown(2). */
+  int32_t (*fchown)(void *user, int32_t fd, uint32_t uid, uint32_t gid);
+  /** flock(2). */
+  int32_t (*flock)(void *user, int32_t fd, int32_t operation);
+  /**
+   * One of STEADFAST_OFDLOCK_* on [start, start + len); `len` 0 goes to the end. TEST returns 1 if somebody else has
+   * a lock in that range, and stores its start and length (0: to the end) in found[0] and found[1]; otherwise it
+   * returns 0.
+   */
+  int32_t (*ofdlock)(void *user, int32_t fd, int32_t operation, int64_t start, int64_t len, int64_t *found);
+  /** fgetxattr(2). */
+  int64_t (*fgetxattr)(void *user, int32_t fd, const char *name, void *buf, size_t len);
+  /** fsetxattr(2), without flags. */
+  int32_t (*fsetxattr)(void *user, int32_t fd, const char *name, const void *buf, size_t len);
+  /** getpid(2). */
+  int32_t (*getpid)(void *user);
+  /** geteuid(2). Returns the user id, 0 or more. */
+  int64_t (*geteuid)(void *user);
+  /** kill(2), with signal 0 only. */
+  int32_t (*kill)(void *user, int32_t pid, int32_t signal);
+  /** pidfd_open(2). */
+  int32_t (*pidfd_open)(void *user, int32_t pid, uint32_t flags);
+  /** ppoll(2) without a signal mask. `timeout_ns` 0 returns at once, a negative value waits without limit. */
+  int32_t (*poll)(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns);
+  /** inotify_init1(2). */
+  int32_t (*inotify_init)(void *user, int32_t flags);
+  /** inotify_add_watch(2). */
+  int32_t (*inotify_add_watch)(void *user, int32_t fd, const char *path, uint32_t mask);
+  /** One of STEADFAST_CLOCK_*, in nanoseconds, into `*ns`. */
+  int32_t (*clock)(void *user, int32_t clock, int64_t *ns);
+  /** One of STEADFAST_SIGXFSZ_*: keeps a write that exceeds RLIMIT_FSIZE from killing the process. */
+  int32_t (*sigxfsz)(void *user, int32_t operation, int32_t state);
+  /** fdatasync(2). */
+  int32_t (*fdatasync)(void *user, int32_t fd);
+  /** syncfs(2), of the file system of `fd`. */
+  int32_t (*syncfs)(void *user, int32_t fd);
+  /** ftruncate(2). */
+  int32_t (*ftruncate)(void *user, int32_t fd, uint64_t len);
+  /** One of STEADFAST_WRITEBACK_*, as sync_file_range(2). `len` 0 goes to the end. */
+  int32_t (*writeback)(void *user, int32_t fd, int32_t operation, uint64_t offset, uint64_t len);
+  /** One of STEADFAST_AIO_*: writes for which the device begins at once. */
+  int64_t (*aio)(void *user, int32_t operation, uint64_t *queue, int32_t fd, const void *buf, size_t len,
+                 uint64_t offset);
+  /**
+   * fsync(2) of the `count` descriptors at `files`, all under way at once. Each is replaced by 0 or a negated errno.
+   * An error of the hook itself means that no sync was started. `*queue` is 0 at first, and the hook's from then on;
+   * a call with `count` 0 frees it.
+   */
+  int32_t (*fsync_many)(void *user, uint64_t *queue, int32_t *files, uint32_t count);
+  /** openat2(2); `resolve` has its RESOLVE_* flags. Only contexts with STEADFAST_CONTEXT_BENEATH call it. */
+  int32_t (*openat2)(void *user, int32_t dirfd, const char *path, int32_t flags, uint32_t mode,
+                     uint64_t resolve);
+  /**
+   * Maps a page of `fd`, private to this process (MAP_PRIVATE) and not inherited by fork (MADV_DONTFORK). The
+   * mapping keeps the open file description, and with it the flock, when the descriptor is closed. Returns the
+   * address.
+   */
+  int64_t (*map)(void *user, int32_t fd);
+  /** munmap(2) of such a mapping. */
+  int32_t (*unmap)(void *user, uint64_t address);
+  /** pwrite(2). The position of the descriptor, which a child may share, stays. */
+  int64_t (*pwrite)(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset);
+};
+
+/** The table of the real calls, for hooks that call them. It is static. Its `user` is NULL and is not used. */
+const steadfast_hooks *steadfast_hooks_default(void);
+
+/** steadfast_context_new_failing: which hook's calls are counted. The numbers are the places of the hooks in the table. */
+enum {
+  /** The calls of every hook. */
+  STEADFAST_CALL_ANY = 0,
+  /** The openat hook. */
+  STEADFAST_CALL_OPENAT = 1,
+  /** The close hook. */
+  STEADFAST_CALL_CLOSE = 2,
+  /** The write hook. */
+  STEADFAST_CALL_WRITE = 3,
+  /** The fsync hook. */
+  STEADFAST_CALL_FSYNC = 4,
+  /** The renameat hook. */
+  STEADFAST_CALL_RENAMEAT = 5,
+  /** The unlinkat hook. */
+  STEADFAST_CALL_UNLINKAT = 6,
+  /** The linkat hook. */
+  STEADFAST_CALL_LINKAT = 7,
+  /** The mkdirat hook. */
+  STEADFAST_CALL_MKDIRAT = 8,
+  /** The readlinkat hook. */
+  STEADFAST_CALL_READLINKAT = 9,
+  /** The read hook. */
+  STEADFAST_CALL_READ = 10,
+  /** The pread hook. */
+  STEADFAST_CALL_PREAD = 11,
+  /** The fstat hook. */
+  STEADFAST_CALL_FSTAT = 12,
+  /** The fstatat hook. */
+  STEADFAST_CALL_FSTATAT = 13,
+  /** The fstatfs hook. */
+  STEADFAST_CALL_FSTATFS = 14,
+  /** The fchmod hook. */
+  STEADFAST_CALL_FCHMOD = 15,
+  /** The fchown hook. */
+  STEADFAST_CALL_FCHOWN = 16,
+  /** The flock hook. */
+  STEADFAST_CALL_FLOCK = 17,
+  /** The ofdlock hook. */
+  STEADFAST_CALL_OFDLOCK = 18,
+  /** The fgetxattr hook. */
+  STEADFAST_CALL_FGETXATTR = 19,
+  /** The fsetxattr hook. */
+  STEADFAST_CALL_FSETXATTR = 20,
+  /** The getpid hook. */
+  STEADFAST_CALL_GETPID = 21,
+  /** The geteuid hook. */
+  STEADFAST_CALL_GETEUID = 22,
+  /** The kill hook. */
+  STEADFAST_CALL_KILL = 23,
+  /** The pidfd_open hook. */
+  STEADFAST_CALL_PIDFD_OPEN = 24,
+  /** The poll hook. */
+  STEADFAST_CALL_POLL = 25,
+  /** The inotify_init hook. */
+  STEADFAST_CALL_INOTIFY_INIT = 26,
+  /** The inotify_add_watch hook. */
+  STEADFAST_CALL_INOTIFY_ADD_WATCH = 27,
+  /** The clock hook. */
+  STEADFAST_CALL_CLOCK = 28,
+  /** The sigxfsz hook. */
+  STEADFAST_CALL_SIGXFSZ = 29,
+  /** The fdatasync hook. */
+  STEADFAST_CALL_FDATASYNC = 30,
+  /** The syncfs hook. */
+  STEADFAST_CALL_SYNCFS = 31,
+  /** The ftruncate hook. */
+  STEADFAST_CALL_FTRUNCATE = 32,
+  /** The writeback hook. */
+  STEADFAST_CALL_WRITEBACK = 33,
+  /** The aio hook. */
+  STEADFAST_CALL_AIO = 34,
+  /** The fsync_many hook. */
+  STEADFAST_CALL_FSYNC_MANY = 35,
+  /** The openat2 hook. */
+  STEADFAST_CALL_OPENAT2 = 36,
+  /** The map hook. */
+  STEADFAST_CALL_MAP = 37,
+  /** The unmap hook. */
+  STEADFAST_CALL_UNMAP = 38,
+  /** The pwrite hook. */
+  STEADFAST_CALL_PWRITE = 39
+};
 
 /**
- * Frees what steadfast_state_load put into `state` and zeroes the struct, but for its size. NULL is fine, and
- * so is a struct that was freed or zeroed.
+ * Makes a context that injects one fault, for tests in languages without callbacks.
+ *
+ * It counts the calls of one hook that all threads make with this context, and makes the `nth` such call (counting
+ * from 1) fail with `error` instead of being executed. If `for_ever` is 1, all later calls fail as well. What gives
+ * something back is done nevertheless: close, unmap, the aio hook's CLOSE, and the end of fsync_many's queue. A lock
+ * that is taken with the context continues with a copy of the counter.
+ *
+ *  - `hooks`, `out`: as for steadfast_context_new.
+ *  - `call`: STEADFAST_CALL_*.
+ *  - `nth`: 1 or more.
+ *  - `error`: an errno, from 1 to 4095.
+ *  - `for_ever`: 0 or 1.
+ *
+ * Returns as steadfast_context_new does; an argument outside these bounds is -EINVAL.
  */
-void steadfast_state_free(steadfast_state *state);
-
-/**
- * The version of the library, "0.1.0". Static.
- */
-const char *steadfast_version(void);
-
-/**
- * The number in the SONAME: it changes when a program must be compiled anew.
- */
-uint32_t steadfast_abi_version(void);
-
-/**
- * The name of a code: "STEADFAST_E_DIGEST", "ENOSPC"; "UNKNOWN" for a number that is no code. Static, never
- * NULL. 0 is both STEADFAST_OK and STEADFAST_LOCK_ABSENT, and named the former.
- */
-const char *steadfast_status_name(int32_t status);
-
-/**
- * What a code means, in a few English words. Static, never NULL.
- */
-const char *steadfast_status_message(int32_t status);
+int32_t steadfast_context_new_failing(const steadfast_hooks *hooks, uint32_t call, uint64_t nth,
+                                      int32_t error, uint32_t for_ever, steadfast_context **out);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+} /* extern "C" */
+#endif
 
 #ifndef STEADFAST_NO_INLINE
 /**
- * A table of real calls to start from: zeroed, its size set.
+ * A table of the real calls to start from: zeroed, with its size set.
  */
 static inline steadfast_hooks steadfast_hooks_init(void)
 {
@@ -1424,4 +1208,4 @@ static inline steadfast_hooks steadfast_hooks_init(void)
 }
 #endif
 
-#endif  /* STEADFAST_H */
+#endif /* STEADFAST_H */

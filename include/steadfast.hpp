@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
 // steadfast for C++17 and later: header only, over steadfast.h; link with -lsteadfast.
 //
 //     steadfast::lock guard("app.lock", 5s);                        // throws steadfast::error

@@ -87,6 +87,11 @@ deb_tests() {
         files | grep -q "/$name\$" || echo "$name"
     done >"$work/forgotten"
     check "nothing is forgotten" equal "$(cat "$work/forgotten")" ""
+    for package in "$deb"/*.deb; do
+        name=$(basename "${package%%_*}")
+        dpkg-deb --fsys-tarfile "$package" | tar -xO "./usr/share/doc/$name/copyright" >"$work/copyright"
+        check "$name: the licence, with its text" grep -qzP '(?s)License: MIT OR Apache-2\.0\n Permission is hereby granted.* THE SOFTWARE IS PROVIDED' "$work/copyright"
+    done
     chroot_tests "$deb"
 }
 

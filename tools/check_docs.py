@@ -19,6 +19,8 @@ CI = os.environ.get("CI") or os.environ.get("STEADFAST_CI")
 # Which tested file the code blocks of a page are from.
 PAGES = {"luajit": "demo.lua", "php": "demo.php", "perl": "demo.pl", "ruby": "demo.rb", "java": "Demo.java", "csharp": "Demo.cs", "c": "demo.c"}
 
+LICENCE = "MIT OR Apache-2.0"
+
 passed = failed = 0
 
 
@@ -116,10 +118,10 @@ def aliases():
 def constants():
     text = "".join(page.read_text() for page in MAN.glob("*.3"))
     words = set(re.findall(r"STEADFAST_\w+", text))
-    known = set(re.findall(r"^enum \{ (STEADFAST_\w+) = ", HEADER, re.M))
+    known = set(re.findall(r"^ *(STEADFAST_\w+) = -?\d+,?$", HEADER, re.M))
     check("every constant of the header is in a man page", sorted(known - words))
     check("every constant of the man pages is in the header", sorted(w for w in words - known if not w.endswith("_") and w != "STEADFAST_NO_INLINE"))
-    codes = dict(re.findall(r"^enum \{ (STEADFAST_(?:OK|NOT_DURABLE|RECOVERED|E_\w+)) = (-?\d+) \};", HEADER, re.M))
+    codes = dict(re.findall(r"^ *(STEADFAST_(?:OK|NOT_DURABLE|RECOVERED|E_\w+)) = (-?\d+),?$", HEADER, re.M))
     page = (MAN / "steadfast_status_name.3").read_text().replace("\\-", "-")
     check("every code is in steadfast_status_name(3), with its number", [f"{n} ({v})" for n, v in codes.items() if f'{n} " ({v})"' not in page])
 
@@ -166,7 +168,7 @@ def snippet(code):
     if code.startswith("static"):
         before, code = code.split("\n\n", 1)
     return (
-        "#include <errno.h>\n#include <stdio.h>\n#include <string.h>\n#include <steadfast.h>\n"
+        "#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <steadfast.h>\n"
         "void work(void); void use(const void *data, size_t len);\n"
         f"{before}\nint snippet(const void *data, size_t len);\nint snippet(const void *data, size_t len)\n{{\n"
         f"{'' if 'steadfast_state state' in code else 'steadfast_state state = { .size = sizeof state }; (void)state;'}\n"
@@ -269,9 +271,29 @@ def pictures(where):
         check(f"docs/{name} is what tools/pictures.py draws", None if same else "run it")
 
 
-def changelog():
+def versions():
     version = re.findall(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[0]
     check("CHANGELOG.md has this version", None if f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text() else version)
+    pages = [page for page in MAN.iterdir() if ".TH " in page.read_text()]
+    check(
+        f"so have {len(pages)} man pages",
+        [page.name for page in pages if f'"steadfast {version}"' not in page.read_text()] or (None if pages else "there are none"),
+    )
+
+
+def licence():
+    text = (ROOT / "LICENSE").read_text()
+    parts = ("SPDX-License-Identifier: " + LICENCE, "Permission is hereby granted, free of charge", "END OF TERMS AND CONDITIONS")
+    check("LICENSE names both licences and has both texts", [part for part in parts if part not in text])
+    said = re.compile(r"""(?:SPDX-License-Identifier: |"?license"?\s*[=:]\s*"|License: )""" + re.escape(LICENCE))
+    files = [
+        *ROOT.glob("include/*.h*"),
+        ROOT / "bindings/node/package.json",
+        ROOT / "bindings/python/pyproject.toml",
+        ROOT / "packaging/debian/build.sh",
+    ]
+    files += [ROOT / name for name in run("git", "-C", str(ROOT), "ls-files", "Cargo.toml", "*/Cargo.toml")[1].split()]
+    check(f"{len(files)} manifests and headers say {LICENCE}", [str(file.relative_to(ROOT)) for file in files if not said.search(file.read_text())])
 
 
 def doxygen(where):
@@ -298,7 +320,8 @@ def main():
         structs()
         links()
         pictures(where / "pictures")
-        changelog()
+        versions()
+        licence()
         doxygen(where / "doxygen")
     print(f"{passed} passed, {failed} failed")
     return failed > 0 or passed == 0

@@ -66,13 +66,13 @@ def save_sequence():
     steps = [
         ("1  open the directory", "before anything is changed", "old", "old", ["nothing was done"]),
         ("2  look at the target", "never following a link", "old", "old", ["a link, a directory, a mount", "point: refused, each by its code"]),
-        ("3  read what is there", "its generation; verified if asked to", "old", "old", ["IF_GENERATION: conflict,", "or the damage's code"]),
+        ("3  read what is there", "its generation; verified if asked to", "old", "old", ["IF_GENERATION: conflict,", "busy, or the damage's code"]),
         ("4  create the temporary file", ".NAME.0.tmp, O_EXCL, and flock it", "old", "old", ["an orphan of a killed writer is", "removed; one in use passed over"]),
         ("5  write header and payload", "SHA-256 in the first line", "old", "old", ["temporary file removed,", "ENOSPC, EFBIG, ... returned"]),
-        ("6  mode and owner", "of the file that is replaced", "old", "old", ["temporary file removed"]),
+        ("6  owner, ACL and mode", "of the file that is replaced, never wider", "old", "old", ["temporary file removed"]),
         ("7  fsync the file", "the content is on the disk", "old", "old", ["never again on that inode: a fresh", "one is written once; see below"]),
-        ("8  keep the previous", "PATH.prev, by link and rename, if asked", "old", "old", ["temporary file removed"]),
-        ("9  rename over PATH", "the one moment at which it changes", "new", "old or new", ["nothing replaced (a rename that", "happened is known by its inode)"]),
+        ("8  keep the previous", "PATH.prev, by link and exchange, if asked", "old", "old", ["temporary file removed"]),
+        ("9  rename over PATH", "the one moment at which it changes", "new", "old or new", ["nothing replaced, PATH.prev put back", "(if it happened, the inode tells)"]),
         ("10  fsync the directory", "the name is on the disk", "new", "new", ["NOT_DURABLE; with STRICT", "E_SAVED_NOT_DURABLE"]),
     ]
     y = 86
@@ -92,8 +92,8 @@ def save_sequence():
         "Else: the old state is verified and kept as PATH.prev, the new one renamed in, the directory is not synced: NOT_DURABLE.",
         "A name that is durable before its content is worse than none.",
     ], fill=AMBER)
-    p.text(24, y + 122, "With RECYCLE the spare PATH.prev is written over in place of a temporary file (4 to 7), and 9 exchanges it with PATH; "
-           "8 falls away.", size=12.5, color=SOFT)
+    p.text(24, y + 122, "A state that was not synced is marked, and never takes the place of a durable PATH.prev. A power cut may leave none whole where "
+           "on_disk says UNKNOWN.", size=12.5, color=SOFT)
     return p
 
 
@@ -105,7 +105,7 @@ def lock_protocol():
     p.text(24, 72, "take", bold=True, color=SOFT)
     p.box(24, 86, 400, 56, ["make the record, nameless", "O_TMPFILE, PID and newline, attribute, flock"])
     p.arrow((224, 142), (224, 170))
-    p.box(24, 170, 400, 56, ["link it to the name", "appears complete and already locked"], fill=GREEN)
+    p.box(24, 170, 400, 56, ["link it to the name, look", "complete, locked, and seen to be so by the name"], fill=GREEN)
     p.arrow((224, 226), (224, 282), label="it exists", at=(234, 258))
     p.arrow((60, 226), (60, 560), label="done", at=(68, 258))
     p.box(104, 282, 320, 56, ["clean it, once", "the five steps on the right"], fill=BLUE)
@@ -115,7 +115,7 @@ def lock_protocol():
     p.arrow((424, 437), (472, 437), (472, 186), (424, 186), label="try again", at=(464, 356), anchor="end")
     p.arrow((264, 474), (264, 512), label="no time left", at=(274, 498))
     p.box(154, 512, 220, 40, ["E_LOCKED, and who holds it"], fill=AMBER, bold_first=False)
-    p.box(24, 560, 110, 50, ["held", "with its flock"], fill=GREEN)
+    p.box(24, 560, 110, 50, ["held", "by a mapping"], fill=GREEN)
 
     # Cleaning, on the right.
     p.text(510, 72, "clean: the order is the proof", bold=True, color=SOFT)
@@ -149,8 +149,8 @@ def lock_protocol():
 
     # Releasing, below.
     p.text(24, 688, "release", bold=True, color=SOFT)
-    boxes = [(24, 200, ["this process?", "a forked child does not own it"]), (262, 226, ["the name is still ours?", "same inode as our descriptor"]),
-             (526, 180, ["unlink the name"]), (744, 232, ["close", "only now the flock goes"])]
+    boxes = [(24, 200, ["this process?", "or the child that adopted it"]), (262, 226, ["the name is still ours?", "the inode that we locked"]),
+             (526, 180, ["unlink the name"]), (744, 232, ["unmap, or close", "only now the flock goes"])]
     for i, (bx, bw, lines) in enumerate(boxes):
         p.box(bx, 702, bw, 56, lines, fill=RED if i == 2 else BLUE if i == 1 else GREY)
         if i:

@@ -10,6 +10,7 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 cp -R "$here"/index.* "$here/lib" "$here/package.json" "$stage/"
 cp "$here/../../docs/node.md" "$stage/README.md"
+cp "$here/../../LICENSE" "$stage/"
 native=$stage/native/$(node -p '`${process.platform}-${process.arch}`')
 mkdir -p "$native"
 for library in libsteadfast.so.0 libsteadfast.0.dylib; do

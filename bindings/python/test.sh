@@ -43,8 +43,12 @@ try_wheel() {
     note $? "and installed into a clean venv"
     dir=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-python-XXXXXX")
     (cd "$dir" && "$out/clean/bin/python" -I -W error - "$out/clean") <<'PROGRAM'
+import importlib.metadata
 import sys
 import steadfast
+about = importlib.metadata.distribution("steadfast")
+assert about.metadata["License-Expression"] == "MIT OR Apache-2.0"
+assert any(file.name == "LICENSE" for file in about.files)
 assert steadfast.library_path.startswith(sys.argv[1]), steadfast.library_path
 with steadfast.Lock("lock", timeout=5):
     assert steadfast.save("state", b"x").durable

@@ -24,6 +24,7 @@ static class Native
         public UIntPtr size;
         public uint flags, mode, schema, reserved;
         public ulong expected_generation;
+        public long timeout_ms;
     }
 
     [StructLayout(LayoutKind.Sequential)]

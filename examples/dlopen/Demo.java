@@ -34,10 +34,11 @@ public final class Demo {
         public byte[] message = new byte[216];
     }
 
-    @Structure.FieldOrder({"size", "flags", "mode", "schema", "reserved", "expected_generation"})
+    @Structure.FieldOrder({"size", "flags", "mode", "schema", "reserved", "expected_generation", "timeout_ms"})
     public static final class SaveOptions extends Sized {
         public int flags, mode, schema, reserved;
         public long expected_generation;
+        public long timeout_ms;
     }
 
     @Structure.FieldOrder({"size", "data", "len", "generation", "saved_at_ns", "schema", "source", "sha256"})

@@ -17,6 +17,7 @@ package Steadfast::SaveOptions {
     record_layout_1(
         size_t => 'size',
         uint32 => 'flags', uint32 => 'mode', uint32 => 'schema', uint32 => 'reserved', uint64 => 'expected_generation',
+        sint64 => 'timeout_ms',
     );
 }
 

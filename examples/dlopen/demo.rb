@@ -8,7 +8,7 @@ module Steadfast
   Report = struct ["size_t size", "int32_t status", "int32_t os_error", "int32_t step", "int32_t on_disk",
                    "uint64_t generation", "int64_t pid", "char message[216]"]
   SaveOptions = struct ["size_t size", "uint32_t flags", "uint32_t mode", "uint32_t schema", "uint32_t reserved",
-                        "uint64_t expected_generation"]
+                        "uint64_t expected_generation", "int64_t timeout_ms"]
   State = struct ["size_t size", "void *data", "size_t len", "uint64_t generation", "int64_t saved_at_ns",
                   "uint32_t schema", "uint32_t source", "uint8_t sha256[32]"]
   SAVE_STRICT = 1

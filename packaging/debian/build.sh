@@ -56,15 +56,19 @@ finish() { # PACKAGE, the control fields on standard input
     local root=$work/$1 doc=$work/$1/usr/share/doc/$1
     mkdir -p "$root/DEBIAN" "$doc"
     find "$root/usr/share/man" -type f -exec gzip -9n {} + 2>/dev/null || :
-    cat >"$doc/copyright" <<TEXT
+    {
+        cat <<TEXT
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: steadfast
 
 Files: *
-Copyright: the authors of steadfast
-License: none-stated
- The source states no licence. Ask its owner before you pass this package on.
+Copyright: $(sed -n 's/^Copyright (c) //p' LICENSE)
+License: MIT OR Apache-2.0
 TEXT
+        # The MIT License, each line indented as the format wants it; Debian has the other text.
+        sed -n '/^Permission is hereby granted/,/^====/{/^====/d; s/^$/./; s/^/ /; p}' LICENSE | sed '$d'
+        printf ' .\n On Debian systems the Apache License, Version 2.0, is in /usr/share/common-licenses/Apache-2.0.\n'
+    } >"$doc/copyright"
     printf 'steadfast (%s) unstable; urgency=medium\n\n  * Version %s, packaged from its source tree.\n\n -- %s  %s\n' \
         "$revision" "$version" "$maintainer" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.Debian.gz"
     {

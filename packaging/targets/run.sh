@@ -28,15 +28,21 @@ run_tests() {
     local name=$1 compile=$2 run=$3 test log sum own
     for test in ctests/*.c; do
         test=$(basename "$test" .c)
-        case $name:$test in *:dlopen | musl:oom) continue ;; esac
+        case $name:$test in
+        *:dlopen | musl:oom) continue ;;
+        glibc217:unwind)
+            skip "glibc217: unwind: zig has no personality routine for C"
+            continue
+            ;;
+        esac
         rm -f "$out/$name/$test"
         own=$(sed -n 's/^ \* CFLAGS: //p' "ctests/$test.c")
         # shellcheck disable=SC2086
         check "$name: $test compiles" $compile -std=c11 -O1 -g $own -Ictests -Iinclude "ctests/$test.c" -o "$out/$name/$test" ${4:-} -lpthread -ldl || continue
         log=$out/$name/$test.tap
-        # qemu-user has neither io_uring nor io_setup: there it is as on a platform without.
+        # qemu-user has neither io_uring nor io_setup, and keeps no mapping from a child: there it is as on a platform without.
         local absent=0
-        case $name:$test in aarch64:state_large) absent=$(bit AIO) ;; aarch64:state_batch) absent=$(bit FSYNC_MANY) ;; esac
+        case $name:$test in aarch64:state_large) absent=$(bit AIO) ;; aarch64:state_batch) absent=$(bit FSYNC_MANY) ;; aarch64:lock_holder) absent=$(bit MAP) ;; esac
         # shellcheck disable=SC2086
         STEADFAST_TEST_ABSENT=$absent STEADFAST_TEST_SMALL=1 timeout 120 $run "$out/$name/$test" >"$log" 2>&1 ||
             grep -A3 '^not ok' "$log" | sed 's/^/  # /'
@@ -95,7 +101,12 @@ arm_tests() {
     cp "$target/targets/aarch64-unknown-linux-gnu/release/libsteadfast.so" "$out/aarch64/libsteadfast.so.0"
     check "aarch64: that is what it is for" grep -q AArch64 <(readelf -h "$out/aarch64/libsteadfast.so.0")
     check "aarch64: it asks for no more than glibc 2.17" no_newer 2.17 "$out/aarch64/libsteadfast.so.0"
-    run_tests aarch64 aarch64-linux-gnu-gcc "qemu-aarch64 -L /usr/aarch64-linux-gnu" "$out/aarch64/libsteadfast.so.0 -Wl,-rpath,$out/aarch64"
+    # Loader and libraries by their own path, and not by qemu's -L: that moves the root directory too, and a test that makes
+    # directories from there would make them in the sysroot.
+    local lib=/usr/aarch64-linux-gnu/lib
+    run_tests aarch64 aarch64-linux-gnu-gcc "qemu-aarch64 -E LD_LIBRARY_PATH=$lib" \
+        "$out/aarch64/libsteadfast.so.0 -Wl,-rpath,$out/aarch64:$lib -Wl,--dynamic-linker=$lib/ld-linux-aarch64.so.1"
+    check "aarch64: nothing was made in the sysroot" test ! -e "${lib%/lib}/dev" -a ! -e "${lib%/lib}/tmp"
 }
 
 zig_tests

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the block recorder and runs it, as root: run.sh --build FOLDER --target FOLDER [--budget SECONDS | --soak SECONDS] [--seed N]
+# Builds the block recorder and runs it, as root: run.sh --build FOLDER --target FOLDER [--budget SECONDS] [--histories SECONDS] [--soak SECONDS] [--seed N]
 # What it found stays in FOLDER/blocks/results.jsonl, from which picture.py makes the picture.
 set -eu
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The release library under a supervisor of its system calls.
 #   run.sh calls --lib BUILD --out DIRECTORY [--deep] [--only NAME]
+#   run.sh looks --lib BUILD --out DIRECTORY [--deep] [--only NAME]
 #   run.sh schedules --lib BUILD --out DIRECTORY [--budget SECONDS | --soak SECONDS] [--seed N] [--only NAME [--schedule 0x5,1x3]]
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -2,7 +2,6 @@
 
 use super::hooks::pause;
 use super::world::*;
-use core::ffi::c_void;
 use std::ptr::null_mut;
 use steadfast::ffi::lock::*;
 use steadfast::status::*;
@@ -26,27 +25,40 @@ pub unsafe fn wrong(p: *mut Proc, text: String) {
     }
 }
 
+/// Lets time pass while it holds the lock.
+pub unsafe fn stay(p: *mut Proc) -> bool {
+    unsafe {
+        (*p).between = true;
+        let alive = pause(p);
+        (*p).between = false;
+        alive
+    }
+}
+
 /// Holds the lock for a while, then is about to give it up.
 pub unsafe fn hold(p: *mut Proc) -> bool {
     unsafe {
         let slot = (*p).slot;
         world(p).enter(slot);
-        let alive = pause(p.cast::<c_void>());
-        (*p).holding = false;
+        let alive = stay(p);
+        if alive {
+            world(p).give_up(slot);
+        }
         alive
     }
 }
 
 /// Lives on for a moment after its last call: others may still see it alive.
 pub unsafe fn linger(p: *mut Proc) {
-    unsafe { pause(p.cast()) };
+    unsafe { pause(p) };
 }
 
-unsafe fn acquire(p: *mut Proc, timeout_ms: i64) -> Option<*mut steadfast_lock> {
+pub unsafe fn acquire(p: *mut Proc, timeout_ms: i64, flags: u32) -> Option<*mut steadfast_lock> {
     unsafe {
         let mut lock = null_mut();
-        let removed = (*p).removed;
-        let code = steadfast_lock_acquire((*p).context, PATH.as_ptr(), timeout_ms, std::ptr::null(), &mut lock, null_mut());
+        let mut options: steadfast_lock_options = std::mem::zeroed();
+        (options.size, options.flags) = (size_of::<steadfast_lock_options>(), flags);
+        let code = steadfast_lock_acquire((*p).context, PATH.as_ptr(), timeout_ms, &options, &mut lock, null_mut());
         if code == 0 && gone(p) {
             steadfast_lock_release(lock, null_mut());
         }
@@ -57,22 +69,58 @@ unsafe fn acquire(p: *mut Proc, timeout_ms: i64) -> Option<*mut steadfast_lock> 
         if !expected {
             wrong(p, format!("acquire returned {code}"));
         }
-        if code == 0 && (*p).removed - removed > 2 {
-            wrong(p, "acquire removed more files than there were".into());
-        }
         (code == 0).then_some(lock)
     }
 }
 
-/// Takes the lock if it can be had, holds it, releases it.
+/// What a call about a lock answers must be one of these.
+pub unsafe fn expect(p: *mut Proc, call: &str, code: i32, expected: &[i32]) {
+    unsafe {
+        if !expected.contains(&code) {
+            wrong(p, format!("{call} returned {code}"));
+        }
+    }
+}
+
+pub unsafe fn check(p: *mut Proc, lock: *mut steadfast_lock, expected: &[i32]) -> i32 {
+    unsafe {
+        let code = steadfast_lock_check(lock, null_mut());
+        expect(p, "check", code, expected);
+        code
+    }
+}
+
+/// Gives up what it has of the lock. Of one that is gone it frees the memory.
+pub unsafe fn release(p: *mut Proc, lock: *mut steadfast_lock, expected: &[i32]) -> i32 {
+    unsafe {
+        if !gone(p) {
+            world(p).give_up((*p).slot);
+        }
+        (*p).releasing = true;
+        let code = steadfast_lock_release(lock, null_mut());
+        (*p).releasing = false;
+        expect(p, "release", code, expected);
+        code
+    }
+}
+
+/// Holds a lock that it has taken, and releases it.
+unsafe fn use_lock(p: *mut Proc, lock: *mut steadfast_lock) {
+    unsafe {
+        let slot = (*p).slot;
+        world(p).enter(slot);
+        if stay(p) {
+            check(p, lock, &[0]);
+        }
+        release(p, lock, &[0]);
+    }
+}
+
+/// Takes the lock if it is free or stale, holds it, releases it.
 pub fn acquirer(p: *mut Proc) {
     unsafe {
-        if let Some(lock) = acquire(p, 0) {
-            hold(p);
-            let code = steadfast_lock_release(lock, null_mut());
-            if code != 0 {
-                wrong(p, format!("release returned {code}"));
-            }
+        if let Some(lock) = acquire(p, 0, 0) {
+            use_lock(p, lock);
         }
         linger(p);
     }
@@ -81,62 +129,31 @@ pub fn acquirer(p: *mut Proc) {
 /// Alone with whatever is there, it must get the lock.
 pub fn taker(p: *mut Proc) {
     unsafe {
-        match acquire(p, 0) {
-            Some(lock) => {
-                hold(p);
-                steadfast_lock_release(lock, null_mut());
-            }
-            None => wrong(p, "a lock that nobody holds was not to be had".into()),
+        match acquire(p, 0, 0) {
+            Some(lock) => use_lock(p, lock),
+            None => wrong(p, "a lock that nobody holds could not be taken".into()),
         }
-    }
-}
-
-/// Became a daemon with closefrom(): alive, but its flock is gone. It still holds the lock.
-pub fn daemon(p: *mut Proc) {
-    unsafe {
-        if let Some(lock) = acquire(p, 0) {
-            let slot = (*p).slot;
-            world(p).enter(slot);
-            if pause(p.cast::<c_void>()) {
-                for node in &mut world(p).fs.inodes {
-                    node.flocks.retain(|f| f.slot != slot);
-                }
-                world(p).touch(slot);
-            }
-            hold(p);
-            let code = steadfast_lock_release(lock, null_mut());
-            if code != 0 {
-                wrong(p, format!("release returned {code}"));
-            }
-        }
-        linger(p);
     }
 }
 
 /// Waits for the lock for ever.
 pub fn waiter(p: *mut Proc) {
     unsafe {
-        if let Some(lock) = acquire(p, -1) {
-            hold(p);
-            let code = steadfast_lock_release(lock, null_mut());
-            if code != 0 {
-                wrong(p, format!("release returned {code}"));
-            }
+        if let Some(lock) = acquire(p, -1, 0) {
+            use_lock(p, lock);
         }
         linger(p);
     }
 }
 
-/// An administrator removes the lock file of a live holder by hand, who then releases it.
+/// An administrator removes the lock file of a live holder by hand, who then finds it out and releases it.
 pub fn robbed(p: *mut Proc) {
     unsafe {
-        if let Some(lock) = acquire(p, 0) {
+        if let Some(lock) = acquire(p, 0, 0) {
             hold(p);
             super::mutants::unlink(p, super::mutants::L);
-            let code = steadfast_lock_release(lock, null_mut());
-            if code != STEADFAST_E_LOCK_LOST {
-                wrong(p, format!("release of a lost lock returned {code}"));
-            }
+            check(p, lock, &[STEADFAST_E_LOCK_LOST]);
+            release(p, lock, &[STEADFAST_E_LOCK_LOST]);
         }
         linger(p);
     }
@@ -164,14 +181,19 @@ pub fn cleaner(p: *mut Proc) {
     }
 }
 
-/// Looks once, and changes nothing.
+/// Looks once, and changes nothing. Who held the lock when it looked, and does so ever since, is not stale.
 pub fn inspector(p: *mut Proc) {
     unsafe {
+        (*p).inspects = true;
         let code = steadfast_lock_inspect((*p).context, PATH.as_ptr(), std::ptr::null(), null_mut());
+        (*p).inspects = false;
         let known =
             [STEADFAST_LOCK_ABSENT, STEADFAST_LOCK_STALE, STEADFAST_LOCK_HELD, STEADFAST_LOCK_UNDECIDED, STEADFAST_LOCK_CHANGED];
         if !known.contains(&code) || (*p).removed != 0 {
             wrong(p, format!("inspect returned {code}, {} files removed", (*p).removed));
+        }
+        if code == STEADFAST_LOCK_STALE && !gone(p) && world(p).has_seen_holder((*p).slot) {
+            world(p).violate(Violation::CalledStale);
         }
     }
 }
@@ -183,7 +205,8 @@ pub fn foreign(p: *mut Proc) {
             let slot = (*p).slot;
             world(p).enter(slot);
             super::mutants::write_pid(p, fd);
-            if hold(p) {
+            if pause(p) {
+                world(p).give_up(slot);
                 super::mutants::unlink(p, super::mutants::L);
             }
             super::mutants::close(p, fd);

@@ -1,46 +1,75 @@
 //! What must hold when all processes of a schedule have finished or died.
 
 use super::explore::Explorer;
-use super::fs::Fs;
+use super::fs::{Fs, Links, name};
 use super::world::*;
 use std::ptr::null_mut;
 use steadfast::ffi::lock::*;
 use steadfast::hooks::{STEADFAST_ABSENT_O_TMPFILE, STEADFAST_ABSENT_XATTR};
 use steadfast::status::*;
 
+const MARK: u32 = 0o1000;
+
+fn names(fs: &Fs) -> Vec<String> {
+    fs.names.iter().map(|(n, _)| String::from_utf8_lossy(n).trim_end_matches('\0').to_string()).collect()
+}
+
 impl Explorer {
     /// All have finished or died. Whatever is left must be cleanable, and then nothing must be left.
     pub fn check_end(&mut self) {
         let killed = self.scenario.kills - self.kills_left;
-        let names = |fs: &Fs| {
-            fs.names.iter().map(|(n, _)| String::from_utf8_lossy(n).trim_end_matches('\0').to_string()).collect::<Vec<_>>()
-        };
         let lock = String::from_utf8_lossy(LOCK).to_string();
         let before = names(&self.world.fs);
-        let nameless = self.scenario.absent & STEADFAST_ABSENT_O_TMPFILE == 0;
+        let nameless = self.scenario.absent & STEADFAST_ABSENT_O_TMPFILE == 0 && self.scenario.links == Links::Together;
         let all_gone = self.world.procs.iter().all(|p| p.life != Life::Alive);
         if let Some(other) = before.iter().find(|n| **n != lock && (nameless || killed == 0 && all_gone)) {
             return self.world.violate(Violation::Litter(other.clone()));
         }
-        // A foreign record that was never written, or whose number another process has now, stays: nobody can know.
-        let kept = self.world.fs.lookup(&super::fs::name(LOCK)).is_some_and(|inode| {
-            let node = &self.world.fs.inodes[inode];
-            let is_foreign = node.mode & 0o1000 == 0 || self.scenario.absent & STEADFAST_ABSENT_XATTR != 0;
-            let pid = std::str::from_utf8(node.bytes()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-            (node.mode & 0o1000 == 0 && node.len == 0) || is_foreign && self.world.strangers.contains(&pid)
-        });
-        if self.world.procs.iter().any(|p| p.life == Life::Alive) {
+        let kept = self.is_kept();
+        if !all_gone {
             // Those who wait for such a lock wait for ever.
             if !kept {
                 self.world.violate(Violation::Stuck);
             }
             return;
         }
+        // Only the dead, and programs that know nothing of their lock, leave it.
+        let scheduled = self.world.procs.iter().take(self.scenario.bodies.len());
+        let left_behind = scheduled.into_iter().any(|p| p.life == Life::Killed || p.execed);
+        if before.contains(&lock) && !left_behind && self.is_left_by_us() {
+            return self.world.violate(Violation::Litter(lock));
+        }
+        self.tidy_up(kept, &before, killed);
+    }
+
+    /// A foreign record that was never written, or whose number another process has now, stays: nobody can know.
+    fn is_kept(&self) -> bool {
+        let fs = &self.world.fs;
+        fs.lookup(&name(LOCK)).is_some_and(|node| {
+            let file = fs.file(node);
+            let is_foreign = file.mode & MARK == 0 || self.scenario.absent & STEADFAST_ABSENT_XATTR != 0;
+            let pid = std::str::from_utf8(file.bytes()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            let is_stranger = self.world.strangers.contains(&(0, pid));
+            (file.mode & MARK == 0 && file.len == 0) || is_foreign && is_stranger
+        })
+    }
+
+    /// Is what has the lock's name a file that one of the scheduled processes made with a routine of ours?
+    fn is_left_by_us(&self) -> bool {
+        let fs = &self.world.fs;
+        fs.lookup(&name(LOCK)).is_some_and(|node| !fs.file(node).foreign && fs.file(node).creator < self.scenario.bodies.len())
+    }
+
+    /// A last process cleans, takes and releases the lock.
+    fn tidy_up(&mut self, kept: bool, before: &[String], killed: u32) {
+        let lock = String::from_utf8_lossy(LOCK).to_string();
         let janitor = self.extra(1);
         let context = unsafe { (*janitor).context };
         let cleaned = unsafe { steadfast_lock_clean_stale(context, PATH.as_ptr(), std::ptr::null(), null_mut()) };
         let expected = if before.contains(&lock) { STEADFAST_LOCK_REMOVED } else { STEADFAST_LOCK_ABSENT };
-        if kept {
+        if cleaned == STEADFAST_LOCK_UNDECIDED && self.is_left_by_us() {
+            self.world.violate(Violation::LockedOut);
+        } else if kept {
             if cleaned != STEADFAST_LOCK_UNDECIDED && cleaned != STEADFAST_LOCK_HELD {
                 self.world.violate(Violation::WrongAnswer(format!("clean_stale returned {cleaned} for a lock it cannot judge")));
             }
@@ -61,10 +90,11 @@ impl Explorer {
                 self.world.violate(Violation::Litter(left.join(" ")));
             }
         }
-        if unsafe { (*janitor).fds.iter().any(Option::is_some) } {
+        let slot = self.scenario.bodies.len() + 1;
+        let janitor = &self.world.procs[slot];
+        if janitor.fds.iter().any(Option::is_some) || janitor.maps.iter().any(Option::is_some) {
             self.world.violate(Violation::DescriptorLeak);
         }
-        let slot = unsafe { (*janitor).slot };
         self.world.procs[slot].life = Life::Ended;
         if let Some(mirror) = &mut self.world.mirror {
             let mut fake = names(&self.world.fs);

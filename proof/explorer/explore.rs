@@ -1,43 +1,26 @@
-//! Every schedule of a scenario, by running it again and again with other choices (a depth-first search), and
-//! not going on from a state that was seen before. A process is a function of the results it got, so
-//! (file system, results of each process so far, budgets left) is the whole state and this loses nothing.
+//! Runs a scenario step by step: who can go on, and what happens when somebody does. A process is a function of the
+//! results it got, so (file system, results of each process so far, budgets left) is the whole state.
 
 use super::bodies::*;
 use super::fs::{Fs, mix};
 use super::hooks::table;
-use super::mirror::Mirror;
 pub use super::scenario::{Found, Plant, Scenario};
 use super::world::*;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use std::collections::HashSet;
 use std::ptr::null_mut;
-use std::time::{Duration, Instant};
 use steadfast::ffi::context::*;
 use steadfast::ffi::lock::*;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Choice {
+pub enum Choice {
     Step(usize),
     Kill(usize),
-    Reuse(i32),
+    Close(usize),
+    Reuse(u8, i32),
 }
 
 type Routine = Coroutine<(), (), (), DefaultStack>;
-
-/// For numbers that are hashes already.
-#[derive(Default, Clone)]
-struct Plain(u64);
-impl std::hash::Hasher for Plain {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {}
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-type Seen = HashSet<u64, std::hash::BuildHasherDefault<Plain>>;
 
 pub struct Explorer {
     pub scenario: Scenario,
@@ -47,37 +30,52 @@ pub struct Explorer {
     stacks: Vec<DefaultStack>,
     pub kills_left: u32,
     reuses_left: u32,
+    closes_left: u32,
 }
 
 impl Explorer {
     pub fn new(scenario: Scenario) -> Explorer {
         let count = scenario.bodies.len();
+        let number = |slot: usize| scenario.numbers.get(slot).copied().unwrap_or(101 + slot as i32);
         let mut world = Box::new(World {
-            fs: Fs { reuse_numbers: scenario.reuse_numbers, ..Fs::default() },
-            procs: (0..count).map(|slot| Box::new(Proc::new(slot, 101 + slot as i32))).collect(),
+            fs: Fs { reuse_numbers: scenario.reuse_numbers, links: scenario.links, ..Fs::default() },
+            procs: (0..count).map(|slot| Box::new(Proc::new(slot, number(slot)))).collect(),
+            current: 0,
             strangers: vec![],
             tickets: vec![],
             violation: None,
             log: None,
             mirror: None,
             may_reuse: scenario.reuses > 0,
-            lie: scenario.lie,
+            lies: scenario.lies.to_vec(),
+            strict: scenario.only.is_none(),
+            magic: scenario.magic,
         });
         world.procs.push(Box::new(Proc::new(count, GHOST_PID)));
         world.procs.push(Box::new(Proc::new(count + 1, JANITOR_PID)));
         let raw: *mut World = &mut *world;
+        let hooks = table(raw, scenario.absent);
         for p in &mut world.procs {
             p.world = raw;
+            p.namespace = scenario.namespaces.get(p.slot).copied().unwrap_or(0);
+            p.parent = scenario.children.iter().find(|(child, _)| *child == p.slot).map(|(_, parent)| *parent);
             p.forgets = scenario.forgets;
+            p.closes = scenario.closes > 0;
+            p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
             p.queues = p.waits && scenario.absent & steadfast::hooks::STEADFAST_ABSENT_OFDLOCK == 0;
             p.watches = scenario.absent & steadfast::hooks::STEADFAST_ABSENT_INOTIFY == 0;
-            p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
-            let user: *mut Proc = &mut **p;
-            let hooks = table(user.cast(), scenario.absent);
             assert_eq!(unsafe { steadfast_context_new(&hooks, &mut p.context) }, 0);
         }
-        let mut explorer =
-            Explorer { scenario, world, start: Fs::default(), routines: vec![], stacks: vec![], kills_left: 0, reuses_left: 0 };
+        let mut explorer = Explorer {
+            scenario,
+            world,
+            start: Fs::default(),
+            routines: vec![],
+            stacks: vec![],
+            kills_left: 0,
+            reuses_left: 0,
+            closes_left: 0,
+        };
         explorer.plant();
         explorer.start = explorer.world.fs.clone();
         if explorer.scenario.own_number {
@@ -89,6 +87,7 @@ impl Explorer {
     /// Everyone who is not scheduled: the ghost and the janitor.
     pub fn extra(&mut self, which: usize) -> *mut Proc {
         let slot = self.scenario.bodies.len() + which;
+        self.world.current = slot;
         let p = &mut self.world.procs[slot];
         p.reset();
         p.solo = true;
@@ -117,24 +116,25 @@ impl Explorer {
             self.world.bury(slot, Life::Killed);
             self.world.procs[slot].solo = false;
         }
-        self.world.fs.inodes.iter_mut().for_each(|node| node.settled = true);
-        if let (Some(inode), Plant::Emptied | Plant::EmptiedKept) =
+        self.world.fs.files.iter_mut().for_each(|file| file.settled = true);
+        self.world.fs.opened.clear();
+        if let (Some(node), Plant::Emptied | Plant::EmptiedKept) =
             (self.world.fs.lookup(&super::fs::name(LOCK)), self.scenario.plant)
         {
-            let node = &mut self.world.fs.inodes[inode];
-            node.len = 0;
+            let file = self.world.fs.file_mut(node);
+            file.len = 0;
             if self.scenario.plant == Plant::Emptied {
-                node.xattr = None;
+                file.xattr = None;
             }
         }
     }
 
-    fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.world.fs.clone_from(&self.start);
         self.world.strangers.clear();
         self.world.tickets.clear();
         self.world.violation = None;
-        (self.kills_left, self.reuses_left) = (self.scenario.kills, self.scenario.reuses);
+        (self.kills_left, self.reuses_left, self.closes_left) = (self.scenario.kills, self.scenario.reuses, self.scenario.closes);
         self.world.may_reuse = self.reuses_left > 0;
         let count = self.scenario.bodies.len();
         for slot in 0..count {
@@ -143,28 +143,42 @@ impl Explorer {
         self.world.procs[count].life = Life::Killed;
         self.world.procs[count + 1].life = Life::Ended;
         self.routines.clear();
+        self.routines.resize_with(count, || None);
         for slot in 0..count {
-            let stack = self.stacks.pop().unwrap_or_else(|| DefaultStack::new(256 << 10).unwrap());
-            let p: *mut Proc = &mut *self.world.procs[slot];
-            let body = self.scenario.bodies[slot];
-            let routine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
-                unsafe { (*p).yielder = yielder };
-                body(p);
-            });
-            self.routines.push(Some(routine));
-            self.resume(slot);
+            if self.world.procs[slot].life == Life::Alive {
+                self.set_going(slot);
+            }
         }
+    }
+
+    /// The routine of a process begins.
+    fn set_going(&mut self, slot: usize) {
+        let stack = self.stacks.pop().unwrap_or_else(|| DefaultStack::new(256 << 10).unwrap());
+        let p: *mut Proc = &mut *self.world.procs[slot];
+        let body = self.scenario.bodies[slot];
+        self.routines[slot] = Some(Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
+            unsafe { (*p).yielder = yielder };
+            body(p);
+        }));
+        self.resume(slot);
     }
 
     /// Until its next call that matters, or its end.
     fn resume(&mut self, slot: usize) {
         let Some(routine) = &mut self.routines[slot] else { return };
+        self.world.current = slot;
         if let CoroutineResult::Return(()) = routine.resume(()) {
             if let Some(routine) = self.routines[slot].take() {
                 self.stacks.push(routine.into_stack());
             }
             if self.world.procs[slot].life == Life::Alive && !self.world.procs[slot].draining {
                 self.world.bury(slot, Life::Ended);
+            }
+        }
+        // The children that it has just forked.
+        for child in 0..self.routines.len() {
+            if std::mem::take(&mut self.world.procs[child].newborn) {
+                self.set_going(child);
             }
         }
     }
@@ -180,9 +194,9 @@ impl Explorer {
         let p = &self.world.procs[slot];
         match p.pending {
             Pending::Step => true,
+            Pending::Turn => p.dirty || idle,
             Pending::Wait { inotify, holder, timed } => {
-                let ready =
-                    self.scenario.lie != Some(Lie::Deaf) && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
+                let ready = !self.world.lies(Lie::Deaf) && (p.events > 0 || holder.is_some_and(|who| !self.world.is_alive(who)));
                 // A timeout may end the sleep at any time, but without a change there is little new to see. With
                 // inotify it is a second line of defence: it counts only when nobody else can go on. The time
                 // itself may be what was waited for, once or twice.
@@ -191,14 +205,14 @@ impl Explorer {
         }
     }
 
-    fn choices(&self, out: &mut Vec<Choice>) {
+    pub fn choices(&self, out: &mut Vec<Choice>) {
         out.clear();
         // Processes that do the same, know the same and have changed nothing are interchangeable: one goes on for all.
         let twins = |a: usize, b: usize| {
             let (p, q) = (&self.world.procs[a], &self.world.procs[b]);
             std::ptr::fn_addr_eq(self.scenario.bodies[a], self.scenario.bodies[b])
                 && (p.life, p.unseen, p.history, p.dirty, p.events) == (Life::Alive, true, q.history, q.dirty, q.events)
-                && q.unseen
+                && (q.unseen, q.namespace, q.parent) == (true, p.namespace, p.parent)
         };
         let waits_its_turn = |p: usize| (0..p).any(|q| twins(q, p));
         let alive = |slot: &usize| self.world.procs[*slot].life == Life::Alive && !waits_its_turn(*slot);
@@ -214,15 +228,23 @@ impl Explorer {
         if self.kills_left > 0 {
             out.extend(all.clone().filter(alive).filter(|&slot| self.world.procs[slot].mutated).map(Choice::Kill));
         }
+        if self.closes_left > 0 {
+            let can_close = |slot: &usize| {
+                let p = &self.world.procs[*slot];
+                p.between && p.fds.iter().flatten().any(|d| d.handle != Handle::Foreign)
+            };
+            out.extend(all.clone().filter(alive).filter(can_close).map(Choice::Close));
+        }
         if self.reuses_left > 0 {
             let dead = all.chain([self.scenario.bodies.len()]).filter(|&slot| self.world.procs[slot].life == Life::Killed);
+            let numbers = dead.map(|slot| (self.world.procs[slot].namespace, self.world.procs[slot].pid));
             out.extend(
-                dead.map(|slot| self.world.procs[slot].pid).filter(|pid| !self.world.strangers.contains(pid)).map(Choice::Reuse),
+                numbers.filter(|n| !self.world.strangers.contains(n)).map(|(namespace, pid)| Choice::Reuse(namespace, pid)),
             );
         }
     }
 
-    fn take(&mut self, choice: Choice) {
+    pub fn take(&mut self, choice: Choice) {
         match choice {
             Choice::Step(slot) => self.resume(slot),
             Choice::Kill(slot) => {
@@ -231,11 +253,16 @@ impl Explorer {
                 self.world.bury(slot, Life::Killed);
                 self.drain(slot);
             }
-            Choice::Reuse(pid) => {
+            Choice::Close(slot) => {
+                self.closes_left -= 1;
+                self.world.note(slot, || "CLOSES ALL DESCRIPTORS".into());
+                self.world.closefrom(slot, self.scenario.refills);
+            }
+            Choice::Reuse(namespace, pid) => {
                 self.reuses_left -= 1;
                 self.world.may_reuse = self.reuses_left > 0;
                 self.world.note(9, || format!("{pid} IS ANOTHER PROCESS NOW"));
-                self.world.strangers.push(pid);
+                self.world.strangers.push((namespace, pid));
                 self.world.touch(usize::MAX);
             }
         }
@@ -246,135 +273,21 @@ impl Explorer {
         }
     }
 
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         for slot in 0..self.scenario.bodies.len() {
             self.drain(slot);
         }
     }
 
-    fn state(&self) -> u64 {
-        self.world.hash(mix(u64::from(self.kills_left), u64::from(self.reuses_left)))
+    pub fn state(&self) -> u64 {
+        self.world.hash(mix(mix(u64::from(self.kills_left), u64::from(self.reuses_left)), u64::from(self.closes_left)))
     }
 
-    fn violated(&mut self) -> bool {
+    pub fn violated(&mut self) -> bool {
         if self.scenario.only.is_some() && self.world.violation != self.scenario.only {
             self.world.violation = None;
         }
         self.world.violation.is_some()
-    }
-
-    /// All schedules; stops at the first violation, or when `limit` is over.
-    pub fn exhaust(&mut self, limit: Duration) -> Found {
-        let begun = Instant::now();
-        let mut found = Found::default();
-        let mut seen = Seen::default();
-        let mut path: Vec<(usize, usize)> = Vec::new();
-        let mut choices = Vec::new();
-        loop {
-            self.begin();
-            let mut depth = 0;
-            loop {
-                if self.violated() {
-                    break;
-                }
-                self.choices(&mut choices);
-                if depth == path.len() {
-                    if !seen.insert(self.state()) {
-                        break;
-                    }
-                    if choices.is_empty() {
-                        found.ends += 1;
-                        found.end_states.insert(self.state());
-                        self.check_end();
-                        self.violated();
-                        break;
-                    }
-                    path.push((choices.len(), 0));
-                }
-                let (count, index) = path[depth];
-                assert_eq!(count, choices.len(), "the same choices led somewhere else");
-                self.take(choices[index]);
-                depth += 1;
-            }
-            found.schedules += 1;
-            self.finish();
-            if let Some(violation) = self.world.violation.clone() {
-                found.trace = self.retell(&path);
-                found.violation = Some(violation);
-                break;
-            }
-            while path.last().is_some_and(|&(count, index)| index + 1 == count) {
-                path.pop();
-            }
-            let Some(last) = path.last_mut() else { break };
-            last.1 += 1;
-            if found.schedules.is_multiple_of(256) && begun.elapsed() > limit {
-                found.cut = true;
-                break;
-            }
-        }
-        found.states = seen.len() as u64;
-        found.seconds = begun.elapsed().as_secs_f64();
-        found
-    }
-
-    /// The schedule again, with every call told.
-    fn retell(&mut self, path: &[(usize, usize)]) -> Vec<String> {
-        self.world.log = Some(Vec::new());
-        let mut choices = Vec::new();
-        self.begin();
-        for &(_, index) in path {
-            self.choices(&mut choices);
-            if choices.is_empty() || self.violated() {
-                break;
-            }
-            self.take(choices[index]);
-        }
-        if self.world.violation.is_none() {
-            self.choices(&mut choices);
-            if choices.is_empty() {
-                self.check_end();
-            }
-        }
-        self.finish();
-        self.world.log.take().unwrap_or_default()
-    }
-
-    /// Random schedules, each call made on a real directory as well.
-    pub fn lockstep(&mut self, tag: u64, schedules: u64, seed: u64) -> Found {
-        assert_eq!(self.scenario.plant, Plant::Nothing, "a real directory begins empty");
-        let begun = Instant::now();
-        let mut found = Found::default();
-        let mut random = seed;
-        let mut choices = Vec::new();
-        self.world.mirror = Some(Mirror::new(tag));
-        for _ in 0..schedules {
-            self.world.mirror.as_mut().unwrap().reset();
-            self.begin();
-            while self.world.violation.is_none() {
-                self.choices(&mut choices);
-                if choices.is_empty() {
-                    self.check_end();
-                    found.ends += 1;
-                    break;
-                }
-                random = mix(random, 1);
-                // Mostly steps: a kill ends what could still happen.
-                let steps = choices.iter().filter(|c| matches!(c, Choice::Step(_))).count();
-                let range = if random.is_multiple_of(8) { choices.len() } else { steps };
-                let choice = choices[(random >> 8) as usize % range];
-                self.take(choice);
-            }
-            found.schedules += 1;
-            self.finish();
-            if self.world.violation.is_some() {
-                break;
-            }
-        }
-        found.violation = self.world.violation.clone();
-        found.compared = self.world.mirror.take().map_or(0, |m| m.compared);
-        found.seconds = begun.elapsed().as_secs_f64();
-        found
     }
 }
 

@@ -1,34 +1,52 @@
-//! A directory as the kernel sees it: names, inodes, open file descriptions, flock.
+//! A directory as the kernel sees it: names, files, and what a flock hangs on.
 //!
 //! Everything that a process can observe is a function of the calls made so far, and numbers are given out
-//! so that equal states look equal: an inode is (its creator, the creator's count), a time likewise.
+//! so that equal states look equal: a file is (its creator, the first free one of the creator's numbers), a time likewise.
 
-use libc::{EAGAIN, EEXIST, ENODATA, ENOENT};
+use super::open::Description;
+use libc::{EEXIST, ENODATA, ENOENT};
 
 /// A file name, padded with NULs.
-pub type Name = [u8; 24];
+pub type Name = [u8; 32];
 
 /// `bytes` as a [`Name`].
 pub fn name(bytes: &[u8]) -> Name {
-    let mut out = [0u8; 24];
+    let mut out = [0u8; 32];
     out[..bytes.len()].copy_from_slice(bytes);
     out
 }
 
-/// One lock on an inode, by whom through which descriptor.
-#[derive(Clone, Copy, PartialEq)]
-pub struct Flock {
-    pub slot: usize,
-    pub fd: i32,
-    pub exclusive: bool,
+/// What a hard link is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Links {
+    /// Another name of the same node.
+    #[default]
+    Together,
+    /// A node of its own, with a flock of its own, over the same content: mergerfs, sshfs. `same_number`: stat shows the
+    /// number of the first one all the same.
+    Apart { same_number: bool },
 }
 
-#[derive(Clone)]
-pub struct Inode {
+/// What a name means and a flock hangs on.
+#[derive(Clone, Copy)]
+pub struct Node {
+    /// Tells it from every other.
+    pub id: u64,
+    /// The inode number that stat shows.
     pub ino: u64,
+    pub file: usize,
+}
+
+/// Content and attributes.
+#[derive(Clone)]
+pub struct File {
+    pub id: u64,
     pub creator: usize,
+    /// Whose lock it is: the creator's, or that of the child that adopted it.
+    pub owner: usize,
     pub mode: u32,
     pub nlink: u32,
+    /// Open descriptions of its nodes.
     pub opens: u32,
     /// Made by O_TMPFILE and never linked: the only kind of nameless file that may be linked.
     pub linkable: bool,
@@ -36,12 +54,17 @@ pub struct Inode {
     pub len: usize,
     pub mtime: i64,
     pub xattr: Option<Vec<u8>>,
-    /// Nobody will change content, attribute or mode any more.
+    /// The time in it, which a later write must not have.
+    pub described: i64,
+    /// Nobody but a child that adopts it will change content, attribute or mode any more.
     pub settled: bool,
-    pub flocks: Vec<Flock>,
+    /// Forked children have its descriptor.
+    pub inherited: bool,
+    /// Another program's.
+    pub foreign: bool,
 }
 
-impl Inode {
+impl File {
     pub fn bytes(&self) -> &[u8] {
         &self.content[..self.len]
     }
@@ -53,13 +76,13 @@ impl Inode {
 
 #[derive(Clone, Default)]
 pub struct Fs {
-    pub inodes: Vec<Inode>,
+    pub files: Vec<File>,
+    pub nodes: Vec<Node>,
     pub names: Vec<(Name, usize)>,
-    /// By slot: files made, writes done.
-    pub made: [u16; 8],
-    pub written: [u16; 8],
-    /// Give out the lowest free inode number, as ext4 does: a number can then come back in another file.
+    pub opened: Vec<Description>,
+    /// Give out the lowest free inode number, as ext4 does: a number can then come back in another process's file.
     pub reuse_numbers: bool,
+    pub links: Links,
 }
 
 /// Mixes `value` into `hash` (the finalizer of MurmurHash3: every bit reaches every bit).
@@ -84,91 +107,129 @@ pub fn mix_bytes(hash: u64, bytes: &[u8]) -> u64 {
 }
 
 impl Fs {
+    /// The node that has this name.
     pub fn lookup(&self, name: &Name) -> Option<usize> {
-        self.names.iter().find(|(n, _)| n == name).map(|&(_, inode)| inode)
+        self.names.iter().find(|(n, _)| n == name).map(|&(_, node)| node)
     }
 
-    fn number(&mut self, slot: usize) -> u64 {
-        self.made[slot] += 1;
-        if self.reuse_numbers {
-            return (100..).find(|n| !self.inodes.iter().any(|i| i.ino == *n && !i.freed())).unwrap_or(0);
-        }
-        (slot as u64 + 1) * 1000 + u64::from(self.made[slot])
+    pub fn file(&self, node: usize) -> &File {
+        &self.files[self.nodes[node].file]
     }
 
-    fn tick(&mut self, slot: usize) -> i64 {
-        self.written[slot] += 1;
-        (slot as i64 + 1) * 1_000_000 + i64::from(self.written[slot])
+    pub fn file_mut(&mut self, node: usize) -> &mut File {
+        &mut self.files[self.nodes[node].file]
     }
 
-    /// A new file, open once. Without a name it is one of O_TMPFILE.
+    /// Does this name mean a file whose lock is `slot`'s?
+    pub fn is_owned(&self, name: &Name, slot: usize) -> bool {
+        self.lookup(name).is_some_and(|node| self.file(node).owner == slot)
+    }
+
+    /// A number that no file has: of the process's own, or of all when they are given out as ext4 does.
+    fn number(&self, slot: usize) -> u64 {
+        let first = if self.reuse_numbers { 100 } else { (slot as u64 + 1) * 1000 + 1 };
+        let used = |number: u64| self.nodes.iter().any(|n| n.id == number && !self.files[n.file].freed());
+        (first..).find(|&number| !used(number)).unwrap_or(0)
+    }
+
+    /// A moment at which no file that is still there was written.
+    fn tick(&self, slot: usize) -> i64 {
+        let first = (slot as i64 + 1) * 1_000_000 + 1;
+        let used = |time: i64| self.files.iter().any(|f| (f.mtime == time || f.described == time) && !f.freed());
+        (first..).find(|&time| !used(time)).unwrap_or(0)
+    }
+
+    fn add_node(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// A new file. Without a name it is one of O_TMPFILE.
     pub fn create(&mut self, slot: usize, mode: u32, named: Option<Name>) -> Result<usize, i32> {
         if named.is_some_and(|n| self.lookup(&n).is_some()) {
             return Err(EEXIST);
         }
-        let (ino, mtime) = (self.number(slot), self.tick(slot));
-        let inode = Inode {
-            ino,
+        let (id, mtime) = (self.number(slot), self.tick(slot));
+        self.files.push(File {
+            id,
             creator: slot,
+            owner: slot,
             mode: 0o100_000 | (mode & 0o7777 & !0o022),
             nlink: u32::from(named.is_some()),
-            opens: 1,
+            opens: 0,
             linkable: named.is_none(),
             content: [0; 24],
             len: 0,
             mtime,
             xattr: None,
+            described: 0,
             settled: false,
-            flocks: Vec::new(),
-        };
-        self.inodes.push(inode);
-        let inode = self.inodes.len() - 1;
+            inherited: false,
+            foreign: false,
+        });
+        let node = self.add_node(Node { id, ino: id, file: self.files.len() - 1 });
         if let Some(n) = named {
-            self.names.push((n, inode));
+            self.names.push((n, node));
         }
-        Ok(inode)
+        Ok(node)
     }
 
-    pub fn write(&mut self, slot: usize, inode: usize, bytes: &[u8]) {
+    pub fn write(&mut self, slot: usize, node: usize, at: usize, bytes: &[u8]) {
         let mtime = self.tick(slot);
-        let inode = &mut self.inodes[inode];
-        inode.content[inode.len..inode.len + bytes.len()].copy_from_slice(bytes);
-        inode.len += bytes.len();
-        inode.mtime = mtime;
+        let file = self.file_mut(node);
+        file.content[at..at + bytes.len()].copy_from_slice(bytes);
+        file.len = file.len.max(at + bytes.len());
+        file.mtime = mtime;
     }
 
-    pub fn link(&mut self, by: usize, inode: usize, to: Name) -> Result<(), i32> {
+    pub fn truncate(&mut self, slot: usize, node: usize, len: usize) {
+        let mtime = self.tick(slot);
+        let file = self.file_mut(node);
+        file.content[len..].fill(0);
+        file.len = len;
+        file.mtime = mtime;
+    }
+
+    pub fn link(&mut self, by: usize, node: usize, to: Name) -> Result<(), i32> {
         if self.lookup(&to).is_some() {
             return Err(EEXIST);
         }
-        let node = &mut self.inodes[inode];
-        if node.nlink == 0 && !node.linkable {
+        let file = self.file_mut(node);
+        if file.nlink == 0 && !file.linkable {
             return Err(ENOENT);
         }
-        node.linkable = false;
-        node.settled = node.creator == by;
-        node.nlink += 1;
-        self.names.push((to, inode));
+        file.linkable = false;
+        file.settled = file.creator == by;
+        file.nlink += 1;
+        let node = match self.links {
+            Links::Together => node,
+            Links::Apart { same_number } => {
+                let (id, linked) = (self.number(by), self.nodes[node]);
+                self.add_node(Node { id, ino: if same_number { linked.ino } else { id }, file: linked.file })
+            }
+        };
+        self.names.push((to, node));
         Ok(())
     }
 
     pub fn unlink(&mut self, name: &Name) -> Result<usize, i32> {
         let at = self.names.iter().position(|(n, _)| n == name).ok_or(ENOENT)?;
-        let (_, inode) = self.names.swap_remove(at);
-        self.inodes[inode].nlink -= 1;
-        Ok(inode)
+        let (_, node) = self.names.swap_remove(at);
+        self.file_mut(node).nlink -= 1;
+        Ok(node)
     }
 
     pub fn rename(&mut self, by: usize, from: &Name, to: Name, no_replace: bool) -> Result<(), i32> {
-        let inode = self.lookup(from).ok_or(ENOENT)?;
+        let node = self.lookup(from).ok_or(ENOENT)?;
         match self.lookup(&to) {
             Some(_) if no_replace => return Err(EEXIST),
             // Two names of one file: nothing happens (rename(2)).
-            Some(target) if target == inode => return Ok(()),
+            Some(target) if target == node => return Ok(()),
             Some(_) => drop(self.unlink(&to)),
             None => {}
         }
-        self.inodes[inode].settled |= self.inodes[inode].creator == by;
+        let file = self.file_mut(node);
+        file.settled |= file.creator == by;
         for entry in &mut self.names {
             if entry.0 == *from {
                 entry.0 = to;
@@ -177,53 +238,28 @@ impl Fs {
         Ok(())
     }
 
-    pub fn flock(&mut self, inode: usize, wanted: Flock) -> Result<(), i32> {
-        let flocks = &mut self.inodes[inode].flocks;
-        let others = |f: &&Flock| (f.slot, f.fd) != (wanted.slot, wanted.fd);
-        if flocks.iter().filter(others).any(|f| f.exclusive || wanted.exclusive) {
-            return Err(EAGAIN);
-        }
-        flocks.retain(|f| (f.slot, f.fd) != (wanted.slot, wanted.fd));
-        flocks.push(wanted);
-        Ok(())
+    pub fn xattr(&self, node: usize) -> Result<&[u8], i32> {
+        self.file(node).xattr.as_deref().ok_or(ENODATA)
     }
 
-    /// True when there was a lock to give up.
-    pub fn unflock(&mut self, inode: usize, slot: usize, fd: i32) -> bool {
-        let flocks = &mut self.inodes[inode].flocks;
-        let before = flocks.len();
-        flocks.retain(|f| (f.slot, f.fd) != (slot, fd));
-        flocks.len() != before
-    }
-
-    /// The last close of a description drops its flock.
-    pub fn close(&mut self, inode: usize, slot: usize, fd: i32) -> bool {
-        self.inodes[inode].opens -= 1;
-        self.unflock(inode, slot, fd)
-    }
-
-    pub fn xattr(&self, inode: usize) -> Result<&[u8], i32> {
-        self.inodes[inode].xattr.as_deref().ok_or(ENODATA)
-    }
-
-    /// Does not depend on the order in which names and inodes came to be.
+    /// Does not depend on the order in which names, files and descriptions came to be.
     pub fn hash(&self) -> u64 {
         let mut sum = 0u64;
-        for (n, inode) in &self.names {
-            sum = sum.wrapping_add(mix(mix_bytes(1, n), self.inodes[*inode].ino));
+        for (n, node) in &self.names {
+            sum = sum.wrapping_add(mix(mix_bytes(1, n), self.nodes[*node].id));
         }
-        for inode in self.inodes.iter().filter(|i| !i.freed()) {
-            let mut h = mix(2, inode.ino);
-            h = mix(h, inode.creator as u64);
-            h = mix(h, u64::from(inode.mode) << 32 | u64::from(inode.nlink) << 8 | u64::from(inode.linkable));
-            h = mix_bytes(h, inode.bytes());
-            h = mix(h, inode.mtime.cast_unsigned());
-            if let Some(value) = &inode.xattr {
+        for file in self.files.iter().filter(|i| !i.freed()) {
+            let mut h = mix(2, file.id);
+            h = mix(h, (file.creator as u64) << 32 | file.owner as u64);
+            let flags = u64::from(file.linkable) | u64::from(file.inherited) << 1;
+            h = mix(h, u64::from(file.mode) << 32 | u64::from(file.nlink) << 8 | flags);
+            h = mix_bytes(h, file.bytes());
+            h = mix(h, file.mtime.cast_unsigned());
+            if let Some(value) = &file.xattr {
                 h = mix_bytes(h, value);
             }
-            let locks = inode.flocks.iter().map(|f| mix(mix(3, f.slot as u64), (f.fd as u64) << 1 | u64::from(f.exclusive)));
-            sum = sum.wrapping_add(mix(h, locks.fold(0, u64::wrapping_add)));
+            sum = sum.wrapping_add(h);
         }
-        sum
+        self.opened.iter().filter(|d| d.is_locked()).fold(sum, |sum, d| sum.wrapping_add(mix(d.hash(), self.nodes[d.node].id)))
     }
 }

@@ -6,12 +6,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod bodies;
+mod copy;
 mod ends;
 mod explore;
+mod family;
 mod fs;
 mod hooks;
+mod kernel;
 mod mirror;
 mod mutants;
+mod open;
+mod process;
 mod scenario;
 mod scenarios;
+mod search;
 mod world;

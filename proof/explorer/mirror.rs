@@ -1,18 +1,21 @@
 //! The same calls on a real directory, at the same time: proof that the fake behaves like a kernel.
 //!
-//! Every simulated descriptor has a real one of its own, with a description of its own, so that flock means
-//! the same for both. PIDs stay simulated. Results, content, types, modes and link counts must agree, and
-//! inode numbers must be the same or different for the same pairs of files.
+//! Every simulated descriptor has a real one, every description and every mapping too, so that locks mean the same for
+//! both. PIDs stay simulated. Results, content, types, modes and link counts must agree, and inode numbers must be the
+//! same or different for the same pairs of files. Mappings and byte locks are made by the library's own calls.
 
 use super::fs::Name;
 use std::collections::HashMap;
 use std::ffi::CString;
-use steadfast::hooks::steadfast_stat;
+use std::ptr::null_mut;
+use steadfast::hooks::{REAL_TABLE, STEADFAST_OFDLOCK_EXCLUSIVE, STEADFAST_OFDLOCK_SET, STEADFAST_OFDLOCK_TEST, steadfast_stat};
 
 pub struct Mirror {
     pub directory: std::path::PathBuf,
     dir: i32,
     fds: HashMap<(usize, i32), i32>,
+    /// By process and simulated address.
+    maps: HashMap<(usize, i64), i64>,
     numbers: HashMap<u64, u64>,
     pub compared: u64,
     pub difference: Option<String>,
@@ -41,7 +44,16 @@ impl Mirror {
         std::fs::create_dir(&directory).unwrap();
         let path = c(directory.as_os_str().as_encoded_bytes());
         let dir = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) };
-        Mirror { directory, dir, fds: HashMap::new(), numbers: HashMap::new(), compared: 0, difference: None, no_xattr: false }
+        Mirror {
+            directory,
+            dir,
+            fds: HashMap::new(),
+            maps: HashMap::new(),
+            numbers: HashMap::new(),
+            compared: 0,
+            difference: None,
+            no_xattr: false,
+        }
     }
 
     fn compare<T: PartialEq + std::fmt::Debug>(&mut self, call: &str, fake: T, real: T) {
@@ -55,7 +67,7 @@ impl Mirror {
         self.fds.get(&(slot, fd)).copied().unwrap_or(-1)
     }
 
-    pub fn open(&mut self, slot: usize, _: i32, path: &[u8], flags: i32, mode: u32, fake: Result<i32, i32>) {
+    pub fn open(&mut self, slot: usize, path: &[u8], flags: i32, mode: u32, fake: Result<i32, i32>) {
         let path = if path == b"/d" { c(b".") } else { c(path) };
         let real = result(unsafe { libc::openat(self.dir, path.as_ptr(), flags | libc::O_CLOEXEC, mode) });
         if let (Ok(fd), Ok(real)) = (fake, real) {
@@ -70,19 +82,76 @@ impl Mirror {
         }
     }
 
-    /// The process is gone: the kernel closes what it had.
-    pub fn forget(&mut self, slot: usize) {
-        self.fds.retain(|&(owner, _), real| {
-            if owner == slot {
-                unsafe { libc::close(*real) };
-            }
-            owner != slot
-        });
+    /// A child shares the description.
+    pub fn fork(&mut self, parent: usize, child: usize, fd: i32) {
+        if let Some(&real) = self.fds.get(&(parent, fd)) {
+            let copy = unsafe { libc::fcntl(real, libc::F_DUPFD_CLOEXEC, 3) };
+            self.fds.insert((child, fd), copy);
+        }
     }
 
-    pub fn write(&mut self, slot: usize, fd: i32, data: &[u8], fake: Result<i64, i32>) {
-        let real = unsafe { libc::write(self.real(slot, fd), data.as_ptr().cast(), data.len()) } as i64;
+    pub fn map(&mut self, slot: usize, fd: i32, fake: Result<i64, i32>) {
+        let address = unsafe { (REAL_TABLE.map.unwrap())(null_mut(), self.real(slot, fd)) };
+        if let (Ok(fake), true) = (fake, address >= 0) {
+            self.maps.insert((slot, fake), address);
+        }
+        self.compare("map", fake.map(|_| ()), if address < 0 { Err(-address as i32) } else { Ok(()) });
+    }
+
+    pub fn unmap(&mut self, slot: usize, address: i64) {
+        if let Some(real) = self.maps.remove(&(slot, address)) {
+            let unmapped = unsafe { (REAL_TABLE.unmap.unwrap())(null_mut(), real.cast_unsigned()) };
+            self.compare("unmap", 0, unmapped);
+        }
+    }
+
+    fn byte_lock(
+        &self,
+        (slot, fd): (usize, i32),
+        operation: i32,
+        (start, len): (i64, i64),
+        found: &mut [i64; 2],
+    ) -> Result<i32, i32> {
+        let call = REAL_TABLE.ofdlock.unwrap();
+        let answer = unsafe { call(null_mut(), self.real(slot, fd), operation, start, len, found.as_mut_ptr()) };
+        if answer < 0 { Err(-answer) } else { Ok(answer) }
+    }
+
+    pub fn take_turn(&mut self, slot: usize, fd: i32, exclusive: bool, range: (i64, i64), fake: Result<(), i32>) {
+        let operation = if exclusive { STEADFAST_OFDLOCK_EXCLUSIVE } else { STEADFAST_OFDLOCK_SET };
+        let real = self.byte_lock((slot, fd), operation, range, &mut [0; 2]);
+        self.compare("ofdlock of a file", fake, real.map(|_| ()));
+    }
+
+    pub fn take_ticket(&mut self, slot: usize, fd: i32, start: i64, len: i64) {
+        let real = self.byte_lock((slot, fd), STEADFAST_OFDLOCK_SET, (start, len), &mut [0; 2]);
+        self.compare("ofdlock, set", Ok(0), real);
+    }
+
+    /// Start and length of somebody else's must be the same.
+    pub fn find_ticket(&mut self, slot: usize, fd: i32, start: i64, len: i64, fake: Option<(i64, i64)>) {
+        let mut found = [0; 2];
+        let real = self.byte_lock((slot, fd), STEADFAST_OFDLOCK_TEST, (start, len), &mut found);
+        self.compare("ofdlock, test", Ok(fake), real.map(|there| (there == 1).then_some((found[0], found[1]))));
+    }
+
+    pub fn write(&mut self, slot: usize, fd: i32, data: &[u8], at: Option<u64>, fake: Result<i64, i32>) {
+        let (real, from, len) = (self.real(slot, fd), data.as_ptr().cast(), data.len());
+        let real = match at {
+            None => unsafe { libc::write(real, from, len) as i64 },
+            Some(at) => unsafe { libc::pwrite(real, from, len, at as i64) as i64 },
+        };
         self.compare("write", fake, if real < 0 { Err(errno()) } else { Ok(real) });
+    }
+
+    pub fn truncate(&mut self, slot: usize, fd: i32, len: u64, fake: Result<(), i32>) {
+        let real = result(unsafe { libc::ftruncate(self.real(slot, fd), len as i64) });
+        self.compare("ftruncate", fake, real.map(|_| ()));
+    }
+
+    pub fn chmod(&mut self, slot: usize, fd: i32, mode: u32, fake: Result<(), i32>) {
+        let real = result(unsafe { libc::fchmod(self.real(slot, fd), mode) });
+        self.compare("fchmod", fake, real.map(|_| ()));
     }
 
     pub fn pread(&mut self, slot: usize, fd: i32, len: usize, offset: u64, fake: Result<&[u8], i32>) {
@@ -180,6 +249,9 @@ impl Mirror {
     pub fn reset(&mut self) {
         for (_, real) in self.fds.drain() {
             unsafe { libc::close(real) };
+        }
+        for (_, real) in self.maps.drain() {
+            unsafe { (REAL_TABLE.unmap.unwrap())(null_mut(), real.cast_unsigned()) };
         }
         self.numbers.clear();
         for n in self.names() {

@@ -10,51 +10,52 @@ use steadfast::hooks::{steadfast_hooks, steadfast_pollfd, steadfast_stat};
 pub const L: &CStr = c"L";
 
 fn hooks(p: *mut Proc) -> steadfast_hooks {
-    table(p.cast(), 0)
+    unsafe { table((*p).world, 0) }
 }
 
 pub unsafe fn open(p: *mut Proc) -> Result<i32, i32> {
-    let fd = unsafe { (hooks(p).openat.unwrap())(p.cast(), AT_FDCWD, L.as_ptr(), O_RDONLY, 0) };
+    let fd = unsafe { (hooks(p).openat.unwrap())((*p).world.cast(), AT_FDCWD, L.as_ptr(), O_RDONLY, 0) };
     if fd < 0 { Err(fd) } else { Ok(fd) }
 }
 
 pub unsafe fn create(p: *mut Proc, name: &CStr) -> Result<i32, i32> {
-    let fd = unsafe { (hooks(p).openat.unwrap())(p.cast(), AT_FDCWD, name.as_ptr(), O_CREAT | O_EXCL | O_WRONLY, 0o644) };
+    let fd =
+        unsafe { (hooks(p).openat.unwrap())((*p).world.cast(), AT_FDCWD, name.as_ptr(), O_CREAT | O_EXCL | O_WRONLY, 0o644) };
     if fd < 0 { Err(fd) } else { Ok(fd) }
 }
 
 pub unsafe fn write_pid(p: *mut Proc, fd: i32) {
     unsafe {
         let text = format!("{}\n", (*p).pid);
-        (hooks(p).write.unwrap())(p.cast(), fd, text.as_ptr().cast(), text.len());
+        (hooks(p).write.unwrap())((*p).world.cast(), fd, text.as_ptr().cast(), text.len());
     }
 }
 
 pub unsafe fn unlink(p: *mut Proc, name: &CStr) -> i32 {
-    unsafe { (hooks(p).unlinkat.unwrap())(p.cast(), AT_FDCWD, name.as_ptr(), 0) }
+    unsafe { (hooks(p).unlinkat.unwrap())((*p).world.cast(), AT_FDCWD, name.as_ptr(), 0) }
 }
 
 pub unsafe fn close(p: *mut Proc, fd: i32) {
-    unsafe { (hooks(p).close.unwrap())(p.cast(), fd) };
+    unsafe { (hooks(p).close.unwrap())((*p).world.cast(), fd) };
 }
 
 unsafe fn rename(p: *mut Proc, from: &CStr, to: &CStr) -> i32 {
-    unsafe { (hooks(p).renameat.unwrap())(p.cast(), AT_FDCWD, from.as_ptr(), AT_FDCWD, to.as_ptr(), 0) }
+    unsafe { (hooks(p).renameat.unwrap())((*p).world.cast(), AT_FDCWD, from.as_ptr(), AT_FDCWD, to.as_ptr(), 0) }
 }
 
 unsafe fn link(p: *mut Proc, from: &CStr, to: &CStr) -> i32 {
-    unsafe { (hooks(p).linkat.unwrap())(p.cast(), AT_FDCWD, from.as_ptr(), AT_FDCWD, to.as_ptr(), 0) }
+    unsafe { (hooks(p).linkat.unwrap())((*p).world.cast(), AT_FDCWD, from.as_ptr(), AT_FDCWD, to.as_ptr(), 0) }
 }
 
 unsafe fn flock(p: *mut Proc, fd: i32) -> bool {
-    unsafe { (hooks(p).flock.unwrap())(p.cast(), fd, LOCK_EX | LOCK_NB) == 0 }
+    unsafe { (hooks(p).flock.unwrap())((*p).world.cast(), fd, LOCK_EX | LOCK_NB) == 0 }
 }
 
 /// The PID in an open file.
 unsafe fn read_pid(p: *mut Proc, fd: i32) -> Option<i32> {
     unsafe {
         let mut buf = [0u8; 32];
-        let count = (hooks(p).pread.unwrap())(p.cast(), fd, buf.as_mut_ptr().cast(), 32, 0);
+        let count = (hooks(p).pread.unwrap())((*p).world.cast(), fd, buf.as_mut_ptr().cast(), 32, 0);
         let text = std::str::from_utf8(buf.get(..usize::try_from(count).ok()?)?).ok()?;
         text.trim().parse().ok()
     }
@@ -62,12 +63,12 @@ unsafe fn read_pid(p: *mut Proc, fd: i32) -> Option<i32> {
 
 unsafe fn is_dead(p: *mut Proc, pid: i32) -> bool {
     unsafe {
-        let fd = (hooks(p).pidfd_open.unwrap())(p.cast(), pid, 0);
+        let fd = (hooks(p).pidfd_open.unwrap())((*p).world.cast(), pid, 0);
         if fd < 0 {
             return fd == -ESRCH;
         }
         let mut fds = steadfast_pollfd { fd, events: POLLIN, revents: 0 };
-        let ready = (hooks(p).poll.unwrap())(p.cast(), &mut fds, 1, 0);
+        let ready = (hooks(p).poll.unwrap())((*p).world.cast(), &mut fds, 1, 0);
         close(p, fd);
         ready == 1
     }
@@ -77,8 +78,8 @@ unsafe fn is_dead(p: *mut Proc, pid: i32) -> bool {
 unsafe fn still_named(p: *mut Proc, fd: i32) -> bool {
     unsafe {
         let (mut own, mut named) = (steadfast_stat::default(), steadfast_stat::default());
-        (hooks(p).fstat.unwrap())(p.cast(), fd, &mut own) == 0
-            && (hooks(p).fstatat.unwrap())(p.cast(), AT_FDCWD, L.as_ptr(), &mut named) == 0
+        (hooks(p).fstat.unwrap())((*p).world.cast(), fd, &mut own) == 0
+            && (hooks(p).fstatat.unwrap())((*p).world.cast(), AT_FDCWD, L.as_ptr(), &mut named) == 0
             && own.ino == named.ino
     }
 }
@@ -135,7 +136,7 @@ pub fn clean_put_back(p: *mut Proc) {
         if rename(p, L, private) != 0 {
             return;
         }
-        let fd = (hooks(p).openat.unwrap())(p.cast(), AT_FDCWD, private.as_ptr(), O_RDONLY, 0);
+        let fd = (hooks(p).openat.unwrap())((*p).world.cast(), AT_FDCWD, private.as_ptr(), O_RDONLY, 0);
         if fd < 0 {
             return;
         }

@@ -1,6 +1,7 @@
-//! What is to be explored, and what came of it.
+//! What is to be explored, and what was found.
 
 use super::bodies::Body;
+use super::fs::Links;
 use super::world::{Lie, Violation};
 
 /// What the directory holds at the start.
@@ -24,9 +25,22 @@ pub struct Scenario {
     pub kills: u32,
     /// How often a dead process's number may become a live process's.
     pub reuses: u32,
+    /// How often a program may close all its descriptors, in a pause between two calls of the library.
+    pub closes: u32,
+    /// It then gets their numbers for files of its own.
+    pub refills: bool,
     pub absent: u32,
     pub reuse_numbers: bool,
-    pub lie: Option<Lie>,
+    pub links: Links,
+    /// What fstatfs tells; 0: tmpfs.
+    pub magic: i64,
+    pub lies: &'static [Lie],
+    /// Children, each with its parent, who forks them.
+    pub children: &'static [(usize, usize)],
+    /// PID namespaces, by process; the others are in the first one.
+    pub namespaces: &'static [u8],
+    /// PIDs, by process; the others have one that nobody else has.
+    pub numbers: &'static [i32],
     /// The first process has the number of the one that left the stale lock.
     pub own_number: bool,
     /// Processes of ours keep nothing from one look at the lock to the next: fewer states.
@@ -42,9 +56,16 @@ impl Scenario {
             plant,
             kills,
             reuses: 0,
+            closes: 0,
+            refills: false,
             absent: 0,
             reuse_numbers: false,
-            lie: None,
+            links: Links::Together,
+            magic: 0,
+            lies: &[],
+            children: &[],
+            namespaces: &[],
+            numbers: &[],
             own_number: false,
             forgets: false,
             only: None,

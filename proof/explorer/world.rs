@@ -1,10 +1,9 @@
-//! The machine: processes, their descriptors, the PID table, one directory, and what must always hold.
+//! The machine: processes, the PID table, one directory, and what must always hold.
 
-use super::fs::{Fs, Name, mix, name};
+use super::fs::{Fs, Links, Name, mix, name};
 use super::mirror::Mirror;
-use corosensei::Yielder;
-use libc::{EBADF, ESRCH};
-use steadfast::ffi::context::steadfast_context;
+pub use super::process::*;
+use libc::ESRCH;
 
 /// The lock file's name, and the path given to the library.
 pub const LOCK: &[u8] = b"L";
@@ -12,39 +11,6 @@ pub const PATH: &std::ffi::CStr = c"/d/L";
 /// Number of the process that leaves the stale lock, and of the one that tidies up at the end.
 pub const GHOST_PID: i32 = 99;
 pub const JANITOR_PID: i32 = 900;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Life {
-    Alive,
-    Ended,
-    Killed,
-}
-
-/// One life of a process number: a slot, or STRANGERS + number for a process that reused it.
-pub type Who = u32;
-pub const STRANGERS: Who = 1 << 16;
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Handle {
-    Directory,
-    File(usize),
-    Pidfd(Who),
-    /// A file of /proc: its text and, unless it is about this process or all, about whom.
-    Text(&'static str, i32, Option<Who>),
-    Inotify,
-}
-
-/// What a suspended process waits for.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Pending {
-    Step,
-    /// poll: until a descriptor is ready or, `timed`, for a while.
-    Wait {
-        inotify: bool,
-        holder: Option<Who>,
-        timed: bool,
-    },
-}
 
 /// A kernel that does not do its part: the library on it is a mutant that lacks one of its steps.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -57,6 +23,18 @@ pub enum Lie {
     Dead,
     /// inotify tells nothing, pidfds never become readable.
     Deaf,
+    /// A mapping keeps nothing.
+    Map,
+    /// Whoever asks for the flock of its own lock by the name is refused.
+    Probe,
+    /// Everybody has its turn at once.
+    Turn,
+    /// The record of a lock seems to name whoever reads it with a mind to change it.
+    Record,
+    /// A forked child seems to be its parent.
+    Parent,
+    /// Every file that is created by its name is marked at once.
+    Mark,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -64,11 +42,21 @@ pub enum Violation {
     TwoHolders,
     /// A name was taken away from a live owner.
     Robbed,
+    /// A parent removed the lock that its child had adopted.
+    AdoptedRemoved,
+    /// Somebody takes a lock whose name means something else, or nothing, or a file on which others see no flock.
+    NotNamed,
+    /// A live holder was taken for stale.
+    CalledStale,
     /// Something is left in the directory.
     Litter(String),
     /// A stale lock that nobody could clean in the end.
     NotCleaned(i32),
+    /// A file of ours that nobody may remove.
+    LockedOut,
     DescriptorLeak,
+    /// The library used a descriptor that the program has made its own.
+    Foreign(&'static str),
     /// Nobody can go on, and somebody has not finished.
     Stuck,
     /// An answer that does not fit what happened.
@@ -77,155 +65,46 @@ pub enum Violation {
     Mirror(String),
 }
 
-/// An open file description lock on one byte.
+/// A shared byte lock on the directory.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Ticket {
     pub slot: usize,
     pub fd: i32,
     pub at: i64,
+    /// 0: to the end.
+    pub len: i64,
 }
 
-pub struct Proc {
-    pub world: *mut World,
-    pub slot: usize,
-    pub pid: i32,
-    pub context: *mut steadfast_context,
-    pub yielder: *const Yielder<(), ()>,
-    pub life: Life,
-    /// Runs through without being scheduled.
-    pub solo: bool,
-    /// Dead, or the run is over: every call fails until the routine has come back.
-    pub draining: bool,
-    /// Of all results so far: with the routine, all that this process is.
-    pub history: u64,
-    pub fds: Vec<Option<Handle>>,
-    /// Between its taking of the lock and its giving up.
-    pub holding: bool,
-    pub pending: Pending,
-    /// Somebody changed something since this process last looked.
-    pub dirty: bool,
-    pub waits: bool,
-    /// There is inotify.
-    pub watches: bool,
-    /// Events not yet read from its inotify descriptor.
-    pub events: u32,
-    /// Lock names that it removed.
-    pub removed: u32,
-    /// Its last call changed something that others can see, or it has made none. Killed after a call that
-    /// changes nothing it leaves what it leaves when killed before: one of the two is enough.
-    pub mutated: bool,
-    /// Nothing that it did can be seen by others.
-    pub unseen: bool,
-    /// How often it slept.
-    pub sleeps: u64,
-    /// How long it slept until a timeout ended it, and how often in a row without a change.
-    pub slept_ns: i64,
-    pub idle_sleeps: u32,
-    /// It has waited with its watch set up.
-    pub watched: bool,
-    /// There are tickets.
-    pub queues: bool,
-    /// How often when it last forgot.
-    pub told_at: u64,
-    /// See hooks::begin_look.
-    pub forgets: bool,
-}
-
-impl Proc {
-    pub fn new(slot: usize, pid: i32) -> Proc {
-        Proc {
-            world: std::ptr::null_mut(),
-            slot,
-            pid,
-            context: std::ptr::null_mut(),
-            yielder: std::ptr::null(),
-            life: Life::Alive,
-            solo: false,
-            draining: false,
-            history: 0,
-            fds: Vec::new(),
-            holding: false,
-            pending: Pending::Step,
-            dirty: false,
-            waits: false,
-            watches: true,
-            events: 0,
-            removed: 0,
-            mutated: true,
-            unseen: true,
-            sleeps: 0,
-            slept_ns: 0,
-            idle_sleeps: 0,
-            watched: false,
-            queues: false,
-            told_at: 0,
-            forgets: false,
-        }
-    }
-
-    pub fn reset(&mut self) {
-        self.life = Life::Alive;
-        self.draining = false;
-        self.history = 0;
-        self.fds.clear();
-        self.holding = false;
-        self.pending = Pending::Step;
-        self.dirty = false;
-        self.events = 0;
-        self.removed = 0;
-        self.mutated = true;
-        self.unseen = true;
-        self.sleeps = 0;
-        self.slept_ns = 0;
-        self.idle_sleeps = 0;
-        self.watched = false;
-        self.told_at = 0;
-    }
-
-    /// Others can see what it has just done.
-    pub fn changed(&mut self) {
-        self.mutated = true;
-        self.unseen = false;
-    }
-
-    pub fn open(&mut self, handle: Handle) -> i32 {
-        let free = self.fds.iter().position(Option::is_none).unwrap_or(self.fds.len());
-        if free == self.fds.len() {
-            self.fds.push(None);
-        }
-        self.fds[free] = Some(handle);
-        free as i32 + 3
-    }
-
-    pub fn handle(&self, fd: i32) -> Result<Handle, i32> {
-        usize::try_from(fd - 3).ok().and_then(|at| self.fds.get(at).copied().flatten()).ok_or(EBADF)
-    }
-
-    pub fn file(&self, fd: i32) -> Result<usize, i32> {
-        match self.handle(fd)? {
-            Handle::File(inode) => Ok(inode),
-            _ => Err(EBADF),
-        }
+impl Ticket {
+    pub fn meets(&self, start: i64, len: i64) -> bool {
+        let end = |at: i64, len: i64| if len == 0 { i64::MAX } else { at + len };
+        self.at < end(start, len) && start < end(self.at, self.len)
     }
 }
 
 pub struct World {
     pub fs: Fs,
-    /// Boxed: a hook is given the address.
+    /// Boxed: a body is given the address.
     #[allow(clippy::vec_box)]
     pub procs: Vec<Box<Proc>>,
-    /// Numbers of dead processes that live processes of no concern have now.
-    pub strangers: Vec<i32>,
+    /// Whose turn it is: the library's calls are this process's.
+    pub current: usize,
+    /// Numbers of dead processes that live processes of no concern have now, with their namespace.
+    pub strangers: Vec<(u8, i32)>,
     pub violation: Option<Violation>,
     /// Tells every call, for the schedule of a violation.
     pub log: Option<Vec<String>>,
     pub mirror: Option<Mirror>,
-    /// Shared byte locks on the directory, in the order of their taking: the tickets of those who wait.
+    /// In the order of their taking: the tickets of those who wait.
     pub tickets: Vec<Ticket>,
     /// A dead process's number may still come back.
     pub may_reuse: bool,
-    /// Kernel without working flock: for the proof that it matters.
-    pub lie: Option<Lie>,
+    pub lies: Vec<Lie>,
+    /// Any violation ends the run. Then nobody's name can be taken away, and its owner's looks at it need not be
+    /// scheduled: they find what they found.
+    pub strict: bool,
+    /// What fstatfs tells.
+    pub magic: i64,
 }
 
 impl World {
@@ -242,11 +121,17 @@ impl World {
         }
     }
 
-    pub fn who_is(&self, pid: i32) -> Option<Who> {
-        if self.strangers.contains(&pid) {
-            return Some(STRANGERS + pid as u32);
+    pub fn lies(&self, lie: Lie) -> bool {
+        self.lies.contains(&lie)
+    }
+
+    /// Whom the number means in this namespace.
+    pub fn who_is(&self, namespace: u8, pid: i32) -> Option<Who> {
+        if self.strangers.contains(&(namespace, pid)) {
+            return Some(STRANGERS + (u32::from(namespace) << 14) + pid as u32);
         }
-        self.procs.iter().find(|p| p.pid == pid && p.life == Life::Alive).map(|p| p.slot as Who)
+        let named = |p: &&Box<Proc>| (p.namespace, p.pid, p.life) == (namespace, pid, Life::Alive);
+        self.procs.iter().find(named).map(|p| p.slot as Who)
     }
 
     pub fn is_alive(&self, who: Who) -> bool {
@@ -257,8 +142,8 @@ impl World {
         1000 + u64::from(who)
     }
 
-    pub fn pidfd_open(&self, pid: i32) -> Result<Handle, i32> {
-        self.who_is(pid).filter(|_| self.lie != Some(Lie::Dead)).map(Handle::Pidfd).ok_or(ESRCH)
+    pub fn pidfd_open(&self, namespace: u8, pid: i32) -> Result<Handle, i32> {
+        self.who_is(namespace, pid).filter(|_| !self.lies(Lie::Dead)).map(Handle::Pidfd).ok_or(ESRCH)
     }
 
     /// Others may now see something new.
@@ -267,7 +152,7 @@ impl World {
             p.changed();
         }
         for p in &mut self.procs {
-            if p.waits && p.slot != by {
+            if (p.waits || p.turning) && p.slot != by {
                 p.dirty = true;
             }
         }
@@ -276,10 +161,41 @@ impl World {
     /// A name went away or came by a rename: what the library asks inotify to tell.
     pub fn tell_watchers(&mut self) {
         for p in &mut self.procs {
-            if p.fds.contains(&Some(Handle::Inotify)) {
+            if p.fds.iter().flatten().any(|d| d.handle == Handle::Inotify) {
                 p.events += 1;
             }
         }
+    }
+
+    /// The process whose lock it, or its parent, took.
+    fn family(&self, slot: usize) -> usize {
+        self.procs[slot].parent.unwrap_or(slot)
+    }
+
+    /// Is it a lock yet? Where a link is another file, a record that was given the name by one is not: its flock is not seen.
+    pub fn is_claimed(&self, node: usize) -> bool {
+        let file = self.fs.file(node);
+        let complete = file.settled && self.fs.links == Links::Together;
+        complete || file.foreign || self.fs.is_flocked_by(node, file.owner)
+    }
+
+    /// Does this process rely on the lock whose file is `node`'s? Its owner does; so do those of the family who have the flock:
+    /// the parent whose record a child has overwritten, and died, and the copies of the lock.
+    fn relies(&self, p: &Proc, node: usize) -> bool {
+        let file = self.fs.file(node);
+        let has_it = (p.holding || p.guarding) && self.family(p.slot) == file.creator;
+        p.slot == file.owner && (p.holding || self.is_claimed(node)) || has_it && self.fs.is_flocked_by(node, p.slot)
+    }
+
+    /// Is it this process's turn to change what the file says?
+    pub fn has_turn(&self, slot: usize, node: usize) -> bool {
+        self.fs.opened.iter().any(|d| d.node == node && d.turn.is_some() && d.is_only_of(slot))
+    }
+
+    /// Has the witness of this process seen a lock all the time on which somebody relies?
+    pub fn has_seen_holder(&self, slot: usize) -> bool {
+        let relies = |holder: usize| self.fs.lookup(&name(LOCK)).is_some_and(|node| self.relies(&self.procs[holder], node));
+        self.procs[slot].witness.is_some_and(relies)
     }
 
     /// Process `by` takes the name `named` away: may it?
@@ -287,56 +203,85 @@ impl World {
         if *named != name(LOCK) {
             return;
         }
-        self.procs[by].removed += 1;
-        let Some(inode) = self.fs.lookup(named) else { return };
-        let creator = self.fs.inodes[inode].creator;
-        if creator != by && self.procs.get(creator).is_some_and(|p| p.life == Life::Alive) {
+        let Some(node) = self.fs.lookup(named) else { return };
+        let (owner, creator) = (self.fs.file(node).owner, self.fs.file(node).creator);
+        self.procs[by].removed += u32::from(owner != by);
+        if owner != by && creator == by && self.procs[by].releasing {
+            self.violate(Violation::AdoptedRemoved);
+        }
+        if self.procs.iter().any(|p| p.slot != by && p.life == Life::Alive && self.relies(p, node)) {
             self.violate(Violation::Robbed);
         }
+        // Who did not rely on it has lost it.
+        let lost: Vec<usize> =
+            self.procs.iter().map(|p| p.slot).filter(|&slot| slot != by && self.family(slot) == creator).collect();
+        lost.into_iter().for_each(|slot| self.leave(slot));
     }
 
     /// Process `slot` is sure to have the lock now.
     pub fn enter(&mut self, slot: usize) {
-        let another = self.procs.iter().any(|p| p.slot != slot && p.life == Life::Alive && p.holding);
-        self.procs[slot].holding = true;
         self.note(slot, || "HOLDS".into());
-        if another {
+        let is_named = self.fs.is_owned(&name(LOCK), slot);
+        let is_seen = |node: usize| self.fs.file(node).foreign || self.fs.is_flocked_by(node, slot);
+        let is_seen = self.fs.lookup(&name(LOCK)).is_some_and(is_seen);
+        // The lock that a child has made its own is no longer the parent's.
+        let adopted = self.fs.lookup(&name(LOCK)).map(|node| self.fs.file(node).creator).filter(|_| is_named);
+        if let Some(parent) = self.procs[slot].parent.filter(|&parent| adopted == Some(parent)) {
+            self.leave(parent);
+        }
+        self.procs[slot].guarding = false;
+        self.procs[slot].holding = true;
+        let two = |p: &Proc| p.holding || p.guarding && self.family(p.slot) != self.family(slot);
+        if self.procs.iter().any(|p| p.slot != slot && p.life == Life::Alive && two(p)) {
             self.violate(Violation::TwoHolders);
+        }
+        if !is_named || !is_seen {
+            self.violate(Violation::NotNamed);
         }
     }
 
-    /// What the kernel does when a process is gone.
-    pub fn bury(&mut self, slot: usize, life: Life) {
-        let fds = std::mem::take(&mut self.procs[slot].fds);
-        if life == Life::Ended && fds.iter().any(Option::is_some) {
-            self.violate(Violation::DescriptorLeak);
-        }
-        for (at, handle) in fds.iter().enumerate() {
-            if let Some(Handle::File(inode)) = handle {
-                self.fs.close(*inode, slot, at as i32 + 3);
+    /// It is about to give the lock up, or is gone.
+    pub fn leave(&mut self, slot: usize) {
+        (self.procs[slot].holding, self.procs[slot].guarding) = (false, false);
+        for p in &mut self.procs {
+            if p.witness == Some(slot) {
+                p.witness = None;
             }
         }
-        self.tickets.retain(|t| t.slot != slot);
-        if let Some(mirror) = &mut self.mirror {
-            mirror.forget(slot);
+    }
+
+    /// It is about to release the lock: if it is the owner, no copy of it guards anything any more.
+    pub fn give_up(&mut self, slot: usize) {
+        self.leave(slot);
+        if self.fs.is_owned(&name(LOCK), slot) {
+            let family = self.family(slot);
+            for other in 0..self.procs.len() {
+                if self.family(other) == family && self.procs[other].guarding {
+                    self.leave(other);
+                }
+            }
         }
-        self.procs[slot].life = life;
-        self.procs[slot].holding = false;
-        self.touch(slot);
+    }
+
+    /// Who holds or guards the lock at this moment.
+    pub fn holder(&self) -> Option<usize> {
+        self.procs.iter().find(|p| p.life == Life::Alive && (p.holding || p.guarding)).map(|p| p.slot)
     }
 
     pub fn hash(&self, budgets: u64) -> u64 {
         let mut h = mix(self.fs.hash(), budgets);
         for p in &self.procs {
-            let flags = p.life as u64 | u64::from(p.holding) << 2 | u64::from(p.dirty) << 3 | u64::from(p.events.min(1)) << 4;
+            let flags = [p.holding, p.dirty, p.events > 0, p.guarding, p.execed, p.between, p.releasing];
+            let flags = flags.iter().fold(p.life as u64, |bits, &flag| bits << 1 | u64::from(flag));
+            let flags = flags << 8 | p.witness.map_or(0, |slot| slot as u64 + 1);
             // What a dead process knew no longer matters.
             h = mix(h, if p.life == Life::Alive { mix(p.history, flags) } else { flags });
         }
         for t in &self.tickets {
             h = mix(mix(h, t.slot as u64), t.at.cast_unsigned());
         }
-        for &pid in &self.strangers {
-            h = mix(h, pid as u64);
+        for &(namespace, pid) in &self.strangers {
+            h = mix(h, u64::from(namespace) << 32 | pid as u64);
         }
         h
     }

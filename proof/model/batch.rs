@@ -27,6 +27,8 @@ fn record(flags: u32, mutant: Mutant) -> (Box<Recorder>, Scratch) {
             status: -1,
             os_error: 0,
             generation: 0,
+            step: 0,
+            on_disk: 0,
         });
         recorder.events.push(Event::Begun(n));
         let code = unsafe { steadfast_state_save_batch(context.0, entries.as_mut_ptr(), 2, &options, std::ptr::null_mut()) };

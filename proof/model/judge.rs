@@ -43,7 +43,7 @@ pub fn payload(n: u64) -> Vec<u8> {
     format!("version {n} ").into_bytes().repeat(64)
 }
 
-fn version(data: &[u8]) -> Option<u64> {
+pub fn version(data: &[u8]) -> Option<u64> {
     let n = std::str::from_utf8(data).ok()?.split(' ').nth(1)?.parse().ok()?;
     (payload(n) == data).then_some(n)
 }
@@ -141,12 +141,9 @@ pub fn check_state(state: &State, below: &str, flags: u32, absent: u32) -> Resul
         // The name by which the previous generation was on its way, when the disk lost the temporary file that it
         // goes with: the next save that finds a whole state to keep removes it.
         Some(other) if other.ends_with(".prev.tmp") => {}
-        // A save over the spare needs no temporary name: the next other one removes the orphan.
-        Some(other) if flags & super::RECYCLE != 0 && other.ends_with(".tmp") => {}
         Some(other) => return Err(format!("{other} is left after the next save: {}", shown())),
     }
-    let keep = if flags & super::RECYCLE != 0 { super::KEEP_PREVIOUS } else { 0 };
-    save(context.0, &path, next + 1, flags & !super::IF_GENERATION & !super::RECYCLE | keep, 0);
+    save(context.0, &path, next + 1, flags & !super::IF_GENERATION, 0);
     match litter() {
         None => Ok(()),
         Some(other) => Err(format!("{other} is left after two more saves: {}", shown())),

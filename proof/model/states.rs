@@ -56,7 +56,13 @@ pub fn each(r: &Recorder, model: Model, mut check: impl FnMut(&State) -> Result<
             .filter(|&at| {
                 let change = !matches!(
                     events[at],
-                    Event::SyncFile(_) | Event::SyncDirectory(_) | Event::Begun(_) | Event::Acknowledged(_) | Event::Reserved
+                    Event::SyncFile(_)
+                        | Event::SyncDirectory(_)
+                        | Event::Lost(_)
+                        | Event::Begun(_)
+                        | Event::Acknowledged(_)
+                        | Event::Reserved
+                        | Event::Moment
                 );
                 change && !forced(at, &events[at])
             })

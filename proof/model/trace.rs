@@ -9,14 +9,14 @@ use steadfast::ffi::context::{steadfast_context, steadfast_context_free, steadfa
 use steadfast::hooks::steadfast_hooks;
 
 /// What a name stands for.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Hash, Debug)]
 pub enum Node {
     File(usize),
     Directory(usize),
 }
 
 /// The smallest changes: each reaches the disk whole or not at all.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Hash, Debug)]
 pub enum Event {
     /// Names set and cleared together.
     Names {
@@ -43,6 +43,10 @@ pub enum Event {
     },
     SyncFile(usize),
     SyncDirectory(usize),
+    /// A sync of it failed: what was written so far reaches the disk or not, whatever a later sync answers.
+    Lost(usize),
+    /// A moment that a history remembers.
+    Moment,
     /// Save number n was asked for; it was acknowledged as durable.
     Begun(u64),
     Acknowledged(u64),
@@ -55,8 +59,6 @@ pub enum Event {
 pub enum Mutant {
     None,
     NoFileSync,
-    /// What is written over is not synced: the only use of fdatasync.
-    NoSpareSync,
     NoDirectorySync,
     /// Of a batch with SYNCFS.
     NoFileSystemSync,
@@ -80,7 +82,7 @@ pub struct Recorder {
     pub pid: i32,
 }
 
-fn real() -> &'static steadfast_hooks {
+pub fn real() -> &'static steadfast_hooks {
     unsafe { &*steadfast_hooks_default() }
 }
 
@@ -143,8 +145,29 @@ impl Recorder {
         }
     }
 
+    /// A file that is there already, and on the disk when the directory is.
+    pub fn adopt(&mut self, path: &Path, name: &str, content: &[u8], mode: u32) {
+        let file = self.modes.len();
+        self.modes.push(mode);
+        self.known.insert(identity_of(path), Node::File(file));
+        self.events.extend([
+            Event::Size { file, len: content.len() },
+            Event::Part { file, at: 0, bytes: content.to_vec() },
+            Event::SyncFile(file),
+            Event::Names { dir: 0, set: vec![(name.as_bytes().to_vec(), Some(Node::File(file)))] },
+        ]);
+    }
+
+    pub fn node(&self, fd: i32) -> Option<Node> {
+        self.fds.get(&fd).copied()
+    }
+
     /// A context whose calls are recorded here.
     pub fn context(&mut self, absent: u32) -> Context {
+        Context::new(&self.table(absent))
+    }
+
+    pub fn table(&mut self, absent: u32) -> steadfast_hooks {
         let mut table: steadfast_hooks = unsafe { std::mem::zeroed() };
         table.size = size_of::<steadfast_hooks>();
         table.user = (self as *mut Recorder).cast();
@@ -162,9 +185,7 @@ impl Recorder {
         table.fchmod = Some(fchmod);
         table.fsetxattr = Some(fsetxattr);
         table.getpid = Some(getpid);
-        let mut context = std::ptr::null_mut();
-        assert_eq!(unsafe { steadfast_context_new(&table, &mut context) }, 0);
-        Context(context)
+        table
     }
 }
 
@@ -172,14 +193,18 @@ impl Recorder {
 pub struct Context(pub *mut steadfast_context);
 
 impl Context {
+    pub fn new(table: &steadfast_hooks) -> Context {
+        let mut context = std::ptr::null_mut();
+        assert_eq!(unsafe { steadfast_context_new(table, &mut context) }, 0);
+        Context(context)
+    }
+
     /// Real calls on a platform that lacks something.
     pub fn real(absent: u32) -> Context {
         let mut table: steadfast_hooks = unsafe { std::mem::zeroed() };
         table.size = size_of::<steadfast_hooks>();
         table.absent = absent;
-        let mut context = std::ptr::null_mut();
-        assert_eq!(unsafe { steadfast_context_new(&table, &mut context) }, 0);
-        Context(context)
+        Context::new(&table)
     }
 }
 
@@ -252,7 +277,7 @@ unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
 }
 
 unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
-    if unsafe { recorder(user) }.mutant == Mutant::NoSpareSync { 0 } else { unsafe { fsync(user, fd) } }
+    unsafe { fsync(user, fd) }
 }
 
 /// Everything that was written so far.
@@ -331,13 +356,20 @@ unsafe extern "C" fn mkdirat(user: *mut c_void, dirfd: i32, path: *const c_char,
         let r = recorder(user);
         let result = (real().mkdirat.unwrap())(user, dirfd, path, mode);
         if result == 0 {
-            let whole = text(path);
-            let whole = Path::new(OsStr::from_bytes(&whole));
+            let mut stat: libc::stat = std::mem::zeroed();
+            libc::fstatat(dirfd, path, &mut stat, libc::AT_SYMLINK_NOFOLLOW);
             let made = Node::Directory(r.directories);
             r.directories += 1;
-            r.known.insert(identity_of(whole), made);
-            let parent = whole.parent().map(identity_of).unwrap_or_default();
-            let dir = if let Some(Node::Directory(dir)) = r.known.get(&parent) { *dir } else { 0 };
+            r.known.insert((stat.st_dev, stat.st_ino), made);
+            // By its whole path, or by its name in a directory that is open.
+            let whole = text(path);
+            let whole = Path::new(OsStr::from_bytes(&whole));
+            let parent = whole.parent().filter(|parent| !parent.as_os_str().is_empty()).map(identity_of);
+            let dir = match parent {
+                Some(parent) => r.known.get(&parent).copied(),
+                None => r.fds.get(&dirfd).copied(),
+            };
+            let dir = if let Some(Node::Directory(dir)) = dir { dir } else { 0 };
             let name = whole.file_name().map(|n| n.as_bytes().to_vec()).unwrap_or_default();
             r.events.push(Event::Names { dir, set: vec![(name, Some(made))] });
         }

@@ -10,7 +10,7 @@ sum() { awk -v word="$1" '{ for (i = 2; i <= NF; i++) if ($i ~ "^" word) total +
 
 echo
 echo "layer              what was explored, and found"
-for suite in explorer property race crash-disk storm fuzz blocks calls schedules kernel; do
+for suite in explorer property model race crash-disk storm fuzz blocks calls looks schedules kernel; do
     [ -s "$logs/$suite.log" ] || { line "$suite" "not run"; continue; }
     if grep -qa SKIPPED "$logs/$suite.log" && [ "$suite" != explorer ]; then line "$suite" "$(grep -am 1 -oE 'SKIPPED.*' "$logs/$suite.log")"; fi
     case $suite in
@@ -20,7 +20,7 @@ for suite in explorer property race crash-disk storm fuzz blocks calls schedules
         crash-disk) line crash-disk "$(tail -n 1 "$logs/crash-disk.log")" ;;
         storm) told storm 'storm: |sizes: ' | while read -r text; do line storm "$text"; done ;;
         fuzz) told fuzz 'fuzz (record|lock|calls)' | while read -r text; do line fuzz "$text"; done ;;
-        *) told "$suite" '^summary: |[0-9]+ (states|cases|schedules|mutants)' | sed 's/^summary: //' | tail -n 12 | while read -r text; do line "$suite" "$text"; done ;;
+        *) told "$suite" '^summary: |[0-9]+ (states|cases|schedules|mutants|histories)' | sed 's/^summary: //' | tail -n 12 | while read -r text; do line "$suite" "$text"; done ;;
     esac
     line "" "$(tail -n 1 "$logs/$suite.log")"
 done

@@ -1,8 +1,9 @@
 //! Lock files.
 
+use super::call::{borrow_path, parse_path, reported, set_null};
 use super::context::{self, steadfast_context};
+use super::sized::{invalid, read_sized};
 use super::status::{REPORT_MINIMUM, steadfast_report};
-use super::{borrow_path, invalid, parse_path, read_sized, reported, set_null};
 use crate::file::path::{self, Path};
 use crate::hooks::Hooks;
 use crate::lock::held::Held;
@@ -13,27 +14,28 @@ use crate::mem::{self, Buffer, Text};
 use crate::status::*;
 use core::ffi::{CStr, c_char};
 
-/// How to treat a lock. Zero, or NULL instead of the struct, is the default everywhere.
+/// How to take or judge a lock. Zero is the default of every member.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
 pub struct steadfast_lock_options {
-    /// sizeof(steadfast_lock_options).
+    /// sizeof(steadfast_lock_options); at least up to and including `flags`.
     pub size: usize,
     /// STEADFAST_LOCK_*.
     pub flags: u32,
     /// Permission bits of the lock file, less the umask; 0 means 0644.
     pub mode: u32,
-    /// An empty lock file of another program is stale when it has been so for this many milliseconds; 0: never.
+    /// Treat an empty lock file of another program as stale when it has been empty for this many milliseconds. 0 means
+    /// never: its creator may be about to write its PID.
     pub empty_grace_ms: i64,
-    /// A descriptor that ends the wait of steadfast_lock_acquire with -ECANCELED when it becomes readable (a pipe, an eventfd,
-    /// a signalfd); 0: none. It is only polled.
+    /// A descriptor (a pipe, an eventfd, a signalfd) that ends the wait of steadfast_lock_acquire with -ECANCELED when
+    /// it becomes readable, without a race; 0 means none. The library only polls it.
     pub cancel_fd: i32,
     /// 0.
     pub reserved: i32,
 }
 
-/// A lock held by this process. It belongs to the thread that uses it: hand it over, do not share it.
+/// A lock that this process holds. One thread uses it at a time; another may go on with it.
 #[allow(non_camel_case_types)]
 pub struct steadfast_lock {
     hooks: Hooks,
@@ -63,14 +65,19 @@ unsafe fn settings(options: *const steadfast_lock_options) -> Result<Settings, O
 
 /// Removes the lock file at `path` if its owner is provably dead; never takes it from a live one.
 ///
-/// Returns a verdict: STEADFAST_LOCK_ABSENT (no lock file), _REMOVED (it was stale and this call removed it:
-/// exactly one caller gets this answer), _HELD, _UNDECIDED, _IGNORED, _CHANGED; only _REMOVED has changed anything. The
-/// report's message says why, its pid whom the lock names. Or, with nothing changed, a negated errno of the
-/// call that the step names (a stale lock in a directory that may not be written: -EACCES, -EPERM, -EROFS; no
-/// such directory: -ENOENT), STEADFAST_E_UNSUPPORTED (no flock here), STEADFAST_E_HOOK.
+///  - `context`, `options`, `report`: NULL for the defaults. The report's message says why, its pid is the process that
+///    the lock names.
 ///
-/// Safe against any number of cleaners and takers that use this library, and against any program that creates
-/// its lock with O_EXCL or link and does not itself remove stale locks. Threads: no restriction.
+/// Returns a verdict; only _REMOVED has changed anything:
+///  - STEADFAST_LOCK_ABSENT, _REMOVED, _HELD, _UNDECIDED, _IGNORED, _CHANGED.
+///
+/// Or, with nothing changed:
+///  - STEADFAST_E_UNSUPPORTED: the lock is stale, but there is no flock here under which it could be removed.
+///  - -EACCES, -EPERM, -EROFS: it is stale, but its directory may not be written. -ENOENT: there is no such directory.
+///  - STEADFAST_E_HOOK, _E_INTERNAL, -EINVAL, or a negated errno of the call that the report's step names.
+///
+/// It is safe among any number of cleaners and takers that use this library, and beside any program that creates its
+/// lock with O_EXCL or link and does not itself remove stale locks. It waits for nobody. Threads: no restriction.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_clean_stale(
     context: *const steadfast_context,
@@ -81,9 +88,9 @@ pub unsafe extern "C" fn steadfast_lock_clean_stale(
     unsafe { examine(context, path, options, report, true) }
 }
 
-/// Says what steadfast_lock_clean_stale would do: STEADFAST_LOCK_STALE instead of _REMOVED. Changes nothing.
+/// Says what steadfast_lock_clean_stale would do, with STEADFAST_LOCK_STALE instead of _REMOVED. Changes nothing.
 ///
-/// Otherwise returns as that does. It may take a shared flock for a moment, to see whether the lock is held.
+/// Otherwise it returns as that does. It may take a shared flock for a moment, to see whether the lock is held.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_inspect(
     context: *const steadfast_context,
@@ -114,25 +121,37 @@ unsafe fn examine(
     unsafe { reported(name, report, call) }
 }
 
-/// Takes the lock at `path`, cleaning a stale one on the way.
+/// Takes the lock at `path`. A stale lock is removed on the way, as steadfast_lock_clean_stale does.
 ///
-/// The file appears complete: the PID in decimal and a newline. The holder keeps a flock on it for life, so
-/// that a reused PID or another PID namespace cannot make it look dead. Where a mapping keeps the flock (Linux, but for
-/// overlayfs) no descriptor of the file stays open: closing all descriptors does not drop the lock.
+/// The file appears complete: the PID in decimal and a newline. The holder keeps a flock on it for as long as it lives,
+/// so that a reused PID or another PID namespace cannot make it look dead. The lock is taken only if that flock is seen
+/// by whoever opens the file by its name.
 ///
-/// `timeout_ms`: 0 tries once, a negative one waits for ever. Waits sleep until the holder releases or dies.
-/// A signal ends the wait with -EINTR when STEADFAST_LOCK_EINTR_RETURNS is set, `cancel_fd` with -ECANCELED.
+///  - `context`: NULL for the default. It may be freed while the lock is held.
+///  - `timeout_ms`: 0 tries once, a negative value waits without limit. A waiter sleeps until the holder releases or
+///    dies; waiters are served in the order in which they came.
+///  - `options`, `report`: NULL for the defaults.
+///  - `out`: gets the lock, which steadfast_lock_release frees; NULL after an error.
 ///
-/// Returns 0, and `*out` is to be given to steadfast_lock_release (the report says when a stale lock was taken
-/// over, and warns of a network file system). After an error `*out` is NULL: STEADFAST_E_LOCKED: the report's pid holds it,
-/// and the message says when that is this very process;
-/// STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is there is no lock; STEADFAST_E_UNSUPPORTED: no flock here, or one that
-/// others do not see; -EINTR; -ECANCELED; -EINVAL; -ENOMEM; or a negated errno. Unless it returns 0, no lock file of ours is
-/// left.
+/// Returns:
+///  - 0. The report says if a stale lock was taken over, and warns of a network file system.
+///  - STEADFAST_E_LOCKED: not free in time. The report's pid holds it, and the message says if that is this very
+///    process. Or it is not known whether the owner lives; then the message says why.
+///  - STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is at PATH is no lock file. It was not touched.
+///  - STEADFAST_E_UNSUPPORTED: there is no flock here, or one that nobody sees but its holder.
+///  - -EINTR: a signal, with STEADFAST_LOCK_EINTR_RETURNS. -ECANCELED: cancel_fd. -EBADF at step WAIT: cancel_fd is not
+///    open.
+///  - STEADFAST_E_HOOK, _E_INTERNAL, -ENOMEM, -EINVAL, or a negated errno of the call that the report's step names.
 ///
-/// Threads: two of one process exclude each other like two processes. Fork: a child does not own the lock. It
-/// prolongs it only where a descriptor keeps the flock: with STEADFAST_LOCK_INHERIT, or where no mapping does. The context
-/// may be freed.
+/// Unless it returns 0, no lock file of this call is left.
+///
+/// Descriptors. On Linux a mapping of the file keeps the flock, so that no descriptor of it stays open, and a program
+/// that closes all its descriptors (closefrom) still holds the lock. With STEADFAST_LOCK_INHERIT, and on overlayfs and
+/// FUSE, a descriptor keeps it. The directory's descriptor stays open in any case; if it is closed, the library opens the
+/// directory anew when it needs it.
+///
+/// Threads: two threads of one process exclude each other like two processes. Fork: a child does not own the lock.
+/// Where a descriptor keeps the flock, a child that does not exec keeps the lock held until it ends or releases it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_acquire(
     context: *const steadfast_context,
@@ -170,10 +189,15 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
     unsafe { reported(name, report, call) }
 }
 
-/// Says whether a lock is still this process's.
+/// Says whether a lock is still this process's. Nothing changes.
 ///
-/// Returns 0: it is; STEADFAST_E_LOCK_LOST: its file was removed or replaced; STEADFAST_E_WRONG_PROCESS: this is a forked
-/// child that has not adopted it, or a child has adopted it; -EINVAL: `lock` is NULL; or a negated errno. Nothing changes.
+/// Returns:
+///  - 0: it is.
+///  - STEADFAST_E_LOCK_LOST: its file was removed or replaced.
+///  - STEADFAST_E_WRONG_PROCESS: this is a forked child that has not adopted it, or a child of this process has adopted
+///    it.
+///  - -EINVAL: `lock` is NULL.
+///  - STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_check(lock: *const steadfast_lock, report: *mut steadfast_report) -> i32 {
     let Some(lock) = (unsafe { lock.as_ref() }) else {
@@ -185,14 +209,20 @@ pub unsafe extern "C" fn steadfast_lock_check(lock: *const steadfast_lock, repor
 
 /// Makes an inherited lock the calling process's own: for a child that goes on when its parent ends, such as a daemon.
 ///
-/// The file then names this process, and only this process releases it; in the parent, steadfast_lock_check and
-/// steadfast_lock_release answer STEADFAST_E_WRONG_PROCESS. While the file is being written it may look malformed to others,
-/// who keep such a lock.
+/// The file then names this process, and only this process releases it: in the parent steadfast_lock_check and
+/// steadfast_lock_release return STEADFAST_E_WRONG_PROCESS. While the file is being rewritten others may find it
+/// malformed; they keep such a lock.
 ///
-/// Returns 0, also when it is this process's already; STEADFAST_E_LOCK_LOST: the file was removed or replaced;
-/// STEADFAST_E_WRONG_PROCESS: another child has adopted it; STEADFAST_E_BUSY; -EINVAL: the lock was taken without
-/// STEADFAST_LOCK_INHERIT, or is NULL; or a negated errno. Unless it returns 0, nothing has changed, but for a write that
-/// failed.
+/// Returns:
+///  - 0: it is this process's, perhaps already before.
+///  - STEADFAST_E_LOCK_LOST: its file was removed or replaced.
+///  - STEADFAST_E_WRONG_PROCESS: another child, which lives, has adopted it.
+///  - STEADFAST_E_BUSY: another child was adopting it, or the parent was releasing it, for 10 seconds.
+///  - -EINVAL: the lock was taken without STEADFAST_LOCK_INHERIT, or `lock` is NULL.
+///  - STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
+///
+/// Unless it returns 0, the lock is not this process's. After a failed write the old record is there again; if that
+/// failed as well, the file is malformed, others keep it, and parent and children can still adopt or release the lock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_adopt(lock: *mut steadfast_lock, report: *mut steadfast_report) -> i32 {
     let Some(lock) = (unsafe { lock.as_mut() }) else {
@@ -203,12 +233,17 @@ pub unsafe extern "C" fn steadfast_lock_adopt(lock: *mut steadfast_lock, report:
     unsafe { reported(name, report, || adopt::adopt(hooks, identity, held, path::name_of(name))) }
 }
 
-/// Releases a lock: removes its file, if it is still ours, then gives up the flock. Frees `lock` always; NULL
-/// is fine.
+/// Releases a lock: removes its file if it is still this lock's, then gives up the flock. Frees `lock` in every case.
+/// NULL is allowed.
 ///
-/// Returns 0; STEADFAST_E_LOCK_LOST: the file was removed or replaced, and what is there now was not touched;
-/// STEADFAST_E_WRONG_PROCESS: this is a forked child, or a child has adopted the lock: only this process's descriptors were
-/// closed, the lock goes on; or a negated errno: the file could not be removed and still names this process.
+/// Returns:
+///  - 0: the file was removed.
+///  - STEADFAST_E_LOCK_LOST: the file had been removed or replaced. What is there now was not touched.
+///  - STEADFAST_E_WRONG_PROCESS: this is a forked child, or a child has adopted the lock. Only this process's
+///    descriptors were closed; the lock goes on.
+///  - Another code below 0: the file could not be removed and still names this process.
+///
+/// A report whose size is too small is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_release(lock: *mut steadfast_lock, report: *mut steadfast_report) -> i32 {
     if lock.is_null() {

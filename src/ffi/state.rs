@@ -1,8 +1,9 @@
 //! State files.
 
+use super::call::{bad_path, borrow_path, parse_path, reported};
 use super::context::{self, steadfast_context};
+use super::sized::{invalid, read_sized, write_sized};
 use super::status::steadfast_report;
-use super::{bad_path, borrow_path, invalid, parse_path, read_sized, reported, write_sized};
 use crate::file::path::{self, Path};
 use crate::hooks::{ECANCELED, Errno};
 use crate::mem::{self, Buffer};
@@ -14,7 +15,7 @@ use crate::status::*;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
 
-/// How to save. Zero, or NULL instead of the struct, is the default everywhere.
+/// How to save. Zero is the default of every member.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
@@ -29,14 +30,16 @@ pub struct steadfast_save_options {
     pub schema: u32,
     /// 0.
     pub reserved: u32,
-    /// With STEADFAST_SAVE_IF_GENERATION; 0 means "no state there yet, and no previous one".
+    /// With STEADFAST_SAVE_IF_GENERATION: the generation that must be there. 0 means that there must be neither PATH
+    /// nor PATH.prev. Without the flag it must be 0.
     pub expected_generation: u64,
-    /// How long to wait for other savers of the same state, and for whoever holds its flock or a lease on it, in
-    /// milliseconds; 0 means 10,000, a negative one waits for ever.
+    /// How long to wait for other processes, in milliseconds: 0 means 10,000, a negative value no limit. A save waits
+    /// for a lease on the file (fcntl(2)), and with IF_GENERATION for its flock, which savers of that kind hold. In a
+    /// batch it is for each state.
     pub timeout_ms: i64,
 }
 
-/// How to load. Zero, or NULL instead of the struct, is the default everywhere.
+/// How to load. Zero is the default of every member.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
@@ -47,60 +50,86 @@ pub struct steadfast_load_options {
     pub flags: u32,
     /// With STEADFAST_LOAD_REQUIRE_SCHEMA.
     pub schema: u32,
-    /// The longest payload accepted, in bytes; 0 means 1 GiB for steadfast_state_load and no limit but the caller's memory
-    /// for steadfast_state_load_into.
+    /// The longest payload to accept, in bytes. 0 means 1 GiB for steadfast_state_load, and no limit but `cap` for
+    /// steadfast_state_load_into.
     pub max_len: u64,
 }
 
-/// A loaded state. Set `size` before the call; give it to steadfast_state_free afterwards.
+/// A loaded state. Set `size` before the call, and pass the struct to steadfast_state_free afterwards.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
 pub struct steadfast_state {
-    /// sizeof(steadfast_state); at least up to and with `len`.
+    /// sizeof(steadfast_state); at least up to and including `len`.
     pub size: usize,
-    /// `len` bytes and one NUL after them, aligned to 16. Owned by the library: do not free(3) it.
+    /// The payload: `len` bytes and then a NUL, aligned to 16. The library owns it: do not free(3) it.
     pub data: *mut c_void,
     /// Length in bytes.
     pub len: usize,
-    /// Counts the saves.
+    /// Its number, which counts the saves.
     pub generation: u64,
-    /// When it was saved: nanoseconds since the Unix epoch, by the clock of then.
+    /// When it was saved, in nanoseconds since the Unix epoch, by the saver's clock.
     pub saved_at_ns: i64,
     /// The caller's own format number.
     pub schema: u32,
     /// STEADFAST_SOURCE_*.
     pub source: u32,
-    /// SHA-256 of the record, as its first line gives it.
+    /// SHA-256 of the record, as its first line has it.
     pub sha256: [u8; 32],
 }
 
-/// steadfast_state.source: PATH itself.
+/// PATH itself.
 pub const STEADFAST_SOURCE_CURRENT: u32 = 0;
-/// steadfast_state.source: PATH.prev.
+/// PATH.prev, the previous generation.
 pub const STEADFAST_SOURCE_PREVIOUS: u32 = 1;
 
 /// Saves `len` bytes at `path`: after a crash at any moment a reader finds the old state or the new one, whole.
 ///
-/// Writes a temporary file in the same directory, syncs it, renames it over `path`, syncs the directory.
-/// (NULL, 0) is legal data. A save of equal bytes is still a save. The directory must be writable and
-/// readable. An existing file keeps its mode and, where allowed, its owner; its ACLs, other extended
-/// attributes and other hard links are not carried over.
+/// The call writes a temporary file in the same directory, syncs it, renames it over `path` and syncs the directory. A
+/// save of equal bytes is still a save.
 ///
-/// Returns, and what is then on disk:
-///  - 0: the new state, durable.
-///  - STEADFAST_NOT_DURABLE: the new state is there for every reader; after a power cut either. The report
-///    says which sync failed (step, os_error), or that the platform has none.
-///  - STEADFAST_E_SAVED_NOT_DURABLE: the same for the directory's sync, with STRICT.
-///  - STEADFAST_E_INDETERMINATE: the rename failed and whether it happened cannot be seen: either.
-///  - every other code below 0: the old state, untouched. A negated errno of the call that the report's step
-///    names; STEADFAST_E_NOT_SAVED_DURABLY (STRICT), _E_CONFLICT and the codes of damage (IF_GENERATION),
-///    _E_SYMLINK, _E_NOT_REGULAR, _E_UNSUPPORTED (no flock for IF_GENERATION), _E_HOOK. -EBUSY: the file is a
-///    mount point. -EFBIG: RLIMIT_FSIZE; never a signal. -EOVERFLOW: the generation is at its last number.
-///    -EINVAL: the arguments.
+///  - `context`: NULL for the default.
+///  - `path`: its directory must be writable and readable.
+///  - `data`, `len`: the payload, in bytes; (NULL, 0) is legal. It must not change during the call.
+///  - `options`, `report`: NULL for the defaults.
 ///
-/// Threads may save to one path at once, also through several processes; the last rename wins. With
-/// IF_GENERATION exactly one of those that expect the same generation does. After fork both processes go on.
+/// Returns, and what a power cut then leaves (the report's on_disk):
+///  - 0: the new state (NEW).
+///  - STEADFAST_NOT_DURABLE: every reader finds the new state. The report's step and os_error name the sync that
+///    failed; step 0 means that no sync was wanted or that the platform cannot sync a directory. After a failed sync of
+///    the file the old state is kept as PATH.prev. A power cut leaves one of the two (EITHER), or perhaps no whole
+///    state (UNKNOWN): if the old one could not be kept, or with NO_SYNC unless KEEP_PREVIOUS keeps a durable one.
+///  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same after a failed sync of the directory (EITHER).
+///  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, or UNKNOWN as
+///    above, where the file was not synced). A load tells.
+///  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
+///     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
+///     - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there.
+///     - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST, _E_FORMAT, _E_NEWER: with IF_GENERATION, the file
+///       that is there has no generation to compare with, and there is no verified PATH.prev either.
+///     - STEADFAST_E_BUSY: another process kept the file busy for longer than timeout_ms.
+///     - STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is at PATH is no regular file.
+///     - STEADFAST_E_UNSUPPORTED: with IF_GENERATION, there is no flock here.
+///     - STEADFAST_E_HOOK, _E_INTERNAL.
+///     - -EBUSY: PATH is a mount point. -EFBIG: the file would exceed RLIMIT_FSIZE. -EOVERFLOW: the generation has
+///       reached its last number. -ENAMETOOLONG: with KEEP_PREVIOUS, ".prev" does not fit behind the name. -EINVAL: an
+///       argument is invalid.
+///     - Another negated errno: of the call that the report's step names.
+///
+/// Permissions. A file that is replaced hands on its owner, group, mode and POSIX access ACL. Where one of them cannot
+/// be kept, nobody may do more with the new file than with the old one: the group and the others lose what they would
+/// gain, and a set-id bit goes with its owner or group. Other extended attributes and other hard links are not kept. If
+/// the file system fixes modes, the result is 0 and the message says so; if the file would be open to more than the old
+/// one, it is the errno of fchmod(2). The temporary file has mode 0600 until it has its permissions.
+///
+/// Generations. The report's generation is the number of the new state: 1 if there was neither PATH nor PATH.prev, 1
+/// more than the verified one at PATH, and with KEEP_PREVIOUS or IF_GENERATION 1 more than the higher one of PATH and
+/// PATH.prev. Over anything else (damage, a foreign file, only a PATH.prev) it is the clock in microseconds, or 1 more
+/// than PATH.prev's if that is higher. So a number never comes again. Where PATH is missing or damaged, IF_GENERATION
+/// compares with a verified PATH.prev, so that what STEADFAST_LOAD_RECOVER gave can be saved again.
+///
+/// Threads and processes may save to one path at the same time; the last rename wins. Such plain saves may be published
+/// in another order than they were counted; saves with IF_GENERATION are not. Fork: parent and child may both go on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_state_save(
     context: *const steadfast_context,
@@ -118,7 +147,7 @@ pub unsafe extern "C" fn steadfast_state_save(
         let mut path = Path::empty();
         parse_path(&mut path, name.to_bytes())?;
         request.check_name(path.name())?;
-        let mut session = Session::new(unsafe { context::borrow(context) }.start()?);
+        let mut session = Session::new(unsafe { context::borrow(context) }.start()?, request.timeout_ms);
         sequence::save(&mut session, &mut path, &request)
     };
     unsafe { reported(name, report, call) }
@@ -166,7 +195,7 @@ fn save_request<'a>(data: &'a [u8], options: Option<&steadfast_save_options>, kn
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
 pub struct steadfast_save_entry {
-    /// sizeof(steadfast_save_entry), the same in all entries of a call; at least up to and without `step`.
+    /// sizeof(steadfast_save_entry), the same in all entries of a call; at least up to, but not including, `step`.
     pub size: usize,
     /// Where to save it.
     pub path: *const c_char,
@@ -174,15 +203,15 @@ pub struct steadfast_save_entry {
     pub data: *const c_void,
     /// Length in bytes.
     pub len: usize,
-    /// Set by the call: what steadfast_state_save would have returned for it.
+    /// Set by the call: what steadfast_state_save would have returned, or -ECANCELED if the batch was refused whole.
     pub status: i32,
-    /// Set by the call: errno of the call that failed, 0 when none did.
+    /// Set by the call: errno of the call that failed, or 0.
     pub os_error: i32,
     /// Set by the call: the generation written, or with STEADFAST_E_CONFLICT the one that is there.
     pub generation: u64,
-    /// Set by the call: STEADFAST_STEP_*.
+    /// Set by the call: STEADFAST_STEP_*, as in a report.
     pub step: i32,
-    /// Set by the call: STEADFAST_ON_DISK_*.
+    /// Set by the call: STEADFAST_ON_DISK_*, as in a report.
     pub on_disk: i32,
 }
 
@@ -236,22 +265,26 @@ impl Entries {
     }
 }
 
-/// Saves many states in one call, faster than one after the other: all are written before the first is synced, from 200
-/// on those of a group are synced at once, and each directory is synced once. Each is atomic and durable for itself;
-/// there is no promise across them.
+/// Saves many states in one call, faster than one after the other.
 ///
-/// `options` are those of all. With STEADFAST_SAVE_SYNCFS one syncfs(2) for each file system takes the place of one
-/// fsync for each file: faster for many, but it also flushes what others have written there. A path that comes twice is
-/// saved twice, in order. At most some 260 descriptors are open at once, and fewer where the limit is lower.
+/// Each state is atomic and durable by itself; there is no promise across them. All states of a group of 64 are written
+/// before the first of them is synced. From 200 states on, the files of a group are synced at once. Each directory is
+/// synced once. A path that comes twice is saved twice, in order. With IF_GENERATION the states are saved one after the
+/// other. At most some 260 descriptors are open at once, and fewer where the limit is lower.
 ///
-/// Every entry gets its own `status`, `os_error`, `generation`, `step` and `on_disk`, with the meanings of
-/// steadfast_state_save; a bad entry alone is that entry's own status, and the others go on. Returns 0 if every entry has
-/// status 0. Otherwise returns the first negative status or, if there is none, the first positive one; the report describes
-/// that entry.
+///  - `entries`, `count`: the states; each entry's result is stored in it. `size` must be the same in all of them.
+///  - `options`: for all states.
+///  - The others: as for steadfast_state_save.
 ///
-/// A batch that is refused whole saves nothing, and sets every entry's status to -ECANCELED: -EINVAL with the report's step
-/// STEADFAST_STEP_ARGUMENTS (options; entries that are NULL, or whose sizes are too small or differ: these cannot be
-/// written to), -ENOMEM with STEADFAST_STEP_ALLOCATE.
+/// Returns:
+///  - 0: every entry has status 0.
+///  - The first negative status of an entry or, if there is none, the first positive one. The report describes that
+///    entry. A bad entry, with a NULL path for example, has its own status, and the others are saved.
+///  - -EINVAL with the report's step ARGUMENTS, -ENOMEM with the step ALLOCATE, or an errno with the step
+///    OPEN_DIRECTORY from opening the context's directory: nothing was saved, and every entry's status is -ECANCELED.
+///    If `entries` is NULL, or the sizes are too small or differ, no entry is written to.
+///
+/// Threads and fork: as for steadfast_state_save.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_state_save_batch(
     context: *const steadfast_context,
@@ -277,7 +310,7 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
         let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL);
         let start = || unsafe { context::borrow(context) }.start();
         let saved = request()
-            .and_then(|request| batch::save_batch(Session::new(start()?), &mut entries, &request))
+            .and_then(|request| batch::save_batch(Session::new(start()?, request.timeout_ms), &mut entries, &request))
             .inspect_err(|_| entries.refuse());
         let (mut outcome, worst) = saved?;
         name = unsafe { borrow_path((*entries.at(worst)).path) };
@@ -291,20 +324,30 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
     unsafe { reported(name, report, || outcome) }
 }
 
-/// Loads the state at `path` and verifies it: what `out` gets is what was saved, to the bit, or nothing.
+/// Loads the state at `path` and verifies it: `out` gets exactly the bytes that were saved, or nothing.
 ///
-/// `out->size` must be set; the rest is written on success only, and is to be given to steadfast_state_free.
-/// Symbolic links are followed. Nothing on disk changes.
+///  - `context`: NULL for the default.
+///  - `path`: symbolic links are followed.
+///  - `options`, `report`: NULL for the defaults.
+///  - `out`: its `size` must be set. The rest is written on success only, and then belongs to steadfast_state_free.
 ///
-/// Returns 0; STEADFAST_RECOVERED with STEADFAST_LOAD_RECOVER when the current state is damaged, unreadable
-/// (-EIO) or missing and PATH.prev is whole (the report keeps the step and errno that made it necessary);
-/// -ENOENT: no state, and no previous one; STEADFAST_E_LOST: no state, but a previous one; _E_EMPTY,
-/// _E_TRUNCATED, _E_TRAILING, _E_DIGEST: damaged; _E_FORMAT: not a state file; _E_NEWER: intact, but of a later
-/// format; _E_SCHEMA; _E_TOO_LARGE: longer than max_len, found before memory is taken; _E_NOT_REGULAR (a
-/// device is read from once before that is found);
-/// -ENOMEM; -EINVAL; or a negated errno.
+/// Returns:
+///  - 0: the current state.
+///  - STEADFAST_RECOVERED: with STEADFAST_LOAD_RECOVER, PATH.prev, because the current state is damaged, missing or
+///    unreadable (-EIO, -EBADMSG, -EUCLEAN). The report keeps the step and errno of that failure.
+///  - -ENOENT: there is no state and no previous one.
+///  - STEADFAST_E_LOST: there is no state, but a previous one.
+///  - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST: the state is damaged.
+///  - STEADFAST_E_FORMAT: not a state file. _E_NEWER: intact, in a later format. _E_SCHEMA: intact, with another
+///    schema.
+///  - STEADFAST_E_TOO_LARGE: longer than max_len. No memory of that length was allocated.
+///  - STEADFAST_E_NOT_REGULAR: no regular file. A device is read from once before the library finds that out.
+///  - STEADFAST_E_BUSY: another process kept a lease on the file (fcntl(2)) for 10 seconds.
+///  - STEADFAST_E_HOOK, _E_INTERNAL, -ENOMEM, -EINVAL, or a negated errno of the call that the report's step names.
 ///
-/// Threads: no restriction. A load beside saves gets a state of before or after each of them.
+/// Damage is never reported as an I/O error, and an I/O error is never reported as damage. Nothing on disk changes.
+///
+/// Threads: no restriction. A load at the same time as saves gets the state from before or after each of them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_state_load(
     context: *const steadfast_context,
@@ -337,12 +380,16 @@ pub unsafe extern "C" fn steadfast_state_load(
     unsafe { reported(name, report, call) }
 }
 
-/// Loads the state at `path` into memory of the caller's: `cap` bytes at `buf`. Nothing is allocated.
+/// Loads the state at `path` into the caller's memory. Nothing is allocated.
 ///
-/// Otherwise it behaves like steadfast_state_load, except that no NUL is appended, the generation is available only in the
-/// report, and without max_len there is no limit but `cap`. `*out_len` gets the length of the payload; when that is more than `cap` (or max_len) allows, the
-/// call returns STEADFAST_E_TOO_LARGE and `*out_len` is the length needed. A call with `cap` 0 asks for it. After any
-/// other error `*out_len` is as it was, and no byte of an unverified payload stays in `buf`: what was written to is zeroed.
+///  - `buf`, `cap`: `cap` bytes; `buf` may be NULL if `cap` is 0.
+///  - `out_len`: gets the length of the payload, in bytes.
+///  - The others: as for steadfast_state_load.
+///
+/// Otherwise it behaves like steadfast_state_load, except that no NUL is appended and the generation is available only
+/// in the report. If the payload is longer than `cap` or max_len allows, the call is STEADFAST_E_TOO_LARGE and
+/// `*out_len` is the length needed; so a call with `cap` 0 asks for it. After any other error `*out_len` is unchanged.
+/// After every error what the call wrote to `buf` is zeroed, so that no unverified byte stays there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_state_load_into(
     context: *const steadfast_context,
@@ -393,8 +440,8 @@ unsafe fn load(
     load::load(&unsafe { context::borrow(context) }.start()?, path, &request, room)
 }
 
-/// Frees what steadfast_state_load put into `state` and zeroes the struct, but for its size. NULL is fine, and
-/// so is a struct that was freed or zeroed.
+/// Frees what steadfast_state_load put into `state` and zeroes the struct except for its size. NULL is allowed, and so
+/// is a struct that was freed or zeroed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_state_free(state: *mut steadfast_state) {
     if state.is_null() {

@@ -43,7 +43,7 @@ impl Base {
 
     /// Ready for a call.
     pub fn start<'h>(&self, hooks: &'h Hooks) -> Result<Start<'h>, Errno> {
-        let mut start = Start { hooks, dir: self.dirfd, beneath: self.beneath, _opened: None };
+        let mut start = Start { hooks, dir: self.dirfd, limit: self.beneath.then_some(self.stat), _opened: None };
         if self.dirfd != AT_FDCWD && !self.is_still_open(hooks) {
             let path = CStr::from_bytes_until_nul(self.path.bytes()).unwrap_or_default();
             let anew = hooks.openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
@@ -72,7 +72,8 @@ impl Base {
 pub struct Start<'h> {
     hooks: &'h Hooks,
     dir: i32,
-    beneath: bool,
+    /// The directory that no path may leave.
+    limit: Option<steadfast_stat>,
     _opened: Option<Fd<'h>>,
 }
 
@@ -82,14 +83,19 @@ impl<'h> Start<'h> {
         self.hooks
     }
 
-    /// Is this path the directory that no path may leave?
-    pub fn is_itself(&self, directory: &CStr) -> bool {
-        self.beneath && directory == c"."
+    /// Is this the directory that no path may leave?
+    pub fn is_limit(&self, directory: &steadfast_stat) -> bool {
+        self.limit.is_some_and(|limit| same(&limit, directory))
+    }
+
+    /// Does the path lead to the same place when a call of the system starts at the working directory?
+    pub fn is_working_directory_for(&self, path: &CStr) -> bool {
+        self.limit.is_none() && (self.dir == AT_FDCWD || path.to_bytes().first() == Some(&b'/'))
     }
 
     /// openat(2), of something that is there already.
     pub fn open(&self, path: &CStr, flags: i32) -> Result<Fd<'h>, Errno> {
-        if self.beneath {
+        if self.limit.is_some() {
             // openat2 takes fewer flags beside O_PATH than openat.
             let flags = if flags & O_PATH != 0 { flags & !(O_NONBLOCK | O_NOCTTY) } else { flags };
             return self.hooks.open_beneath(self.dir, path, flags);

@@ -61,14 +61,29 @@ fn is_local_fuse(hooks: &Hooks, fd: i32) -> bool {
     proc_lines::find::<4608, bool>(hooks, c"/proc/self/mountinfo", kind).unwrap_or(false)
 }
 
+/// What a lock in a directory has to know of its file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// FUSE: a hard link may be another inode for the kernel, with another flock, even if it shows the same number.
+    Fuse,
+    /// Overlayfs: a mapping holds the file of the lower file system, and not the flock of this one.
+    Overlay,
+    /// A hard link is the same inode, and a mapping keeps its flock.
+    Ordinary,
+}
+
+/// What the directory is on.
+pub fn kind(dir: &Fd<'_>) -> Kind {
+    match dir.hooks().filesystem(dir.raw()) {
+        Ok(FUSE) => Kind::Fuse,
+        Ok(OVERLAY) => Kind::Overlay,
+        _ => Kind::Ordinary,
+    }
+}
+
 /// May a name in this directory change without a word to inotify, because the change is made below the mount?
 pub fn changes_unseen(hooks: &Hooks, fd: i32) -> bool {
     hooks.filesystem(fd).is_ok_and(|magic| SHARED.contains(&magic) || magic == FUSE)
-}
-
-/// Does a mapping keep the flock of a file? On overlayfs it holds the file of the lower file system.
-pub fn mapping_keeps_flock(hooks: &Hooks, fd: i32) -> bool {
-    hooks.filesystem(fd).is_ok_and(|magic| magic != OVERLAY)
 }
 
 /// Does syncfs make a file of this file system durable, and report when it could not? On FUSE, overlays and network file

@@ -10,5 +10,5 @@ pub mod flock;
 pub mod names;
 pub mod ownership;
 pub mod path;
-mod proc_lines;
+pub mod proc_lines;
 pub mod temp;

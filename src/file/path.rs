@@ -82,6 +82,11 @@ impl Path {
     }
 }
 
+/// The path of the file in /proc that describes an open descriptor.
+pub fn information_on_descriptor(fd: i32) -> Result<Text<64>, Errno> {
+    Text::of(&[b"/proc/self/fdinfo/", Decimal::of(u64::from(fd.unsigned_abs())).bytes()])
+}
+
 /// The path of an open descriptor in /proc.
 pub fn of_descriptor(fd: i32) -> Result<Text<64>, Errno> {
     Text::of(&[b"/proc/self/fd/", Decimal::of(u64::from(fd.unsigned_abs())).bytes()])

@@ -58,8 +58,17 @@ impl<'h> Temp<'h> {
     /// Creates and locks the next free temporary name of `target`, removing orphans on the way. `close_on_exec` is O_CLOEXEC
     /// or 0.
     pub fn create(target: Entry<'h, '_>, mode: u32, close_on_exec: i32) -> Result<Temp<'h>, Errno> {
+        Temp::create_from(target, 0, mode, close_on_exec)
+    }
+
+    /// A second one of a call that has one already: where there is no flock, that would look like an orphan.
+    pub fn create_after(first: &Temp<'h>, target: Entry<'h, '_>, mode: u32) -> Result<Temp<'h>, Errno> {
+        Temp::create_from(target, first.number.saturating_add(1), mode, O_CLOEXEC)
+    }
+
+    fn create_from(target: Entry<'h, '_>, first: u32, mode: u32, close_on_exec: i32) -> Result<Temp<'h>, Errno> {
         let mut shape = Shape::Named;
-        let mut number = 0;
+        let mut number = first;
         let mut tried = 0u32;
         while tried < SEQUENCE.saturating_add(UNIQUE) {
             let name = names::temporary(target.name(), number, shape)?;
@@ -80,7 +89,7 @@ impl<'h> Temp<'h> {
                 Err(e) => return Err(e),
             }
             tried = tried.saturating_add(1);
-            number = if tried < SEQUENCE { tried } else { unique(target.hooks(), tried)? };
+            number = if tried < SEQUENCE { first.saturating_add(tried) } else { unique(target.hooks(), tried)? };
         }
         Err(Errno::of(EEXIST))
     }
@@ -205,8 +214,10 @@ fn remove_orphan(orphan: Entry<'_, '_>, target: Entry<'_, '_>, number: u32, shap
     }
     // Its owner's other names first: while the temporary name stands, they are nobody else's.
     for other in [names::rotating, names::aside] {
-        if let Ok(other) = other(target.name(), number, shape) {
-            let _ = target.sibling(other.c_str()).unlink();
+        for shape in [shape, Shape::Short] {
+            if let Ok(other) = other(target.name(), number, shape) {
+                let _ = target.sibling(other.c_str()).unlink();
+            }
         }
     }
     Ok(orphan.unlink().is_ok())

@@ -1,6 +1,9 @@
 //! How a hook is called: counted for the fault injector, made again after EINTR, and its answer checked.
 
-use super::*;
+use super::installed::Hooks;
+use crate::sys::platform::EINTR;
+use crate::sys::{Errno, Table};
+use core::ffi::c_void;
 
 /// How often a call is made again after EINTR: one that never ends is a broken hook, not a signal.
 const PATIENT: u32 = 1 << 20;

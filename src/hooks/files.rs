@@ -1,7 +1,12 @@
 //! Calls about names, attributes and locks.
 
-use super::dispatch::*;
-use super::*;
+use super::dispatch::{INT, most};
+use super::fault::*;
+use super::guard::{Fd, Flock};
+use super::installed::Hooks;
+use crate::sys::Errno;
+use crate::sys::abi::*;
+use crate::sys::platform::*;
 use core::ffi::CStr;
 
 /// A range of bytes that is locked; length 0 goes to the end.

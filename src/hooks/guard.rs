@@ -1,6 +1,7 @@
 //! What is given back when it is dropped.
 
-use super::{AT_FDCWD, Hooks, LOCK_UN, O_CLOEXEC, O_RDWR};
+use super::installed::Hooks;
+use crate::sys::platform::{LOCK_UN, O_CLOEXEC, O_DIRECTORY, O_PATH};
 
 /// An open descriptor, closed through its hooks when dropped.
 pub struct Fd<'h> {
@@ -67,14 +68,15 @@ pub struct Fillers<'h> {
 }
 
 impl<'h> Fillers<'h> {
-    /// Fills the places below 3 that are free. `first` was opened just now: above 2 it shows that none is.
+    /// Fills the places below 3 that are free, with `first`, a directory that was opened just now: above 2 it shows that none
+    /// is. Whoever writes to one of them meanwhile gets an error, as before.
     pub fn of(first: &Fd<'h>) -> Fillers<'h> {
         let mut fds = [None, None, None];
         if first.raw > 2 {
             return Fillers { _fds: fds, _first: None };
         }
         for fd in &mut fds {
-            let opened = first.hooks.openat(AT_FDCWD, c"/dev/null", O_RDWR | O_CLOEXEC, 0);
+            let opened = first.hooks.openat(first.raw, c".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
             *fd = opened.ok().filter(|fd| fd.raw <= 2);
             if fd.is_none() {
                 break;

@@ -1,7 +1,13 @@
 //! Calls that read and write.
 
-use super::dispatch::*;
-use super::*;
+use super::dispatch::{INT, most};
+use super::fault::*;
+use super::installed::Hooks;
+use crate::mem::Buffer;
+use crate::sys::Errno;
+use crate::sys::abi::*;
+use crate::sys::platform::{EFBIG, EIO};
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 /// How much [`Hooks::glance`] reads: a state of 4 KiB, and less than a block more.
@@ -33,18 +39,20 @@ impl Hooks {
     }
 
     fn write_part(&self, fd: i32, part: &[u8]) -> Result<(), Errno> {
-        let mut rest = part;
-        let mut empty = 0u32;
-        while !rest.is_empty() {
+        whole(part, |_, rest| {
             let (buf, len) = (rest.as_ptr().cast(), rest.len());
-            let written = self.call(STEADFAST_CALL_WRITE, most(len), |hook, user| unsafe { (hook.write)(user, fd, buf, len) })?;
-            rest = rest.get(written as usize..).ok_or(Errno::INTERNAL)?;
-            empty = if written == 0 { empty.saturating_add(1) } else { 0 };
-            if empty > EMPTY_WRITES {
-                return Err(Errno::of(EIO));
-            }
-        }
-        Ok(())
+            self.call(STEADFAST_CALL_WRITE, most(len), |hook, user| unsafe { (hook.write)(user, fd, buf, len) })
+        })
+    }
+
+    /// Writes all of `bytes` at the start of a file, whatever the descriptor's position is.
+    pub fn write_at_start(&self, fd: i32, bytes: &[u8]) -> Result<(), Errno> {
+        self.without_sigxfsz(|| {
+            whole(bytes, |at, rest| {
+                let (buf, len) = (rest.as_ptr().cast(), rest.len());
+                self.call(STEADFAST_CALL_PWRITE, most(len), |hook, user| unsafe { (hook.pwrite)(user, fd, buf, len, at) })
+            })
+        })
     }
 
     /// read(2), once: what was read.
@@ -97,4 +105,20 @@ impl Hooks {
         }
         Ok(())
     }
+}
+
+/// Calls `write` with what is left of `bytes`, and where that begins, until nothing is.
+fn whole(bytes: &[u8], mut write: impl FnMut(u64, &[u8]) -> Result<i64, Errno>) -> Result<(), Errno> {
+    let mut rest = bytes;
+    let mut empty = 0u32;
+    while !rest.is_empty() {
+        let at = bytes.len().saturating_sub(rest.len());
+        let written = write(at as u64, rest)?;
+        rest = rest.get(written as usize..).ok_or(Errno::INTERNAL)?;
+        empty = if written == 0 { empty.saturating_add(1) } else { 0 };
+        if empty > EMPTY_WRITES {
+            return Err(Errno::of(EIO));
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,12 @@
 //! Calls about processes, waiting and time.
 
-use super::dispatch::*;
-use super::*;
+use super::dispatch::INT;
+use super::fault::*;
+use super::guard::Fd;
+use super::installed::Hooks;
+use crate::sys::Errno;
+use crate::sys::abi::*;
+use crate::sys::platform::*;
 use core::ffi::CStr;
 
 impl Hooks {

@@ -1,8 +1,12 @@
 //! Calls that make content durable, or begin to.
 
-use super::dispatch::*;
-use super::*;
+use super::dispatch::INT;
+use super::fault::*;
+use super::installed::Hooks;
 use crate::mem::Pieces;
+use crate::sys::Errno;
+use crate::sys::abi::*;
+use crate::sys::platform::ENOSYS;
 
 impl Hooks {
     /// fsync(2).

@@ -2,20 +2,25 @@
 
 use super::candidate::{Candidate, Published, Writer};
 use super::examine;
-use super::held::{self, Held, Keeper, Place};
+use super::held::{self, Held, Keeper, Place, Watched};
 use super::identity::Identity;
 use super::options::*;
 use super::queue::Queue;
 use super::watch::Watch;
 use crate::file::base::Start;
-use crate::file::entry::{CAREFUL, Entry};
-use crate::file::filesystem;
+use crate::file::deadline::{Deadline, Retry};
+use crate::file::entry::{CAREFUL, Entry, same};
+use crate::file::filesystem::{self, Kind};
+use crate::file::flock;
 use crate::file::path::Path;
 use crate::hooks::*;
 use crate::status::*;
 
 /// How often in a row the lock may change hands between two calls of ours, before that is taken for a defect.
 const ATTEMPTS: u32 = 10_000;
+
+/// How long somebody's look at a lock may hold its flock, as far as the timeout allows: 5 ms to a second.
+const LOOK_MS: (i64, i64) = (5, 1000);
 
 /// How a lock is to be taken.
 #[derive(Clone, Copy)]
@@ -35,14 +40,19 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
     let waits = request.timeout_ms != 0;
     let (dir, _fillers) = open_directory(start, path, waits)?;
     let place = Place::of(&dir, path)?;
+    let by_path = start.is_working_directory_for(path.directory()).then_some(path.directory());
     let target = Entry::new(&dir, path.name());
     let own = hooks.getpid().at(STEADFAST_STEP_CREATE_LOCK)?;
     let inherit = settings.has(STEADFAST_LOCK_INHERIT);
     let close_on_exec = if inherit { 0 } else { O_CLOEXEC };
-    let writer = Writer { identity: request.identity, settings, own, close_on_exec };
-    let mut candidate = writer.nameless(&dir)?;
-    // Set where a file that was given the lock's name is not the file that was locked.
-    let mut by_name = false;
+    let look_ms = if request.timeout_ms < 0 { LOOK_MS.1 } else { request.timeout_ms.clamp(LOOK_MS.0, LOOK_MS.1) };
+    let deadline = if waits { Deadline::after(hooks, request.timeout_ms).at(STEADFAST_STEP_CLOCK)? } else { Deadline::never() };
+    let look = Retry::within(look_ms, deadline);
+    let writer = Writer { identity: request.identity, settings, own, close_on_exec, look };
+    let kind = filesystem::kind(&dir);
+    // Where a file that is given another name may not be the file that was locked.
+    let mut by_name = kind == Kind::Fuse;
+    let mut candidate = if by_name { Candidate::Missing } else { writer.nameless(&dir)? };
     let mut wait: Option<(Watch<'_>, Queue<'_>)> = None;
     let mut taken_over = None;
     // Waiters are not overtaken by someone who is ready to wait as well.
@@ -60,10 +70,12 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
                 candidate.publish(target)?
             };
             match published {
-                Published::Yes(file, stat) => match secure(target, file, &stat, inherit, by_name)? {
+                Published::Yes(file, stat) => match secure(target, file, &stat, &writer, !by_name && kind == Kind::Ordinary)? {
                     Secured::Yes(keeper) => {
                         let outcome = describe(&dir, own, taken_over, request);
-                        let watch = wait.and_then(|(watch, _)| watch.into_raw());
+                        let watch = wait
+                            .and_then(|(watch, _)| watch.into_inotify())
+                            .and_then(|inotify| Watched::of(inotify, place.stat.ino));
                         let _ = dir.into_raw();
                         let mut held = Held { place, stat, keeper, watch, pid: own, pid_namespace: 0 };
                         held.belongs_to(hooks, request.identity, own);
@@ -91,7 +103,7 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
             Some(wait) => wait,
             None => {
                 let queue = if waits { Queue::join(&dir, path.name()) } else { Queue::none(hooks) };
-                wait.insert((Watch::new(&dir, path, request.timeout_ms, settings)?, queue))
+                wait.insert((Watch::new(&dir, by_path, path.name(), waits.then_some(deadline), settings), queue))
             }
         };
         let free = matches!(found.status, STEADFAST_LOCK_ABSENT | STEADFAST_LOCK_CHANGED);
@@ -134,71 +146,102 @@ enum Secured {
 }
 
 /// Makes sure that the flock of `file` outlives its descriptor, where that can be, and that it is seen by whoever opens the
-/// lock by its name. Over FUSE a hard link may be another inode, with another flock; comparing numbers does not show it.
-fn secure(target: Entry<'_, '_>, file: Fd<'_>, stat: &steadfast_stat, inherit: bool, by_name: bool) -> Result<Secured, Outcome> {
+/// lock by its name.
+fn secure(
+    target: Entry<'_, '_>,
+    file: Fd<'_>,
+    stat: &steadfast_stat,
+    writer: &Writer<'_>,
+    mappable: bool,
+) -> Result<Secured, Outcome> {
     let hooks = target.hooks();
-    let mappable = !(inherit || by_name) && filesystem::mapping_keeps_flock(hooks, file.raw());
-    let mapped = if mappable { hooks.map(file.raw()).ok() } else { None };
+    let inherit = writer.settings.has(STEADFAST_LOCK_INHERIT);
+    let mapped = if mappable && !inherit { hooks.map(file.raw()).ok() } else { None };
     // The descriptor of a mapped file is not needed, and no forked child is to keep it.
-    let kept = if mapped.is_some() { drop_file(file) } else { Some(file) };
-    let seen = is_seen(target).or_else(|error| {
-        // It cannot be asked. Either the name goes again, or, if that fails as well, the lock is as good as held: the file
-        // names this process.
-        let removed = target.is(stat) == Ok(true) && target.unlink().is_ok();
-        if removed { Err(error) } else { Ok(true) }
-    });
-    if seen == Ok(true) {
-        return Ok(Secured::Yes(match (mapped, kept) {
-            (Some(address), _) => Keeper::Mapping(address),
-            (None, Some(file)) if inherit => Keeper::Inherited(file.into_raw()),
-            (None, Some(file)) => Keeper::Descriptor(file.into_raw()),
-            (None, None) => return Err(Outcome::internal()),
-        }));
-    }
-    if let Some(address) = mapped {
+    let kept = if mapped.is_some() { close(file) } else { Some(file) };
+    let secured = match is_seen(target, stat) {
+        Ok(true) => Ok(None),
+        Ok(false) => give_up(target, writer).map(Some),
+        Err(error) => unasked(target, stat, writer, error),
+    };
+    if let (Err(_) | Ok(Some(_)), Some(address)) = (&secured, mapped) {
         let _ = hooks.unmap(address);
     }
-    seen.and_then(|_| give_up(target))
+    if let Some(lost) = secured? {
+        return Ok(lost);
+    }
+    Ok(Secured::Yes(match (mapped, kept) {
+        (Some(address), _) => Keeper::Mapping(address),
+        (None, Some(file)) if inherit => Keeper::Inherited(file.into_raw()),
+        (None, Some(file)) => Keeper::Descriptor(file.into_raw()),
+        (None, None) => return Err(Outcome::internal()),
+    }))
 }
 
 /// Closes it.
-fn drop_file(file: Fd<'_>) -> Option<Fd<'_>> {
+fn close(file: Fd<'_>) -> Option<Fd<'_>> {
     drop(file);
     None
 }
 
-/// Does whoever opens the lock by its name find it locked?
-fn is_seen(target: Entry<'_, '_>) -> Result<bool, Outcome> {
+/// Does whoever opens the lock by its name find our file, and find it locked?
+fn is_seen(target: Entry<'_, '_>, stat: &steadfast_stat) -> Result<bool, Outcome> {
+    let hooks = target.hooks();
     let fd = match target.open(CAREFUL, 0) {
         Ok(fd) => fd,
         Err(e) if e.is(ENOENT) => return Ok(false),
         // A mode that lets nobody read it.
-        Err(e) if e.is(EACCES) => return Ok(true),
+        Err(e) if e.is(EACCES) => return target.is(stat).at(STEADFAST_STEP_LINK),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LINK)),
     };
-    match target.hooks().lock(fd.raw(), LOCK_SH | LOCK_NB) {
+    if !same(&hooks.fstat(fd.raw()).at(STEADFAST_STEP_COMPARE)?, stat) {
+        return Ok(false);
+    }
+    match hooks.lock(fd.raw(), LOCK_SH | LOCK_NB) {
         Ok(_flock) => Ok(false),
         Err(e) if e.is(EAGAIN) => Ok(true),
         Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE)),
     }
 }
 
+/// It cannot be asked whether the lock is seen. Then the name goes again. If that fails as well, the lock is as good as held:
+/// its file names this process, and has the flock.
+fn unasked(
+    target: Entry<'_, '_>,
+    stat: &steadfast_stat,
+    writer: &Writer<'_>,
+    error: Outcome,
+) -> Result<Option<Secured>, Outcome> {
+    match target.is(stat) {
+        Ok(true) if target.unlink().is_ok() => Err(error),
+        Ok(true) | Err(_) => Ok(None),
+        Ok(false) => match give_up(target, writer)? {
+            Secured::Unseen => Err(error),
+            lost => Ok(Some(lost)),
+        },
+    }
+}
+
 /// Removes the name again that was given to a record whose flock is not seen. The record names this process, so nobody takes
 /// it for stale here; and nobody does elsewhere, once the flock of what has the name is ours.
-fn give_up(target: Entry<'_, '_>) -> Result<Secured, Outcome> {
+fn give_up(target: Entry<'_, '_>, writer: &Writer<'_>) -> Result<Secured, Outcome> {
     let hooks = target.hooks();
     let fd = match target.open(CAREFUL | O_RDWR, 0) {
+        // A lock file that its owner may not write. An exclusive flock needs that on file systems of a network only.
+        Err(e) if e.is(EACCES) => target.open(CAREFUL, 0),
+        opened => opened,
+    };
+    let fd = match fd {
         Ok(fd) => fd,
         Err(e) if e.is(ENOENT) => return Ok(Secured::Lost),
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LINK)),
     };
-    let _flock = match hooks.lock(fd.raw(), LOCK_EX | LOCK_NB) {
-        Ok(flock) => flock,
-        Err(e) if e.is(EAGAIN) => return Ok(Secured::Lost),
-        Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE)),
-    };
+    // Somebody's look takes it for a moment; who keeps it has taken the lock over.
+    if !flock::exclusive(hooks, fd.raw(), &mut writer.look.again()).at(STEADFAST_STEP_LOCK_FILE)? {
+        return Ok(Secured::Lost);
+    }
     let stat = hooks.fstat(fd.raw()).at(STEADFAST_STEP_COMPARE)?;
-    let ours = held::named_pid(hooks, &fd)? == hooks.getpid().at(STEADFAST_STEP_COMPARE)?;
+    let ours = held::named_pid(hooks, &fd)? == writer.own;
     if !ours || !target.is(&stat).at(STEADFAST_STEP_COMPARE)? {
         return Ok(Secured::Lost);
     }

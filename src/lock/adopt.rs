@@ -4,8 +4,9 @@ use super::candidate::Writer;
 use super::held::{self, Held, Keeper};
 use super::identity::Identity;
 use super::options::Settings;
-use super::release::take_turns;
-use crate::file::entry::Entry;
+use super::release::{take_turns, was_left_by_failure};
+use crate::file::deadline::Retry;
+use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
@@ -14,27 +15,38 @@ use core::ffi::CStr;
 /// child share; a rename could hit the fresh lock of a third process.
 pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -> Result<Outcome, Outcome> {
     const STEP: i32 = STEADFAST_STEP_CREATE_LOCK;
-    if !matches!(held.keeper, Keeper::Inherited(_)) {
+    let Keeper::Inherited(inherited) = held.keeper else {
         let invalid = Outcome::because(Errno::of(EINVAL).code(), Detail::NotInherited);
         return Err(invalid.with_step(STEADFAST_STEP_ARGUMENTS));
-    }
+    };
     let own = hooks.getpid().at(STEP)?;
     let directory = held.directory(hooks).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
     let entry = Entry::of_raw(hooks, directory.fd, name);
+    // Asked before anything is opened, which might get its number.
+    let kept = is_still(hooks, inherited, &held.stat);
     let fd = take_turns(held, entry)?;
     let named = held::named_pid(hooks, &fd)?;
     if named == own && held.is_ours(hooks).at(STEP)? {
         return Ok(Outcome::new(STEADFAST_OK).with_pid(own));
     }
-    if named != held.pid {
-        // Another child was first.
+    // Another child was first.
+    if ![0, own, held.pid].contains(&named) && !was_left_by_failure(hooks, &fd, named) {
         return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named));
     }
     let settings = Settings::default();
-    let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC };
-    // In between the content may be malformed: such a lock is kept.
-    let written = writer.overwrite(hooks, fd.raw())?;
+    let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC, look: Retry::new(0) };
+    if !kept {
+        // The program has closed the inherited descriptor. Without the flock nothing tells a cleaner that the lock changes hands.
+        let busy = |e: Errno| if e.is(EAGAIN) { Errno::of(EBADF) } else { e };
+        hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).map_err(busy).at(STEADFAST_STEP_LOCK_FILE)?;
+        held.check_name(entry)?;
+    }
+    // The inherited descriptor may write whatever the mode of the file is.
+    let written = writer.overwrite(hooks, if kept { inherited } else { fd.raw() }, held.pid)?;
     held.stat.mtime_ns = written.mtime_ns;
     held.belongs_to(hooks, identity, own);
+    if !kept {
+        held.keeper = Keeper::Descriptor(fd.into_raw());
+    }
     Ok(Outcome::new(STEADFAST_OK).with_pid(own))
 }

@@ -1,14 +1,16 @@
 //! What is given the lock's name: a record that is complete and locked before anybody can see it. Where that cannot be,
 //! the name is taken first, and the record follows.
 
-use super::format::{ATTRIBUTE, Attribute, Line, MARK};
+use super::format::{ATTRIBUTE, Attribute, Line, MARK, MOST};
 use super::identity::Identity;
 use super::options::Settings;
+use crate::file::deadline::Retry;
 use crate::file::entry::Entry;
 use crate::file::flock;
 use crate::file::path;
 use crate::file::temp::Temp;
 use crate::hooks::*;
+use crate::mem::copy;
 use crate::status::*;
 
 /// What may be given the lock's name.
@@ -39,6 +41,8 @@ pub struct Writer<'w> {
     pub own: i32,
     /// O_CLOEXEC, or 0 for a lock that children inherit.
     pub close_on_exec: i32,
+    /// How long somebody's look at the file may hold its flock.
+    pub look: Retry,
 }
 
 impl Writer<'_> {
@@ -72,30 +76,43 @@ impl Writer<'_> {
         Ok(Candidate::Private(temp))
     }
 
-    /// Takes the name itself, then the flock, and writes the record into the file that has both. Until it is marked, an empty
-    /// file is nobody's to remove. This is for file systems on which another name is another file.
+    /// Takes the name itself, then the flock, and writes the record into the file that has both. This is for file systems on
+    /// which another name may be another file. The file is marked from the start, so that one whose maker is killed is stale;
+    /// whoever removed it for that before we had the flock, the comparison after it tells of.
     pub fn by_name<'h>(&self, target: Entry<'h, '_>) -> Result<Published<'h>, Outcome> {
         let hooks = target.hooks();
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | self.close_on_exec;
-        let fd = match target.open(flags, self.settings.mode) {
+        let fd = match target.open(flags, self.settings.mode | MARK) {
             Ok(fd) => fd,
             Err(e) if e.is(EEXIST) => return Ok(Published::Exists),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_CREATE_LOCK)),
         };
-        let written = hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).map_err(no_flock).and_then(|()| {
-            let stat = self.write(hooks, fd.raw())?;
-            // Where modes are fixed the attribute alone tells.
-            let _ = hooks.fchmod(fd.raw(), stat.mode & 0o7777 | MARK);
-            Ok(stat)
-        });
-        match written {
-            Ok(stat) => Ok(Published::Yes(fd, stat)),
-            Err(outcome) => {
-                // It was made by this call a moment ago, and nobody removes a file that names nobody.
-                let _ = target.unlink();
-                Err(outcome)
+        let is_ours = || hooks.fstat(fd.raw()).and_then(|stat| target.is(&stat));
+        match flock::exclusive(hooks, fd.raw(), &mut self.look.again()) {
+            Ok(true) => {}
+            // Somebody's look keeps it. With a shared flock of ours nobody else removes the file.
+            Ok(false) => {
+                if let Ok(_flock) = hooks.lock(fd.raw(), LOCK_SH | LOCK_NB)
+                    && is_ours() == Ok(true)
+                {
+                    let _ = target.unlink();
+                }
+                return Ok(Published::Exists);
+            }
+            Err(e) => {
+                if is_ours() == Ok(true) {
+                    let _ = target.unlink();
+                }
+                return Err(no_flock(e));
             }
         }
+        if !is_ours().at(STEADFAST_STEP_COMPARE)? {
+            return Ok(Published::Exists);
+        }
+        let written = self.write(hooks, fd.raw()).inspect_err(|_| {
+            let _ = target.unlink();
+        })?;
+        Ok(Published::Yes(fd, written))
     }
 
     /// PID and attribute. A missing attribute is not fatal: the flock still tells.
@@ -107,13 +124,22 @@ impl Writer<'_> {
         Ok(stat)
     }
 
-    /// The same over another process's record, from the start of a file that was opened for it.
-    pub fn overwrite(&self, hooks: &Hooks, fd: i32) -> Result<steadfast_stat, Outcome> {
-        const STEP: i32 = STEADFAST_STEP_CREATE_LOCK;
-        let line = Line::of(self.own);
-        hooks.write_all(fd, &[line.bytes()]).at(STEP)?;
-        hooks.ftruncate(fd, line.bytes().len() as u64).at(STEP)?;
-        let stat = hooks.fstat(fd).at(STEP)?;
+    /// The same over another process's record, in a file that has a name. In between the content may be malformed, and the
+    /// attribute is not about it: such a lock is kept. After an error the record of `before` is there again, if that can be.
+    pub fn overwrite(&self, hooks: &Hooks, fd: i32, before: i32) -> Result<steadfast_stat, Outcome> {
+        let put = |pid| {
+            let line = Line::of(pid);
+            // As long as what was there, in one write: between write and truncate it is a record, too.
+            let former = usize::try_from(hooks.fstat(fd)?.size).unwrap_or(MOST).min(MOST);
+            let mut padded = [b'\n'; MOST];
+            copy(&mut padded, line.bytes());
+            hooks.write_at_start(fd, padded.get(..former.max(line.bytes().len())).unwrap_or_default())?;
+            hooks.ftruncate(fd, line.bytes().len() as u64)
+        };
+        let stat = put(self.own).and_then(|()| hooks.fstat(fd)).inspect_err(|_| {
+            let _ = put(before);
+        });
+        let stat = stat.at(STEADFAST_STEP_CREATE_LOCK)?;
         self.describe(hooks, fd, &stat);
         Ok(stat)
     }

@@ -86,11 +86,13 @@ impl Found<'_, '_> {
         };
         // Nothing will be removed: what was found is what was there a moment ago.
         let stale = Ok(Outcome::because(STEADFAST_LOCK_STALE, why).with_pid(pid));
-        if looked.is_some() {
-            return stale;
-        }
-        match hooks.lock(self.fd.raw(), LOCK_SH | LOCK_NB) {
-            Ok(_flock) => stale,
+        let looked = match looked {
+            Some(flock) => Ok(flock),
+            None => hooks.lock(self.fd.raw(), LOCK_SH | LOCK_NB),
+        };
+        match looked {
+            // With the flock nobody takes it over meanwhile.
+            Ok(_flock) => self.changed(content, pid)?.map_or(stale, Ok),
             Err(e) => unlocked(e, pid),
         }
     }
@@ -103,14 +105,13 @@ impl Found<'_, '_> {
             Ok(stale) => stale,
             Err(decided) => return Ok(decided),
         };
-        let verdict = |status, detail| Ok(Outcome::because(status, detail).with_pid(pid));
         // 3: the flock of the inode, without waiting.
         let mut locked = hooks.lock(self.fd.raw(), LOCK_EX | LOCK_NB);
         if locked.as_ref().is_err_and(|e| e.is(EBADF)) {
             // Over NFS and CIFS an exclusive flock needs a descriptor that is open for writing (flock(2)).
             if let Ok(writable) = entry.open(CAREFUL | O_RDWR, 0) {
                 if !same(&hooks.fstat(writable.raw()).at(STEADFAST_STEP_COMPARE)?, &self.stat) {
-                    return verdict(STEADFAST_LOCK_CHANGED, Detail::None);
+                    return Ok(Outcome::new(STEADFAST_LOCK_CHANGED).with_pid(pid));
                 }
                 self.fd = writable;
                 locked = hooks.lock(self.fd.raw(), LOCK_EX | LOCK_NB);
@@ -121,22 +122,33 @@ impl Found<'_, '_> {
             Err(e) => return unlocked(e, pid),
         };
         // 4: does the name still mean this inode, with the same content?
-        match entry.stat() {
-            Ok(named) if same(&self.stat, &named) && self.stat.size == named.size => {}
-            Ok(_) => return verdict(STEADFAST_LOCK_CHANGED, Detail::None),
-            Err(e) if e.is(ENOENT) => return Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::Absent)),
-            Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_COMPARE).with_pid(pid)),
-        }
-        let mut again = [0u8; MOST + 1];
-        if self.read(&mut again).at(STEADFAST_STEP_COMPARE)? != content {
-            return verdict(STEADFAST_LOCK_CHANGED, Detail::None);
+        if let Some(changed) = self.changed(content, pid)? {
+            return Ok(changed);
         }
         // 5: remove it. The descriptor stays open until then, or its inode number could come back in another file.
         match entry.unlink() {
-            Ok(()) => verdict(STEADFAST_LOCK_REMOVED, why),
+            Ok(()) => Ok(Outcome::because(STEADFAST_LOCK_REMOVED, why).with_pid(pid)),
             Err(e) if e.is(ENOENT) => Ok(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::Absent)),
             Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_UNLINK).with_pid(pid)),
         }
+    }
+
+    /// What has become of the lock, unless the name still means this inode and nobody has written to it: a record that was
+    /// read beside an adoption is half the old one and half the new one.
+    fn changed(&self, content: &[u8], pid: i32) -> Result<Option<Outcome>, Outcome> {
+        let changed = Ok(Some(Outcome::new(STEADFAST_LOCK_CHANGED).with_pid(pid)));
+        match self.entry.stat() {
+            Ok(named) if same(&self.stat, &named) => {}
+            Ok(_) => return changed,
+            Err(e) if e.is(ENOENT) => return Ok(Some(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::Absent))),
+            Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_COMPARE).with_pid(pid)),
+        }
+        let now = self.entry.hooks().fstat(self.fd.raw()).at(STEADFAST_STEP_COMPARE)?;
+        if (now.size, now.mtime_ns) != (self.stat.size, self.stat.mtime_ns) {
+            return changed;
+        }
+        let mut again = [0u8; MOST + 1];
+        if self.read(&mut again).at(STEADFAST_STEP_COMPARE)? == content { Ok(None) } else { changed }
     }
 
     /// Step 2.
@@ -204,7 +216,8 @@ fn unopened(entry: Entry<'_, '_>, error: Errno) -> Result<Outcome, Outcome> {
     }
     // A lease is being broken (fcntl(2), "Leases").
     if error.is(EAGAIN) {
-        return Ok(Outcome::because(STEADFAST_LOCK_HELD, Detail::Busy));
+        let holder = entry.stat().ok().and_then(|stat| flock::holder(entry.hooks(), &stat));
+        return Ok(Outcome::because(STEADFAST_LOCK_HELD, Detail::Leased).with_pid(holder.unwrap_or(0)));
     }
     if error.is_one_of(&[EACCES, EPERM]) {
         return match entry.stat() {

@@ -4,7 +4,9 @@ use super::format::{self, Content, MOST};
 use super::identity::{self, Identity};
 use crate::file::entry::{CAREFUL, Entry, is_still, same};
 use crate::file::path::{self, PATH_MAX, Path};
+use crate::file::proc_lines;
 use crate::hooks::*;
+use crate::mem::format::hex64;
 use crate::status::*;
 use core::ffi::CStr;
 
@@ -23,7 +25,7 @@ pub enum Keeper {
 pub struct Place {
     dir: i32,
     /// What the directory was, and its path with a NUL, to open it anew.
-    stat: steadfast_stat,
+    pub stat: steadfast_stat,
     path: Buffer,
 }
 
@@ -49,6 +51,39 @@ impl Place {
     }
 }
 
+/// An inotify descriptor, and the directory that it watches. All such descriptors have one inode, and so have those of epoll:
+/// only /proc tells ours from one that the program opened after it had closed ours.
+#[derive(Clone, Copy)]
+pub struct Watched {
+    fd: i32,
+    directory: u64,
+}
+
+impl Watched {
+    /// `fd`, which watches the directory with this inode and which the release has to close. What could not be told from
+    /// another one then is closed at once.
+    pub fn of(fd: Fd<'_>, directory: u64) -> Option<Watched> {
+        let watched = Watched { fd: fd.raw(), directory };
+        if !watched.is_still_open(fd.hooks()) {
+            return None;
+        }
+        fd.into_raw();
+        Some(watched)
+    }
+
+    /// Does the number stand for an inotify descriptor whose first watch is on the directory (proc_pid_fdinfo(5))?
+    fn is_still_open(&self, hooks: &Hooks) -> bool {
+        let Ok(path) = path::information_on_descriptor(self.fd) else { return false };
+        let digits = hex64(self.directory);
+        let inode = digits.get(digits.iter().take_while(|&&digit| digit == b'0').count()..).unwrap_or_default();
+        let found = proc_lines::find::<64, ()>(hooks, path.c_str(), |line| {
+            let rest = line.strip_prefix(b"inotify wd:1 ino:")?.strip_prefix(inode)?;
+            rest.starts_with(b" ").then_some(())
+        });
+        found.is_some()
+    }
+}
+
 /// A lock that this process holds.
 pub struct Held {
     pub place: Place,
@@ -57,7 +92,7 @@ pub struct Held {
     pub keeper: Keeper,
     /// The inotify descriptor of the wait. Closing one can stall for milliseconds (its marks are freed after a grace period
     /// of the kernel), so it waits for the release.
-    pub watch: Option<i32>,
+    pub watch: Option<Watched>,
     pub pid: i32,
     /// Of a process that is the first one of its namespace.
     pub pid_namespace: u64,
@@ -109,9 +144,9 @@ impl Held {
         }
     }
 
-    /// Opens the lock file by its name, and makes sure that it is ours.
-    pub fn open<'h>(&self, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
-        let fd = match entry.open(CAREFUL | O_RDWR, 0) {
+    /// Opens the lock file by its name, O_RDONLY or O_RDWR, and makes sure that it is ours.
+    pub fn open<'h>(&self, entry: Entry<'h, '_>, access: i32) -> Result<Fd<'h>, Outcome> {
+        let fd = match entry.open(CAREFUL | access, 0) {
             Ok(fd) => fd,
             Err(e) if e.is(ENOENT) => return Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_FILE)),
@@ -139,10 +174,9 @@ impl Held {
         }
         if directory.is_some_and(|directory| directory.anew.is_none()) {
             let _ = hooks.close(self.place.dir);
-            // A program that closed one of them has closed both. Of this one nothing tells whose its number is.
-            if let Some(watch) = self.watch {
-                let _ = hooks.close(watch);
-            }
+        }
+        if let Some(watch) = self.watch.filter(|watch| watch.is_still_open(hooks)) {
+            let _ = hooks.close(watch.fd);
         }
     }
 }

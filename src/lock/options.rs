@@ -1,13 +1,13 @@
 //! How to treat a lock.
 
-/// For lock files that contain only a PID: treat the lock as stale if the process with that PID started after the file was
-/// last written. Off by default, because a clock adjustment can make this wrong.
+/// For lock files that contain only a PID: treat the lock as stale if the process with that PID started after the file
+/// was last written. Off by default, because a clock adjustment can make this wrong.
 pub const STEADFAST_LOCK_TRUST_START_TIME: u32 = 1 << 0;
 /// A signal ends steadfast_lock_acquire with -EINTR. A signal that is handled just before the wait begins is missed;
 /// cancel_fd has no such race.
 pub const STEADFAST_LOCK_EINTR_RETURNS: u32 = 1 << 1;
-/// Children get the lock's descriptor, through exec too: the lock stays held while one of them lives, and a forked child
-/// can make it its own with steadfast_lock_adopt. Without it no child prolongs the lock.
+/// Child processes get the lock's descriptor, through exec as well: the lock stays held while one of them lives, and a
+/// forked child can make it its own with steadfast_lock_adopt.
 pub const STEADFAST_LOCK_INHERIT: u32 = 1 << 2;
 /// All bits above.
 pub const LOCK_ALL: u32 = STEADFAST_LOCK_TRUST_START_TIME | STEADFAST_LOCK_EINTR_RETURNS | STEADFAST_LOCK_INHERIT;

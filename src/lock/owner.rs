@@ -89,7 +89,12 @@ fn low(value: u64) -> usize {
 
 /// Is an empty file one that we left so? Its attribute says it, or its mark, when it has no attribute.
 pub fn is_ours(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
-    attribute(hooks, fd, stat).is_some() || (stat.mode & MARK != 0 && !has_attribute(hooks, fd))
+    is_described(hooks, fd, stat) || (stat.mode & MARK != 0 && !has_attribute(hooks, fd))
+}
+
+/// Has the file an attribute that speaks of its content?
+pub fn is_described(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
+    attribute(hooks, fd, stat).is_some()
 }
 
 /// Unless it is known that there is none: an attribute that cannot be read may say anything.

@@ -1,6 +1,7 @@
 //! Releasing a lock, and asking whether it is still held.
 
 use super::held::{self, Directory, Held, Keeper};
+use super::owner;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
@@ -31,21 +32,34 @@ fn wrong_process(held: &Held) -> Outcome {
 
 fn unlink_own(hooks: &Hooks, held: &Held, directory: &Directory<'_>, name: &CStr) -> Result<Outcome, Outcome> {
     let entry = Entry::of_raw(hooks, directory.fd, name);
-    let removed = if matches!(held.keeper, Keeper::Inherited(_)) {
-        // A child may be making the lock its own, and share its flock.
-        take_turns(held, entry).and_then(|fd| still_ours(hooks, held, &fd)?.and_then(|()| unlink(entry)))
+    let (removed, flock_is_ours) = if matches!(held.keeper, Keeper::Inherited(_)) {
+        remove_inherited(hooks, held, entry)
     } else {
-        held.check_name(entry).and_then(|()| unlink(entry))
+        (held.check_name(entry).and_then(|()| unlink(entry)), true)
     };
     // A forked child may still have the descriptor. With its name gone nobody can find the inode any more, but
-    // a file that stays must not go on being held by that child.
-    if let (Err(outcome), Keeper::Descriptor(fd) | Keeper::Inherited(fd)) = (&removed, held.keeper)
-        && outcome.status != STEADFAST_E_WRONG_PROCESS
+    // a file that stays must not go on being held by that child, unless the child has made the lock its own.
+    if let (Err(_), Keeper::Descriptor(fd) | Keeper::Inherited(fd)) = (removed, held.keeper)
+        && flock_is_ours
         && is_still(hooks, fd, &held.stat)
     {
         let _ = hooks.flock(fd, LOCK_UN);
     }
     removed.map(|()| Outcome::new(STEADFAST_OK).with_pid(held.pid))
+}
+
+/// Removes a lock that a child may be making its own, and whose flock it shares. The answer's second part: is the flock
+/// known to be this process's, or nobody's any more?
+fn remove_inherited(hooks: &Hooks, held: &Held, entry: Entry<'_, '_>) -> (Result<(), Outcome>, bool) {
+    let lost = |outcome: Outcome| (Err(outcome), outcome.status == STEADFAST_E_LOCK_LOST);
+    let fd = match take_turns(held, entry) {
+        Ok(fd) => fd,
+        Err(outcome) => return lost(outcome),
+    };
+    match still_ours(hooks, held, &fd) {
+        Ok(()) => (unlink(entry), true),
+        Err(outcome) => lost(outcome),
+    }
 }
 
 fn unlink(entry: Entry<'_, '_>) -> Result<(), Outcome> {
@@ -56,14 +70,22 @@ fn unlink(entry: Entry<'_, '_>) -> Result<(), Outcome> {
 /// changes what the file says, or removes it.
 pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
     let hooks = entry.hooks();
-    let fd = held.open(entry)?;
+    let fd = match held.open(entry, O_RDWR) {
+        // A lock file that its owner may not write: an exclusive lock needs that.
+        Err(e) if e.os_error == EACCES => held.open(entry, O_RDONLY)?,
+        opened => opened?,
+    };
+    let lock = |operation| hooks.ofdlock(fd.raw(), operation, 0, 1);
+    let refused = |e: Errno| e.is_one_of(&[EAGAIN, EACCES]);
     let mut retry = Retry::new(TIMEOUT_MS);
     loop {
-        match hooks.ofdlock(fd.raw(), STEADFAST_OFDLOCK_EXCLUSIVE, 0, 1) {
+        match lock(STEADFAST_OFDLOCK_EXCLUSIVE) {
             Ok(_) => break,
-            Err(e) if e.is_one_of(&[EAGAIN, EACCES]) => {}
-            // None here: the moment in which two of them meet is short.
-            Err(e) if e.unsupported() || e.is(ENOLCK) => break,
+            // Somebody who may only read can lock it only shared: then it is no child, nor the parent, that keeps us out.
+            Err(e) if refused(e) && lock(STEADFAST_OFDLOCK_SET).is_ok() => break,
+            Err(e) if refused(e) => {}
+            // There are no such locks here: the moment in which two processes of a family meet is short.
+            Err(e) if e.unsupported() || e.is_one_of(&[ENOLCK, EBADF]) => break,
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE)),
         }
         if !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)? {
@@ -74,10 +96,21 @@ pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outco
     Ok(fd)
 }
 
-/// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number.
-fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<Result<(), Outcome>, Outcome> {
+/// Is this the record of a child that failed to adopt the lock? Its number is nobody's, and no attribute is about it. In a PID
+/// namespace of its own a child that succeeded has such a number too, but also the attribute.
+pub fn was_left_by_failure(hooks: &Hooks, fd: &Fd<'_>, named: i32) -> bool {
+    let is_dead = hooks.probe(named).is_err_and(|e| e.is(ESRCH));
+    is_dead && hooks.fstat(fd.raw()).is_ok_and(|stat| !owner::is_described(hooks, fd.raw(), &stat))
+}
+
+/// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number; one
+/// that failed to may have left a record that names nobody.
+fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<(), Outcome> {
     let named = held::named_pid(hooks, fd)?;
-    Ok(if named == held.pid { Ok(()) } else { Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named)) })
+    if [held.pid, 0].contains(&named) || was_left_by_failure(hooks, fd, named) {
+        return Ok(());
+    }
+    Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named))
 }
 
 /// Is the lock still this process's?
@@ -89,7 +122,7 @@ pub fn check(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome
     let entry = Entry::of_raw(hooks, directory.fd, name);
     held.check_name(entry)?;
     if matches!(held.keeper, Keeper::Inherited(_)) {
-        still_ours(hooks, held, &held.open(entry)?)??;
+        still_ours(hooks, held, &held.open(entry, O_RDONLY)?)?;
     }
     Ok(Outcome::new(STEADFAST_OK).with_pid(held.pid))
 }

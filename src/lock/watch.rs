@@ -4,7 +4,7 @@
 use super::options::{STEADFAST_LOCK_EINTR_RETURNS, Settings};
 use crate::file::deadline::Deadline;
 use crate::file::filesystem;
-use crate::file::path::{self, Path};
+use crate::file::path;
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
@@ -26,7 +26,8 @@ const PATIENCE_NS: i64 = 20 * MS;
 pub struct Watch<'h> {
     hooks: &'h Hooks,
     dir: i32,
-    directory: &'h CStr,
+    /// The directory's path, where that is one from the working directory.
+    directory: Option<&'h CStr>,
     name: &'h CStr,
     /// None with timeout 0: nothing is waited for, but a lock that another cleaner is looking at is looked at again.
     deadline: Option<Deadline>,
@@ -45,17 +46,18 @@ pub struct Watch<'h> {
 
 impl<'h> Watch<'h> {
     /// Nothing is set up before it is needed.
-    pub fn new(dir: &Fd<'h>, path: &'h Path, timeout_ms: i64, settings: &'h Settings) -> Result<Watch<'h>, Outcome> {
-        let hooks = dir.hooks();
-        let deadline = match timeout_ms {
-            0 => None,
-            _ => Some(Deadline::after(hooks, timeout_ms).at(STEADFAST_STEP_CLOCK)?),
-        };
-        Ok(Watch {
-            hooks,
+    pub fn new(
+        dir: &Fd<'h>,
+        directory: Option<&'h CStr>,
+        name: &'h CStr,
+        deadline: Option<Deadline>,
+        settings: &'h Settings,
+    ) -> Watch<'h> {
+        Watch {
+            hooks: dir.hooks(),
             dir: dir.raw(),
-            directory: path.directory(),
-            name: path.name(),
+            directory,
+            name,
             deadline,
             looks: LOOKS,
             settings,
@@ -66,12 +68,12 @@ impl<'h> Watch<'h> {
             backoff_ns: BACKOFF_NS.0,
             free_since: None,
             patience_over: false,
-        })
+        }
     }
 
-    /// The inotify descriptor, which the caller now has to close.
-    pub fn into_raw(self) -> Option<i32> {
-        self.inotify.map(Fd::into_raw)
+    /// The inotify descriptor, if there is one.
+    pub fn into_inotify(self) -> Option<Fd<'h>> {
+        self.inotify
     }
 
     /// Were those who wait for longer given their time?
@@ -84,7 +86,7 @@ impl<'h> Watch<'h> {
     pub fn until_changed(&mut self, found: &Outcome, free: bool) -> Result<bool, Outcome> {
         let Some(deadline) = self.deadline else {
             self.looks = self.looks.saturating_sub(1);
-            let again = found.detail == Detail::Busy && self.looks > 0;
+            let again = [Detail::Busy, Detail::Leased].contains(&found.detail) && self.looks > 0;
             if again {
                 self.sleep(MS, None)?;
             }
@@ -111,16 +113,16 @@ impl<'h> Watch<'h> {
     }
 
     /// Watches the directory for names that go away: by its descriptor, since another thread may change the
-    /// working directory; by its path where there is no /proc.
+    /// working directory; by its path where there is no /proc and the path leads there.
     fn watch_directory(&self) -> Option<Fd<'h>> {
         let inotify = self.hooks.inotify().ok()?;
         let mask = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
         let watch = |path: &CStr| self.hooks.inotify_watch(inotify.raw(), path, mask);
-        let watched = match path::of_descriptor(self.dir) {
-            Ok(path) if !self.hooks.absent(STEADFAST_ABSENT_PROC) => watch(path.c_str()).or_else(|_| watch(self.directory)),
-            _ => watch(self.directory),
+        let by_descriptor = match path::of_descriptor(self.dir) {
+            Ok(path) if !self.hooks.absent(STEADFAST_ABSENT_PROC) => watch(path.c_str()).is_ok(),
+            _ => false,
         };
-        watched.ok().map(|()| inotify)
+        (by_descriptor || watch(self.directory?).is_ok()).then_some(inotify)
     }
 
     fn sleep_until_told(&mut self, mut left: i64, found: &Outcome, free: bool) -> Result<(), Outcome> {
@@ -134,7 +136,8 @@ impl<'h> Watch<'h> {
             self.patience_over = false;
         }
         // The holder's death, where the number is a process of ours to watch.
-        let watchable = found.status == STEADFAST_LOCK_HELD && ![Detail::Busy, Detail::FlockUser].contains(&found.detail);
+        let watchable =
+            found.status == STEADFAST_LOCK_HELD && ![Detail::Busy, Detail::Leased, Detail::FlockUser].contains(&found.detail);
         let holder = if watchable { self.hooks.pidfd_open(found.pid).ok() } else { None };
         // Nothing tells when a content that says nothing changes, nor when a flock without a known owner is let go.
         if !self.tells_all || !(free || holder.is_some()) {

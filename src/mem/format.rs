@@ -1,7 +1,7 @@
 //! Numbers as text, without a panic and without memory.
 #![forbid(unsafe_code)]
 
-use super::copy;
+use super::text::copy;
 
 /// A number in decimal.
 pub struct Decimal {

@@ -1,6 +1,6 @@
 //! A list of fixed capacity.
 
-use super::Buffer;
+use super::buffer::Buffer;
 use crate::sys::Errno;
 
 /// As many values as it was made for, one after the other.

@@ -1,6 +1,6 @@
 //! Memory for direct writes.
 
-use super::Buffer;
+use super::buffer::Buffer;
 use crate::sys::Errno;
 use core::ffi::c_void;
 

@@ -131,9 +131,11 @@ impl<'h> Existing<'h> {
         Ok(fits.then_some(header))
     }
 
-    /// The generation that its header's own check confirms.
-    pub fn look(&self, step: i32) -> Result<Option<u64>, Outcome> {
-        Ok(self.header().at(step)?.as_ref().and_then(format::checked_generation))
+    /// The generation that its header's own check confirms; and does the header look like a state, of this format or a
+    /// later one?
+    pub fn look(&self, step: i32) -> Result<(Option<u64>, bool), Outcome> {
+        let header = self.header().at(step)?;
+        Ok((header.as_ref().and_then(format::checked_generation), header.is_some()))
     }
 
     /// Is it, as far as is known, not durable? Asked after [`verify`](Existing::verify).

@@ -41,7 +41,7 @@ impl Previous {
             let content = previous.verify(STEP)?;
             return Ok((Previous::There(content.generation), content.damage));
         }
-        Ok((Previous::There(previous.look(STEP)?), 0))
+        Ok((Previous::There(previous.look(STEP)?.0), 0))
     }
 }
 
@@ -49,7 +49,7 @@ impl Previous {
 pub struct Known {
     /// The generation to write.
     pub next: u64,
-    /// Is there a verified state at PATH, which is replaced?
+    /// Is there a state at PATH, which is replaced, as far as is known?
     pub replaces: bool,
 }
 
@@ -64,14 +64,18 @@ pub fn count(
 ) -> Result<Known, Outcome> {
     let thorough = request.swaps() || request.keeps_previous();
     let mut number = None;
+    let mut replaces = false;
     let mut damage = 0;
     if let Some(current) = current.as_mut() {
         if thorough {
             let content = current.verify(STEP)?;
-            (number, damage) = (content.generation, content.damage);
+            (number, damage, replaces) = (content.generation, content.damage, content.is_whole());
         } else {
-            number = current.look(STEP)?;
+            (number, replaces) = current.look(STEP)?;
         }
+    }
+    if request.swaps() && damage == STEADFAST_E_NEWER {
+        return Err(Outcome::new(damage));
     }
     let mut previous = Previous::Missing;
     if number.is_none() || thorough {
@@ -94,7 +98,7 @@ pub fn count(
         // Damage, a file that is not ours, or only a previous generation: the clock is above any number that was counted.
         _ => last.map_or(Ok(0), after)?.max((now_ns / 1000).max(1).unsigned_abs()),
     };
-    Ok(Known { next, replaces: number.is_some() })
+    Ok(Known { next, replaces })
 }
 
 /// IF_GENERATION: 0 means neither PATH nor PATH.prev. Where PATH is missing or damaged, a verified PATH.prev is what is

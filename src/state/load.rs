@@ -6,6 +6,7 @@ use super::resolve;
 use crate::file::base::Start;
 use crate::file::deadline::Retry;
 use crate::file::entry::{CAREFUL, Entry};
+use crate::file::flock;
 use crate::file::names;
 use crate::file::path::{PATH_MAX, Path};
 use crate::hooks::*;
@@ -52,8 +53,9 @@ pub struct Loaded {
 /// Loads the state at `path`, following symbolic links as open(2) does.
 pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Room) -> Result<(Loaded, Outcome), Outcome> {
     let mut attempts = ATTEMPTS;
+    let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
     loop {
-        let error = match load_file(start, path, request, room) {
+        let error = match load_file(start, path, request, room, &mut retry) {
             Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
             Err(outcome) => outcome,
         };
@@ -63,7 +65,7 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
         if !instead {
             return Err(error);
         }
-        let found = match load_previous(start, path, request, recover, room) {
+        let found = match load_previous(start, path, request, room, &mut retry) {
             Ok(Some(loaded)) => {
                 let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
                 Ok((loaded, outcome.after(error)))
@@ -79,7 +81,7 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
         // There is a previous one because the first saves were made between the two looks? And what keeps the state from
         // being looked at again is news, too.
         attempts = attempts.saturating_sub(1);
-        let still_missing = || open_file(start, path).is_err_and(|again| again.status == error.status);
+        let mut still_missing = || open_file(start, path, &mut retry).is_err_and(|again| again.status == error.status);
         if !missing || attempts == 0 || still_missing() {
             return found;
         }
@@ -97,13 +99,13 @@ fn recoverable(status: i32) -> bool {
     damaged || [EIO, EBADMSG, EUCLEAN].iter().any(|&errno| status == Errno::of(errno).code())
 }
 
-/// PATH.prev: loaded when `recover`, else None when it is there. A link at PATH is followed to the end first.
+/// PATH.prev: loaded with RECOVER, else None when it is there. A link at PATH is followed to the end first.
 fn load_previous(
     start: &Start<'_>,
     whole: &CStr,
     request: &LoadRequest,
-    recover: bool,
     room: &mut Room,
+    retry: &mut Retry,
 ) -> Result<Option<Loaded>, Outcome> {
     let missing = || Outcome::new(Errno::of(ENOENT).code());
     let mut path = Path::empty();
@@ -122,25 +124,37 @@ fn load_previous(
     }
     let previous = names::previous(path.name()).map_err(|_| missing())?;
     let entry = Entry::new(&dir, previous.c_str());
-    if recover {
-        let fd = opened(start.hooks(), || entry.open(CAREFUL & !O_NOFOLLOW, 0))?;
+    if request.has(STEADFAST_LOAD_RECOVER) {
+        // A link there is nobody's state.
+        let follows = |e: &Outcome| [ELOOP, EMLINK].contains(&e.os_error);
+        let fd = opened(start.hooks(), retry, |more| entry.open(CAREFUL | more, 0));
+        // Nor can anything have a name that is too long here.
+        let nothing = |e: &Outcome| follows(e) || e.os_error == ENAMETOOLONG;
+        let fd = fd.map_err(|e| if nothing(&e) { missing() } else { e })?;
         return read_file(fd, request, room).map(Some);
     }
-    let stat = entry.stat().at(STEADFAST_STEP_INSPECT_TARGET)?;
+    let stat = entry.stat_if_there().at(STEADFAST_STEP_INSPECT_TARGET)?.ok_or_else(missing)?;
     if is_regular(stat.mode) { Ok(None) } else { Err(missing()) }
 }
 
-/// A file that another process has a lease on is waited for, for as long as a save would.
-fn opened<'h>(hooks: &'h Hooks, mut open: impl FnMut() -> Result<Fd<'h>, Errno>) -> Result<Fd<'h>, Outcome> {
+/// A file that another process has a lease on is waited for, for as long as a save would. `open` takes more flags.
+fn opened<'h>(
+    hooks: &'h Hooks,
+    retry: &mut Retry,
+    mut open: impl FnMut(i32) -> Result<Fd<'h>, Errno>,
+) -> Result<Fd<'h>, Outcome> {
     const STEP: i32 = STEADFAST_STEP_OPEN_FILE;
-    let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
     loop {
-        match open() {
+        match open(0) {
             // A socket, or a FIFO or device without a driver behind it (open(2)).
             Err(e) if e.is(ENXIO) => return Err(Outcome::new(STEADFAST_E_NOT_REGULAR)),
             Err(e) if e.is(EAGAIN) => {
                 if !retry.sleep(hooks).at(STEP)? {
-                    return Err(Outcome::because(STEADFAST_E_BUSY, Detail::Leased).with_step(STEP));
+                    // O_PATH breaks no lease.
+                    let holder =
+                        open(O_PATH).and_then(|fd| hooks.fstat(fd.raw())).ok().and_then(|stat| flock::holder(hooks, &stat));
+                    let busy = Outcome::because(STEADFAST_E_BUSY, Detail::Leased).with_step(STEP);
+                    return Err(busy.with_pid(holder.unwrap_or(0)));
                 }
             }
             result => return result.at(STEP),
@@ -148,8 +162,8 @@ fn opened<'h>(hooks: &'h Hooks, mut open: impl FnMut() -> Result<Fd<'h>, Errno>)
     }
 }
 
-fn open_file<'h>(start: &Start<'h>, path: &CStr) -> Result<Fd<'h>, Outcome> {
-    let fd = opened(start.hooks(), || start.open(path, CAREFUL & !O_NOFOLLOW))?;
+fn open_file<'h>(start: &Start<'h>, path: &CStr, retry: &mut Retry) -> Result<Fd<'h>, Outcome> {
+    let fd = opened(start.hooks(), retry, |more| start.open(path, CAREFUL & !O_NOFOLLOW | more))?;
     size_of_regular(&fd)?;
     Ok(fd)
 }
@@ -160,8 +174,14 @@ fn size_of_regular(fd: &Fd<'_>) -> Result<u64, Outcome> {
     if is_regular(stat.mode) { Ok(stat.size) } else { Err(Outcome::new(STEADFAST_E_NOT_REGULAR)) }
 }
 
-fn load_file(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Room) -> Result<Loaded, Outcome> {
-    let fd = opened(start.hooks(), || start.open(path, CAREFUL & !O_NOFOLLOW))?;
+fn load_file(
+    start: &Start<'_>,
+    path: &CStr,
+    request: &LoadRequest,
+    room: &mut Room,
+    retry: &mut Retry,
+) -> Result<Loaded, Outcome> {
+    let fd = opened(start.hooks(), retry, |more| start.open(path, CAREFUL & !O_NOFOLLOW | more))?;
     read_file(fd, request, room)
 }
 

@@ -4,26 +4,31 @@ use crate::file::names;
 use crate::status::*;
 use core::ffi::CStr;
 
-/// A file or directory that cannot be made durable is an error instead of STEADFAST_NOT_DURABLE.
+/// Failing to make the file or its directory durable is an error instead of STEADFAST_NOT_DURABLE.
 pub const STEADFAST_SAVE_STRICT: u32 = 1 << 0;
-/// The verified previous generation stays as PATH.prev. Something at PATH that is no whole state is kept there as well, if
-/// there is no PATH.prev yet: a person can read it, a load answers STEADFAST_E_FORMAT. The message says so.
+/// The previous generation, verified, stays as PATH.prev. A damaged or unsynced state never replaces a durable
+/// PATH.prev. If what is at PATH is no whole state, it is kept as PATH.prev if there is none yet: a person can read it,
+/// a load answers STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept and what was
+/// not. Where there are no hard links it is kept by a copy, which is synced: a save that does not sync, or cannot,
+/// leaves PATH.prev as it is there.
 pub const STEADFAST_SAVE_KEEP_PREVIOUS: u32 = 1 << 1;
-/// Compare and swap: STEADFAST_E_CONFLICT unless the state there has expected_generation.
+/// Compare and swap: the save is STEADFAST_E_CONFLICT unless the state there has expected_generation. Of several savers
+/// that expect the same generation, in any processes, exactly one succeeds. Needs flock(2).
 pub const STEADFAST_SAVE_IF_GENERATION: u32 = 1 << 2;
-/// Save to what the link at PATH points to; without it a link is refused. In a sticky directory that others may write, a
-/// link is followed only if it belongs to the caller or to the directory's owner, else -EACCES (proc_sys_fs(5),
-/// protected_symlinks).
+/// Save to what the link at PATH points to; without this flag a link is refused. In a sticky directory that others may
+/// write, a link is followed only if it belongs to the caller or to the directory's owner, otherwise it is -EACCES: the
+/// kernel's own rule (proc_sys_fs(5), protected_symlinks), whatever its setting.
 pub const STEADFAST_SAVE_FOLLOW_SYMLINK: u32 = 1 << 3;
-/// Make missing parent directories, durably.
+/// Create missing parent directories, durably, with mode 0777 less the umask. They stay if the save then fails.
 pub const STEADFAST_SAVE_CREATE_PARENTS: u32 = 1 << 4;
-/// Atomic and verified, but without any fsync: always STEADFAST_NOT_DURABLE. The state is marked, and never takes the
-/// place of a durable PATH.prev. on_disk is EITHER with KEEP_PREVIOUS and a durable state to keep, else UNKNOWN. With
-/// STRICT or SYNCFS it is -EINVAL.
+/// Atomic and verified, but without any fsync: the result is STEADFAST_NOT_DURABLE. The state is marked, so that it
+/// never replaces a durable PATH.prev. on_disk is EITHER if KEEP_PREVIOUS has a durable state to keep, otherwise
+/// UNKNOWN. With STRICT or SYNCFS it is -EINVAL.
 pub const STEADFAST_SAVE_NO_SYNC: u32 = 1 << 6;
-/// steadfast_state_save_batch: one syncfs(2) for all files instead of one fsync for each. It flushes what others have
-/// written to the file system as well. Where syncfs is not known to reach the device and to report its errors (network
-/// file systems, FUSE, overlays, Linux before 5.8), each file is synced by itself.
+/// steadfast_state_save_batch only: one syncfs(2) for each file system instead of one fsync for each file. It also
+/// flushes what others have written there. Where syncfs is not known to reach the device and to report its errors, each
+/// file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
+/// (syncfs(2)).
 pub const STEADFAST_SAVE_SYNCFS: u32 = 1 << 7;
 /// All bits above.
 pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
@@ -34,9 +39,9 @@ pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_NO_SYNC
     | STEADFAST_SAVE_SYNCFS;
 
-/// Load PATH.prev when the state at PATH is damaged, unreadable or missing.
+/// If the state at PATH is damaged, unreadable or missing, load PATH.prev instead.
 pub const STEADFAST_LOAD_RECOVER: u32 = 1 << 0;
-/// The schema must be the one given.
+/// The state must have the schema of the options.
 pub const STEADFAST_LOAD_REQUIRE_SCHEMA: u32 = 1 << 1;
 /// All bits above.
 pub const LOAD_ALL: u32 = STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_SCHEMA;

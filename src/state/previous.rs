@@ -7,7 +7,7 @@
 use super::existing::Existing;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
-use crate::file::names;
+use crate::file::names::{self, Shape};
 use crate::file::ownership;
 use crate::file::path::Name;
 use crate::file::temp::Temp;
@@ -26,15 +26,15 @@ pub struct How {
     pub wanted: bool,
     /// Is a copy, where there are no hard links, to be synced?
     pub sync: bool,
+    /// Is it the state that was compared with, and no other, that may be replaced?
+    pub swap: bool,
 }
 
 /// What stands at .prev while the new state is published. Dropped, it puts back what was there before; a save that fails
 /// leaves .prev as it was.
 pub struct Kept<'h> {
     undo: Option<Undo<'h>>,
-    /// Is a whole state at .prev?
-    pub whole: bool,
-    /// And is it durable?
+    /// Is a whole and durable state at .prev?
     pub durable: bool,
     /// What there is to say about it.
     pub note: Detail,
@@ -44,53 +44,60 @@ pub struct Kept<'h> {
 struct Undo<'h> {
     hooks: &'h Hooks,
     dir: i32,
+    target: Name,
     previous: Name,
-    aside: Aside<'h>,
-    /// The file that is at .prev now.
+    /// What was at .prev has this name meanwhile, if there was something.
+    aside: Option<Name>,
+    /// The file that is at .prev now, and the state at the target that it keeps.
     kept: steadfast_stat,
+    current: steadfast_stat,
     /// Is it still to be done?
     armed: bool,
 }
 
-/// Where that is in the meantime.
-enum Aside<'h> {
-    /// There was nothing.
-    Nothing,
-    /// Under this name.
-    Named(Name),
-    /// In a copy, where there are neither exchanges nor links.
-    Copied(Temp<'h>),
+impl Undo<'_> {
+    fn entry<'n>(&self, name: &'n Name) -> Entry<'_, 'n> {
+        Entry::of_raw(self.hooks, self.dir, name.c_str())
+    }
+
+    /// What was at .prev before goes. An error leaves an orphan for the next save with this number.
+    fn forget(&self) {
+        if let Some(aside) = &self.aside {
+            let _ = self.entry(aside).unlink();
+        }
+    }
 }
 
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
-        let previous = Entry::of_raw(self.hooks, self.dir, self.previous.c_str());
-        if !self.armed || previous.is(&self.kept) != Ok(true) {
-            // Published; or another saver has kept another state since.
+        if !self.armed {
             return;
         }
+        let previous = self.entry(&self.previous);
+        // Another saver may have kept another state since, or have replaced the one that is kept here and rely on it.
+        let untouched = previous.is(&self.kept) == Ok(true) && self.entry(&self.target).is(&self.current) == Ok(true);
+        if !untouched {
+            return self.forget();
+        }
         // An error here comes after the one that is reported: .prev is then the current state once more.
-        let _ = match &mut self.aside {
-            Aside::Nothing => previous.unlink(),
-            Aside::Named(name) => previous.sibling(name.c_str()).rename_to(&previous, 0),
-            Aside::Copied(copy) => copy.entry().rename_to(&previous, 0).inspect(|()| copy.published()),
+        let _ = match &self.aside {
+            None => previous.unlink(),
+            Some(aside) => self.entry(aside).rename_to(&previous, 0),
         };
     }
 }
 
 impl Kept<'_> {
     /// .prev is as it was: nothing has to be put back.
-    fn unchanged(whole: bool, durable: bool, note: Detail) -> Self {
-        Kept { undo: None, whole, durable, note }
+    fn unchanged(durable: bool, note: Detail) -> Self {
+        Kept { undo: None, durable, note }
     }
 
     /// The new state is published: what was at .prev before goes.
     pub fn settle(&mut self) {
-        let Some(mut undo) = self.undo.take() else { return };
-        undo.armed = false;
-        if let Aside::Named(name) = &undo.aside {
-            // An error leaves an orphan for the next save with this number.
-            let _ = Entry::of_raw(undo.hooks, undo.dir, name.c_str()).unlink();
+        if let Some(mut undo) = self.undo.take() {
+            undo.armed = false;
+            undo.forget();
         }
     }
 }
@@ -105,19 +112,22 @@ pub fn keep<'h>(
     retry: &mut Retry,
 ) -> Result<Kept<'h>, Outcome> {
     let previous = names::previous(target.name()).at(STEP)?;
-    let rotating = names::rotating(target.name(), temp.number, temp.shape).at(STEP)?;
-    let aside = names::aside(target.name(), temp.number, temp.shape).at(STEP)?;
+    let shape = if fits(target, temp)? { temp.shape } else { Shape::Short };
+    let rotating = names::rotating(target.name(), temp.number, shape).at(STEP)?;
+    let aside = names::aside(target.name(), temp.number, shape).at(STEP)?;
     let keeping = Keeping {
         target,
+        temp,
         previous: target.sibling(previous.c_str()),
         rotating: target.sibling(rotating.c_str()),
         aside: target.sibling(aside.c_str()),
         how,
     };
     for _ in 0..ATTEMPTS {
-        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(false, false, Detail::None)) };
+        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(false, Detail::None)) };
         match keeping.keep(there, retry)? {
             Some(kept) => return Ok(kept),
+            None if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
             // Replaced since it was opened: the new one is what is to be kept.
             None => *current = Existing::open(target, retry, STEP)?,
         }
@@ -128,6 +138,7 @@ pub fn keep<'h>(
 /// The names of a state that is being kept.
 struct Keeping<'h, 'n> {
     target: Entry<'h, 'n>,
+    temp: &'n Temp<'h>,
     previous: Entry<'h, 'n>,
     rotating: Entry<'h, 'n>,
     aside: Entry<'h, 'n>,
@@ -157,33 +168,38 @@ impl<'h> Keeping<'h, '_> {
         }
         // rename between two names of one file does nothing.
         if before.is_some_and(|before| same(&before, &there.stat)) && self.target.is(&there.stat).at(STEP)? {
-            return Ok(Some(Kept::unchanged(content.is_whole(), durable, note)));
+            return Ok(Some(Kept::unchanged(durable, note)));
         }
-        let undo = match self.link(there)? {
-            Linked::Yes => self.replace(self.rotating, there.stat, before.is_some()).inspect_err(|_| {
-                let _ = self.rotating.unlink();
-            })?,
-            Linked::Unlinkable => {
-                let mut copied = copy(self.target, there, self.how.sync)?;
-                let undo = self.replace(copied.entry(), copied.stat, before.is_some())?;
-                copied.published();
-                undo
-            }
+        let kept = match self.link(there)? {
+            Linked::Yes => there.stat,
+            // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
+            Linked::Unlinkable if !self.how.sync => return Ok(Some(Kept::unchanged(false, Detail::None))),
+            Linked::Unlinkable => match self.copy(there, self.rotating)? {
+                Some(stat) => stat,
+                None => return Ok(Some(Kept::unchanged(false, Detail::None))),
+            },
             Linked::Replaced => return Ok(None),
         };
-        Ok(Some(Kept { undo: Some(undo), whole: content.is_whole(), durable, note }))
+        let undo = self.replace(kept, there.stat, before.is_some()).inspect_err(|_| {
+            let _ = self.rotating.unlink();
+        })?;
+        Ok(Some(Kept { undo: Some(undo), durable, note }))
+    }
+
+    /// What is at .prev, but for what a rename replaces whatever it is.
+    fn open_previous(&self, retry: &mut Retry) -> Result<Option<Existing<'h>>, Outcome> {
+        match Existing::open(self.previous, retry, STEP) {
+            Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => Ok(None),
+            opened => opened,
+        }
     }
 
     /// Is what is at .prev to stay, since the current state is `whole` but not durable, or no state at all?
     fn stays(&self, whole: bool, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
-        let there = match Existing::open(self.previous, retry, STEP) {
-            // A rename replaces it.
-            Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => None,
-            opened => opened?,
-        };
+        let there = self.open_previous(retry)?;
         let Some(mut there) = there else {
             // Nothing is in the way. But what is no state is only kept if that was asked for.
-            return Ok(if whole || self.how.wanted { None } else { Some(Kept::unchanged(false, false, Detail::None)) });
+            return Ok(if whole || self.how.wanted { None } else { Some(Kept::unchanged(false, Detail::None)) });
         };
         let content = there.verify(STEP)?;
         let durable = content.is_whole() && !there.is_unsynced();
@@ -191,7 +207,7 @@ impl<'h> Keeping<'h, '_> {
             return Ok(None);
         }
         let note = if whole { Detail::None } else { Detail::NotKept };
-        Ok(Some(Kept::unchanged(content.is_whole(), durable, note)))
+        Ok(Some(Kept::unchanged(durable, note)))
     }
 
     /// Gives the current state its second name.
@@ -212,45 +228,97 @@ impl<'h> Keeping<'h, '_> {
         Ok(if self.target.is(&current.stat).at(STEP)? { Linked::Unlinkable } else { Linked::Replaced })
     }
 
-    /// Gives .prev to the file at `new`, whose stat is `kept`. What is there already (`replaces`) is set aside.
-    fn replace(&self, new: Entry<'h, '_>, kept: steadfast_stat, replaces: bool) -> Result<Undo<'h>, Outcome> {
+    /// Gives .prev to the file at the rotating name, whose stat is `kept`. What is there already (`replaces`) is set aside.
+    fn replace(&self, kept: steadfast_stat, current: steadfast_stat, replaces: bool) -> Result<Undo<'h>, Outcome> {
         // Over NFS a rename that happened may be answered with an error: the inode tells.
-        let rename = |flags| match new.rename_to(&self.previous, flags) {
+        let rename = |flags| match self.rotating.rename_to(&self.previous, flags) {
             Err(_) if self.previous.is(&kept) == Ok(true) => Ok(()),
             other => other,
         };
         let mut renamed = if replaces { rename(RENAME_EXCHANGE) } else { Err(Errno::of(ENOENT)) };
-        let mut aside = Aside::Nothing;
+        let mut aside = None;
         match renamed {
-            Ok(()) => aside = Aside::Named(Name::of(&[new.name().to_bytes()]).at(STEP)?),
+            Ok(()) => aside = Some(self.rotating),
             // There is none, or it has gone meanwhile.
             Err(e) if e.is(ENOENT) => renamed = rename(0),
             Err(e) if e.unsupported() => {
-                aside = self.set_aside()?;
+                aside = self.set_aside()?.then_some(self.aside);
                 renamed = rename(0);
             }
             Err(_) => {}
         }
-        if let (Err(_), Aside::Named(_)) = (renamed, &aside) {
-            let _ = self.aside.unlink();
+        if let (Err(_), Some(aside)) = (renamed, aside) {
+            let _ = aside.unlink();
         }
         renamed.at(STEP)?;
-        let previous = Name::of(&[self.previous.name().to_bytes()]).at(STEP)?;
-        Ok(Undo { hooks: new.hooks(), dir: new.dir(), previous, aside, kept, armed: true })
+        let name_of = |entry: Entry<'_, '_>| Name::of(&[entry.name().to_bytes()]).at(STEP);
+        Ok(Undo {
+            hooks: self.target.hooks(),
+            dir: self.target.dir(),
+            target: name_of(self.target)?,
+            previous: name_of(self.previous)?,
+            aside: aside.map(name_of).transpose()?,
+            kept,
+            current,
+            armed: true,
+        })
     }
 
-    /// Gives what is at .prev a second name, or copies it, where there is no exchange.
-    fn set_aside(&self) -> Result<Aside<'h>, Outcome> {
+    /// Gives what is at .prev a second name, or copies it, where there is no exchange. False: there is nothing.
+    fn set_aside(&self) -> Result<bool, Outcome> {
         match link_anew(self.previous, self.aside) {
-            Ok(()) => Ok(Aside::Named(Name::of(&[self.aside.name().to_bytes()]).at(STEP)?)),
-            Err(e) if e.is(ENOENT) => Ok(Aside::Nothing),
-            Err(e) if is_unlinkable(e) => match Existing::open(self.previous, &mut Retry::new(0), STEP)? {
-                Some(there) => copy(self.target, &there, self.how.sync).map(Aside::Copied),
-                None => Ok(Aside::Nothing),
+            Ok(()) => Ok(true),
+            Err(e) if e.is(ENOENT) => Ok(false),
+            Err(e) if is_unlinkable(e) => match self.open_previous(&mut Retry::new(0))? {
+                Some(there) => {
+                    let copied = self.copy(&there, self.aside)?;
+                    copied.map(|_| true).ok_or(Outcome::failed(Errno::of(EOPNOTSUPP), STEP))
+                }
+                None => Ok(false),
             },
             Err(e) => Err(Outcome::failed(e, STEP)),
         }
     }
+
+    /// A second file, byte for byte as `there`, which gets the name `to`: that name is ours, as long as the new state's
+    /// temporary file is. The answer: its stat; None, and
+    /// no copy, when it cannot be synced here.
+    fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>) -> Result<Option<steadfast_stat>, Outcome> {
+        let hooks = self.target.hooks();
+        let mut copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
+        let fd = copy.fd.raw();
+        let mut piece = [0u8; 8192];
+        let mut at = 0u64;
+        loop {
+            let bytes = hooks.pread(there.fd(), &mut piece, at).at(STEP)?;
+            if bytes.is_empty() {
+                break;
+            }
+            hooks.write_all(fd, &[bytes]).at(STEP)?;
+            at = at.saturating_add(bytes.len() as u64);
+        }
+        let mark = there.stat.mode & ownership::UNSYNCED;
+        ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), 0, mark).at(STEP)?;
+        match hooks.fsync(fd) {
+            Ok(()) => {}
+            Err(e) if e.unsupported() => return Ok(None),
+            Err(e) => return Err(Outcome::failed(e, STEP)),
+        }
+        copy.entry().rename_to(&to, 0).at(STEP)?;
+        copy.published();
+        Ok(Some(copy.stat))
+    }
+}
+
+/// Can the names be made that belong to the temporary file's? They are longer than its own.
+fn fits(target: Entry<'_, '_>, temp: &Temp<'_>) -> Result<bool, Outcome> {
+    /// No file system has shorter names than this and the rest of ours.
+    const SHORT: usize = 100;
+    if target.name().count_bytes() <= SHORT {
+        return Ok(true);
+    }
+    let longest = names::rotating(target.name(), temp.number, temp.shape).at(STEP)?;
+    Ok(!target.sibling(longest.c_str()).stat().is_err_and(|e| e.is(ENAMETOOLONG)))
 }
 
 /// Links `file` to a name that only we use: what is there was left by a killed writer that had our number.
@@ -264,28 +332,4 @@ fn link_anew(file: Entry<'_, '_>, name: Entry<'_, '_>) -> Result<(), Errno> {
 /// Does this error of link say that there are no hard links here, not for us (protected_hardlinks), or not to here?
 fn is_unlinkable(error: Errno) -> bool {
     error.unsupported() || error.is_one_of(&[EPERM, EACCES, EMLINK, EXDEV])
-}
-
-/// A second temporary file of `target`, byte for byte as `there`.
-fn copy<'h>(target: Entry<'h, '_>, there: &Existing<'h>, sync: bool) -> Result<Temp<'h>, Outcome> {
-    let hooks = target.hooks();
-    let copy = Temp::create(target, 0o600, O_CLOEXEC).at(STEP)?;
-    let fd = copy.fd.raw();
-    let mut piece = [0u8; 8192];
-    let mut at = 0u64;
-    loop {
-        let bytes = hooks.pread(there.fd(), &mut piece, at).at(STEP)?;
-        if bytes.is_empty() {
-            break;
-        }
-        hooks.write_all(fd, &[bytes]).at(STEP)?;
-        at = at.saturating_add(bytes.len() as u64);
-    }
-    let mark = there.stat.mode & ownership::UNSYNCED;
-    ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), 0, mark).at(STEP)?;
-    let synced = if sync { hooks.fsync(fd) } else { Ok(()) };
-    match synced {
-        Err(e) if !e.unsupported() => Err(Outcome::failed(e, STEP)),
-        _ => Ok(copy),
-    }
 }

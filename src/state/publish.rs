@@ -20,6 +20,11 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
             Some(_) => {}
         }
     }
+    if temp.unlocked.is_some() && !temp.entry().is(&temp.stat).at(STEP)? {
+        // Another process, for which there is a flock, has taken it for the orphan of a dead writer.
+        temp.published();
+        return Err(Outcome::failed(Errno::of(EAGAIN), STEP));
+    }
     let mut renamed = temp.entry().rename_to(&target, flags);
     if flags != 0 && renamed.is_err_and(Errno::unsupported) {
         // link refuses an existing name as well.
@@ -40,6 +45,7 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
         Ok(false) if flags != 0 && error.is(EEXIST) => Err(saving.conflict(name)),
         Ok(false) if error.is(EBUSY) => Err(Outcome::failed(error, STEP).with_detail(Detail::MountPoint)),
         Ok(false) => Err(Outcome::failed(error, STEP)),
-        Err(_) => Err(Outcome::new(STEADFAST_E_INDETERMINATE).with_on_disk(STEADFAST_ON_DISK_EITHER).caused_by(error, STEP)),
+        // Which is then on disk, the caller knows.
+        Err(_) => Err(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(error, STEP)),
     }
 }

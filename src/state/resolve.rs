@@ -5,6 +5,7 @@ use super::options::*;
 use crate::file::base::Start;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
+use crate::file::ownership::UNSYNCED;
 use crate::file::path::{PATH_MAX, Path};
 use crate::hooks::*;
 use crate::status::*;
@@ -17,12 +18,14 @@ pub struct Session<'h> {
     pub start: Start<'h>,
     /// The last directory whose name was made durable because another process may just have made it.
     durable: Option<steadfast_stat>,
+    /// What the call has waited for other processes so far.
+    pub retry: Retry,
 }
 
 impl<'h> Session<'h> {
-    /// Relative paths begin at `start`.
-    pub fn new(start: Start<'h>) -> Session<'h> {
-        Session { start, durable: None }
+    /// Relative paths begin at `start`; the whole call waits up to `timeout_ms` for others, a negative one for ever.
+    pub fn new(start: Start<'h>, timeout_ms: i64) -> Session<'h> {
+        Session { start, durable: None, retry: Retry::new(timeout_ms) }
     }
 }
 
@@ -65,44 +68,52 @@ pub fn open<'h>(
         if current.as_ref().is_some_and(|current| current.stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0) {
             return Err(Outcome::failed(Errno::of(EBUSY), STEP).with_detail(Detail::MountPoint));
         }
-        if current.is_none() && !made && request.has(STEADFAST_SAVE_CREATE_PARENTS) {
-            unsynced_parent = make_durable(session, &dir, path, request)?;
+        if made && unsynced_parent.is_none() && !request.skips_sync() {
+            session.durable = dir.hooks().fstat(dir.raw()).ok();
+        }
+        let fresh = current.as_ref().is_none_or(|current| current.stat.mode & UNSYNCED != 0);
+        if fresh && !made && request.has(STEADFAST_SAVE_CREATE_PARENTS) {
+            unsynced_parent = make_durable(session, &dir, request)?;
         }
         return Ok(Target { dir, current, unsynced_parent });
     }
     Err(Outcome::failed(Errno::of(ELOOP), STEADFAST_STEP_READ_LINK))
 }
 
-/// Makes the name of a directory durable that holds no state yet: another process may have made it a moment ago, and be
-/// about to sync its parent. Those above it that process has synced before it made this one.
-fn make_durable(
-    session: &mut Session<'_>,
-    dir: &Fd<'_>,
-    path: &Path,
-    request: &SaveRequest<'_>,
-) -> Result<Option<Errno>, Outcome> {
+/// Makes the name of a directory durable that holds no state yet, or only one that was never synced: another process may have
+/// made it a moment ago, and be about to sync its parent, or have made it without a sync. The directories above it that
+/// process has synced before it made this one, unless it was told not to.
+fn make_durable(session: &mut Session<'_>, dir: &Fd<'_>, request: &SaveRequest<'_>) -> Result<Option<Errno>, Outcome> {
     const STEP: i32 = STEADFAST_STEP_MAKE_PARENT;
     let hooks = dir.hooks();
-    if request.skips_sync() || hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) || session.start.is_itself(path.directory()) {
+    if request.skips_sync() || hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
         return Ok(None);
     }
     let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-    if session.durable.is_some_and(|durable| same(&durable, &stat)) {
+    if session.start.is_limit(&stat) || session.durable.is_some_and(|durable| same(&durable, &stat)) {
         return Ok(None);
     }
     let parent = match hooks.openat(dir.raw(), c"..", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK, 0) {
-        // Who may not read a directory cannot sync it either, nor be the one who made something in it just now.
+        // As in sync_parent_of.
         Err(e) if e.is(EACCES) => return Ok(None),
         opened => opened.at(STEP)?,
     };
-    match hooks.fsync(parent.raw()) {
-        Ok(()) => session.durable = Some(stat),
-        Err(e) if request.has(STEADFAST_SAVE_STRICT) => {
-            return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEP));
-        }
-        Err(e) => return Ok(Some(e)),
+    let unsynced = sync_parent(&parent, request)?;
+    if unsynced.is_none() {
+        session.durable = Some(stat);
     }
-    Ok(None)
+    Ok(unsynced)
+}
+
+/// Syncs a directory for a name in it. An error is a reservation, with STRICT an error.
+fn sync_parent(parent: &Fd<'_>, request: &SaveRequest<'_>) -> Result<Option<Errno>, Outcome> {
+    match parent.hooks().fsync(parent.raw()) {
+        Ok(()) => Ok(None),
+        Err(e) if request.has(STEADFAST_SAVE_STRICT) => {
+            Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEADFAST_STEP_MAKE_PARENT))
+        }
+        Err(e) => Ok(Some(e)),
+    }
 }
 
 /// The target of the symbolic link that has this name. The kernel's rule for links in directories like /tmp holds whatever
@@ -122,13 +133,16 @@ pub fn read_link<'b>(entry: Entry<'_, '_>, buf: &'b mut [u8; PATH_MAX]) -> Resul
     entry.readlink(buf).at(STEP)
 }
 
-/// Makes every missing directory on the way, syncing the parent of each. An unsynced parent is a reservation,
-/// with STRICT an error.
+/// Makes every missing directory on the way, syncing the parent of each, and of the last one that was there: another process
+/// may have made that one a moment ago. An unsynced parent is a reservation, with STRICT an error.
 fn make_parents(start: &Start<'_>, path: &Path, request: &SaveRequest<'_>) -> Result<Option<Errno>, Outcome> {
     const STEP: i32 = STEADFAST_STEP_MAKE_PARENT;
     let hooks = start.hooks();
     let whole = path.directory().to_bytes();
+    let syncs = !request.skips_sync() && !hooks.absent(STEADFAST_ABSENT_DIR_FSYNC);
     let mut unsynced = None;
+    // The path whose last directory was there already, and below which nothing was made so far.
+    let mut there: Option<Path> = None;
     let ends = whole.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0).map(|(at, _)| at).chain([whole.len()]);
     for end in ends {
         let mut made = Path::empty();
@@ -142,21 +156,37 @@ fn make_parents(start: &Start<'_>, path: &Path, request: &SaveRequest<'_>) -> Re
         let parent = start.open_directory(made.directory(), O_PATH).at(STEP)?;
         match hooks.mkdir(parent.raw(), made.name(), 0o777) {
             Ok(()) => {}
-            Err(e) if e.is(EEXIST) => continue,
+            Err(e) if e.is(EEXIST) => {
+                there = Some(made);
+                continue;
+            }
             // A parent that we may not write to, on the way: mkdir says so before it says that it is there.
             Err(e) if e.is_one_of(&[EACCES, EROFS]) && Entry::new(&parent, made.name()).stat().is_ok() => continue,
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
-        if request.skips_sync() || hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
-            continue;
+        if let Some(there) = there.take().filter(|_| syncs) {
+            unsynced = sync_parent_of(start, &there, false, request)?.or(unsynced);
         }
-        let synced = start.open_directory(made.directory(), 0).and_then(|parent| hooks.fsync(parent.raw()));
-        if let Err(e) = synced {
-            if request.has(STEADFAST_SAVE_STRICT) {
-                return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEP));
-            }
-            unsynced = Some(e);
+        if syncs {
+            unsynced = sync_parent_of(start, &made, true, request)?.or(unsynced);
         }
     }
+    // What was missing a moment ago, and is there now.
+    if let Some(there) = there.filter(|_| syncs) {
+        unsynced = sync_parent_of(start, &there, false, request)?.or(unsynced);
+    }
     Ok(unsynced)
+}
+
+/// Syncs the directory that `path` is in. `ours`: this call has made `path`. Who may not read a directory cannot sync it, nor be
+/// the one who made something in it just now.
+fn sync_parent_of(start: &Start<'_>, path: &Path, ours: bool, request: &SaveRequest<'_>) -> Result<Option<Errno>, Outcome> {
+    match start.open_directory(path.directory(), 0) {
+        Ok(parent) => sync_parent(&parent, request),
+        Err(e) if e.is(EACCES) && !ours => Ok(None),
+        Err(e) if request.has(STEADFAST_SAVE_STRICT) => {
+            Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEADFAST_STEP_MAKE_PARENT))
+        }
+        Err(e) => Ok(Some(e)),
+    }
 }

@@ -44,7 +44,7 @@ pub struct Saving<'h> {
     pub dir: Fd<'h>,
     _fillers: Fillers<'h>,
     pub fields: Fields,
-    /// Is there a state of this format?
+    /// Is there a state, as far as is known?
     pub had_state: bool,
     pub unsynced_parent: Option<Errno>,
     pub retry: Retry,
@@ -60,6 +60,18 @@ pub struct Written<'h> {
 impl<'h> Saving<'h> {
     /// Steps 1 to 3: the directory first, then the target, then what is there.
     pub fn begin(session: &mut Session<'h>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Saving<'h>, Outcome> {
+        let mut retry = session.retry.again();
+        let begun = Saving::look(session, path, request, &mut retry);
+        session.retry = retry.again();
+        begun
+    }
+
+    fn look(
+        session: &mut Session<'h>,
+        path: &mut Path,
+        request: &SaveRequest<'_>,
+        retry: &mut Retry,
+    ) -> Result<Saving<'h>, Outcome> {
         let hooks = session.start.hooks();
         if request.has(STEADFAST_SAVE_STRICT) && hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
             return Err(Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, Detail::NoDirFsyncStrict));
@@ -67,18 +79,18 @@ impl<'h> Saving<'h> {
         if request.swaps() && hooks.absent(STEADFAST_ABSENT_FLOCK) {
             return Err(no_flock(Errno::of(ENOSYS)));
         }
-        let mut retry = Retry::new(request.timeout_ms);
-        let Target { dir, mut current, unsynced_parent } = resolve::open(session, path, request, &mut retry)?;
+        let Target { dir, mut current, unsynced_parent } = resolve::open(session, path, request, retry)?;
         let fillers = Fillers::of(&dir);
         let target = Entry::new(&dir, path.name());
         if request.swaps()
             && let Some(there) = current.take()
         {
-            current = there.hold(target, &mut retry)?;
+            current = there.hold(target, retry)?;
         }
         let now = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?;
-        let known = generation::count(target, &mut current, request, now, &mut retry)?;
+        let known = generation::count(target, &mut current, request, now, retry)?;
         let fields = Fields { generation: known.next, saved_at_ns: now, schema: request.schema };
+        let retry = retry.again();
         Ok(Saving { current, dir, _fillers: fillers, fields, had_state: known.replaces, unsynced_parent, retry })
     }
 
@@ -121,7 +133,7 @@ impl<'h> Saving<'h> {
     pub fn conflict(&mut self, name: &CStr) -> Outcome {
         let there = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEADFAST_STEP_READ_CURRENT);
         let generation = match &there {
-            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).unwrap_or(None),
+            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
             _ => None,
         };
         Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile).with_generation(generation.unwrap_or(0))

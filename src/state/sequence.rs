@@ -48,25 +48,28 @@ pub fn replace<'h>(
     }
     // 8: the previous generation. Without a sync that was wanted it is kept in any case: the new content may be lost.
     let mut kept = keep(saving, &written, name, request, synced)?;
+    // A content that was not synced may be lost. Then the old state must be there still, as PATH.prev.
+    let either = match synced {
+        Synced::Yes => true,
+        Synced::Skipped => kept.as_ref().is_some_and(|kept| kept.durable),
+        Synced::Unsupported(_) | Synced::Failed(_) => !saving.had_state || kept.as_ref().is_some_and(|kept| kept.durable),
+    };
+    let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
     // 9: the rename. When it fails, what was at .prev is put back; but not when it may have happened.
-    let published = publish(saving, &mut written.temp, name, request);
-    if published.is_ok() || published.is_err_and(|e| e.status == STEADFAST_E_INDETERMINATE) {
+    if let Err(outcome) = publish(saving, &mut written.temp, name, request) {
+        if outcome.status != STEADFAST_E_INDETERMINATE {
+            return Err(outcome);
+        }
         kept.iter_mut().for_each(Kept::settle);
+        return Err(outcome.with_on_disk(on_disk));
     }
-    published?;
+    kept.iter_mut().for_each(Kept::settle);
     // The new file is the current state now: its flock belongs to savers that compare and swap, and a
     // child forked meanwhile must not keep it.
     let _ = hooks.flock(written.temp.fd.raw(), LOCK_UN);
     saving.current = None;
     let note = kept.as_ref().map_or(Detail::None, |kept| kept.note);
     let note = if note == Detail::None { written.note } else { note };
-    // A content that was not synced may be lost. Then the old state must be there still, as PATH.prev.
-    let either = match synced {
-        Synced::Yes => true,
-        Synced::Skipped => kept.is_some_and(|kept| kept.durable),
-        Synced::Unsupported(_) | Synced::Failed(_) => !saving.had_state || kept.is_some_and(|kept| kept.whole),
-    };
-    let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
     let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.fields.generation).with_on_disk(on_disk);
     if let Some(e) = saving.unsynced_parent {
         done = done.caused_by(e, STEADFAST_STEP_MAKE_PARENT);
@@ -94,10 +97,11 @@ fn keep<'h>(
     if !wanted && !matches!(synced, Synced::Failed(_) | Synced::Unsupported(_)) {
         return Ok(None);
     }
-    let how = How { wanted, sync: !request.skips_sync() };
+    let how = How { wanted, sync: !request.skips_sync(), swap: request.swaps() };
     let target = saving.target(name);
     match previous::keep(target, &written.temp, &mut saving.current, how, &mut saving.retry) {
         Ok(kept) => Ok(Some(kept)),
+        Err(outcome) if outcome.status == STEADFAST_E_CONFLICT => Err(saving.conflict(name)),
         Err(outcome) if wanted => Err(outcome),
         Err(_) => Ok(None),
     }

@@ -1,7 +1,7 @@
 //! The result of a call.
 #![forbid(unsafe_code)]
 
-use super::Detail;
+use super::detail::Detail;
 use crate::sys::Errno;
 
 /// The result of a call: the report without its size and message.

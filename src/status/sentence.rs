@@ -1,8 +1,9 @@
 //! The report's message.
 #![forbid(unsafe_code)]
 
+use super::detail::Detail;
+use super::outcome::Outcome;
 use super::texts::{self, message, name};
-use super::{Detail, Outcome};
 use crate::mem::copy;
 use crate::mem::format::Decimal;
 

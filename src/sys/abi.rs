@@ -35,77 +35,78 @@ impl steadfast_stat {
         steadfast_stat { dev: 0, ino: 0, mode: 0, nlink: 0, uid: 0, gid: 0, size: 0, mtime_ns: 0, attributes: 0, reserved: 0 };
 }
 
-/// In steadfast_stat.attributes: the file is the root of a mount (a bind-mounted file).
+/// The file is the root of a mount, such as a bind-mounted file.
 pub const STEADFAST_STAT_MOUNT_ROOT: u32 = 1;
 
-/// struct pollfd of POSIX, by its fixed-width name.
+/// struct pollfd (poll(2)) by a name of fixed width.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 #[allow(non_camel_case_types)]
 pub struct steadfast_pollfd {
-    /// Descriptor; a negative one is passed over.
+    /// Descriptor; a negative one is ignored.
     pub fd: i32,
-    /// Events asked for: 1 is POLLIN.
+    /// Events that are waited for: 1 is POLLIN.
     pub events: i16,
-    /// Events seen.
+    /// Events that have occurred; set by the hook.
     pub revents: i16,
 }
 
-/// Operations of the sigxfsz hook.
+/// Blocks SIGXFSZ in the calling thread. Returns the state.
 pub const STEADFAST_SIGXFSZ_BLOCK: i32 = 0;
-/// See STEADFAST_SIGXFSZ_BLOCK.
+/// Undoes that, given the state.
 pub const STEADFAST_SIGXFSZ_RESTORE: i32 = 1;
-/// State bits of the sigxfsz hook: it was blocked, was pending, and (given by the library) was raised.
+/// The signal was blocked before.
 pub const STEADFAST_SIGXFSZ_WAS_BLOCKED: i32 = 1;
-/// See STEADFAST_SIGXFSZ_WAS_BLOCKED.
+/// The signal was pending before.
 pub const STEADFAST_SIGXFSZ_WAS_PENDING: i32 = 2;
-/// See STEADFAST_SIGXFSZ_WAS_BLOCKED.
+/// Set by the library before RESTORE: a write failed with EFBIG, so that a signal is pending which must not arrive.
 pub const STEADFAST_SIGXFSZ_RAISED: i32 = 4;
 
-/// Clocks of the clock hook: CLOCK_REALTIME and CLOCK_MONOTONIC.
+/// CLOCK_REALTIME (clock_gettime(2)).
 pub const STEADFAST_CLOCK_REALTIME: i32 = 0;
-/// See STEADFAST_CLOCK_REALTIME.
+/// CLOCK_MONOTONIC (clock_gettime(2)).
 pub const STEADFAST_CLOCK_MONOTONIC: i32 = 1;
 
-/// Operations of the ofdlock hook, which gives and asks for open file description locks on a range of bytes:
-/// take a shared one without waiting.
+/// Take a shared lock without waiting.
 pub const STEADFAST_OFDLOCK_SET: i32 = 0;
-/// Is there one of somebody else's?
+/// Look for a lock of somebody else's in the range.
 pub const STEADFAST_OFDLOCK_TEST: i32 = 1;
-/// Take a shared one, waiting.
+/// Take a shared lock, waiting for it.
 pub const STEADFAST_OFDLOCK_WAIT: i32 = 2;
-/// Take an exclusive one without waiting.
+/// Take an exclusive lock without waiting.
 pub const STEADFAST_OFDLOCK_EXCLUSIVE: i32 = 3;
-/// Give it up.
+/// Release it.
 pub const STEADFAST_OFDLOCK_UNLOCK: i32 = 4;
 
-/// Operations of the writeback hook: begin to write what is dirty in a range of bytes.
+/// Begin to write them.
 pub const STEADFAST_WRITEBACK_START: i32 = 0;
-/// The same, and wait; an error that it met is returned.
+/// Write them and wait. An error that the file has met is returned.
 pub const STEADFAST_WRITEBACK_WAIT: i32 = 1;
 
-/// Operations of the aio hook, which writes so that the device begins at once. OPEN makes ready for a file of `len`
-/// bytes, which may get longer by it; `queue` is 0 before, and from then on the hook's.
+/// Prepare for a file of `len` bytes. The file may get that length by it. `*queue` is 0 before, and the hook's from
+/// then on.
 pub const STEADFAST_AIO_OPEN: i32 = 0;
-/// Starts writing `len` bytes at `offset`; `buf` stays as it is until its WAIT. All three are multiples of 4096, as for
-/// O_DIRECT (open(2)). One at a time.
+/// Start writing `len` bytes at `offset`. `buf` does not change before the WAIT. Address, length and offset are
+/// multiples of 4096, as O_DIRECT needs (open(2)).
 pub const STEADFAST_AIO_WRITE: i32 = 1;
-/// Waits for the started write: how much it wrote, or its error.
+/// Wait for that write. Returns the number of bytes written.
 pub const STEADFAST_AIO_WAIT: i32 = 2;
-/// Waits for what is still being written, and ends it. Also after an OPEN that failed; its answer is not looked at.
+/// Wait for what is still being written, and end it. It comes after a failed OPEN as well. Its answer is ignored,
+/// except that after an error the memory of a write under way is not freed.
 pub const STEADFAST_AIO_CLOSE: i32 = 3;
 
-/// steadfast_hooks.absent: act as if the platform had no such thing.
+/// open(2) has no O_DIRECTORY: a directory is opened without it and then checked.
 pub const STEADFAST_ABSENT_O_DIRECTORY: u32 = 1 << 0;
-/// A directory cannot be synced: every save is STEADFAST_NOT_DURABLE, with STRICT it is refused.
+/// A directory cannot be synced: every save is STEADFAST_NOT_DURABLE, and with STEADFAST_SAVE_STRICT it is refused.
 pub const STEADFAST_ABSENT_DIR_FSYNC: u32 = 1 << 1;
-/// open(2) has no O_TMPFILE: lock files are made under a private name first.
+/// open(2) has no O_TMPFILE: lock files are created under a private name first.
 pub const STEADFAST_ABSENT_O_TMPFILE: u32 = 1 << 2;
 /// rename has no flags: a name is created by link instead of by RENAME_NOREPLACE.
 pub const STEADFAST_ABSENT_RENAMEAT2: u32 = 1 << 3;
-/// No flock: orphans stay, IF_GENERATION and taking or cleaning a lock are STEADFAST_E_UNSUPPORTED.
+/// No flock: temporary files of killed writers stay; IF_GENERATION, and taking or cleaning a lock, are
+/// STEADFAST_E_UNSUPPORTED.
 pub const STEADFAST_ABSENT_FLOCK: u32 = 1 << 4;
-/// No extended attributes: another boot and a reused PID are not recognised.
+/// No extended attributes: another boot and a reused PID are not recognised, and ACLs are neither read nor set.
 pub const STEADFAST_ABSENT_XATTR: u32 = 1 << 5;
 /// No pidfd: kill and /proc tell whether a process lives.
 pub const STEADFAST_ABSENT_PIDFD: u32 = 1 << 6;
@@ -119,30 +120,35 @@ pub const STEADFAST_ABSENT_OFDLOCK: u32 = 1 << 9;
 pub const STEADFAST_ABSENT_LINK: u32 = 1 << 10;
 /// No fdatasync: fsync is called instead.
 pub const STEADFAST_ABSENT_FDATASYNC: u32 = 1 << 11;
-/// No syncfs: STEADFAST_SAVE_SYNCFS syncs one file after the other.
+/// No syncfs: STEADFAST_SAVE_SYNCFS syncs each file by itself.
 pub const STEADFAST_ABSENT_SYNCFS: u32 = 1 << 12;
-/// No such writes: a large state is hashed first and then written.
+/// Asynchronous writes (the aio hook) are unavailable: large states are hashed completely, then written.
 pub const STEADFAST_ABSENT_AIO: u32 = 1 << 13;
 /// Files cannot be synced at once: a batch syncs one after the other.
 pub const STEADFAST_ABSENT_FSYNC_MANY: u32 = 1 << 14;
-/// No openat2: a context made with STEADFAST_CONTEXT_BENEATH is STEADFAST_E_UNSUPPORTED.
+/// No openat2: a context with STEADFAST_CONTEXT_BENEATH is STEADFAST_E_UNSUPPORTED.
 pub const STEADFAST_ABSENT_OPENAT2: u32 = 1 << 15;
-/// A mapping does not keep the flock of a lock file: the lock keeps a descriptor.
+/// A mapping does not keep a lock file's flock: the lock keeps a descriptor.
 pub const STEADFAST_ABSENT_MAP: u32 = 1 << 16;
 /// All bits above.
 pub(crate) const ABSENT_ALL: u32 = (1 << 17) - 1;
 
 /// The system calls of the library, as function pointers.
 ///
-/// Each hook returns >= 0 or a negated errno, and gets `user` first. A NULL hook is the real call; but fdatasync is the
-/// fsync hook, where there is one, and nothing goes past an fsync or write hook, or a fault
-/// injected there, by syncfs, fsync_many or aio. The
-/// library retries a hook that returns -EINTR (except close), goes on after a short write, and answers
-/// STEADFAST_E_HOOK for a hook that returns more than it was given or something that is no errno. A hook
-/// runs in the thread that called the library; it must not call back with the same lock.
+/// Each hook gets `user` first and does what the system call of its name does, unless its comment says otherwise. It
+/// returns 0 or more, or a negated errno. Flags, modes and errno values are those of the platform.
 ///
-/// Start from steadfast_hooks_init() or from a zeroed table with `size` set. A table of a later, longer
-/// version is accepted when its unknown tail is zero.
+/// A NULL hook means the real system call, with two exceptions. If fsync is hooked and fdatasync is not, fdatasync goes
+/// to the fsync hook. If fsync or write is hooked, or has a fault injected, the calls that would bypass it (syncfs,
+/// fsync_many, aio) are disabled unless they are hooked too.
+///
+/// After -EINTR the library calls a hook again, except close and poll. After a short write it continues with the rest.
+/// If a hook returns more than it was given, or a number that is no errno, the call is STEADFAST_E_HOOK.
+///
+/// A hook runs in the thread that called the library. It must not call the library with the same lock.
+///
+/// Start from steadfast_hooks_init(), or from a zeroed table with `size` set. A table may end after any hook; a later
+/// version's longer table is accepted if what this version does not know is zero.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
@@ -151,15 +157,19 @@ pub struct steadfast_hooks {
     pub size: usize,
     /// First argument of every hook.
     pub user: *mut c_void,
-    /// STEADFAST_ABSENT_*; 0 is a complete platform.
+    /// STEADFAST_ABSENT_*; 0 means a complete platform.
     pub absent: u32,
     /// 0.
     pub reserved: u32,
+    /// openat(2). A directory is opened by its path, so that a hook sees it; what is in it, relative to its descriptor.
     pub openat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32, mode: u32) -> i32>,
+    /// close(2). It is called once, whatever it answers.
     pub close: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
+    /// write(2).
     pub write: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *const c_void, len: usize) -> i64>,
+    /// fsync(2), of files and directories.
     pub fsync: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
-    /// `flags` are those of renameat2(2); 0 is plain renameat.
+    /// renameat2(2); `flags` 0 is renameat(2).
     pub renameat: Option<
         unsafe extern "C" fn(
             user: *mut c_void,
@@ -170,7 +180,9 @@ pub struct steadfast_hooks {
             flags: u32,
         ) -> i32,
     >,
+    /// unlinkat(2).
     pub unlinkat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32) -> i32>,
+    /// linkat(2).
     pub linkat: Option<
         unsafe extern "C" fn(
             user: *mut c_void,
@@ -181,49 +193,66 @@ pub struct steadfast_hooks {
             flags: i32,
         ) -> i32,
     >,
+    /// mkdirat(2).
     pub mkdirat: Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, mode: u32) -> i32>,
+    /// readlinkat(2).
     pub readlinkat:
         Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, buf: *mut c_void, len: usize) -> i64>,
+    /// read(2).
     pub read: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64>,
+    /// pread(2).
     pub pread: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64>,
+    /// fstat(2), into `out`.
     pub fstat: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, out: *mut steadfast_stat) -> i32>,
-    /// Never follows a symbolic link.
+    /// fstatat(2), into `out`. It never follows a symbolic link.
     pub fstatat:
         Option<unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, out: *mut steadfast_stat) -> i32>,
-    /// Returns the file system's magic number (statfs.f_type), 0 where there is none.
+    /// Returns the magic number of the file system (fstatfs(2), f_type), or 0 if there is none.
     pub fstatfs: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i64>,
+    /// fchmod(2).
     pub fchmod: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, mode: u32) -> i32>,
+    /// fchown(2).
     pub fchown: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, uid: u32, gid: u32) -> i32>,
+    /// flock(2).
     pub flock: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32) -> i32>,
-    /// One of STEADFAST_OFDLOCK_* on [start, start + len). TEST returns 1 when a lock of someone else lies in that range,
-    /// and its start and length (0: to the end) in `found[0]` and `found[1]`; else 0.
+    /// One of STEADFAST_OFDLOCK_* on [start, start + len); `len` 0 goes to the end. TEST returns 1 if somebody else has
+    /// a lock in that range, and stores its start and length (0: to the end) in found[0] and found[1]; otherwise it
+    /// returns 0.
     pub ofdlock:
         Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32>,
+    /// fgetxattr(2).
     pub fgetxattr:
         Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, name: *const c_char, buf: *mut c_void, len: usize) -> i64>,
+    /// fsetxattr(2), without flags.
     pub fsetxattr:
         Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32>,
+    /// getpid(2).
     pub getpid: Option<unsafe extern "C" fn(user: *mut c_void) -> i32>,
-    /// The effective user, >= 0.
+    /// geteuid(2). Returns the user id, 0 or more.
     pub geteuid: Option<unsafe extern "C" fn(user: *mut c_void) -> i64>,
+    /// kill(2), with signal 0 only.
     pub kill: Option<unsafe extern "C" fn(user: *mut c_void, pid: i32, signal: i32) -> i32>,
+    /// pidfd_open(2).
     pub pidfd_open: Option<unsafe extern "C" fn(user: *mut c_void, pid: i32, flags: u32) -> i32>,
-    /// ppoll(2) without a signal mask: `timeout_ns` 0 returns at once, a negative one waits for ever.
+    /// ppoll(2) without a signal mask. `timeout_ns` 0 returns at once, a negative value waits without limit.
     pub poll: Option<unsafe extern "C" fn(user: *mut c_void, fds: *mut steadfast_pollfd, count: u32, timeout_ns: i64) -> i32>,
+    /// inotify_init1(2).
     pub inotify_init: Option<unsafe extern "C" fn(user: *mut c_void, flags: i32) -> i32>,
+    /// inotify_add_watch(2).
     pub inotify_add_watch: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, path: *const c_char, mask: u32) -> i32>,
-    /// Nanoseconds of one of STEADFAST_CLOCK_*.
+    /// One of STEADFAST_CLOCK_*, in nanoseconds, into `*ns`.
     pub clock: Option<unsafe extern "C" fn(user: *mut c_void, clock: i32, ns: *mut i64) -> i32>,
-    /// BLOCK holds SIGXFSZ off the calling thread and returns the state to give back to RESTORE.
+    /// One of STEADFAST_SIGXFSZ_*: keeps a write that exceeds RLIMIT_FSIZE from killing the process.
     pub sigxfsz: Option<unsafe extern "C" fn(user: *mut c_void, operation: i32, state: i32) -> i32>,
-    /// fsync, but for metadata that reading the content back does not need.
+    /// fdatasync(2).
     pub fdatasync: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
-    /// Syncs the whole file system of `fd`.
+    /// syncfs(2), of the file system of `fd`.
     pub syncfs: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i32>,
+    /// ftruncate(2).
     pub ftruncate: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, len: u64) -> i32>,
-    /// One of STEADFAST_WRITEBACK_*, as sync_file_range(2). It makes nothing durable.
+    /// One of STEADFAST_WRITEBACK_*, as sync_file_range(2). `len` 0 goes to the end.
     pub writeback: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, operation: i32, offset: u64, len: u64) -> i32>,
-    /// One of STEADFAST_AIO_*.
+    /// One of STEADFAST_AIO_*: writes for which the device begins at once.
     pub aio: Option<
         unsafe extern "C" fn(
             user: *mut c_void,
@@ -235,18 +264,22 @@ pub struct steadfast_hooks {
             offset: u64,
         ) -> i64,
     >,
-    /// fsync of the `count` descriptors at `files`, all under way at once: each is replaced by 0 or a negated errno. An error
-    /// of its own means that none was begun. `queue` is 0 at first, and then the hook's; a call with `count` 0 ends it.
+    /// fsync(2) of the `count` descriptors at `files`, all under way at once. Each is replaced by 0 or a negated errno.
+    /// An error of the hook itself means that no sync was started. `*queue` is 0 at first, and the hook's from then on;
+    /// a call with `count` 0 frees it.
     pub fsync_many: Option<unsafe extern "C" fn(user: *mut c_void, queue: *mut u64, files: *mut i32, count: u32) -> i32>,
-    /// openat2(2) with `resolve` as its RESOLVE_* flags; STEADFAST_CONTEXT_BENEATH needs it.
+    /// openat2(2); `resolve` has its RESOLVE_* flags. Only contexts with STEADFAST_CONTEXT_BENEATH call it.
     pub openat2: Option<
         unsafe extern "C" fn(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32, mode: u32, resolve: u64) -> i32,
     >,
-    /// Maps a page of `fd`, private to this process and not inherited by fork, so that its open file description, and
-    /// with it its flock, outlives the descriptor. Returns the address.
+    /// Maps a page of `fd`, private to this process (MAP_PRIVATE) and not inherited by fork (MADV_DONTFORK). The
+    /// mapping keeps the open file description, and with it the flock, when the descriptor is closed. Returns the
+    /// address.
     pub map: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32) -> i64>,
-    /// Ends such a mapping.
+    /// munmap(2) of such a mapping.
     pub unmap: Option<unsafe extern "C" fn(user: *mut c_void, address: u64) -> i32>,
+    /// pwrite(2). The position of the descriptor, which a child may share, stays.
+    pub pwrite: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64>,
 }
 
 // The library only reads a table that it hands out.

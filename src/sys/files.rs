@@ -82,6 +82,14 @@ pub unsafe extern "C" fn pread(_: *mut c_void, fd: i32, buf: *mut c_void, len: u
     long(result)
 }
 
+pub unsafe extern "C" fn pwrite(_: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    let result = unsafe { libc::pwrite64(fd, buf, len, offset as libc::off64_t) };
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let result = unsafe { libc::pwrite(fd, buf, len, offset as libc::off_t) };
+    long(result)
+}
+
 /// struct stat in the form of the hooks. The casts differ from platform to platform.
 #[allow(clippy::unnecessary_cast)]
 macro_rules! from_stat {

@@ -75,4 +75,5 @@ hooks! {
     openat2: fn(dirfd: i32, path: *const c_char, flags: i32, mode: u32, resolve: u64) -> i32 = files::openat2;
     map: fn(fd: i32) -> i64 = files::map;
     unmap: fn(address: u64) -> i32 = files::unmap;
+    pwrite: fn(fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 = files::pwrite;
 }

@@ -59,7 +59,7 @@ done
 # The flags that were copied by hand.
 header=$root/include/steadfast.h
 while read -r name number; do
-    tells "the examples' STEADFAST_$name" holds "$header" "enum { STEADFAST_$name = $number };"
+    tells "the examples' STEADFAST_$name" grep -qxE " *STEADFAST_$name = $number,?" "$header"
 done < <(grep -ohE 'SAVE_[A-Z_]+ =>? [0-9]+' "$examples"/demo.* "$examples"/Demo.* | sed -E 's/ =>? / /' | sort -u)
 
 # All at once on one lock and one counter.

@@ -9,7 +9,7 @@ const HEADER = path.join(__dirname, '../../../include/steadfast.h');
 
 test('the numbers are those of the header', () => {
   const header = Object.fromEntries(
-    [...fs.readFileSync(HEADER, 'utf8').matchAll(/enum \{ STEADFAST_(\w+) = (-?\d+) \};/g)].map(([, name, value]) => [name, Number(value)]),
+    [...fs.readFileSync(HEADER, 'utf8').matchAll(/^ *STEADFAST_(\w+) = (-?\d+),?$/gm)].map(([, name, value]) => [name, Number(value)]),
   );
   const upper = (name) => name.replace(/[A-Z]/g, '_$&').toUpperCase();
   let compared = 0;

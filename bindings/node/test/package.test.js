@@ -23,6 +23,7 @@ test('the packed package carries the library, installs offline without scripts, 
   const content = run('tar', ['-tzf', path.join(dir, archive)]);
   assert.match(content, /^package\/native\/\w+-\w+\/libsteadfast\.so\.0$/m);
   assert.match(content, /^package\/README\.md$/m);
+  assert.match(content, /^package\/LICENSE$/m);
   assert.doesNotMatch(content, /test|pack\.sh/);
   for (const step of ['preinstall', 'install', 'postinstall', 'prepare']) assert.equal(scripts[step], undefined);
 

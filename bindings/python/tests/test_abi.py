@@ -30,7 +30,7 @@ header = pytest.mark.skipif(not HEADER.exists(), reason="not in the source tree"
 
 
 def constants():
-    return {name: int(value) for name, value in re.findall(r"enum \{ STEADFAST_(\w+) = (-?\d+) \};", HEADER.read_text())}
+    return {name: int(value) for name, value in re.findall(r"^ *STEADFAST_(\w+) = (-?\d+),?$", HEADER.read_text(), re.M)}
 
 
 @header

@@ -41,7 +41,7 @@ pub enum Mutant {
     RetrySync,
     /// fsync failed? Never mind.
     IgnoreSync,
-    /// A lock record without the mark in its mode.
+    /// A lock record without the mark in its mode, and without the attribute that would do as well.
     LockUnmarked,
     /// A report that says OLD, or NEW, where it should say EITHER.
     ClaimsOld,
@@ -57,6 +57,18 @@ impl Mutant {
             _ => saved,
         }
     }
+}
+
+/// What happens to one save of a history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    None,
+    /// Every sync of a file fails, and has written nothing.
+    FileSyncs,
+    /// So does that of the directory.
+    DirectorySync,
+    /// SIGKILL between the rename and the sync of the directory.
+    KilledBeforeDirectorySync,
 }
 
 /// Can it be had here?
@@ -81,6 +93,9 @@ pub struct Instrument {
     ctl: RawFd,
     /// Direct writes cannot be had.
     pub cached: bool,
+    pub trouble: Trouble,
+    /// Where a child counts the steps, too, for its parent, when it is killed.
+    pub shared_steps: Option<*mut u32>,
     /// What is written piece by piece has not been synced.
     large: bool,
     wants_late: bool,
@@ -103,7 +118,20 @@ unsafe fn me<'a>(user: *mut c_void) -> &'a mut Instrument {
 impl Instrument {
     pub fn new(mutant: Mutant, at: Option<(Background, u32)>, other: RawFd, ctl: RawFd) -> Box<Instrument> {
         let (cached, large, wants_late) = (false, false, false);
-        Box::new(Instrument { steps: 0, at, mutant, other, ctl, cached, large, wants_late, late: None, pretended: None })
+        Box::new(Instrument {
+            steps: 0,
+            at,
+            mutant,
+            other,
+            ctl,
+            cached,
+            trouble: Trouble::None,
+            shared_steps: None,
+            large,
+            wants_late,
+            late: None,
+            pretended: None,
+        })
     }
 
     /// Before every call that changes something.
@@ -122,6 +150,9 @@ impl Instrument {
         }
         mark(self.ctl, &format!("c {name}"));
         self.steps += 1;
+        if let Some(shared) = self.shared_steps {
+            unsafe { shared.write(self.steps) };
+        }
     }
 
     pub fn table(&mut self) -> steadfast_hooks {
@@ -192,6 +223,14 @@ unsafe fn synced(user: *mut c_void, fd: i32, name: &str, call: impl Fn() -> i32)
     let this = unsafe { me(user) };
     let directory = is_directory(fd);
     this.step(if directory { "fsync directory" } else { name });
+    match this.trouble {
+        Trouble::FileSyncs if !directory || name == "syncfs" => return -libc::EIO,
+        Trouble::DirectorySync if directory && name != "syncfs" => return -libc::EIO,
+        Trouble::KilledBeforeDirectorySync if directory && name != "syncfs" => unsafe {
+            libc::raise(libc::SIGKILL);
+        },
+        _ => {}
+    }
     let large = !directory && std::mem::take(&mut this.large);
     if directory && let Some(late) = this.late.take() {
         let result = call();
@@ -286,7 +325,11 @@ unsafe extern "C" fn fchmod(user: *mut c_void, fd: i32, mode: u32) -> i32 {
 }
 
 unsafe extern "C" fn fsetxattr(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
-    unsafe { me(user) }.step("setxattr");
+    let this = unsafe { me(user) };
+    this.step("setxattr");
+    if this.mutant == Mutant::LockUnmarked {
+        return -libc::EOPNOTSUPP;
+    }
     unsafe { real().fsetxattr.unwrap()(real().user, fd, name, buf, len) }
 }
 

@@ -93,7 +93,7 @@ pub fn judge(workload: &Workload, allowed: &Allowed, seen: &Seen, faulty: bool) 
         }
         if workload.keeps_previous()
             && !faulty
-            && let Some(why) = judge_previous(workload, allowed, version, *previous)
+            && let Some(why) = judge_previous(allowed, version, *previous)
         {
             return Some(why);
         }
@@ -102,16 +102,12 @@ pub fn judge(workload: &Workload, allowed: &Allowed, seen: &Seen, faulty: bool) 
 }
 
 /// Beside a version that was saved with KEEP_PREVIOUS lies the one before it, or the same one on the way.
-fn judge_previous(workload: &Workload, allowed: &Allowed, version: u64, previous: Loaded) -> Option<String> {
+fn judge_previous(allowed: &Allowed, version: u64, previous: Loaded) -> Option<String> {
     // The first has none.
     let whole = match previous {
         Loaded::Version { version: kept, previous: false } => kept + 1 == version || kept == version && allowed.busy,
         MISSING => version <= 1,
-        // A recycled one is being written over. The next save's version may be whole before it is exchanged.
-        _ => workload.flags & RECYCLE != 0 && allowed.busy,
+        _ => false,
     };
-    let early = workload.flags & RECYCLE != 0
-        && allowed.busy
-        && matches!(previous, Loaded::Version { version: kept, previous: false } if kept == version + 1);
-    if whole || early { None } else { Some(format!("beside version {version} the previous generation is {previous:?}")) }
+    if whole { None } else { Some(format!("beside version {version} the previous generation is {previous:?}")) }
 }

@@ -4,14 +4,41 @@ use crate::device::Entry;
 use crate::device::client::Disk;
 use crate::filesystem::{Flavor, Mounted};
 use crate::instrument::{Background, DIRECT, Mutant};
-use crate::judge::{along, between, judge};
 use crate::states::{self, Depth, Random};
-use crate::workload::{Seen, Workload};
+use crate::workload::Workload;
+use std::any::Any;
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 pub type At = Option<(Background, u32)>;
+
+/// Of what was seen of a state that a crash may leave from one entry to another: None, or what is wrong.
+pub type Judge<'a, Seen> = Box<dyn Fn(usize, usize, &Seen) -> Option<String> + 'a>;
+
+/// What is run on the recorded disk, and how what is left of it is judged.
+pub trait Subject {
+    /// What a mounted image shows.
+    type Seen: Clone + 'static;
+
+    fn name(&self) -> &str;
+    /// Before the recording. Runs in a process of its own, which then dies.
+    fn set_up(&self, folder: &Path);
+    /// The recorded part. Runs in a process of its own, which then dies.
+    fn run(&self, folder: &Path, ctl: RawFd, mutant: Mutant, at: At);
+    /// Looks; changes nothing.
+    fn look(&self, folder: &Path) -> Self::Seen;
+    /// Goes on as a program does after the power cut.
+    fn go_on(&self, folder: &Path, seen: &mut Self::Seen);
+    /// The mount failed.
+    fn unmountable(&self, errno: i32) -> Self::Seen;
+    /// The judge of a log. `faulty`: the device failed.
+    fn judge<'a>(&'a self, log: &'a [Entry], faulty: bool) -> Judge<'a, Self::Seen>;
+    /// Is what was first changed in the recording to be seen?
+    fn is_new(&self, seen: &Self::Seen) -> bool;
+}
 
 /// A write (w) or flush (f) that fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,7 +124,8 @@ pub struct Lab {
     pub may_skip: bool,
     /// [`Depth::few`] and `random` where a background commit is injected: such a recording is one of many.
     pub sample: Option<u32>,
-    memo: HashMap<u128, Seen>,
+    /// What was seen of the prepared disk's states.
+    memo: HashMap<u128, Rc<dyn Any>>,
     mounts: u64,
 }
 
@@ -139,7 +167,7 @@ impl Lab {
     }
 
     /// A file system in which the workload can begin.
-    pub fn prepare(&mut self, flavor: &Flavor, workload: &Workload) -> io::Result<()> {
+    pub fn prepare(&mut self, flavor: &Flavor, workload: &impl Subject) -> io::Result<()> {
         let image = self.images.join(format!("{}-{}", flavor.name.replace([' ', '/'], "-"), flavor.size));
         if !image.exists() {
             flavor.make(&image)?;
@@ -157,7 +185,7 @@ impl Lab {
     }
 
     /// Runs the workload on the prepared disk, and gives the log of the disk.
-    pub fn record(&mut self, flavor: &Flavor, workload: &Workload, run: &Run) -> io::Result<Vec<Entry>> {
+    pub fn record(&mut self, flavor: &Flavor, workload: &impl Subject, run: &Run) -> io::Result<Vec<Entry>> {
         self.disk.reset()?;
         self.disk.delay(run.delay)?;
         let mounted = Mounted::new(flavor, self.disk.device(), &self.mount, false)?;
@@ -169,30 +197,30 @@ impl Lab {
         self.disk.begin()?;
         let ran = in_child(|| workload.run(&folder, ctl, run.mutant, run.at));
         let log = self.disk.end()?;
-        ran.map_err(|e| io::Error::other(format!("{}, {}: {e}", workload.name, run.describe())))?;
+        ran.map_err(|e| io::Error::other(format!("{}, {}: {e}", workload.name(), run.describe())))?;
         Ok(log)
     }
 
-    fn see(&mut self, flavor: &Flavor, workload: &Workload, hash: u128, tally: &mut Tally) -> io::Result<Seen> {
-        if let Some(seen) = self.memo.get(&hash) {
+    fn see<S: Subject>(&mut self, flavor: &Flavor, workload: &S, hash: u128, tally: &mut Tally) -> io::Result<S::Seen> {
+        if let Some(seen) = self.memo.get(&hash).and_then(|seen| seen.downcast_ref::<S::Seen>()) {
             return Ok(seen.clone());
         }
         tally.mounts += 1;
         self.mounts += 1;
         let writable = self.mounts.is_multiple_of(self.writable_every);
         let seen = match Mounted::new(flavor, self.disk.device(), &self.mount, !writable) {
-            Err(e) => Seen { unmountable: Some(e.raw_os_error().unwrap_or(-1)), ..Seen::default() },
+            Err(e) => workload.unmountable(e.raw_os_error().unwrap_or(-1)),
             Ok(mounted) => {
                 let folder = mounted.folder();
                 let mut seen = workload.look(&folder);
                 if writable {
                     tally.writable += 1;
-                    seen.broken = workload.go_on(&folder).err();
+                    workload.go_on(&folder, &mut seen);
                 }
                 seen
             }
         };
-        self.memo.insert(hash, seen.clone());
+        self.memo.insert(hash, Rc::new(seen.clone()));
         Ok(seen)
     }
 
@@ -200,13 +228,13 @@ impl Lab {
     pub fn check(
         &mut self,
         flavor: &Flavor,
-        workload: &Workload,
+        workload: &impl Subject,
         run: &Run,
         log: &[Entry],
         mut dots: Option<&mut Vec<Dot>>,
     ) -> io::Result<Tally> {
         let mut tally = Tally { recordings: 1, ..Tally::default() };
-        let along = along(log, workload.before);
+        let judge = workload.judge(log, run.fault.is_some());
         let mut depth = Depth { atom: flavor.atom, prefixes: run.fault.is_some(), ..self.depth };
         if let (Some(few), Some(_)) = (self.sample, run.at) {
             depth = Depth { all_subsets: 3, random: few, few: few as usize, ..depth };
@@ -223,15 +251,12 @@ impl Lab {
             self.disk.durable(state.durable_to)?;
             let hash = self.disk.state(&state.pieces)?;
             let seen = self.see(flavor, workload, hash, &mut tally)?;
-            let allowed = between(&along, state.low, state.high);
-            let bad = judge(workload, &allowed, &seen, run.fault.is_some());
+            let bad = judge(state.low, state.high, &seen);
             if let Some(dots) = dots.as_deref_mut() {
                 let calls = log[..state.low.min(log.len())].iter().filter(|entry| is_call(entry)).count();
-                let new = seen.states.first()
-                    == Some(&crate::library::Loaded::Version { version: workload.before + 1, previous: false });
                 let verdict = if bad.is_some() {
                     "bad"
-                } else if new {
+                } else if workload.is_new(&seen) {
                     "new"
                 } else {
                     "old"
@@ -246,7 +271,7 @@ impl Lab {
                     format!(
                         "{}, {}, {}: {why}; entries {}..{}, on disk all before {} and [{}]; {}",
                         flavor.name,
-                        workload.name,
+                        workload.name(),
                         run.describe(),
                         state.low,
                         state.high,
@@ -261,7 +286,7 @@ impl Lab {
     }
 
     /// Both.
-    pub fn explore(&mut self, flavor: &Flavor, workload: &Workload, run: &Run) -> io::Result<(Tally, u32)> {
+    pub fn explore(&mut self, flavor: &Flavor, workload: &impl Subject, run: &Run) -> io::Result<(Tally, u32)> {
         let log = self.record(flavor, workload, run)?;
         Ok((self.check(flavor, workload, run, &log, None)?, steps(&log)))
     }

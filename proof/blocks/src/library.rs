@@ -14,7 +14,6 @@ pub use steadfast::hooks::steadfast_hooks;
 pub const KEEP_PREVIOUS: u32 = 2;
 pub const IF_GENERATION: u32 = 4;
 pub const CREATE_PARENTS: u32 = 16;
-pub const RECYCLE: u32 = 32;
 pub const SYNCFS: u32 = 128;
 const RECOVER: u32 = 1;
 /// Results.
@@ -26,7 +25,7 @@ pub const LOCK_REMOVED: i32 = 1;
 pub const LOCK_STALE: i32 = 6;
 
 /// A context, or none.
-pub struct Context(*mut steadfast_context);
+pub struct Context(pub *mut steadfast_context);
 
 impl Context {
     pub const NONE: Context = Context(null_mut());
@@ -54,11 +53,11 @@ pub fn empty_table() -> steadfast_hooks {
     table
 }
 
-fn c(path: &Path) -> CString {
+pub fn c(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
 }
 
-fn report() -> steadfast_report {
+pub fn report() -> steadfast_report {
     let mut report: steadfast_report = unsafe { std::mem::zeroed() };
     report.size = size_of::<steadfast_report>();
     report
@@ -118,6 +117,8 @@ pub fn save_batch(context: &Context, paths: &[std::path::PathBuf], version: u64,
             status: 0,
             os_error: 0,
             generation: 0,
+            step: 0,
+            on_disk: 0,
         })
         .collect();
     let options = options(flags, version);

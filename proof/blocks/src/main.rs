@@ -1,8 +1,11 @@
 //! What a power cut leaves of steadfast's files: every crash state on real file systems, block by block.
 
+mod contract;
 mod device;
 mod faults;
 mod filesystem;
+mod histories;
+mod history;
 mod instrument;
 mod judge;
 mod lab;
@@ -24,13 +27,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "blocks [--budget SECONDS] [--soak SECONDS] [--seed N] [--out FOLDER]";
+const USAGE: &str = "blocks [--budget SECONDS] [--histories SECONDS] [--soak SECONDS] [--seed N] [--out FOLDER] [--part NAME]";
 
 /// Before the number of the process: our folder.
 const LABEL: &str = "steadfast-blocks.";
 
 struct Arguments {
     budget: u64,
+    /// For the histories, after all others.
+    histories: u64,
     soak: u64,
     seed: u64,
     out: PathBuf,
@@ -44,13 +49,14 @@ impl Arguments {
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut all = Arguments { budget: 180, soak: 0, seed: 0, out: PathBuf::from("."), part: None };
+    let mut all = Arguments { budget: 180, histories: 85, soak: 0, seed: 0, out: PathBuf::from("."), part: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or(USAGE)?;
         let number = || value.parse().map_err(|_| format!("{word} {value}: not a number"));
         match word.as_str() {
             "--budget" => all.budget = number()?,
+            "--histories" => all.histories = number()?,
             "--soak" => all.soak = number()?,
             "--seed" => all.seed = number()?,
             "--part" => all.part = Some(value),
@@ -122,7 +128,8 @@ fn run_parts(arguments: &Arguments) -> io::Result<(u32, u32)> {
     std::fs::create_dir_all(&arguments.out)?;
     let begun = Instant::now();
     let start = |part: &'static str| -> io::Result<_> {
-        let budget = arguments.budget.saturating_sub(begun.elapsed().as_secs());
+        let left = arguments.budget.saturating_sub(begun.elapsed().as_secs());
+        let budget = if plan::HISTORIES.contains(&part) { arguments.histories } else { left };
         let log = arguments.out.join(format!("{part}.log"));
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--part", part, "--budget", &budget.to_string(), "--seed", &arguments.seed.to_string()]);
@@ -137,7 +144,7 @@ fn run_parts(arguments: &Arguments) -> io::Result<(u32, u32)> {
         Ok((part, log, command.spawn()?))
     };
     let mut running = plan::PARTS.into_iter().map(start).collect::<io::Result<VecDeque<_>>>()?;
-    let mut last = Some(plan::LAST);
+    let (mut last, mut histories) = (Some(plan::LAST), Some(plan::HISTORIES));
     let (mut passed, mut failed, mut results) = (0, 0, vec![]);
     let mut totals = vec![];
     while let Some((part, log, mut child)) = running.pop_front() {
@@ -146,6 +153,12 @@ fn run_parts(arguments: &Arguments) -> io::Result<(u32, u32)> {
             && let Some(last) = last.take()
         {
             running.push_back(start(last)?);
+        } else if running.is_empty()
+            && let Some(histories) = histories.take()
+        {
+            for part in histories {
+                running.push_back(start(part)?);
+            }
         }
         let text = std::fs::read_to_string(&log)?;
         let (lines, counts) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));

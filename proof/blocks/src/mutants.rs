@@ -24,7 +24,7 @@ const fn lock(name: &'static str, how: Foreign) -> Bad {
     of(name, Workload { kind: Kind::ForeignLock(how), ..ACQUIRE }, Mutant::None)
 }
 
-pub const ALL: [Bad; 13] = [
+pub const ALL: [Bad; 12] = [
     of("no file fsync", SAVE, Mutant::NoFileSync),
     of("no directory fsync", SAVE, Mutant::NoDirectorySync),
     of("no sync at all", SAVE, Mutant::NoSync),
@@ -32,7 +32,6 @@ pub const ALL: [Bad; 13] = [
     of("previous by rename", KEEP, Mutant::PreviousByRename),
     of("previous by unlink and link", KEEP, Mutant::PreviousByUnlink),
     of("previous by exchange", KEEP, Mutant::PreviousByExchange),
-    of("recycle without fsync", RECYCLED, Mutant::NoFileSync),
     of("lock without the mark", ACQUIRE, Mutant::LockUnmarked),
     lock("lock by O_EXCL", Foreign::Exclusive),
     lock("lock by O_EXCL and fsync", Foreign::ExclusiveSync),
@@ -41,10 +40,9 @@ pub const ALL: [Bad; 13] = [
 ];
 
 /// What large states only can show.
-pub const LARGE: [Bad; 4] = [
+pub const LARGE: [Bad; 3] = [
     of("large: no fsync of a large file", LARGE_SAVES, Mutant::NoLargeSync),
     of("large: a piece after the syncs", LARGE_SAVES, Mutant::LatePiece),
-    of("large, recycle: a piece after the syncs", LARGE_RECYCLED, Mutant::LatePiece),
     // The same, of a state that is not large.
     Bad { control: true, ..of("one save: no fsync of a large file", ONE_SAVE, Mutant::NoLargeSync) },
 ];

@@ -5,7 +5,7 @@ use crate::instrument::{Background, Mutant};
 use crate::lab::{Dot, Lab, Run, Tally, calls, is_direct, steps};
 use crate::report::Report;
 use crate::workload::*;
-use crate::{faults, mutants};
+use crate::{faults, histories, mutants};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -93,6 +93,9 @@ pub const PARTS: [&str; 5] = ["mutants", "faults", "xfs", "ext4", "btrfs"];
 /// What is run when these have ended, all but btrfs, in the time that is left: it needs a core for itself.
 pub const LAST: &str = "large";
 
+/// What is run side by side when all of these have ended.
+pub const HISTORIES: [&str; 3] = ["history-ext4", "history-xfs", "history-btrfs"];
+
 /// One part of what CI runs, in about `budget` seconds.
 pub fn part(lab: &mut Lab, report: &mut Report, name: &str, budget: Duration) -> io::Result<()> {
     let begun = Instant::now();
@@ -123,11 +126,21 @@ pub fn part(lab: &mut Lab, report: &mut Report, name: &str, budget: Duration) ->
             mutants::all(lab, report, &mutants::LARGE, &[btrfs, xfs, ext4], Instant::now())?;
             faults::run(lab, report, &ext4, &LARGE_SAVE, at(100))
         }
+        history if HISTORIES.contains(&history) => {
+            // Each recording with a background commit is one of many.
+            lab.sample = Some(2);
+            let flavor = MAIN.iter().find(|flavor| history.ends_with(flavor.name)).ok_or(io::ErrorKind::InvalidInput)?;
+            if flavor.kind == "ext4" {
+                histories::mutants(lab, report, &MAIN)?;
+            }
+            told(histories::explore(lab, report, flavor, &histories::ALL, begun + budget)?, history);
+            Ok(())
+        }
         _ => {
             let flavor = MAIN.iter().find(|flavor| flavor.name == name).ok_or(io::ErrorKind::InvalidInput)?;
             on(lab, report, flavor, &ALL, at(if name == "ext4" { 70 } else { 100 }))?;
             if name == "ext4" {
-                on(lab, report, &OVERLAY, &[SAVE, KEEP, RECYCLED, ACQUIRE], at(100))?;
+                on(lab, report, &OVERLAY, &[SAVE, KEEP, ACQUIRE], at(100))?;
             }
             Ok(())
         }
@@ -180,8 +193,10 @@ pub fn soak(lab: &mut Lab, report: &mut Report, time: Duration) -> io::Result<()
                 break;
             }
             shuffle(&mut workloads, lab);
-            let mut cut = explore(lab, report, flavor, &workloads, begun + share * 55 / 100)?;
-            cut += explore(lab, report, &flavor.large(), &LARGE, begun + share * 7 / 10)?;
+            let mut cut = explore(lab, report, flavor, &workloads, begun + share * 45 / 100)?;
+            let random: Vec<_> = (0..5).map(|_| histories::random(&mut lab.random)).collect();
+            cut += histories::explore(lab, report, flavor, &random, begun + share * 65 / 100)?;
+            cut += explore(lab, report, &flavor.large(), &LARGE, begun + share * 75 / 100)?;
             let faulty = [STRICT, KEEP, SAVE][lab.random.below(3) as usize];
             faults::run(lab, report, flavor, &faulty, begun + share)?;
             told(cut, flavor.name);

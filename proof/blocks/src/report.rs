@@ -1,8 +1,7 @@
 //! What was done and found: for people on the standard output, for programs as JSON, one object a line.
 
 use crate::device::Entry;
-use crate::lab::{Dot, Tally, calls, direct, is_direct};
-use crate::library::RECYCLE;
+use crate::lab::{Dot, Tally, direct, is_direct};
 use crate::workload::Workload;
 use std::fs::File;
 use std::io::{self, Write};
@@ -91,9 +90,6 @@ impl Report {
 
     /// Was it saved in the way that is meant to be looked at?
     pub fn way(&mut self, flavor: &str, workload: &Workload, log: &[Entry]) {
-        if workload.flags & RECYCLE != 0 && workload.before > 1 && calls(log).iter().any(|call| call == "create") {
-            self.verdict(false, &format!("{flavor}: {}: the spare was not written over", workload.name));
-        }
         if !workload.direct() {
             return;
         }

@@ -1,7 +1,10 @@
 //! What is run on the recorded disk: the library's routines, and bad ones that must be caught.
 
+use crate::device::Entry;
 use crate::device::client::mark;
-use crate::instrument::{Background, Instrument, Mutant};
+use crate::instrument::{Instrument, Mutant};
+use crate::judge;
+use crate::lab::{At, Judge, Subject};
 use crate::library::*;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -63,14 +66,12 @@ pub const ONE_SAVE: Workload = save_of("one save", 0, 1, 1, 9_000);
 pub const STRICTLY: u32 = 1;
 pub const STRICT: Workload = save_of("strict", STRICTLY, 1, 2, 9_000);
 pub const KEEP: Workload = save_of("keep", KEEP_PREVIOUS, 2, 2, 5_000);
-pub const RECYCLED: Workload = save_of("recycle", RECYCLE, 2, 2, 9_000);
 pub const ACQUIRE: Workload = lock_of("acquire", Kind::Acquire);
 
-pub const ALL: [Workload; 15] = [
+pub const ALL: [Workload; 13] = [
     SAVE,
     save_of("first", 0, 0, 2, 700),
     KEEP,
-    RECYCLED,
     ACQUIRE,
     lock_of("clean", Kind::Clean),
     lock_of("release", Kind::Release),
@@ -78,7 +79,6 @@ pub const ALL: [Workload; 15] = [
     Workload { kind: Kind::Batch, ..save_of("batch", 0, 1, 1, 5_000) },
     Workload { kind: Kind::Batch, ..save_of("batch syncfs", SYNCFS, 1, 1, 5_000) },
     save_of("keep, first", KEEP_PREVIOUS, 1, 2, 700),
-    save_of("recycle, first", RECYCLE, 1, 3, 700),
     save_of("swap", IF_GENERATION, 1, 2, 700),
     Workload { path: "a/b/state", ..save_of("parents", CREATE_PARENTS, 0, 1, 700) },
     save_of("200 bytes", 0, 1, 1, 0),
@@ -88,11 +88,10 @@ pub const ALL: [Workload; 15] = [
 const LARGE_LEN: usize = (4 << 20) + 50_001;
 pub const LARGE_SAVE: Workload = save_of("large", 0, 1, 1, LARGE_LEN);
 pub const LARGE_SAVES: Workload = save_of("large, twice", 0, 1, 2, LARGE_LEN);
-pub const LARGE_RECYCLED: Workload = save_of("large, recycle", RECYCLE, 2, 2, LARGE_LEN);
 
 pub const LARGE_CACHED: Workload = Workload { cached: true, ..save_of("large, cached", 0, 1, 1, LARGE_LEN) };
 
-pub const LARGE: [Workload; 3] = [LARGE_SAVE, LARGE_RECYCLED, LARGE_CACHED];
+pub const LARGE: [Workload; 2] = [LARGE_SAVE, LARGE_CACHED];
 
 impl Workload {
     pub fn is_lock(&self) -> bool {
@@ -100,7 +99,7 @@ impl Workload {
     }
 
     pub fn keeps_previous(&self) -> bool {
-        self.flags & (KEEP_PREVIOUS | RECYCLE) != 0
+        self.flags & KEEP_PREVIOUS != 0
     }
 
     /// Past the page cache, where that can be had.
@@ -114,8 +113,43 @@ impl Workload {
         names.into_iter().map(|name| folder.join(name)).collect()
     }
 
-    /// Before the recording. Runs in a process of its own, which then dies.
-    pub fn set_up(&self, folder: &Path) {
+    /// The next save and the next lock must work.
+    fn next(&self, folder: &Path) -> Result<(), String> {
+        const NEXT: u64 = 1_000;
+        for path in self.paths(folder).into_iter().filter(|_| !self.is_lock()) {
+            let saved = save(&Context::NONE, &path, NEXT, self.len, self.flags & !(IF_GENERATION | SYNCFS));
+            if saved != (Saved { status: 0, on_disk: NEW }) {
+                return Err(format!("next save: {saved:?}"));
+            }
+            let loaded = load(&Context::NONE, &path, self.len);
+            if loaded != (Loaded::Version { version: NEXT, previous: false }) {
+                return Err(format!("load after the next save: {loaded:?}"));
+            }
+            if path.with_file_name(".state.0.tmp").exists() {
+                return Err("an orphan lies there after the next save".into());
+            }
+        }
+        let lock = folder.join("lock");
+        let context = if matches!(self.kind, Kind::ForeignLock(_)) { Context::NONE } else { crate::reboot::context() };
+        let cleaned = clean(&context, &lock);
+        if !matches!(cleaned, LOCK_ABSENT | LOCK_REMOVED) {
+            return Err(format!("clean: {cleaned}"));
+        }
+        match Lock::acquire(&Context::NONE, &lock).map(Lock::release) {
+            Ok(0) => Ok(()),
+            other => Err(format!("next lock: {other:?}")),
+        }
+    }
+}
+
+impl Subject for Workload {
+    type Seen = Seen;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn set_up(&self, folder: &Path) {
         for version in 1..=self.before {
             for path in self.paths(folder) {
                 let saved = save(&Context::NONE, &path, version, self.len, self.flags & !(IF_GENERATION | SYNCFS));
@@ -135,8 +169,7 @@ impl Workload {
         std::fs::write(folder.join("other"), b"other").unwrap();
     }
 
-    /// The recorded part. Runs in a process of its own, which then dies.
-    pub fn run(&self, folder: &Path, ctl: RawFd, mutant: Mutant, at: Option<(Background, u32)>) {
+    fn run(&self, folder: &Path, ctl: RawFd, mutant: Mutant, at: At) {
         let other = OpenOptions::new().write(true).open(folder.join("other")).unwrap();
         let mut instrument = Instrument::new(mutant, at, other.as_raw_fd(), ctl);
         instrument.cached = self.cached;
@@ -173,6 +206,39 @@ impl Workload {
         // A commit at a later step than there are would go unnoticed.
         drop(instrument);
     }
+
+    fn look(&self, folder: &Path) -> Seen {
+        let mut seen = Seen::default();
+        if self.is_lock() {
+            seen.lock = inspect(&Context::NONE, &folder.join(self.path));
+            let foreign = matches!(self.kind, Kind::ForeignLock(_));
+            seen.lock_rebooted = if foreign { seen.lock } else { inspect(&crate::reboot::context(), &folder.join(self.path)) };
+            return seen;
+        }
+        for path in self.paths(folder) {
+            seen.states.push(load(&Context::NONE, &path, self.len));
+            let previous = PathBuf::from(path.to_str().unwrap().to_owned() + ".prev");
+            seen.previous.push(load(&Context::NONE, &previous, self.len));
+        }
+        seen
+    }
+
+    fn go_on(&self, folder: &Path, seen: &mut Seen) {
+        seen.broken = self.next(folder).err();
+    }
+
+    fn unmountable(&self, errno: i32) -> Seen {
+        Seen { unmountable: Some(errno), ..Seen::default() }
+    }
+
+    fn judge<'a>(&'a self, log: &'a [Entry], faulty: bool) -> Judge<'a, Seen> {
+        let along = judge::along(log, self.before);
+        Box::new(move |low, high, seen| judge::judge(self, &judge::between(&along, low, high), seen, faulty))
+    }
+
+    fn is_new(&self, seen: &Seen) -> bool {
+        seen.states.first() == Some(&Loaded::Version { version: self.before + 1, previous: false })
+    }
 }
 
 fn foreign(how: Foreign, path: &Path, instrument: &mut Instrument) {
@@ -208,51 +274,4 @@ pub struct Seen {
     pub unmountable: Option<i32>,
     /// What did not work afterwards.
     pub broken: Option<String>,
-}
-
-impl Workload {
-    /// Looks; changes nothing.
-    pub fn look(&self, folder: &Path) -> Seen {
-        let mut seen = Seen::default();
-        if self.is_lock() {
-            seen.lock = inspect(&Context::NONE, &folder.join(self.path));
-            let foreign = matches!(self.kind, Kind::ForeignLock(_));
-            seen.lock_rebooted = if foreign { seen.lock } else { inspect(&crate::reboot::context(), &folder.join(self.path)) };
-            return seen;
-        }
-        for path in self.paths(folder) {
-            seen.states.push(load(&Context::NONE, &path, self.len));
-            let previous = PathBuf::from(path.to_str().unwrap().to_owned() + ".prev");
-            seen.previous.push(load(&Context::NONE, &previous, self.len));
-        }
-        seen
-    }
-
-    /// Goes on as a program does after the power cut: the next save and the next lock must work.
-    pub fn go_on(&self, folder: &Path) -> Result<(), String> {
-        const NEXT: u64 = 1_000;
-        for path in self.paths(folder).into_iter().filter(|_| !self.is_lock()) {
-            let saved = save(&Context::NONE, &path, NEXT, self.len, self.flags & !(IF_GENERATION | SYNCFS));
-            if saved != (Saved { status: 0, on_disk: NEW }) {
-                return Err(format!("next save: {saved:?}"));
-            }
-            let loaded = load(&Context::NONE, &path, self.len);
-            if loaded != (Loaded::Version { version: NEXT, previous: false }) {
-                return Err(format!("load after the next save: {loaded:?}"));
-            }
-            if path.with_file_name(".state.0.tmp").exists() {
-                return Err("an orphan lies there after the next save".into());
-            }
-        }
-        let lock = folder.join("lock");
-        let context = if matches!(self.kind, Kind::ForeignLock(_)) { Context::NONE } else { crate::reboot::context() };
-        let cleaned = clean(&context, &lock);
-        if !matches!(cleaned, LOCK_ABSENT | LOCK_REMOVED) {
-            return Err(format!("clean: {cleaned}"));
-        }
-        match Lock::acquire(&Context::NONE, &lock).map(Lock::release) {
-            Ok(0) => Ok(()),
-            other => Err(format!("next lock: {other:?}")),
-        }
-    }
 }

@@ -1,5 +1,5 @@
 /* An ordinary program that uses the library: what the supervisor and the scheduler run, unmodified.
- *   subject OPERATION DIRECTORY CHARACTER [ROUNDS | only]
+ *   subject OPERATION DIRECTORY CHARACTER[q] [ROUNDS | only]        q: waits for other savers for 20 ms only
  * It marks where the operation begins and ends by sched_yield(2), which nothing else here calls and whose
  * arguments the kernel does not look at. Exits with 0 when what it does after the operation works as well. */
 #define _GNU_SOURCE
@@ -13,6 +13,8 @@
 
 enum { BEGIN = 1, END = 2, ENTER = 3, LEAVE = 4 };
 enum { SMALL = 300, BIG = 150000 };
+/* What the library refuses: of a mutant only. */
+enum { SAVE_RECYCLE = 1 << 5 };
 
 /* What the supervisor reads at END. */
 struct outcome {
@@ -28,6 +30,7 @@ static void mark(int what, const void *data)
 }
 
 static char bytes[BIG];
+static int64_t timeout_ms; /* of a saver, for others; 0 is the library's own */
 
 static int32_t content_of(const void *data, size_t len)
 {
@@ -49,6 +52,7 @@ static void save(const char *path, char with, size_t len, uint32_t flags, uint64
     options.size = sizeof options;
     options.flags = flags;
     options.expected_generation = expected;
+    options.timeout_ms = timeout_ms;
     memset(bytes, with, len);
     out->status = steadfast_state_save(NULL, path, bytes, len, &options, &out->report);
     out->generation = (int64_t)out->report.generation;
@@ -131,13 +135,15 @@ static const struct {
     { "save-strict", "state", STEADFAST_SAVE_STRICT, 0, SMALL },
     { "save-previous", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
     { "save-previous-first", "state", STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
-    { "save-recycle", "state", STEADFAST_SAVE_RECYCLE, 0, SMALL },
     { "save-swap", "state", STEADFAST_SAVE_IF_GENERATION, 7, SMALL },
-    { "save-swap-recycle", "state", STEADFAST_SAVE_IF_GENERATION | STEADFAST_SAVE_RECYCLE, 7, SMALL },
     { "save-create", "state", STEADFAST_SAVE_IF_GENERATION, 0, SMALL },
     { "save-follow", "link", STEADFAST_SAVE_FOLLOW_SYMLINK, 0, SMALL },
     { "save-parents", "a/b/state", STEADFAST_SAVE_CREATE_PARENTS, 0, SMALL },
     { "save-no-sync", "state", STEADFAST_SAVE_NO_SYNC, 0, SMALL },
+    { "save-no-sync-previous", "state", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
+    { "save-swap-previous", "state", STEADFAST_SAVE_IF_GENERATION | STEADFAST_SAVE_KEEP_PREVIOUS, 7, SMALL },
+    { "save-strict-previous", "state", STEADFAST_SAVE_STRICT | STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
+    { "save-recycle", "state", SAVE_RECYCLE, 0, SMALL },
 };
 
 static int state_operation(const char *name, char with, struct outcome *out)
@@ -227,6 +233,7 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *operation = argv[1];
+    timeout_ms = argv[3][0] != 0 && argv[3][1] == 'q' ? 20 : 0;
     long rounds = argc > 4 ? atol(argv[4]) : 1;
     if (strcmp(operation, "hold") == 0) {
         if (steadfast_lock_acquire(NULL, "lock", 0, NULL, &held, NULL) != 0) {

@@ -102,7 +102,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 35] = [
+const ALL: [Exemption; 33] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -150,18 +150,6 @@ const ALL: [Exemption; 35] = [
             && (s.is(&[SYS_openat]) && orphan(s.made())
                 || s.is(&[SYS_statx, SYS_flock, SYS_fstatfs]) && s.opened(orphan)
                 || s.is(&[SYS_unlinkat]) && s.made().path.ends_with(".tmp"))
-    }),
-    because("the spare generation cannot be had or written over: a fresh file is saved instead, and `durable` has looked", |s| {
-        s.scenario("RECYCLE")
-            && (s.is(&[SYS_openat]) && s.path("state.prev")
-                || s.is(&[SYS_renameat2]) && s.path("state.prev")
-                || s.is(&[SYS_statx]) && (s.path("") || s.path("state.prev")) && s.opened_as("state.prev")
-                || s.is(&[SYS_fstatfs, SYS_flock, SYS_fcntl, SYS_write, SYS_fdatasync]) && s.opened_as("state.prev"))
-    }),
-    because("the previous generation is opened to wait for one who writes over it: where that fails, nobody does", |s| {
-        s.scenario("KEEP_PREVIOUS")
-            && (s.is(&[SYS_openat]) && s.path("state.prev")
-                || s.is(&[SYS_statx, SYS_fcntl]) && s.path("") && s.opened_as("state.prev"))
     }),
     because("no hard links here: a copy; no state any more: nothing to keep", |s| {
         s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_linkat]) && (s.failed(&[EPERM, ENOENT]) || unsupported(s.errno()))

@@ -130,7 +130,13 @@ fn short(tracee: &Tracee, call: &Call, len: usize) {
 
 pub fn run(filter: &Filter, program: &str, operation: &str, directory: &Path, fault: Fault) -> Result<Run, String> {
     let text = directory.to_str().expect("a directory");
-    let mut tracee = Tracee::spawn(filter, &[program, operation, text, "n"])?;
+    run_with(filter, &[program, operation, text, "n"], directory, fault)
+}
+
+/// The same with these arguments, of which the second one is the operation.
+pub fn run_with(filter: &Filter, arguments: &[&str], directory: &Path, fault: Fault) -> Result<Run, String> {
+    let operation = arguments[1];
+    let mut tracee = Tracee::spawn(filter, arguments)?;
     let mut run = Run {
         calls: Vec::new(),
         outcome: None,

@@ -5,6 +5,8 @@ mod calls;
 mod durable;
 mod exempt;
 mod fault;
+mod looks;
+mod looks_scenario;
 mod named;
 mod oracle;
 mod scenario;
@@ -61,6 +63,7 @@ fn main() {
     };
     let done = match arguments.first().map(String::as_str) {
         Some("calls") => calls::run(&filter, &directory, &programs, has("--batch"), has("--deep"), value("--only")),
+        Some("looks") => looks::run(&filter, &directory, &programs, has("--deep"), value("--only")),
         Some("schedules") => {
             let number = |key: &str| value(key).map(|text| text.parse::<u64>().expect("a number"));
             let soak = number("--soak");
@@ -74,7 +77,7 @@ fn main() {
             };
             schedule::run(&filter, &directory, &programs, &settings)
         }
-        _ => Err("there are calls and schedules".into()),
+        _ => Err("there are calls, looks and schedules".into()),
     };
     let (passed, failed) = done.unwrap_or_else(|why| {
         println!("not ok {why}");

@@ -103,7 +103,7 @@ impl<'a> Maker<'a> {
     }
 
     /// The operation alone, without what the program does after it: the second round is never begun.
-    fn one(&self, arguments: &[&str]) {
+    pub fn one(&self, arguments: &[&str]) {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["only"]).collect();
         program(self.subject, &arguments);
     }
@@ -145,7 +145,6 @@ impl<'a> Maker<'a> {
         self.add("save, large", "save-big", Save, 0, plain.clone());
         self.add("save, KEEP_PREVIOUS, first", "save-previous", Save, 0, plain.clone());
         self.add("save, KEEP_PREVIOUS", "save-previous", Save, 0, both.clone());
-        self.add("save, RECYCLE", "save-recycle", Save, 0, both.clone());
         self.add("save, IF_GENERATION", "save-swap", Save, 0, plain.clone());
         self.add("save, IF_GENERATION, none", "save-create", Save, 0, Tree::new());
         self.add("save, FOLLOW_SYMLINK", "save-follow", Save, 0, link);

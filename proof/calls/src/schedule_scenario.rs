@@ -187,17 +187,11 @@ pub fn make(subject: &str, directory: &Path) -> Vec<Scenario> {
         all.push(Scenario { name, processes, before: before.clone(), dead_owner, bound, watch, check });
     };
     let whole: Watch = state_and_previous_are_whole;
-    let current: Watch = state_is_whole;
     add("save, save", &[("save", "a"), ("save", "b")], &plain, 2, whole, saved);
     add("swap, swap", &[("save-swap", "a"), ("save-swap", "b")], &plain, 2, whole, swapped);
     add("create, create", &[("save-create", "a"), ("save-create", "b")], &Tree::new(), 2, state_may_be_missing, swapped);
-    add("swap, recycle", &[("save-swap-recycle", "a"), ("save-swap-recycle", "b")], &both, 2, current, swapped);
     add("save, load", &[("save", "a"), ("load", "r")], &plain, 3, whole, saved);
     add("previous, load", &[("save-previous", "a"), ("load", "r")], &both, 2, whole, kept);
-    add("recycle, load", &[("save-recycle", "a"), ("load", "r")], &both, 2, current, kept);
-    add("recycle, recover", &[("save-recycle", "a"), ("recover", "r")], &both, 2, current, kept);
-    let three = &[("save-recycle", "a"), ("save-recycle", "b"), ("load", "r")];
-    add("recycle, recycle, load", three, &both, 1, current, kept);
     let three = &[("save-previous-first", "a"), ("save-previous-first", "b"), ("load", "r")];
     add("first, first, load", three, &Tree::new(), 1, state_may_be_missing, saved);
 
@@ -212,8 +206,6 @@ pub fn make(subject: &str, directory: &Path) -> Vec<Scenario> {
     // The largest ones last: they get the time that the others do not need.
     let two = &[("contend", "a"), ("contend", "b")];
     add("previous, previous", &[("save-previous", "a"), ("save-previous", "b")], &both, 2, whole, kept);
-    add("recycle, recycle", &[("save-recycle", "a"), ("save-recycle", "b")], &both, 2, current, kept);
-    add("recycle, previous", &[("save-recycle", "a"), ("save-previous", "b")], &both, 2, current, kept);
     add("acquire, acquire, stale", two, &bare, 2, lock, locked);
     add("acquire, acquire, stale, ours", two, &left, 2, lock, locked);
     all

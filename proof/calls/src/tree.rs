@@ -75,6 +75,13 @@ pub fn put(directory: &Path, tree: &Tree, keep: Option<&str>) {
             symlink(target, &path).expect("a link");
             continue;
         }
+        // Two names of one file are two names again.
+        let first =
+            tree.iter().find(|(_, other)| other.ino == file.ino).filter(|(first, other)| *first != name && *other == file);
+        if let Some((first, _)) = first {
+            fs::hard_link(directory.join(first), &path).expect("a second name");
+            continue;
+        }
         fs::write(&path, &file.bytes).expect("a file of the template");
         let name = c(&path);
         unsafe {
@@ -89,6 +96,12 @@ pub fn put(directory: &Path, tree: &Tree, keep: Option<&str>) {
             libc::utimensat(libc::AT_FDCWD, name.as_ptr(), [time, time].as_ptr(), 0);
         }
     }
+}
+
+/// Is it known not to be on the disk: by the sticky bit, or by its header?
+pub fn unsynced(file: &File) -> bool {
+    let header = file.bytes.get(..256).and_then(|header| std::str::from_utf8(header).ok()).unwrap_or_default();
+    file.mode & 0o1000 != 0 || header.split(' ').any(|word| word.trim_end() == "unsynced=1")
 }
 
 /// The generation and the payload's character of a whole state file: read by its documented format, not by the library.

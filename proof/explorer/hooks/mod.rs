@@ -1,13 +1,16 @@
-//! The hook table of a simulated process. `user` is its [`Proc`]; a call that others could notice, or whose
-//! answer depends on others, first suspends: the scheduler then decides who goes on.
+//! The hook table of the simulated machine. `user` is its [`World`], and the call is the current process's; a call that
+//! others could notice, or whose answer depends on others, first suspends: the scheduler then decides who goes on.
 
 mod files;
+mod locks;
+mod names;
 mod processes;
+mod waiting;
 
-use super::fs::{Name, mix};
+use super::fs::{Name, mix, name};
 use super::world::*;
 use core::ffi::{CStr, c_char, c_void};
-use libc::{EIO, ENOSYS};
+use libc::{AT_FDCWD, EIO, ENOSYS};
 use steadfast::hooks::steadfast_hooks;
 
 type User = *mut c_void;
@@ -20,21 +23,37 @@ struct Call<'a> {
     w: &'a mut World,
 }
 
+/// The process that calls.
+unsafe fn caller(user: User) -> *mut Proc {
+    unsafe {
+        let w = &mut *user.cast::<World>();
+        &mut *w.procs[w.current]
+    }
+}
+
+/// The machine, and the process that calls, only to be looked at.
+unsafe fn look<'a>(user: User) -> (&'a World, &'a Proc) {
+    unsafe { (&*user.cast::<World>(), &*caller(user)) }
+}
+
 /// Suspends if `shared`; None when the process is gone and the call must fail.
 unsafe fn begin<'a>(user: User, shared: bool) -> Option<Call<'a>> {
-    let raw = user.cast::<Proc>();
+    unsafe { begin_as(caller(user), shared) }
+}
+
+unsafe fn begin_as<'a>(p: *mut Proc, shared: bool) -> Option<Call<'a>> {
     unsafe {
-        if (*raw).draining {
+        if (*p).draining {
             return None;
         }
-        if shared && !(*raw).solo {
-            (*(*raw).yielder).suspend(());
-            if (*raw).draining {
+        if shared && !(*p).solo {
+            (*(*p).yielder).suspend(());
+            if (*p).draining {
                 return None;
             }
-            (*raw).mutated = false;
+            (*p).mutated = false;
         }
-        Some(Call { p: &mut *raw, w: &mut *(*raw).world })
+        Some(Call { p: &mut *p, w: &mut *(*p).world })
     }
 }
 
@@ -49,34 +68,67 @@ impl Call<'_> {
         value
     }
 
-    fn is_private(&self, fd: i32) -> bool {
-        self.p.file(fd).is_ok_and(|inode| self.w.fs.inodes[inode].linkable)
+    /// The node of an open file.
+    fn node(&self, fd: i32) -> Result<usize, i32> {
+        self.p.file(fd).map(|description| self.w.fs.opened[description].node)
     }
 
-    /// Nobody but the maker of a record writes to it, and only before others may rely on it.
+    fn is_private(&self, fd: i32) -> bool {
+        self.node(fd).is_ok_and(|node| self.w.fs.file(node).linkable)
+    }
+
+    /// Nobody but the maker of a record writes to it, and only before others may rely on it; or a child that makes it its
+    /// own, when it is its turn.
     fn check_writable(&mut self, fd: i32) {
-        if self.p.file(fd).is_ok_and(|inode| self.w.fs.inodes[inode].settled) {
+        let Ok(description) = self.p.file(fd) else { return };
+        let d = &self.w.fs.opened[description];
+        let file = self.w.fs.file(d.node);
+        let adopts = file.inherited && self.w.has_turn(self.p.slot, d.node) && self.p.parent == Some(file.creator);
+        if file.settled && !adopts {
             self.w.violate(Violation::WrongAnswer("a record was changed after it was complete".into()));
+        }
+    }
+
+    /// A name is looked up in the directory, or nowhere.
+    fn check_directory(&mut self, fd: i32) {
+        if fd != AT_FDCWD && self.p.handle(fd) != Ok(Handle::Directory) {
+            self.w.violate(Violation::Foreign("a name was looked up in what is not the directory"));
+        }
+    }
+
+    /// The library has no business with what the program opened itself.
+    fn check_own(&mut self, fd: i32, call: &'static str) {
+        if self.p.handle(fd) == Ok(Handle::Foreign) {
+            self.w.violate(Violation::Foreign(call));
         }
     }
 }
 
+/// The node of an open file of the caller's.
+fn node_of(w: &World, p: &Proc, fd: i32) -> Option<usize> {
+    p.file(fd).ok().map(|description| w.fs.opened[description].node)
+}
+
 /// Is the file behind `fd` seen by this process only?
 unsafe fn shared(user: User, fd: i32) -> bool {
-    unsafe {
-        let raw = user.cast::<Proc>();
-        !Call { p: &mut *raw, w: &mut *(*raw).world }.is_private(fd)
-    }
+    let (w, p) = unsafe { look(user) };
+    !node_of(w, p, fd).is_some_and(|node| w.fs.file(node).linkable)
 }
 
 /// Can what is read through `fd` still change? Reading what cannot commutes with all that others do. A real
 /// directory is to be asked at the same moment as the fake one.
 unsafe fn changing(user: User, fd: i32) -> bool {
-    unsafe {
-        let p = &*user.cast::<Proc>();
-        let w = &*p.world;
-        shared(user, fd) && (w.mirror.is_some() || !p.file(fd).is_ok_and(|inode| w.fs.inodes[inode].settled))
-    }
+    let (w, p) = unsafe { look(user) };
+    let constant = |node: usize| w.fs.file(node).settled && !w.fs.file(node).inherited;
+    unsafe { shared(user, fd) && (w.mirror.is_some() || !node_of(w, p, fd).is_some_and(constant)) }
+}
+
+/// Can what this name means change? Not while it is the caller's own lock: nobody else may take it away, and the run
+/// ends when somebody does.
+unsafe fn may_be_taken(user: User, named: &Name) -> bool {
+    let (w, p) = unsafe { look(user) };
+    let own = |node: usize| w.fs.file(node).owner == p.slot && !w.fs.file(node).inherited && w.is_claimed(node);
+    !w.strict || w.mirror.is_some() || *named != name(LOCK) || !w.fs.lookup(named).is_some_and(own)
 }
 
 /// Can it change whether this process lives? Once it is gone, only by a reuse of its number.
@@ -85,10 +137,9 @@ fn may_change(w: &World, who: Option<Who>) -> bool {
 }
 
 unsafe fn pid_may_change(user: User, pid: i32) -> bool {
-    let p = unsafe { &*user.cast::<Proc>() };
-    let w = unsafe { &*p.world };
+    let (w, p) = unsafe { look(user) };
     // A process that asks is alive.
-    pid != p.pid && may_change(w, w.who_is(pid))
+    pid != p.pid && may_change(w, w.who_is(p.namespace, pid))
 }
 
 unsafe fn bytes<'a>(path: *const c_char) -> &'a [u8] {
@@ -113,54 +164,56 @@ unsafe extern "C" fn no_mkdir(_: User, _: i32, _: *const c_char, _: u32) -> i32 
     -ENOSYS
 }
 
-unsafe extern "C" fn no_chmod(_: User, _: i32, _: u32) -> i32 {
-    -ENOSYS
-}
-
 unsafe extern "C" fn no_chown(_: User, _: i32, _: u32, _: u32) -> i32 {
     -ENOSYS
 }
 
 /// A scheduling point that is no system call.
-pub unsafe fn pause(user: User) -> bool {
-    unsafe { begin(user, SHARED) }.is_some()
+pub unsafe fn pause(p: *mut Proc) -> bool {
+    let Some(c) = (unsafe { begin_as(p, SHARED) }) else { return false };
+    c.p.history = mix(c.p.history, 0x9a);
+    true
 }
 
-/// The table for one process.
-pub fn table(user: User, absent: u32) -> steadfast_hooks {
+/// The table of a machine.
+pub fn table(world: *mut World, absent: u32) -> steadfast_hooks {
     let mut table: steadfast_hooks = unsafe { std::mem::zeroed() };
     table.size = size_of::<steadfast_hooks>();
-    table.user = user;
+    table.user = world.cast();
     table.absent = absent;
-    table.openat = Some(files::openat);
+    table.openat = Some(names::openat);
     table.close = Some(files::close);
     table.write = Some(files::write);
-    table.renameat = Some(files::renameat);
-    table.unlinkat = Some(files::unlinkat);
-    table.linkat = Some(files::linkat_any);
+    table.pwrite = Some(files::pwrite);
+    table.ftruncate = Some(files::ftruncate);
+    table.renameat = Some(names::renameat);
+    table.unlinkat = Some(names::unlinkat);
+    table.linkat = Some(names::linkat);
     table.readlinkat = Some(processes::readlinkat);
-    table.read = Some(processes::read);
+    table.read = Some(waiting::read);
     table.pread = Some(files::pread);
     table.fstat = Some(files::fstat);
-    table.fstatat = Some(files::fstatat);
+    table.fstatat = Some(names::fstatat);
     table.fstatfs = Some(files::fstatfs);
-    table.flock = Some(files::flock);
-    table.ofdlock = Some(processes::ofdlock);
+    table.fchmod = Some(files::fchmod);
+    table.flock = Some(locks::flock);
+    table.ofdlock = Some(locks::ofdlock);
+    table.map = Some(locks::map);
+    table.unmap = Some(locks::unmap);
     table.fgetxattr = Some(files::fgetxattr);
     table.fsetxattr = Some(files::fsetxattr);
     table.getpid = Some(processes::getpid);
     table.geteuid = Some(processes::geteuid);
     table.kill = Some(processes::kill);
     table.pidfd_open = Some(processes::pidfd_open);
-    table.poll = Some(processes::poll);
-    table.inotify_init = Some(processes::inotify_init);
-    table.inotify_add_watch = Some(processes::inotify_add_watch);
-    table.clock = Some(processes::clock);
+    table.poll = Some(waiting::poll);
+    table.inotify_init = Some(waiting::inotify_init);
+    table.inotify_add_watch = Some(waiting::inotify_add_watch);
+    table.clock = Some(waiting::clock);
     table.sigxfsz = Some(sigxfsz);
     // Not needed by locks; a NULL hook would be a real call.
     table.fsync = Some(fsync);
     table.mkdirat = Some(no_mkdir);
-    table.fchmod = Some(no_chmod);
     table.fchown = Some(no_chown);
     table
 }

@@ -4,8 +4,8 @@ use super::hooks::{User, answer, machine};
 use super::{Handle, Lie, Life, Machine, UPTIME};
 use core::ffi::{CStr, c_char, c_void};
 use libc::*;
-use steadfast::hooks::call::*;
 use steadfast::hooks::steadfast_pollfd;
+use steadfast::hooks::*;
 
 /// Of this boot and its first namespaces.
 const BOOT_ID: &str = "01234567-89ab-4def-8123-456789abcdef\n";
@@ -15,6 +15,7 @@ pub const PID_NAMESPACE: u64 = 4_026_531_836;
 pub(super) fn proc_text(m: &Machine, path: &str) -> Result<String, i32> {
     match path {
         "/proc/sys/kernel/random/boot_id" => return Ok(BOOT_ID.into()),
+        "/proc/sys/kernel/osrelease" => return Ok("6.18.0\n".into()),
         "/proc/uptime" => return Ok(format!("{UPTIME}.00 1.00\n")),
         _ => {}
     }

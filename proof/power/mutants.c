@@ -1,0 +1,135 @@
+/* The old routines. They write the records themselves: 64 hex digits of SHA-256, two spaces, a dash, then the header's second line. */
+#include "mutants.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/file.h>
+
+enum { HEADER = 256, COVERED = 68, UNSYNCED = 01000 };
+
+static char record[HEADER + LARGEST];
+
+static size_t make_record(const struct save *save, uint64_t generation)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    memset(record, ' ', HEADER);
+    int len = snprintf(record + COVERED, HEADER - COVERED, "steadfast 1 len=%020zu gen=%020" PRIu64 " time=%020d schema=%010d", save->len, generation, 0, 0);
+    record[COVERED + len] = ' ';
+    record[HEADER - 1] = '\n';
+    memcpy(record + HEADER, save->data, save->len);
+    EVP_Digest(record + COVERED, HEADER - COVERED + save->len, digest, NULL, EVP_sha256(), NULL);
+    for (int i = 0; i < 32; i++) snprintf(record + 2 * i, 3, "%02x", digest[i]);
+    memcpy(record + 64, "  -\n", 4);
+    return HEADER + save->len;
+}
+
+/* The generation at `path`, 0 when there is none that is whole. */
+static uint64_t generation_at(const char *path)
+{
+    steadfast_state state = { .size = sizeof state };
+    uint64_t generation = 0;
+    if (steadfast_state_load(NULL, path, NULL, &state, NULL) == 0) generation = state.generation;
+    steadfast_state_free(&state);
+    return generation;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = write(fd, data + done, len - done);
+        if (n < 0) return -errno;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+static struct answer failed(int error) { return (struct answer){ .status = error, .on_disk = STEADFAST_ON_DISK_OLD }; }
+
+/* The last step of each. */
+static struct answer sync_names(const struct save *save, uint64_t generation)
+{
+    struct answer answer = { .generation = generation, .on_disk = STEADFAST_ON_DISK_NEW };
+    int fd = open(save->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || sync_directory(save->fault, fd) != 0)
+        answer = (struct answer){ .status = STEADFAST_NOT_DURABLE, .on_disk = STEADFAST_ON_DISK_EITHER, .generation = generation };
+    if (fd >= 0) close(fd);
+    return answer;
+}
+
+/* A temporary file with the record, synced or not. 0 or a negated errno. */
+static int make_temporary(char *name, size_t size, const struct save *save, size_t len, int sync)
+{
+    snprintf(name, size, "%s.mutant.%d", save->path, getpid());
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return -errno;
+    int result = write_all(fd, record, len);
+    if (result == 0 && sync && fsync(fd)) result = -errno;
+    close(fd);
+    if (result) unlink(name);
+    return result;
+}
+
+static struct answer library_keeps(const struct save *save)
+{
+    steadfast_save_options options = { .size = sizeof options, .flags = STEADFAST_SAVE_KEEP_PREVIOUS };
+    steadfast_report report = { .size = sizeof report };
+    int32_t status = steadfast_state_save(NULL, save->path, save->data, save->len, &options, &report);
+    return (struct answer){ status, report.on_disk, report.generation };
+}
+
+/* Ours alone to write over: who saves with KEEP_PREVIOUS waits for the byte's lock. */
+static int is_spare(int fd, const char *previous)
+{
+    struct stat opened, named;
+    struct flock byte = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+    return fd >= 0 && fstat(fd, &opened) == 0 && opened.st_nlink == 1 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fcntl(fd, F_OFD_SETLK, &byte) == 0 &&
+           stat(previous, &named) == 0 && opened.st_ino == named.st_ino;
+}
+
+struct answer old_recycle(const struct save *save)
+{
+    char previous[900];
+    struct stat about;
+    uint64_t generation = generation_at(save->path) + 1;
+    snprintf(previous, sizeof previous, "%s.prev", save->path);
+    int fd = open(previous, O_RDWR | O_CLOEXEC);
+    if (generation == 1 || stat(save->path, &about) || about.st_mode & UNSYNCED || !is_spare(fd, previous)) {
+        if (fd >= 0) close(fd);
+        return library_keeps(save);
+    }
+    size_t len = make_record(save, generation);
+    int error = write_all(fd, record, len);
+    if (!error && (ftruncate(fd, (off_t)len) || fdatasync(fd) || renameat2(AT_FDCWD, previous, AT_FDCWD, save->path, RENAME_EXCHANGE))) error = -errno;
+    close(fd);
+    return error ? failed(error) : sync_names(save, generation);
+}
+
+struct answer old_no_sync(const struct save *save)
+{
+    char name[900];
+    uint64_t generation = generation_at(save->path) + 1;
+    int error = make_temporary(name, sizeof name, save, make_record(save, generation), 0);
+    if (!error && rename(name, save->path)) error = -errno;
+    return error ? failed(error) : (struct answer){ STEADFAST_NOT_DURABLE, ON_DISK_UNKNOWN, generation };
+}
+
+struct answer old_generation(const struct save *save)
+{
+    char name[900];
+    uint64_t generation = generation_at(save->path) + 1;
+    int error = make_temporary(name, sizeof name, save, make_record(save, generation), 1);
+    if (!error && rename(name, save->path)) error = -errno;
+    return error ? failed(error) : sync_names(save, generation);
+}
+
+struct answer rename_previous(const struct save *save)
+{
+    char name[900], previous[900];
+    uint64_t generation = generation_at(save->path) + 1;
+    snprintf(previous, sizeof previous, "%s.prev", save->path);
+    int error = make_temporary(name, sizeof name, save, make_record(save, generation), 1);
+    if (!error && rename(save->path, previous) && errno != ENOENT) error = -errno;
+    usleep(2000);                        /* what is rare on a quick disk */
+    if (!error && rename(name, save->path)) error = -errno;
+    return error ? failed(error) : sync_names(save, generation);
+}

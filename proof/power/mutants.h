@@ -1,0 +1,16 @@
+/* Ways of saving that the library had, or never should have. The judge must see them lose something. */
+#ifndef MUTANTS_H
+#define MUTANTS_H
+
+#include "power.h"
+
+/* Writes over PATH.prev in place, syncs it, exchanges the two names and syncs the directory. */
+struct answer old_recycle(const struct save *save);
+/* Saves without a sync, and does not mark the state as such: a later KEEP_PREVIOUS puts it over a durable PATH.prev. */
+struct answer old_no_sync(const struct save *save);
+/* Saves durably, but counts from the header at PATH alone: over a damaged state it begins again with 1. */
+struct answer old_generation(const struct save *save);
+/* Keeps the previous state by renaming PATH to PATH.prev: for a moment there is no PATH. */
+struct answer rename_previous(const struct save *save);
+
+#endif

@@ -1,0 +1,168 @@
+/* The tables: ways of saving, and what may go wrong in one. A new flag of the library is one more line. */
+#include "power.h"
+#include "mutants.h"
+
+#include <fcntl.h>
+
+enum {
+    KEEP = STEADFAST_SAVE_KEEP_PREVIOUS, STRICT = STEADFAST_SAVE_STRICT, SWAP = STEADFAST_SAVE_IF_GENERATION,
+    NO_SYNC = STEADFAST_SAVE_NO_SYNC, SYNCFS = STEADFAST_SAVE_SYNCFS,
+};
+
+const struct way ways[] = {
+    { .name = "plain" },
+    { .name = "keep", .flags = KEEP },
+    { .name = "strict", .flags = STRICT },
+    { .name = "strict+keep", .flags = STRICT | KEEP },
+    { .name = "no_sync", .flags = NO_SYNC },
+    { .name = "no_sync+keep", .flags = NO_SYNC | KEEP },
+    { .name = "swap", .flags = SWAP },
+    { .name = "swap+keep", .flags = SWAP | KEEP },
+    { .name = "swap+no_sync", .flags = SWAP | NO_SYNC },
+    { .name = "swap+no_sync+keep", .flags = SWAP | NO_SYNC | KEEP },
+    { .name = "batch", .batch = 1 },
+    { .name = "batch+keep", .flags = KEEP, .batch = 1 },
+    { .name = "batch+strict", .flags = STRICT, .batch = 1 },
+    { .name = "batch+no_sync", .flags = NO_SYNC, .batch = 1 },
+    { .name = "batch+syncfs", .flags = SYNCFS, .batch = 1 },
+    { .name = "batch+syncfs+keep", .flags = SYNCFS | KEEP, .batch = 1 },
+    { .name = "batch+many", .batch = 1, .fillers = 1 },
+    { .name = "batch+many+keep", .flags = KEEP, .batch = 1, .fillers = 1 },
+    { .name = "slots", .flags = SAVE_SLOTS, .later = 1, .tears_previous = 1 },
+    { .name = "slots+strict", .flags = SAVE_SLOTS | STRICT, .later = 1, .tears_previous = 1 },
+    { .name = "slots+swap", .flags = SAVE_SLOTS | SWAP, .later = 1, .tears_previous = 1 },
+    { .name = "batch+slots", .flags = SAVE_SLOTS, .later = 1, .tears_previous = 1, .batch = 1 },
+    { .name = "old_recycle", .flags = KEEP, .tears_previous = 1, .mutant = old_recycle },
+    { .name = "old_no_sync", .flags = NO_SYNC, .mutant = old_no_sync },
+    { .name = "old_generation", .mutant = old_generation },
+    { .name = "rename_previous", .flags = KEEP, .mutant = rename_previous },
+};
+const unsigned way_count = sizeof ways / sizeof *ways;
+
+/* Of the save that is being made. */
+static struct { int renames, syncs; } counts;
+
+static const steadfast_hooks *real(void) { return steadfast_hooks_default(); }
+
+static int is_directory(int fd)
+{
+    struct stat about;
+    return fstat(fd, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), tail = strlen(end);
+    return len >= tail && strcmp(text + len - tail, end) == 0;
+}
+
+static void die(void)
+{
+    raise(SIGKILL);
+    _exit(9);
+}
+
+static int32_t directory_sync_fails(void *user, int32_t fd) { return is_directory(fd) ? -EIO : real()->fsync(user, fd); }
+static int32_t first_sync_fails(void *user, int32_t fd) { return counts.syncs++ == 0 ? -EIO : real()->fsync(user, fd); }
+static int32_t file_syncs_fail(void *user, int32_t fd) { return is_directory(fd) ? real()->fsync(user, fd) : -EIO; }
+static int32_t no_sync_at_all(void *user, int32_t fd) { return (void)user, (void)fd, 0; }
+static int32_t no_directory_sync(void *user, int32_t fd) { return is_directory(fd) ? 0 : real()->fsync(user, fd); }
+
+static int32_t dies_in_directory_sync(void *user, int32_t fd)
+{
+    if (is_directory(fd)) die();
+    return real()->fsync(user, fd);
+}
+
+static int32_t dies_in_file_sync(void *user, int32_t fd)
+{
+    if (!is_directory(fd)) die();
+    return real()->fsync(user, fd);
+}
+
+static int32_t waits_in_directory_sync(void *user, int32_t fd)
+{
+    if (is_directory(fd)) usleep(1000 + (unsigned)(history->clock * 7919 % 15000));
+    return real()->fsync(user, fd);
+}
+
+/* The first rename of a KEEP_PREVIOUS save gives the old state its second name; without a second one it is the last. */
+static int32_t dies_after_rename(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, uint32_t flags)
+{
+    int32_t result = real()->renameat(user, from_dir, from, to_dir, to, flags);
+    if (counts.renames++ == 0) die();
+    return result;
+}
+
+static int32_t last_rename_fails(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, uint32_t flags)
+{
+    return ends_with(to, ".prev") ? real()->renameat(user, from_dir, from, to_dir, to, flags) : -EIO;
+}
+
+static int32_t few_descriptors(void *user, int32_t dir, const char *path, int32_t flags, uint32_t mode)
+{
+    return ends_with(path, ".prev") ? -EMFILE : real()->openat(user, dir, path, flags, mode);
+}
+
+static int32_t look_refused(void *user, int32_t dir, const char *path, steadfast_stat *out)
+{
+    return ends_with(path, ".prev") ? -EACCES : real()->fstatat(user, dir, path, out);
+}
+
+static int32_t no_byte_locks(void *user, int32_t fd, int32_t operation, int64_t start, int64_t len, int64_t *found)
+{
+    return (void)user, (void)fd, (void)operation, (void)start, (void)len, (void)found, -ENOLCK;
+}
+
+static int32_t no_links(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, int32_t flags)
+{
+    return (void)user, (void)from_dir, (void)from, (void)to_dir, (void)to, (void)flags, -EPERM;
+}
+
+static int64_t disk_is_full(void *user, int32_t fd, const void *data, size_t len)
+{
+    return (void)user, (void)fd, (void)data, (void)len, -ENOSPC;
+}
+
+static void in_directory_sync_fails(steadfast_hooks *hooks) { hooks->fsync = directory_sync_fails; }
+static void in_first_sync_fails(steadfast_hooks *hooks) { counts.syncs = 0, hooks->fsync = first_sync_fails; }
+static void in_file_syncs_fail(steadfast_hooks *hooks) { hooks->fsync = file_syncs_fail; }
+static void in_dies_in_directory_sync(steadfast_hooks *hooks) { hooks->fsync = dies_in_directory_sync; }
+static void in_dies_in_file_sync(steadfast_hooks *hooks) { hooks->fsync = dies_in_file_sync; }
+static void in_waits_in_directory_sync(steadfast_hooks *hooks) { hooks->fsync = waits_in_directory_sync; }
+static void in_dies_after_rename(steadfast_hooks *hooks) { counts.renames = 0, hooks->renameat = dies_after_rename; }
+static void in_last_rename_fails(steadfast_hooks *hooks) { hooks->renameat = last_rename_fails; }
+static void in_few_descriptors(steadfast_hooks *hooks) { hooks->openat = few_descriptors; }
+static void in_look_refused(steadfast_hooks *hooks) { hooks->fstatat = look_refused; }
+static void in_no_byte_locks(steadfast_hooks *hooks) { hooks->ofdlock = no_byte_locks; }
+static void in_no_links(steadfast_hooks *hooks) { hooks->linkat = no_links; }
+static void in_disk_is_full(steadfast_hooks *hooks) { hooks->write = disk_is_full; }
+static void in_no_sync_at_all(steadfast_hooks *hooks) { hooks->fsync = no_sync_at_all; }
+static void in_no_directory_sync(steadfast_hooks *hooks) { hooks->fsync = no_directory_sync; }
+
+const struct fault faults[] = {
+    { .name = "none" },
+    { .name = "directory_sync_fails", .install = in_directory_sync_fails },
+    { .name = "first_sync_fails", .install = in_first_sync_fails },
+    { .name = "file_syncs_fail", .unsynced = 1, .install = in_file_syncs_fail },
+    { .name = "dies_in_directory_sync", .dies = 1, .install = in_dies_in_directory_sync },
+    { .name = "dies_in_file_sync", .dies = 1, .install = in_dies_in_file_sync },
+    { .name = "waits_in_directory_sync", .install = in_waits_in_directory_sync },
+    { .name = "dies_after_rename", .dies = 1, .install = in_dies_after_rename },
+    { .name = "last_rename_fails", .install = in_last_rename_fails },
+    { .name = "few_descriptors", .install = in_few_descriptors },
+    { .name = "look_refused", .install = in_look_refused },
+    { .name = "no_byte_locks", .install = in_no_byte_locks },
+    { .name = "no_links", .install = in_no_links },
+    { .name = "disk_is_full", .install = in_disk_is_full },
+    { .name = "no_sync_at_all", .mutant = 1, .install = in_no_sync_at_all },
+    { .name = "no_directory_sync", .mutant = 1, .install = in_no_directory_sync },
+};
+const unsigned fault_count = sizeof faults / sizeof *faults;
+
+int sync_directory(const struct fault *fault, int fd)
+{
+    steadfast_hooks hooks = steadfast_hooks_init();
+    if (fault->install) fault->install(&hooks);
+    return hooks.fsync ? hooks.fsync(NULL, fd) : fsync(fd) ? -errno : 0;
+}
