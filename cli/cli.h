@@ -1,17 +1,18 @@
-/* What the files of the example command share. */
+/* What the files of the command share. */
 #ifndef STEADFAST_CLI_H
 #define STEADFAST_CLI_H
 
 #include <steadfast.h>
 
+#include <signal.h>
 #include <stdio.h>
 
 /* Exit codes; `lock` has its own beside them, so that they do not meet those of the command it runs. */
 enum {
     EXIT_DONE = 0,
-    EXIT_FAILED = 1,       /* not done; what was there is still there */
+    EXIT_FAILED = 1,       /* not done: nothing has changed */
     EXIT_USAGE = 2,
-    EXIT_RESERVATION = 3,  /* done, but: not durable, or from the previous generation */
+    EXIT_RESERVATION = 3,  /* done, but: not durable, perhaps not at all, not everywhere, or from the previous generation */
     EXIT_DAMAGED = 4,      /* the state file is damaged or is none */
     EXIT_MISSING = 5,      /* no state there */
     EXIT_CONFLICT = 6,     /* --if-generation: another generation is there */
@@ -50,6 +51,33 @@ void json_number(struct json *json, const char *name, long long number);
 void json_unsigned(struct json *json, const char *name, uint64_t number);
 void json_boolean(struct json *json, const char *name, int truth);
 void json_result(struct json *json, int exit_code, const steadfast_report *report);
+
+/* Signals of `lock` (signals.c). Of signals_catch, -1 when it cannot: what can be read when one has come. */
+struct arrival {
+    int number;
+    int by_kernel;  /* from the terminal, or a timer */
+};
+int signal_pipe(int made[2]);
+int signals_catch(void);
+void signals_catch_child(void);
+int signals_next(struct arrival *arrival);
+int signals_next_ending(void);
+/* Between these two they wait; signals_held says which do. */
+void signals_hold(void);
+void signals_let_go(void);
+int signals_held(sigset_t *set);
+/* In a child: as they were before us. */
+void signals_restore(void);
+void signals_watch(void (*handler)(int));
+/* Ends this process by the signal, so that whoever waits for it sees that, or with 128 + number. */
+void die_of(int number);
+
+/* What became of the command of `lock` (run.c). */
+struct ran {
+    int ran;
+    int signal;  /* that ended it, or came before it was begun; 0: none */
+};
+int run(steadfast_lock *lock, char **command, int signals, struct ran *ran);
 
 /* The commands. argv[0] is the command's name. */
 int command_save(int argc, char **argv);

@@ -1,4 +1,5 @@
 /* --json: one object, or for several paths one array of them, on one line. */
+#define _XOPEN_SOURCE 700
 #include "cli.h"
 
 #include <string.h>

@@ -48,7 +48,8 @@ static int exit_code(int32_t status)
     case STEADFAST_OK: return EXIT_DONE;
     case STEADFAST_NOT_DURABLE:
     case STEADFAST_RECOVERED:
-    case STEADFAST_E_SAVED_NOT_DURABLE: return EXIT_RESERVATION;
+    case STEADFAST_E_SAVED_NOT_DURABLE:
+    case STEADFAST_E_INDETERMINATE: return EXIT_RESERVATION;
     case STEADFAST_E_EMPTY:
     case STEADFAST_E_TRUNCATED:
     case STEADFAST_E_TRAILING:
@@ -63,7 +64,8 @@ static int exit_code(int32_t status)
 /* What a power cut now would leave. */
 static const char *on_disk(int32_t code)
 {
-    return code == STEADFAST_ON_DISK_NEW ? "new" : code == STEADFAST_ON_DISK_OLD ? "old" : "either";
+    static const char *const words[] = { "old", "new", "either" };
+    return code >= STEADFAST_ON_DISK_OLD && code <= STEADFAST_ON_DISK_EITHER ? words[code] : "unknown";
 }
 
 int command_save(int argc, char **argv)
@@ -170,7 +172,8 @@ struct load {
 /* Returns an exit code; EXIT_USAGE, and nothing was loaded. The state is to be freed in any case. */
 static int load(int argc, char **argv, struct load *load)
 {
-    steadfast_load_options options = { .size = sizeof options };
+    /* Whatever was saved can be loaded. */
+    steadfast_load_options options = { .size = sizeof options, .max_len = UINT64_MAX };
     const char *command = argv[0];
     int recoverable = strcmp(command, "verify") != 0;
     memset(load, 0, sizeof *load);
@@ -217,7 +220,7 @@ static int load(int argc, char **argv, struct load *load)
 
 static int loaded(const struct load *load)
 {
-    return load->result == EXIT_DONE || load->result == EXIT_RESERVATION;
+    return load->state.data != NULL;
 }
 
 /* "2026-01-31T12:00:00.123456789Z" */

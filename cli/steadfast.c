@@ -3,12 +3,15 @@
  *
  *     cd cli && cc -std=c11 *.c $(pkg-config --cflags --libs steadfast) -o steadfast
  */
+#define _XOPEN_SOURCE 700
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char HELP[] =
     "usage: steadfast COMMAND [OPTIONS] PATH...\n"
@@ -17,7 +20,7 @@ static const char HELP[] =
     "  save PATH <INPUT       save standard input\n"
     "    --strict               not durable is an error\n"
     "    --keep-previous        the generation before stays as PATH.prev\n"
-    "    --if-generation N      only if generation N is there; 0: only if nothing is there\n"
+    "    --if-generation N      only if generation N is there; 0: only if nothing is there, no previous one either\n"
     "    --follow               save to what a symbolic link at PATH points to\n"
     "    --parents              make missing directories\n"
     "    --mode MODE            permission bits of a new file, octal (0600)\n"
@@ -31,7 +34,7 @@ static const char HELP[] =
     "\n"
     "Lock files: a PID and a newline; a stale one is never in the way, a live one never taken.\n"
     "  lock PATH -- COMMAND [ARGUMENT]...\n"
-    "                         run a command under the lock, waiting for it\n"
+    "                         run a command under the lock, waiting for it; a signal reaches the command once\n"
     "    --timeout SECONDS      wait no longer\n"
     "    --nonblock             do not wait\n"
     "  inspect PATH           who holds it, since when, and why it is stale or not\n"
@@ -47,19 +50,21 @@ static const char HELP[] =
     "\n"
     "Exit codes:\n"
     "  0    done\n"
-    "  1    not done; what was there before is still there\n"
+    "  1    not done; nothing has changed\n"
     "  2    wrong arguments\n"
-    "  3    done with a reservation: saved but not known to be durable, or loaded from PATH.prev\n"
+    "  3    done with a reservation: saved but not known to be durable, or perhaps not saved; loaded from PATH.prev;\n"
+    "       clean: not all\n"
     "  4    the state is damaged, or the file is no state\n"
     "  5    there is no state\n"
     "  6    --if-generation: another generation is there\n"
     "  7    inspect, clean: the lock is held\n"
     "  8    inspect, clean: it cannot be known whether it is held; left alone\n"
-    "  lock gives the exit code of COMMAND, 128 + N when signal N ended it or the wait, and of its own\n"
+    "  lock gives the exit code of COMMAND; it ends by signal N when that ended COMMAND or the wait (128 + N in a shell); its own are\n"
     "  124  the lock was not got in time\n"
     "  125  the lock could not be taken, or was taken away while COMMAND ran\n"
     "  126  COMMAND cannot be run\n"
     "  127  there is no COMMAND\n"
+    "  When standard output cannot be written to, save and clean say so on standard error and keep their exit code: what was done stands.\n"
     "\n"
     "  steadfast --version, steadfast --help (or: steadfast help)\n";
 
@@ -118,20 +123,33 @@ int parse_number(const char *text, int base, uint64_t most, uint64_t *out)
     return 1;
 }
 
+/* A standard stream that is closed must not become a file of ours. In its place stands what can be neither read nor written
+   to, so that it fails as before; for the command of `lock` it is closed. */
+static void keep_standard_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) == fd) {
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
+        int changes;  /* something on disk */
     } commands[] = {
-        { "save", command_save }, { "load", command_load },       { "verify", command_verify }, { "info", command_info },
-        { "lock", command_lock }, { "inspect", command_inspect }, { "clean", command_clean },
+        { "save", command_save, 1 }, { "load", command_load, 0 },       { "verify", command_verify, 0 }, { "info", command_info, 0 },
+        { "lock", command_lock, 0 }, { "inspect", command_inspect, 0 }, { "clean", command_clean, 1 },
     };
+    keep_standard_streams();
     if (argc < 2) {
         fputs(HELP, stderr);
         return EXIT_USAGE;
     }
-    int result = -1;
+    int result = -1, changes = 0;
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         fputs(HELP, stdout);
         result = EXIT_DONE;
@@ -141,16 +159,21 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; result < 0 && i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
+            changes = commands[i].changes;
+            if (changes) {
+                /* Nobody reads what it says: the exit code tells all the same. */
+                signal(SIGPIPE, SIG_IGN);
+            }
             result = commands[i].run(argc - 1, argv + 1);
         }
     }
     if (result < 0) {
         return usage_error("no such command", argv[1]);
     }
-    /* A full disk or a closed pipe on standard output is found here. */
+    /* A full disk or a closed pipe on standard output is found here. What was changed stays so, and so does its exit code. */
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "steadfast: standard output: %s\n", strerror(errno));
-        return result == EXIT_DONE ? EXIT_FAILED : result;
+        fprintf(stderr, "steadfast: standard output: %s%s\n", strerror(errno), changes ? "; what was done stands" : "");
+        return result == EXIT_DONE && !changes ? EXIT_FAILED : result;
     }
     return result;
 }

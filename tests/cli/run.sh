@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The example command: what it prints, and each of its exit codes.
+# The command: what it prints, and each of its exit codes.
 #   run.sh BUILD
 # Ends with "N passed, N failed".
 set -u
-. "$(dirname "$0")/../../tools/check-lib.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../../tools/check-lib.sh"
 steadfast=$(cd "$1" && pwd)/steadfast || exit 2
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-command.XXXXXX") || exit 2
 background=
@@ -94,11 +95,46 @@ gives 0 "save: three megabytes" "$steadfast" save large-state <large
 "$steadfast" load large-state 2>errors | cmp - large >output
 result $? "load: the same"
 if [ -w /dev/full ]; then
-    "$steadfast" load large-state >/dev/full 2>errors
-    [ $? = 1 ]
-    result $? "load: standard output is full"
+    full() { "$@" >/dev/full; }
+    gives 1 "load: standard output is full: nothing has changed" full "$steadfast" load large-state
+    # What was done stands, and the exit code says so.
+    gives 0 "save: standard output is full" full "$steadfast" save state <<<"to a full one"
+    says errors 'standard output: .*what was done stands' "told on standard error"
+    gives 0 "save --json: standard output is full" full "$steadfast" save --json state <<<"to a full one"
+    gives 6 "save: a conflict, and standard output is full" full "$steadfast" save --json --if-generation 1 state </dev/null
+    echo 4194301 >stale
+    gives 0 "clean: standard output is full" full "$steadfast" clean stale
+    [ ! -e stale ]
+    result $? "it is gone"
 else
     skip "no /dev/full"
+fi
+closed() { "$@" >&-; }
+gives 0 "save: standard output is closed" closed "$steadfast" save state <<<"to a closed one"
+gives 0 "and the state is there" "$steadfast" load state
+says output '^to a closed one$' "whole, without a word of ours in it"
+gives 1 "load: standard output is closed" closed "$steadfast" load state
+mkfifo nobody
+exec 9<>nobody
+exec 8>nobody
+exec 9<&-
+broken() { "$@" >&8; }
+gives 0 "save: nobody reads standard output" broken "$steadfast" save state <<<"to a broken pipe"
+exec 8>&-
+says errors 'standard output: .*what was done stands' "told on standard error"
+
+# A state that says 1 GiB and a page. Its file is sparse, so its digest is wrong: but it is read, and not refused for its length.
+if [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo 2>/dev/null || echo 0)" -gt 2500000 ]; then
+    "$steadfast" save long <<<x >output
+    printf %020d $(((1 << 30) + 4096)) | dd of=long bs=1 seek=84 conv=notrunc status=none
+    truncate -s $(((1 << 30) + 4096 + 256)) long
+    for command in load verify info; do
+        gives 4 "$command: more than 1 GiB" "$steadfast" $command long
+        says errors STEADFAST_E_DIGEST "it is read to its end"
+    done
+    rm long
+else
+    skip "too little memory for a state of more than 1 GiB"
 fi
 
 # Locks.
@@ -122,6 +158,10 @@ gives 8 "clean: undecided" "$steadfast" clean lock live empty
 [ -e live ] && [ -e empty ]
 result $? "both are still there"
 gives 1 "clean: no such directory" "$steadfast" clean nowhere/lock
+echo "$dead" >lock
+gives 3 "clean: one is removed, for the other there is no such directory" "$steadfast" clean lock nowhere/lock
+[ ! -e lock ]
+result $? "1 would say that nothing has changed"
 rm live empty
 gives 9 "lock: the exit code of the command" "$steadfast" lock lock -- sh -c 'exit 9'
 gives 143 "lock: a command ended by a signal" "$steadfast" lock lock -- sh -c 'kill -TERM $$'
@@ -256,18 +296,6 @@ if [ -n "$reader" ]; then
     result $? "every kind of JSON was read ($valid)"
 fi
 
-# A signal to it goes on to the command.
-"$steadfast" lock lock -- sh -c 'trap "echo told >told; exit 5" USR1; echo >ready; while :; do read -r line <end; done' &
-background=$!
-await test -e ready
-kill -USR1 $background
-
-await test -s told
-wait $background
-[ $? = 5 ]
-result $? "lock: a signal reaches the command"
-background=
-[ ! -e lock ]
-result $? "no lock file is left in the end"
+. "$here/signals.sh"
 
 end

@@ -211,6 +211,7 @@ HOOKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "openat2": (c_int32, (*_FD_PATH_FLAGS, c_uint32, c_uint64)),
     "map": (c_int64, (c_int32,)),
     "unmap": (c_int32, (c_uint64,)),
+    "pwrite": (c_int64, (c_int32, c_void_p, c_size_t, c_uint64)),
 }
 HOOK_TYPES = {name: ctypes.CFUNCTYPE(result, c_void_p, *arguments) for name, (result, arguments) in HOOKS.items()}
 

@@ -1,0 +1,241 @@
+/* Runs the command of `lock`, and hands on to it the signals that it has not got itself. */
+#define _XOPEN_SOURCE 700
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A signal may be sent to us alone (kill PID, a supervisor), or to all: by the terminal or by kill to the process group, by
+   an init system to each process of a control group. Then the command has got it, and must not get it twice. The signal
+   itself does not tell. So a third process, the witness, stands beside the command: what it gets, the command has got. */
+struct witness {
+    pid_t pid;
+    int reports;  /* each byte is the number of a signal that it got */
+    int alive;    /* the end that it reads; it ends when that is closed, and so when we are killed */
+};
+
+/* For so long a signal waits for the witness, and counts as the same one. */
+enum { GRACE_MS = 200, SIGNALS = 65 };
+
+static int witness_reports;
+
+static void witnessed(int number)
+{
+    int saved = errno;
+    unsigned char byte = (unsigned char)number;
+    ssize_t ignored = write(witness_reports, &byte, 1);
+    (void)ignored;
+    errno = saved;
+}
+
+static struct witness witness_start(steadfast_lock *lock)
+{
+    struct witness witness = { -1, -1, -1 };
+    int reports[2], alive[2];
+    if (signal_pipe(reports) != 0) {
+        return witness;
+    }
+    if (signal_pipe(alive) != 0) {
+        close(reports[0]);
+        close(reports[1]);
+        return witness;
+    }
+    signals_hold();
+    witness.pid = fork();
+    if (witness.pid == 0) {
+        char byte;
+        witness_reports = reports[1];
+        close(reports[0]);
+        close(alive[1]);
+        steadfast_lock_release(lock, NULL);  /* in a child it only closes, so that the witness does not hold the lock */
+        signal(SIGPIPE, SIG_IGN);
+        signals_watch(witnessed);
+        fcntl(alive[0], F_SETFL, 0);
+        while (read(alive[0], &byte, 1) < 0 && errno == EINTR) {}
+        _exit(0);
+    }
+    signals_let_go();
+    close(reports[1]);
+    close(alive[0]);
+    if (witness.pid < 0) {
+        close(reports[0]);
+        close(alive[1]);
+        return witness;
+    }
+    witness.reports = reports[0];
+    witness.alive = alive[1];
+    return witness;
+}
+
+static void witness_end(struct witness *witness)
+{
+    if (witness->pid > 0) {
+        close(witness->alive);
+        close(witness->reports);
+        kill(witness->pid, SIGKILL);
+        while (waitpid(witness->pid, NULL, 0) < 0 && errno == EINTR) {}
+    }
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The signals on their way to the command. */
+struct handing_on {
+    pid_t command;
+    struct witness *witness;
+    sigset_t before;            /* came while the command was being started: nobody knows whether it got them */
+    int64_t due[SIGNALS];       /* when to hand it on, 0: nothing to hand on */
+    int64_t seen[SIGNALS];      /* when the witness got it last */
+};
+
+/* Of the others in our process group the command may have left it. */
+static int beside_us(pid_t command)
+{
+    return getpgid(command) == getpgrp();
+}
+
+static void got(struct handing_on *on, const struct arrival *arrival)
+{
+    int number = arrival->number;
+    int64_t now = now_ms();
+    if (number == SIGCHLD) {
+        return;
+    }
+    if (sigismember(&on->before, number) == 1) {
+        sigdelset(&on->before, number);
+        kill(on->command, number);
+    } else if (on->witness->reports < 0) {
+        /* Without a witness: what the kernel sends comes from the terminal, but for a timer that was set before us. */
+        if (!arrival->by_kernel || number == SIGALRM) {
+            kill(on->command, number);
+        }
+    } else if (on->due[number] == 0 && (on->seen[number] == 0 || now - on->seen[number] > GRACE_MS)) {
+        on->due[number] = now + GRACE_MS;
+    }
+}
+
+static void read_reports(struct handing_on *on)
+{
+    unsigned char numbers[64];
+    ssize_t len = read(on->witness->reports, numbers, sizeof numbers);
+    if (len == 0) {
+        /* Somebody has killed it. */
+        close(on->witness->reports);
+        on->witness->reports = -1;
+    }
+    for (ssize_t i = 0; i < len; i++) {
+        int number = numbers[i];
+        if (number < SIGNALS && beside_us(on->command)) {
+            on->seen[number] = now_ms();
+            on->due[number] = 0;
+        }
+    }
+}
+
+/* Hands on what is due. Milliseconds until the next one is, -1: none is waiting. */
+static int hand_on(struct handing_on *on)
+{
+    int64_t next = -1, now = now_ms();
+    for (int number = 1; number < SIGNALS; number++) {
+        if (on->due[number] == 0) {
+            continue;
+        }
+        if (on->due[number] <= now) {
+            on->due[number] = 0;
+            kill(on->command, number);
+        } else if (next < 0 || on->due[number] - now < next) {
+            next = on->due[number] - now;
+        }
+    }
+    return (int)next;
+}
+
+/* Waits for the command's end. */
+static int wait_for(pid_t command, struct witness *witness, const sigset_t *pending, int signals)
+{
+    struct handing_on on;
+    memset(&on, 0, sizeof on);
+    on.command = command;
+    on.witness = witness;
+    on.before = *pending;
+    for (;;) {
+        struct arrival arrival;
+        int status;
+        while (signals_next(&arrival)) {
+            got(&on, &arrival);
+        }
+        /* Until it is reaped its PID is its own. */
+        pid_t ended = waitpid(command, &status, WNOHANG);
+        if (ended == command) {
+            return status;
+        }
+        if (ended < 0 && errno != EINTR) {
+            return EXIT_LOCK_FAILED << 8;
+        }
+        int timeout = hand_on(&on);
+        struct pollfd fds[2] = { { signals, POLLIN, 0 }, { witness->reports, POLLIN, 0 } };
+        if (poll(fds, 2, timeout) > 0 && fds[1].revents != 0) {
+            read_reports(&on);
+        }
+    }
+}
+
+/* Fills `ran`, and returns the command's exit code, as a shell gives it. */
+int run(steadfast_lock *lock, char **command, int signals, struct ran *ran)
+{
+    struct witness witness = witness_start(lock);
+    sigset_t pending;
+    signals_catch_child();
+    signals_hold();
+    pid_t pid = -1;
+    int error = 0;
+    /* Told to end before it was begun. */
+    int number = signals_next_ending();
+    int stopped = number != 0 || signals_held(&pending);
+    if (!stopped) {
+        pid = fork();
+        error = errno;
+    }
+    if (pid == 0) {
+        signals_restore();
+        execvp(command[0], command);
+        error = errno;
+        fprintf(stderr, "steadfast: %s: %s\n", command[0], strerror(error));
+        _exit(error == ENOENT ? 127 : 126);
+    }
+    signals_held(&pending);
+    signals_let_go();
+    int status = 0;
+    if (pid > 0) {
+        ran->ran = 1;
+        status = wait_for(pid, &witness, &pending, signals);
+    }
+    witness_end(&witness);
+    if (stopped) {
+        /* Let go, it is in the pipe, if it was not before. */
+        ran->signal = number != 0 ? number : signals_next_ending();
+        return 128 + ran->signal;
+    }
+    if (pid < 0) {
+        fprintf(stderr, "steadfast: fork: %s\n", strerror(error));
+        return EXIT_LOCK_FAILED;
+    }
+    if (WIFSIGNALED(status)) {
+        ran->signal = WTERMSIG(status);
+        return 128 + ran->signal;
+    }
+    return WEXITSTATUS(status);
+}
