@@ -82,11 +82,13 @@ pub unsafe fn expect(p: *mut Proc, call: &str, code: i32, expected: &[i32]) {
     }
 }
 
-pub unsafe fn check(p: *mut Proc, lock: *mut steadfast_lock, expected: &[i32]) -> i32 {
+pub unsafe fn check(p: *mut Proc, lock: *mut steadfast_lock, expected: &[i32]) {
     unsafe {
+        if !(*p).checks {
+            return;
+        }
         let code = steadfast_lock_check(lock, null_mut());
         expect(p, "check", code, expected);
-        code
     }
 }
 

@@ -61,6 +61,7 @@ impl Explorer {
             p.parent = scenario.children.iter().find(|(child, _)| *child == p.slot).map(|(_, parent)| *parent);
             p.forgets = scenario.forgets;
             p.closes = scenario.closes > 0;
+            p.checks = scenario.checks;
             p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
             p.queues = p.waits && scenario.absent & steadfast::hooks::STEADFAST_ABSENT_OFDLOCK == 0;
             p.watches = scenario.absent & steadfast::hooks::STEADFAST_ABSENT_INOTIFY == 0;

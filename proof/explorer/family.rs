@@ -45,11 +45,10 @@ pub fn parent(p: *mut Proc) {
                 fork(p, lock, true);
                 stay(p);
             }
-            // A child that has adopted it may have released it as well.
-            let adopted = [STEADFAST_E_WRONG_PROCESS, STEADFAST_E_LOCK_LOST];
-            let checked = check(p, lock, &[0, adopted[0], adopted[1]]);
-            let expected = if checked == 0 { &[0, adopted[0], adopted[1]][..] } else { &adopted };
-            release(p, lock, expected);
+            // A child may have adopted it, and released it as well; and it may have died on the way, so that it is the parent's again.
+            let known = [0, STEADFAST_E_WRONG_PROCESS, STEADFAST_E_LOCK_LOST];
+            check(p, lock, &known);
+            release(p, lock, &known);
         }
         linger(p);
     }

@@ -60,6 +60,8 @@ pub struct File {
     pub settled: bool,
     /// Forked children have its descriptor.
     pub inherited: bool,
+    /// A child has made it its own.
+    pub adopted: bool,
     /// Another program's.
     pub foreign: bool,
 }
@@ -165,6 +167,7 @@ impl Fs {
             described: 0,
             settled: false,
             inherited: false,
+            adopted: false,
             foreign: false,
         });
         let node = self.add_node(Node { id, ino: id, file: self.files.len() - 1 });
@@ -251,7 +254,7 @@ impl Fs {
         for file in self.files.iter().filter(|i| !i.freed()) {
             let mut h = mix(2, file.id);
             h = mix(h, (file.creator as u64) << 32 | file.owner as u64);
-            let flags = u64::from(file.linkable) | u64::from(file.inherited) << 1;
+            let flags = u64::from(file.linkable) | u64::from(file.inherited) << 1 | u64::from(file.adopted) << 2;
             h = mix(h, u64::from(file.mode) << 32 | u64::from(file.nlink) << 8 | flags);
             h = mix_bytes(h, file.bytes());
             h = mix(h, file.mtime.cast_unsigned());

@@ -79,14 +79,11 @@ impl World {
         self.procs[slot].execed = true;
     }
 
-    /// Brings a child to life: it shares descriptors, not mappings. `guarding`: with them it keeps the lock.
+    /// Brings a child to life, in a PID namespace of its own or its parent's: it shares descriptors, not mappings. `guarding`: with them it keeps the lock.
     pub fn fork(&mut self, parent: usize, child: usize, guarding: bool) {
         self.note(parent, || format!("FORKS P{child}"));
-        let (fds, history, namespace) = {
-            let p = &mut self.procs[parent];
-            p.changed();
-            (p.fds.clone(), p.history, p.namespace)
-        };
+        self.procs[parent].changed();
+        let (fds, history) = (self.procs[parent].fds.clone(), self.procs[parent].history);
         for (at, descriptor) in fds.iter().enumerate() {
             let fd = at as i32 + 3;
             if let Some(Descriptor { handle: Handle::File(description), .. }) = *descriptor {
@@ -105,7 +102,7 @@ impl World {
         let locked = |d: &Descriptor| matches!(d.handle, Handle::File(description) if self.fs.opened[description].is_locked());
         let guarding = guarding && fds.iter().flatten().any(locked);
         let c = &mut self.procs[child];
-        (c.fds, c.life, c.namespace, c.newborn, c.guarding) = (fds, Life::Alive, namespace, true, guarding);
+        (c.fds, c.life, c.newborn, c.guarding) = (fds, Life::Alive, true, guarding);
         c.history = mix(history, 0xf0);
         c.changed();
     }

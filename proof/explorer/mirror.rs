@@ -8,7 +8,10 @@ use super::fs::Name;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::ptr::null_mut;
-use steadfast::hooks::{REAL_TABLE, STEADFAST_OFDLOCK_EXCLUSIVE, STEADFAST_OFDLOCK_SET, STEADFAST_OFDLOCK_TEST, steadfast_stat};
+use steadfast::hooks::{
+    REAL_TABLE, STEADFAST_OFDLOCK_EXCLUSIVE, STEADFAST_OFDLOCK_SET, STEADFAST_OFDLOCK_TEST, STEADFAST_OFDLOCK_UNLOCK,
+    steadfast_stat,
+};
 
 pub struct Mirror {
     pub directory: std::path::PathBuf,
@@ -121,6 +124,11 @@ impl Mirror {
         let operation = if exclusive { STEADFAST_OFDLOCK_EXCLUSIVE } else { STEADFAST_OFDLOCK_SET };
         let real = self.byte_lock((slot, fd), operation, range, &mut [0; 2]);
         self.compare("ofdlock of a file", fake, real.map(|_| ()));
+    }
+
+    pub fn give_turn_up(&mut self, slot: usize, fd: i32, range: (i64, i64), fake: Result<(), i32>) {
+        let real = self.byte_lock((slot, fd), STEADFAST_OFDLOCK_UNLOCK, range, &mut [0; 2]);
+        self.compare("ofdlock, unlock", fake, real.map(|_| ()));
     }
 
     pub fn take_ticket(&mut self, slot: usize, fd: i32, start: i64, len: i64) {

@@ -117,6 +117,8 @@ pub struct Proc {
     pub queues: bool,
     /// How often when it last forgot.
     pub told_at: u64,
+    /// It asks whether it still holds the lock.
+    pub checks: bool,
     /// Programs may close all their descriptors.
     pub closes: bool,
     /// See hooks::begin_look.
@@ -124,6 +126,8 @@ pub struct Proc {
     /// It was refused its turn, and what it was before.
     pub turning: bool,
     pub before_turn: u64,
+    /// How often it shared one meanwhile.
+    pub shared_turns: u64,
 }
 
 impl Proc {
@@ -166,10 +170,12 @@ impl Proc {
             watched: false,
             queues: false,
             told_at: 0,
+            checks: true,
             closes: false,
             forgets: false,
             turning: false,
             before_turn: 0,
+            shared_turns: 0,
         }
     }
 
@@ -185,6 +191,7 @@ impl Proc {
             waits: self.waits,
             watches: self.watches,
             queues: self.queues,
+            checks: self.checks,
             closes: self.closes,
             forgets: self.forgets,
             fds: std::mem::take(&mut self.fds),

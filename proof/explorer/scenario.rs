@@ -45,6 +45,8 @@ pub struct Scenario {
     pub own_number: bool,
     /// Processes of ours keep nothing from one look at the lock to the next: fewer states.
     pub forgets: bool,
+    /// Who holds a lock asks whether it still does: more states.
+    pub checks: bool,
     /// Only this violation counts: to see which property a mutant falls to.
     pub only: Option<Violation>,
 }
@@ -68,6 +70,7 @@ impl Scenario {
             numbers: &[],
             own_number: false,
             forgets: false,
+            checks: true,
             only: None,
         }
     }

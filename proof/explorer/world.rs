@@ -204,12 +204,15 @@ impl World {
             return;
         }
         let Some(node) = self.fs.lookup(named) else { return };
-        let (owner, creator) = (self.fs.file(node).owner, self.fs.file(node).creator);
+        let file = self.fs.file(node);
+        let (owner, creator, adopted) = (file.owner, file.creator, file.adopted);
         self.procs[by].removed += u32::from(owner != by);
-        if owner != by && creator == by && self.procs[by].releasing {
+        if adopted && owner != by && creator == by && self.procs[by].releasing {
             self.violate(Violation::AdoptedRemoved);
         }
-        if self.procs.iter().any(|p| p.slot != by && p.life == Life::Alive && self.relies(p, node)) {
+        // A copy guards the lock from others, not from its parent.
+        let minds = |p: &Proc| p.slot != by && !(p.guarding && self.family(p.slot) == self.family(by));
+        if self.procs.iter().any(|p| minds(p) && p.life == Life::Alive && self.relies(p, node)) {
             self.violate(Violation::Robbed);
         }
         // Who did not rely on it has lost it.
@@ -225,8 +228,10 @@ impl World {
         let is_seen = |node: usize| self.fs.file(node).foreign || self.fs.is_flocked_by(node, slot);
         let is_seen = self.fs.lookup(&name(LOCK)).is_some_and(is_seen);
         // The lock that a child has made its own is no longer the parent's.
-        let adopted = self.fs.lookup(&name(LOCK)).map(|node| self.fs.file(node).creator).filter(|_| is_named);
-        if let Some(parent) = self.procs[slot].parent.filter(|&parent| adopted == Some(parent)) {
+        if let Some(node) = self.fs.lookup(&name(LOCK)).filter(|_| is_named)
+            && let Some(parent) = self.procs[slot].parent.filter(|&parent| self.fs.file(node).creator == parent)
+        {
+            self.fs.file_mut(node).adopted = true;
             self.leave(parent);
         }
         self.procs[slot].guarding = false;

@@ -4,7 +4,7 @@ use super::super::fs::{mix, name};
 use super::super::open::{ADDRESSES, Kind};
 use super::*;
 use libc::*;
-use steadfast::hooks::{STEADFAST_OFDLOCK_EXCLUSIVE, STEADFAST_OFDLOCK_SET, STEADFAST_OFDLOCK_TEST};
+use steadfast::hooks::{STEADFAST_OFDLOCK_EXCLUSIVE, STEADFAST_OFDLOCK_SET, STEADFAST_OFDLOCK_TEST, STEADFAST_OFDLOCK_UNLOCK};
 
 fn kind_of(operation: i32) -> Option<Kind> {
     match operation & !LOCK_NB {
@@ -56,6 +56,10 @@ pub(super) unsafe extern "C" fn ofdlock(user: User, fd: i32, operation: i32, sta
     if operation == STEADFAST_OFDLOCK_EXCLUSIVE {
         return unsafe { wait_for_turn(user, fd, start, len) };
     }
+    if operation == STEADFAST_OFDLOCK_UNLOCK {
+        let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
+        return give_turn_up(c, fd, (start, len));
+    }
     if operation == STEADFAST_OFDLOCK_SET && unsafe { look(user) }.1.file(fd).is_ok() {
         let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
         return take_turn(c, fd, Kind::Shared, start, len);
@@ -92,10 +96,10 @@ unsafe fn wait_for_turn(user: User, fd: i32, start: i64, len: i64) -> i32 {
     {
         let p = unsafe { &mut *caller(user) };
         if p.turning {
-            p.history = mix(p.before_turn, 1);
+            p.history = mix(p.before_turn, 1 + p.shared_turns);
             p.pending = Pending::Turn;
         } else {
-            p.before_turn = p.history;
+            (p.before_turn, p.shared_turns) = (p.history, 0);
         }
     }
     let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
@@ -112,11 +116,26 @@ fn take_turn(mut c: Call<'_>, fd: i32, kind: Kind, start: i64, len: i64) -> i32 
     if result.is_ok() {
         c.p.changed();
     }
-    c.p.turning = result == Err(EAGAIN);
+    // It may share a turn and give it up again, to see who keeps it out.
+    let shares = c.p.turning && kind == Kind::Shared;
+    c.p.shared_turns += u64::from(shares && result.is_ok());
+    c.p.turning = shares || result == Err(EAGAIN);
     if let Some(mirror) = &mut c.w.mirror {
         mirror.take_turn(slot, fd, kind == Kind::Exclusive, (start, len), result);
     }
     c.told("ofdlock", || format!("{fd}, {kind:?}"), result.map(|()| 0)) as i32
+}
+
+fn give_turn_up(c: Call<'_>, fd: i32, range: (i64, i64)) -> i32 {
+    let slot = c.p.slot;
+    let result = c.p.file(fd).map(|description| c.w.fs.opened[description].turn.take().is_some());
+    if result == Ok(true) {
+        c.w.touch(slot);
+    }
+    if let Some(mirror) = &mut c.w.mirror {
+        mirror.give_turn_up(slot, fd, range, result.map(|_| ()));
+    }
+    c.told("ofdlock", || format!("{fd}, unlock"), result.map(|_| 0)) as i32
 }
 
 /// Nobody sees it: the descriptor is still there.

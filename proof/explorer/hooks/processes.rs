@@ -10,6 +10,9 @@ const TIME_NAMESPACE: &str = "time:[4026531834]";
 /// The directory's device is number 1.
 const MOUNTS: &str = "25 1 0:1 / /d rw,relatime - fuse.mergerfs a:b rw\n";
 
+/// Its inode is number 2.
+const WATCH: &str = "pos:\t0\nflags:\t02004000\ninotify wd:1 ino:2 sdev:1 mask:2c0 ignored_mask:0 \n";
+
 /// Is it about the caller, or about all?
 pub(super) fn is_own_text(path: &str) -> bool {
     path.starts_with("/proc/self/") || path.ends_with("boot_id") || path == "/proc/locks"
@@ -21,6 +24,9 @@ pub(super) fn proc_file(w: &World, p: &Proc, path: &str) -> Option<Handle> {
         "/proc/sys/kernel/random/boot_id" => return Some(Handle::Text("boot", 0, None)),
         "/proc/self/mountinfo" => return Some(Handle::Text("mounts", 0, None)),
         _ => {}
+    }
+    if let Some(fd) = path.strip_prefix("/proc/self/fdinfo/") {
+        return (p.handle(fd.parse().ok()?) == Ok(Handle::Inotify)).then_some(Handle::Text("inotify", 0, None));
     }
     let (who, file) = path.strip_prefix("/proc/")?.split_once('/')?;
     let file = if file == "stat" {
@@ -38,7 +44,12 @@ pub(super) fn proc_file(w: &World, p: &Proc, path: &str) -> Option<Handle> {
 }
 
 pub(super) fn proc_text(w: &World, file: &str, pid: i32, who: Option<Who>) -> Result<String, i32> {
-    let Some(who) = who else { return Ok(if file == "mounts" { MOUNTS } else { BOOT }.into()) };
+    let constant = match file {
+        "mounts" => MOUNTS,
+        "inotify" => WATCH,
+        _ => BOOT,
+    };
+    let Some(who) = who else { return Ok(constant.into()) };
     if !w.is_alive(who) {
         return Err(ESRCH);
     }

@@ -17,27 +17,38 @@ fn adoption() {
         clean(&format!("PK Nothing, numbers {numbers:?}, 2 kills"), scenario);
     }
     for (name, third) in [("A", A), ("C", C), ("I", I), ("F", F)] {
-        let scenario = Scenario { children: CHILD, forgets: true, ..Scenario::new(&[P, K, third], Plant::Nothing, 1) };
+        let scenario =
+            Scenario { children: CHILD, forgets: true, checks: false, ..Scenario::new(&[P, K, third], Plant::Nothing, 1) };
         clean(&format!("PK{name} Nothing, 1 kill"), scenario);
     }
     for (name, third) in [("A", A), ("C", C), ("I", I)] {
         let scenario = Scenario {
             children: CHILD,
             forgets: true,
+            checks: false,
             namespaces: &[0, 0, 1],
             ..Scenario::new(&[P, K, third], Plant::Nothing, 1)
         };
         clean(&format!("PK{name} Nothing, 1 kill, namespace"), scenario);
     }
-    clean("PKK Nothing, 1 kill", Scenario { children: TWO_CHILDREN, ..Scenario::new(&[P, K, K], Plant::Nothing, 1) });
+    clean(
+        "PKK Nothing, 1 kill",
+        Scenario { children: TWO_CHILDREN, checks: false, ..Scenario::new(&[P, K, K], Plant::Nothing, 1) },
+    );
 }
 
 #[test]
 fn adoption_closed() {
     for (name, bodies) in [("PK", &[P, K][..]), ("PKC", &[P, K, C]), ("PKI", &[P, K, I]), ("PKA", &[P, K, A])] {
         for refills in [false, true] {
-            let scenario =
-                Scenario { closes: 1, refills, children: CHILD, forgets: true, ..Scenario::new(bodies, Plant::Nothing, 1) };
+            let scenario = Scenario {
+                closes: 1,
+                refills,
+                children: CHILD,
+                forgets: true,
+                checks: bodies.len() == 2,
+                ..Scenario::new(bodies, Plant::Nothing, 1)
+            };
             clean(&format!("{name} Nothing, 1 kill, 1 close, refills: {refills}"), scenario);
         }
     }
