@@ -153,7 +153,7 @@ static void batches(void)
         is_int(steadfast_state_save_batch(c, entries, STATES, &o, &report), SAVED, "a batch of 100 first states in a directory that %s",
                made ? "another process made" : "is missing");
         int all = times(in(d, "a"));
-        ok(times(d) == 1 && all >= 1 && all <= 3, "its parent is synced once, not for each of them");
+        ok(times(d) == 1 && all >= 1 && all <= 3, "%s: its parent is synced once, not for each of them", made ? "there" : "missing");
     }
 }
 

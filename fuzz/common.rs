@@ -3,6 +3,9 @@
 #[path = "../proof/property/api.rs"]
 mod api;
 #[allow(dead_code)]
+#[path = "../proof/property/judge.rs"]
+mod judge;
+#[allow(dead_code)]
 #[path = "../proof/property/lock.rs"]
 mod lock;
 #[path = "../proof/property/machine/mod.rs"]

@@ -1,23 +1,19 @@
-//! Every schedule of a scenario, by running it again and again with other choices (a depth-first search), and
-//! not going on from a state that was seen before. A process is a function of the results it got, so
-//! (file system, results of each process so far, budgets left) is the whole state and this loses nothing.
+//! Runs a scenario step by step: who can go on, and what happens when somebody does. A process is a function of the
+//! results it got, so (file system, results of each process so far, budgets left) is the whole state.
 
 use super::bodies::*;
 use super::fs::{Fs, mix};
 use super::hooks::table;
-use super::mirror::Mirror;
 pub use super::scenario::{Found, Plant, Scenario};
 use super::world::*;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use std::collections::HashSet;
 use std::ptr::null_mut;
-use std::time::{Duration, Instant};
 use steadfast::ffi::context::*;
 use steadfast::ffi::lock::*;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Choice {
+pub enum Choice {
     Step(usize),
     Kill(usize),
     Close(usize),
@@ -25,20 +21,6 @@ enum Choice {
 }
 
 type Routine = Coroutine<(), (), (), DefaultStack>;
-
-/// For numbers that are hashes already.
-#[derive(Default, Clone)]
-struct Plain(u64);
-impl std::hash::Hasher for Plain {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {}
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-type Seen = HashSet<u64, std::hash::BuildHasherDefault<Plain>>;
 
 pub struct Explorer {
     pub scenario: Scenario,
@@ -147,7 +129,7 @@ impl Explorer {
         }
     }
 
-    fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.world.fs.clone_from(&self.start);
         self.world.strangers.clear();
         self.world.tickets.clear();
@@ -223,7 +205,7 @@ impl Explorer {
         }
     }
 
-    fn choices(&self, out: &mut Vec<Choice>) {
+    pub fn choices(&self, out: &mut Vec<Choice>) {
         out.clear();
         // Processes that do the same, know the same and have changed nothing are interchangeable: one goes on for all.
         let twins = |a: usize, b: usize| {
@@ -262,7 +244,7 @@ impl Explorer {
         }
     }
 
-    fn take(&mut self, choice: Choice) {
+    pub fn take(&mut self, choice: Choice) {
         match choice {
             Choice::Step(slot) => self.resume(slot),
             Choice::Kill(slot) => {
@@ -291,135 +273,21 @@ impl Explorer {
         }
     }
 
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         for slot in 0..self.scenario.bodies.len() {
             self.drain(slot);
         }
     }
 
-    fn state(&self) -> u64 {
+    pub fn state(&self) -> u64 {
         self.world.hash(mix(mix(u64::from(self.kills_left), u64::from(self.reuses_left)), u64::from(self.closes_left)))
     }
 
-    fn violated(&mut self) -> bool {
+    pub fn violated(&mut self) -> bool {
         if self.scenario.only.is_some() && self.world.violation != self.scenario.only {
             self.world.violation = None;
         }
         self.world.violation.is_some()
-    }
-
-    /// All schedules; stops at the first violation, or when `limit` is over.
-    pub fn exhaust(&mut self, limit: Duration) -> Found {
-        let begun = Instant::now();
-        let mut found = Found::default();
-        let mut seen = Seen::default();
-        let mut path: Vec<(usize, usize)> = Vec::new();
-        let mut choices = Vec::new();
-        loop {
-            self.begin();
-            let mut depth = 0;
-            loop {
-                if self.violated() {
-                    break;
-                }
-                self.choices(&mut choices);
-                if depth == path.len() {
-                    if !seen.insert(self.state()) {
-                        break;
-                    }
-                    if choices.is_empty() {
-                        found.ends += 1;
-                        found.end_states.insert(self.state());
-                        self.check_end();
-                        self.violated();
-                        break;
-                    }
-                    path.push((choices.len(), 0));
-                }
-                let (count, index) = path[depth];
-                assert_eq!(count, choices.len(), "the same choices led somewhere else");
-                self.take(choices[index]);
-                depth += 1;
-            }
-            found.schedules += 1;
-            self.finish();
-            if let Some(violation) = self.world.violation.clone() {
-                found.trace = self.retell(&path);
-                found.violation = Some(violation);
-                break;
-            }
-            while path.last().is_some_and(|&(count, index)| index + 1 == count) {
-                path.pop();
-            }
-            let Some(last) = path.last_mut() else { break };
-            last.1 += 1;
-            if found.schedules.is_multiple_of(256) && begun.elapsed() > limit {
-                found.cut = true;
-                break;
-            }
-        }
-        found.states = seen.len() as u64;
-        found.seconds = begun.elapsed().as_secs_f64();
-        found
-    }
-
-    /// The schedule again, with every call told.
-    fn retell(&mut self, path: &[(usize, usize)]) -> Vec<String> {
-        self.world.log = Some(Vec::new());
-        let mut choices = Vec::new();
-        self.begin();
-        for &(_, index) in path {
-            self.choices(&mut choices);
-            if choices.is_empty() || self.violated() {
-                break;
-            }
-            self.take(choices[index]);
-        }
-        if self.world.violation.is_none() {
-            self.choices(&mut choices);
-            if choices.is_empty() {
-                self.check_end();
-            }
-        }
-        self.finish();
-        self.world.log.take().unwrap_or_default()
-    }
-
-    /// Random schedules, each call made on a real directory as well.
-    pub fn lockstep(&mut self, tag: u64, schedules: u64, seed: u64) -> Found {
-        assert_eq!(self.scenario.plant, Plant::Nothing, "a real directory begins empty");
-        let begun = Instant::now();
-        let mut found = Found::default();
-        let mut random = seed;
-        let mut choices = Vec::new();
-        self.world.mirror = Some(Mirror::new(tag));
-        for _ in 0..schedules {
-            self.world.mirror.as_mut().unwrap().reset();
-            self.begin();
-            while self.world.violation.is_none() {
-                self.choices(&mut choices);
-                if choices.is_empty() {
-                    self.check_end();
-                    found.ends += 1;
-                    break;
-                }
-                random = mix(random, 1);
-                // Mostly steps: a kill ends what could still happen.
-                let steps = choices.iter().filter(|c| matches!(c, Choice::Step(_))).count();
-                let range = if random.is_multiple_of(8) { choices.len() } else { steps };
-                let choice = choices[(random >> 8) as usize % range];
-                self.take(choice);
-            }
-            found.schedules += 1;
-            self.finish();
-            if self.world.violation.is_some() {
-                break;
-            }
-        }
-        found.violation = self.world.violation.clone();
-        found.compared = self.world.mirror.take().map_or(0, |m| m.compared);
-        found.seconds = begun.elapsed().as_secs_f64();
-        found
     }
 }
 

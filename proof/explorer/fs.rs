@@ -7,11 +7,11 @@ use super::open::Description;
 use libc::{EEXIST, ENODATA, ENOENT};
 
 /// A file name, padded with NULs.
-pub type Name = [u8; 24];
+pub type Name = [u8; 32];
 
 /// `bytes` as a [`Name`].
 pub fn name(bytes: &[u8]) -> Name {
-    let mut out = [0u8; 24];
+    let mut out = [0u8; 32];
     out[..bytes.len()].copy_from_slice(bytes);
     out
 }

@@ -19,4 +19,5 @@ mod open;
 mod process;
 mod scenario;
 mod scenarios;
+mod search;
 mod world;

@@ -117,9 +117,10 @@ impl Mirror {
         if answer < 0 { Err(-answer) } else { Ok(answer) }
     }
 
-    pub fn take_turn(&mut self, slot: usize, fd: i32, start: i64, len: i64, fake: Result<(), i32>) {
-        let real = self.byte_lock((slot, fd), STEADFAST_OFDLOCK_EXCLUSIVE, (start, len), &mut [0; 2]);
-        self.compare("ofdlock, exclusive", fake, real.map(|_| ()));
+    pub fn take_turn(&mut self, slot: usize, fd: i32, exclusive: bool, range: (i64, i64), fake: Result<(), i32>) {
+        let operation = if exclusive { STEADFAST_OFDLOCK_EXCLUSIVE } else { STEADFAST_OFDLOCK_SET };
+        let real = self.byte_lock((slot, fd), operation, range, &mut [0; 2]);
+        self.compare("ofdlock of a file", fake, real.map(|_| ()));
     }
 
     pub fn take_ticket(&mut self, slot: usize, fd: i32, start: i64, len: i64) {
@@ -134,8 +135,12 @@ impl Mirror {
         self.compare("ofdlock, test", Ok(fake), real.map(|there| (there == 1).then_some((found[0], found[1]))));
     }
 
-    pub fn write(&mut self, slot: usize, fd: i32, data: &[u8], fake: Result<i64, i32>) {
-        let real = unsafe { libc::write(self.real(slot, fd), data.as_ptr().cast(), data.len()) } as i64;
+    pub fn write(&mut self, slot: usize, fd: i32, data: &[u8], at: Option<u64>, fake: Result<i64, i32>) {
+        let (real, from, len) = (self.real(slot, fd), data.as_ptr().cast(), data.len());
+        let real = match at {
+            None => unsafe { libc::write(real, from, len) as i64 },
+            Some(at) => unsafe { libc::pwrite(real, from, len, at as i64) as i64 },
+        };
         self.compare("write", fake, if real < 0 { Err(errno()) } else { Ok(real) });
     }
 

@@ -22,15 +22,15 @@ pub struct Description {
     pub offset: usize,
     pub writable: bool,
     pub flock: Option<Kind>,
-    /// The exclusive lock on its first byte.
-    pub turn: bool,
+    /// The lock on its first byte.
+    pub turn: Option<Kind>,
     pub keepers: Vec<Keeper>,
 }
 
 impl Description {
     /// Does it hold what others can run into?
     pub fn is_locked(&self) -> bool {
-        self.flock.is_some() || self.turn
+        self.flock.is_some() || self.turn.is_some()
     }
 
     /// Does it end with this process?
@@ -40,8 +40,8 @@ impl Description {
 
     pub fn hash(&self) -> u64 {
         let kept = self.keepers.iter().map(|&(slot, by)| mix(mix(3, slot as u64), by.cast_unsigned()));
-        let flock = self.flock.map_or(0, |kind| 1 + u64::from(kind == Kind::Exclusive));
-        mix(kept.fold(0, u64::wrapping_add), flock << 1 | u64::from(self.turn))
+        let code = |lock: Option<Kind>| lock.map_or(0, |kind| 1 + u64::from(kind == Kind::Exclusive));
+        mix(kept.fold(0, u64::wrapping_add), code(self.flock) << 2 | code(self.turn))
     }
 }
 
@@ -49,7 +49,7 @@ impl Fs {
     /// A new description of a node, kept by nobody yet.
     pub fn open(&mut self, node: usize, writable: bool) -> usize {
         self.file_mut(node).opens += 1;
-        self.opened.push(Description { node, offset: 0, writable, flock: None, turn: false, keepers: Vec::new() });
+        self.opened.push(Description { node, offset: 0, writable, flock: None, turn: None, keepers: Vec::new() });
         self.opened.len() - 1
     }
 
@@ -61,7 +61,7 @@ impl Fs {
             return false;
         }
         let (node, locked) = (d.node, d.is_locked());
-        (d.flock, d.turn) = (None, false);
+        (d.flock, d.turn) = (None, None);
         self.file_mut(node).opens -= 1;
         locked
     }
@@ -104,15 +104,16 @@ impl Fs {
         self.opened[description].flock.take().is_some()
     }
 
-    /// Takes the exclusive lock on the first byte; `always` without looking.
-    pub fn take_turn(&mut self, description: usize, always: bool) -> Result<(), i32> {
-        if !self.opened[description].writable {
+    /// Takes the lock on the first byte; `always` without looking.
+    pub fn take_turn(&mut self, description: usize, wanted: Kind, always: bool) -> Result<(), i32> {
+        if wanted == Kind::Exclusive && !self.opened[description].writable {
             return Err(EBADF);
         }
-        if !always && self.others(description).any(|d| d.turn) {
+        let in_the_way = |kind: Kind| kind == Kind::Exclusive || wanted == Kind::Exclusive;
+        if !always && self.others(description).any(|d| d.turn.is_some_and(in_the_way)) {
             return Err(EAGAIN);
         }
-        self.opened[description].turn = true;
+        self.opened[description].turn = Some(wanted);
         Ok(())
     }
 }

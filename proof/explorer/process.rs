@@ -106,6 +106,8 @@ pub struct Proc {
     pub unseen: bool,
     /// How often it slept.
     pub sleeps: u64,
+    /// The last flock that it wanted was refused.
+    pub refused: bool,
     /// How long it slept until a timeout ended it, and how often in a row without a change.
     pub slept_ns: i64,
     pub idle_sleeps: u32,
@@ -158,6 +160,7 @@ impl Proc {
             mutated: true,
             unseen: true,
             sleeps: 0,
+            refused: false,
             slept_ns: 0,
             idle_sleeps: 0,
             watched: false,

@@ -187,6 +187,11 @@ impl World {
         p.slot == file.owner && (p.holding || self.is_claimed(node)) || has_it && self.fs.is_flocked_by(node, p.slot)
     }
 
+    /// Is it this process's turn to change what the file says?
+    pub fn has_turn(&self, slot: usize, node: usize) -> bool {
+        self.fs.opened.iter().any(|d| d.node == node && d.turn.is_some() && d.is_only_of(slot))
+    }
+
     /// Has the witness of this process seen a lock all the time on which somebody relies?
     pub fn has_seen_holder(&self, slot: usize) -> bool {
         let relies = |holder: usize| self.fs.lookup(&name(LOCK)).is_some_and(|node| self.relies(&self.procs[holder], node));

@@ -7,6 +7,7 @@ use std::ptr::null_mut;
 use steadfast::ffi::lock::*;
 use steadfast::ffi::state::*;
 use steadfast::ffi::status::steadfast_report;
+use steadfast::status::STEADFAST_E_BUSY;
 
 pub const STATE: &CStr = c"/d/state";
 pub const LOCK: &CStr = c"/d/lock";
@@ -22,11 +23,12 @@ fn check_report(report: &steadfast_report, code: i32) {
     assert_eq!(report.status, code, "the report's status");
     assert!(report.message.contains(&0), "the message has no end");
     assert!(report.message[0] != 0, "no message for {code}");
-    assert!((0..=2).contains(&report.on_disk), "on_disk {}", report.on_disk);
+    assert!((0..=3).contains(&report.on_disk), "on_disk {}", report.on_disk);
     if code >= 0 {
         return;
     }
-    let known = (-4095..0).contains(&code) || (-10019..=-10000).contains(&code);
+    // -10020 is no code, and STEADFAST_E_INTERNAL cannot occur.
+    let known = (-4095..0).contains(&code) || (-10019..=-10000).contains(&code) || code == STEADFAST_E_BUSY;
     assert!(known, "a code that is none: {code}");
 }
 
@@ -72,8 +74,16 @@ pub fn load_into(m: &mut Machine, request: &Request, cap: usize) -> (i32, usize,
     (code, len, memory)
 }
 
-/// Two states in one call: the codes of both, and the report of the worst.
-pub fn save_batch(m: &mut Machine, payload: &[u8], flags: u32, schema: u32, expected: u64) -> ([i32; 2], steadfast_report) {
+/// What a save said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    pub code: i32,
+    pub on_disk: i32,
+    pub generation: u64,
+}
+
+/// Two states in one call: what is said of each.
+pub fn save_batch(m: &mut Machine, payload: &[u8], flags: u32, schema: u32, expected: u64) -> [Told; 2] {
     let mut options: steadfast_save_options = unsafe { std::mem::zeroed() };
     options.size = size_of::<steadfast_save_options>();
     options.flags = flags;
@@ -92,17 +102,17 @@ pub fn save_batch(m: &mut Machine, payload: &[u8], flags: u32, schema: u32, expe
     let code = unsafe { steadfast_state_save_batch(m.context, entries.as_mut_ptr(), 2, &options, &mut told) };
     check_report(&told, code);
     let codes = entries.map(|entry| entry.status);
-    if codes == [i32::MIN; 2] {
+    if codes == [-libc::ECANCELED; 2] {
         assert!(code < 0, "nothing done, and {code}");
-        return ([code; 2], told);
+        return entries.map(|entry| Told { code, on_disk: entry.on_disk, generation: entry.generation });
     }
     let worst = codes.iter().copied().find(|&code| code < 0).or(codes.iter().copied().find(|&code| code > 0)).unwrap_or(0);
     // In the order in which they were settled: of several that are bad, any.
     assert!(code == worst || codes.contains(&code) && code.signum() == worst.signum(), "{code} for {codes:?}");
-    (codes, told)
+    entries.map(|entry| Told { code: entry.status, on_disk: entry.on_disk, generation: entry.generation })
 }
 
-pub fn save(m: &mut Machine, payload: &[u8], flags: u32, schema: u32, expected: u64) -> (i32, steadfast_report) {
+pub fn save(m: &mut Machine, payload: &[u8], flags: u32, schema: u32, expected: u64) -> Told {
     let mut options: steadfast_save_options = unsafe { std::mem::zeroed() };
     options.size = size_of::<steadfast_save_options>();
     options.flags = flags;
@@ -112,7 +122,7 @@ pub fn save(m: &mut Machine, payload: &[u8], flags: u32, schema: u32, expected: 
     let data = payload.as_ptr().cast();
     let code = unsafe { steadfast_state_save(m.context, STATE.as_ptr(), data, payload.len(), &options, &mut told) };
     check_report(&told, code);
-    (code, told)
+    Told { code, on_disk: told.on_disk, generation: told.generation }
 }
 
 fn lock_options(flags: u32, empty_grace_ms: i64) -> steadfast_lock_options {

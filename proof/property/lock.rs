@@ -34,7 +34,8 @@ fn content(bytes: &[u8]) -> Content {
     }
 }
 
-/// The words of an attribute that speaks of the content.
+/// The words of an attribute that speaks of the content: the file has not been written since. A file system may have cut its
+/// time to 100 ns, 1 us, 1 ms, 1 s or 2 s.
 fn attribute(m: &Machine) -> Option<[u64; 5]> {
     let inode = m.named("lock")?;
     let bytes: &[u8; 40] = inode.xattr.as_deref()?.try_into().ok()?;
@@ -42,7 +43,8 @@ fn attribute(m: &Machine) -> Option<[u64; 5]> {
     for (word, chunk) in words.iter_mut().zip(bytes.chunks(8)) {
         *word = u64::from_le_bytes(chunk.try_into().unwrap());
     }
-    (inode.mode & MARK != 0 && words[3] == inode.mtime as u64).then_some(words)
+    let units = [1, 100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000];
+    units.iter().any(|unit| words[3] / unit * unit == inode.mtime as u64).then_some(words)
 }
 
 /// None: dead, provably; else the verdict.
@@ -83,13 +85,16 @@ pub fn expected(m: &Machine, remove: bool, flags: u32, empty_grace_ms: i64) -> i
         Content::Pid(_) if !remove && marked && m.is_flocked("lock") => return STEADFAST_LOCK_HELD,
         Content::Pid(pid) => owner(m, pid, flags),
         Content::Malformed => Some(STEADFAST_LOCK_UNDECIDED),
-        Content::Empty if marked && (inode.xattr.is_none() || attribute(m).is_some()) => None,
+        Content::Empty if attribute(m).is_some() || marked && inode.xattr.is_none() => None,
         Content::Empty => {
             let age = m.now + 1 - inode.mtime;
             (empty_grace_ms <= 0 || age < empty_grace_ms * 1_000_000).then_some(STEADFAST_LOCK_UNDECIDED)
         }
     };
+    let names_nobody = !matches!(content(&inode.bytes), Content::Pid(_));
     match verdict {
+        // Whoever has the flock of such a file lives.
+        Some(STEADFAST_LOCK_UNDECIDED) if names_nobody && m.is_flocked("lock") => STEADFAST_LOCK_HELD,
         Some(kept) => kept,
         None if m.is_flocked("lock") => STEADFAST_LOCK_HELD,
         None if remove => STEADFAST_LOCK_REMOVED,

@@ -32,16 +32,29 @@ pub fn digest_line(file: &[u8]) -> Vec<u8> {
 }
 
 /// A file as the library writes it.
-pub fn record(state: &State) -> Vec<u8> {
+pub fn record(state: &State, unsynced: bool) -> Vec<u8> {
     let State { generation, saved_at_ns, schema, payload } = state;
     let len = payload.len();
-    let line = format!("steadfast 1 len={len:020} gen={generation:020} time={saved_at_ns:020} schema={schema:010}");
+    let mark = if unsynced { " unsynced=1" } else { "" };
+    let line = |check: &str| {
+        let line = format!(
+            "steadfast 1 len={len:020} gen={generation:020} time={saved_at_ns:020} schema={schema:010} head={check}{mark}"
+        );
+        format!("{line:187}\n")
+    };
     let mut file = vec![b' '; 68];
-    file.extend(format!("{line:187}\n").bytes());
+    file.extend(line(&check_of(&line("00000000"))).bytes());
     file.extend(payload);
     let first = digest_line(&file);
     file[..68].copy_from_slice(&first);
     file
+}
+
+/// The header's check of itself, of a second line whose own check is eight zeros.
+fn check_of(line: &str) -> String {
+    // A character is a byte here.
+    let bytes: Vec<u8> = line.chars().map(|c| c as u8).collect();
+    Sha256::digest(bytes)[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn looks_like_a_digest_line(line: &[u8]) -> bool {
@@ -115,10 +128,29 @@ fn check_len(file: &[u8]) -> Result<u64, i32> {
     }
 }
 
-/// The generation that a plain save goes on from: that of the header, whatever the rest is like.
+/// Does the header fit the length of its file?
+pub fn fits(file: &[u8]) -> bool {
+    check_len(file).is_ok()
+}
+
+/// The generation that a save which does not read the payload goes on from: that of the header, if its check confirms it.
+/// The first records had no check: theirs counts below 2^62.
 pub fn header_generation(file: &[u8]) -> Option<u64> {
     check_len(file).ok()?;
-    fields(&latin(&file[68..HEADER])).ok().map(|(generation, _, _)| generation)
+    let line = latin(&file[68..HEADER]);
+    let (generation, _, _) = fields(&line).ok()?;
+    let Some((before, after)) = line.rsplit_once(" head=") else {
+        return (generation < 1 << 62).then_some(generation);
+    };
+    let end = after.find([' ', '\n']).unwrap_or(after.len());
+    let (check, rest) = after.split_at(end);
+    (check == check_of(&format!("{before} head=00000000{rest}"))).then_some(generation)
+}
+
+/// Does the header say that the state was not synced?
+pub fn says_unsynced(file: &[u8]) -> bool {
+    let line = file.get(68..HEADER).map(latin).unwrap_or_default();
+    line.trim_end_matches('\n').split(' ').any(|token| token == "unsynced=1")
 }
 
 /// One file.

@@ -22,7 +22,7 @@ pub fn check(input: &[u8]) {
     let good = State { payload: b"what was before".to_vec(), generation: 7, saved_at_ns: 8, schema: 0 };
     let previous = match how >> 3 & 3 {
         0 => None,
-        1 => Some(reader::record(&good)),
+        1 => Some(reader::record(&good, false)),
         2 => Some(file.clone()),
         _ => Some(vec![0; 300]),
     };

@@ -2,19 +2,15 @@
 //! them what is in the directory is what the answer says. What was there before is read by the second reader, so a
 //! sequence needs no model that runs beside it.
 
-use super::machine::{Fault, Kind, Machine};
-use super::reader::{self, ANY, Request, State};
+use super::judge::*;
+use super::machine::{Fault, Inode, Kind, Machine};
+use super::reader::{self, Request};
 use super::{api, lock};
 use steadfast::ffi::lock::steadfast_lock;
+use steadfast::hooks::*;
 use steadfast::status::*;
 
-const STRICT: u32 = 1 << 0;
-const KEEP_PREVIOUS: u32 = 1 << 1;
-const IF_GENERATION: u32 = 1 << 2;
-const RECYCLE: u32 = 1 << 5;
-const NO_SYNC: u32 = 1 << 6;
-const SYNCFS: u32 = 1 << 7;
-/// The mode bit of a state whose sync failed.
+/// The mode bit of a state that was not synced.
 const UNSYNCED: u32 = 0o1000;
 
 const SIZES: [usize; 8] = [0, 1, 100, 3839, 3840, 3841, 16_128, 70_000];
@@ -26,7 +22,7 @@ const PLATFORMS: [u32; 8] = [
     STEADFAST_ABSENT_LINK,
     STEADFAST_ABSENT_XATTR | STEADFAST_ABSENT_PIDFD,
     STEADFAST_ABSENT_PROC,
-    STEADFAST_ABSENT_O_DIRECTORY,
+    STEADFAST_ABSENT_O_DIRECTORY | STEADFAST_ABSENT_MAP,
 ];
 /// What is not true of the machine is not among them: ENOENT and EEXIST would be lies about its names.
 const ERRORS: [i32; 8] =
@@ -42,27 +38,37 @@ enum Trouble {
     Killed,
 }
 
+/// Descriptors and mappings.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+struct Kept {
+    open: usize,
+    mapped: usize,
+}
+
+/// A lock keeps its directory, and what keeps its flock.
+const BY_MAPPING: Kept = Kept { open: 1, mapped: 1 };
+const BY_DESCRIPTOR: Kept = Kept { open: 2, mapped: 0 };
+
 struct Run {
     m: Box<Machine>,
-    /// The newest last: one that was taken away by hand can be taken again. With how much is open through each.
-    locks: Vec<(*mut steadfast_lock, usize)>,
+    absent: u32,
+    /// The newest last: one that was taken away by hand can be taken again. With what each keeps.
+    locks: Vec<(*mut steadfast_lock, Kept)>,
+    /// Mappings of locks that were released without being told who releases them.
+    unended: usize,
     trouble: Trouble,
     /// Something of a killed process, or of a failed removal, may lie about.
     litter: bool,
     steps: Vec<String>,
 }
 
-#[derive(PartialEq, Clone)]
-struct Files {
-    current: Option<Vec<u8>>,
-    previous: Option<Vec<u8>>,
-    unsynced: bool,
-}
-
 impl Run {
-    fn files(&self) -> Files {
-        let unsynced = self.m.named("state").is_some_and(|inode| inode.mode & UNSYNCED != 0);
-        Files { current: self.m.file("state"), previous: self.m.file("state.prev"), unsynced }
+    fn files(&self, name: &str) -> Files {
+        let file = |name: &str| {
+            let file = |inode: &Inode| File { bytes: inode.bytes.clone(), sticky: inode.mode & UNSYNCED != 0 };
+            self.m.named(name).map(file)
+        };
+        Files { current: file(name), previous: file(&format!("{name}.prev")) }
     }
 
     fn disturb(&mut self, choice: u8, more: u8) {
@@ -99,7 +105,7 @@ impl Run {
             self.die();
         }
         if self.trouble != Trouble::ForEver {
-            assert_eq!(self.m.open_descriptors(), self.held(), "descriptors left open");
+            assert_eq!(self.kept(), self.held(), "left open or mapped");
         } else if struck {
             // Closing failed: this process would have to end.
             self.die();
@@ -107,8 +113,16 @@ impl Run {
         killed
     }
 
-    fn held(&self) -> usize {
-        self.locks.iter().map(|(_, open)| open).sum()
+    /// By the locks that are held.
+    fn held(&self) -> Kept {
+        let sum = |sum: Kept, kept: &Kept| Kept { open: sum.open + kept.open, mapped: sum.mapped + kept.mapped };
+        let unended = Kept { open: 0, mapped: self.unended };
+        self.locks.iter().map(|(_, kept)| kept).fold(unended, sum)
+    }
+
+    /// By the process.
+    fn kept(&self) -> Kept {
+        Kept { open: self.m.open_descriptors(), mapped: self.m.mappings() }
     }
 
     fn undisturbed(&self) -> bool {
@@ -123,6 +137,7 @@ impl Run {
         self.m.fault = None;
         let next = self.m.own + 1;
         self.m.die();
+        self.unended = 0;
         self.m.start_process(next);
     }
 
@@ -134,100 +149,48 @@ impl Run {
 
     fn save(&mut self, flags: u8, size: u8, fault: u8, more: u8) {
         // In a batch with another state, or alone.
-        let batch = size & 8 != 0;
-        let flags =
-            u32::from(flags) & (STRICT | KEEP_PREVIOUS | IF_GENERATION | RECYCLE | NO_SYNC | if batch { SYNCFS } else { 0 });
+        let names: &[&str] = if size & 8 != 0 { &["state", "other"] } else { &["state"] };
+        let batch = names.len() > 1;
+        let flags = u32::from(flags) & (STRICT | KEEP_PREVIOUS | IF_GENERATION | NO_SYNC | if batch { SYNCFS } else { 0 });
         let payload: Vec<u8> = (0..SIZES[usize::from(size & 7)]).map(|at| (at as u8).wrapping_add(size)).collect();
-        let before = self.files();
-        let verified = before.current.as_deref().map(|file| reader::read(file, &ANY));
-        let there = match &verified {
-            Some(Ok(state)) => state.generation,
-            _ => 0,
-        };
+        let before: Vec<Files> = names.iter().map(|name| self.files(name)).collect();
         let swap = flags & IF_GENERATION != 0;
-        let expected = if swap { there + u64::from(size >> 7) } else { 0 };
-        let keeps = flags & (KEEP_PREVIOUS | RECYCLE) != 0;
-        let next = 1 + match &before.current {
-            Some(file) if !swap && !keeps => reader::header_generation(file).unwrap_or(0),
-            _ => there,
-        };
+        let expected = if swap { before[0].compared().unwrap_or(0) + u64::from(size >> 7) } else { 0 };
         self.disturb(fault, more);
-        let (code, told) = if batch {
-            let other = self.m.file("other");
-            let (codes, told) = api::save_batch(&mut self.m, &payload, flags, 5, expected);
-            let now = self.m.file("other");
-            let whole = now.as_deref().is_none_or(|file| reader::read(file, &ANY).is_ok());
-            assert!(whole && (codes[1] >= 0 || now == other || saved_all_the_same(codes[1])), "the other state: {codes:?}");
-            (codes[0], told)
+        let begun = self.m.now;
+        let told = if batch {
+            api::save_batch(&mut self.m, &payload, flags, 5, expected).to_vec()
         } else {
-            api::save(&mut self.m, &payload, flags, 5, expected)
+            vec![api::save(&mut self.m, &payload, flags, 5, expected)]
         };
-        let undisturbed = self.undisturbed();
-        let struck = self.m.struck;
-        self.steps.push(format!("save {flags:#x} {} expecting {expected}: {code}, {:?}", payload.len(), self.trouble));
+        let clock = (begun, self.m.now);
+        self.steps.push(format!("save {flags:#x} {} expecting {expected}: {told:?}, {:?}", payload.len(), self.trouble));
+        let met = |calls: &[u32]| calls.iter().any(|call| self.m.struck & (1 << call) != 0);
+        let course = Course {
+            disturbed: !self.undisturbed(),
+            for_ever: self.trouble == Trouble::ForEver,
+            sync_failed: met(&[STEADFAST_CALL_FSYNC, STEADFAST_CALL_SYNCFS, STEADFAST_CALL_WRITEBACK]),
+            unlinkable: self.absent & STEADFAST_ABSENT_LINK != 0 || met(&[STEADFAST_CALL_LINKAT]),
+        };
         let killed = self.settle();
-        let after = self.files();
-        let is_new = after.current != before.current || code >= 0;
-        // Whatever happened: old or new, whole.
-        if is_new {
-            let state = after.current.as_deref().map(|file| reader::read(file, &ANY));
-            let Some(Ok(State { payload: found, generation, schema: 5, .. })) = state else {
-                panic!("neither old nor new: {state:?}")
-            };
-            assert!(found == payload, "another payload");
-            assert_eq!(generation, next, "the generation");
+        for ((name, before), told) in names.iter().zip(before).zip(&told) {
+            let after = self.files(name);
+            let save = Save { flags, payload: &payload, schema: 5, expected, before, after, clock };
+            if killed { save.check_files(course, None) } else { save.check(course, *told) }
         }
-        let rotated = after.previous == before.current;
-        // RECYCLE writes over the spare: until it is done there is none to rely on.
-        let spent = flags & RECYCLE != 0 && !batch && (killed || code < 0);
-        assert!(rotated || after.previous == before.previous || spent, "a previous generation from nowhere");
-        let whole = matches!(verified, Some(Ok(_)));
-        assert!(after.previous == before.previous || whole && !before.unsynced || spent, "kept as previous: damaged or unsynced");
-        if killed {
-            return;
-        }
-        match code {
-            0.. => {
-                assert!(!(keeps && whole && !before.unsynced) || rotated, "the previous generation was not kept");
-                assert!(batch || told.generation == next, "the report's generation");
-                assert!(batch || told.on_disk == if code == 0 { 1 } else { 2 }, "on_disk of {code}");
-                let syncs = [STEADFAST_CALL_FSYNC, STEADFAST_CALL_SYNCFS, STEADFAST_CALL_WRITEBACK];
-                let synced = syncs.iter().all(|call| struck & (1 << call) == 0);
-                assert!(code == 0 || !synced || flags & NO_SYNC != 0, "NOT_DURABLE without a failed sync");
-                assert!(code != 0 || flags & NO_SYNC == 0, "durable without a sync");
-                assert!(code == 0 || flags & STRICT == 0, "STRICT has reservations");
-            }
-            STEADFAST_E_SAVED_NOT_DURABLE | STEADFAST_E_INDETERMINATE => {
-                assert!(code == STEADFAST_E_INDETERMINATE || after.current != before.current, "not saved at all");
-                assert!(batch || told.on_disk == 2);
-            }
-            _ => {
-                assert!(after.current == before.current, "{code}, but the state was replaced");
-                assert!(batch || told.on_disk == 0, "on_disk of {code}");
-            }
-        }
-        if undisturbed {
-            let wanted = match &verified {
-                _ if flags & NO_SYNC != 0 && flags & (STRICT | SYNCFS) != 0 => -libc::EINVAL,
-                Some(Err(damage)) if swap => *damage,
-                _ if swap && expected != there => STEADFAST_E_CONFLICT,
-                _ if flags & NO_SYNC != 0 => STEADFAST_NOT_DURABLE,
-                _ => 0,
-            };
-            assert_eq!(code, wanted, "without any trouble");
-            // A swap holds the flock of the current file, of which the orphan may be a second name, and a save over the spare
-            // needs no temporary name: the save after it removes it.
-            if code >= 0 && !swap && (flags & RECYCLE == 0 || batch) {
-                assert!(self.m.named(".state.0.tmp").is_none(), "an orphan has survived a save");
-            }
+        // A swap holds the flock of the current file, of which the orphan may be a second name.
+        if !killed && !course.disturbed && told[0].code >= 0 && !swap {
+            assert!(self.m.named(".state.0.tmp").is_none(), "an orphan has survived a save");
         }
         self.check_names();
     }
 
     fn load(&mut self, flags: u8, fault: u8, more: u8) {
-        let before = self.files();
+        let before = self.files("state");
+        let bytes = |file: &Option<File>| file.as_ref().map(|file| file.bytes.clone());
+        let (current, previous) = (bytes(&before.current), bytes(&before.previous));
         let request = Request { flags: u32::from(flags & 3), schema: 5, max_len: if flags & 4 != 0 { 1000 } else { 0 } };
-        let wanted = reader::load(before.current.as_deref(), before.previous.as_deref(), &request);
+        let wanted = reader::load(current.as_deref(), previous.as_deref(), &request);
         self.disturb(fault, more);
         let (code, found) = api::load(&mut self.m, &request);
         let undisturbed = self.undisturbed();
@@ -235,12 +198,12 @@ impl Run {
         if undisturbed {
             assert_eq!((code, found.map(|(state, _)| state)), wanted);
         } else if let Some((state, source)) = found {
-            let file = if source == 0 { &before.current } else { &before.previous };
+            let file = if source == 0 { &current } else { &previous };
             assert_eq!(file.as_deref().map(|file| reader::read(file, &request)), Some(Ok(state)), "not what is there");
             assert!(source == 0 || request.flags & reader::RECOVER != 0, "recovered unasked");
         }
         self.settle();
-        assert!(self.files() == before, "loading changed something");
+        assert!(self.files("state") == before, "loading changed something");
         self.check_names();
     }
 
@@ -259,9 +222,13 @@ impl Run {
                 let inode = self.m.named("lock").expect("the lock file");
                 assert_eq!(inode.bytes, format!("{pid}\n").into_bytes());
                 assert!(self.m.is_flocked("lock"), "held without a flock");
-                let open = self.m.open_descriptors() - self.held();
-                assert!(open > 0, "held without a descriptor");
-                self.locks.push((lock, open));
+                let (all, held) = (self.kept(), self.held());
+                let kept = Kept { open: all.open - held.open, mapped: all.mapped - held.mapped };
+                let usual = if self.absent & STEADFAST_ABSENT_MAP == 0 { BY_MAPPING } else { BY_DESCRIPTOR };
+                // Where it cannot be mapped, or the flock of the mapping is not seen, a descriptor keeps it.
+                let fits = kept == usual || !undisturbed && (kept == BY_DESCRIPTOR || self.trouble != Trouble::Once);
+                assert!(fits, "a lock keeps {kept:?}");
+                self.locks.push((lock, kept));
             }
             Err(code) => {
                 assert!(!undisturbed || !free && (code == STEADFAST_E_LOCKED || ignored), "acquire returned {code}");
@@ -275,7 +242,7 @@ impl Run {
     }
 
     fn release(&mut self, fault: u8, more: u8) {
-        let Some((lock, _)) = self.locks.pop() else { return };
+        let Some((lock, kept)) = self.locks.pop() else { return };
         let held = self.m.is_flocked("lock");
         self.disturb(fault, more);
         let code = api::release(lock);
@@ -285,6 +252,11 @@ impl Run {
             assert_eq!(code, if held { 0 } else { STEADFAST_E_LOCK_LOST });
         }
         assert!(code != 0 || self.m.named("lock").is_none(), "released, and still there");
+        // A process that does not know whether it is the one that took the lock, or a child of it, which has no mapping, ends none.
+        let told_nothing = self.m.struck & (1 << STEADFAST_CALL_GETPID) != 0;
+        if told_nothing && code < 0 && code != STEADFAST_E_LOCK_LOST {
+            self.unended += kept.mapped;
+        }
         self.settle();
         self.check_names();
     }
@@ -332,11 +304,6 @@ impl Run {
     }
 }
 
-/// The two codes below 0 that leave the new state, or either.
-fn saved_all_the_same(code: i32) -> bool {
-    [STEADFAST_E_SAVED_NOT_DURABLE, STEADFAST_E_INDETERMINATE].contains(&code)
-}
-
 impl Drop for Run {
     /// The way to a failure.
     fn drop(&mut self) {
@@ -349,8 +316,16 @@ impl Drop for Run {
 /// Five bytes for each call, after one for the platform.
 pub fn check(input: &[u8]) {
     let Some((&platform, rest)) = input.split_first() else { return };
-    let m = Machine::new(PLATFORMS[usize::from(platform & 7)]);
-    let mut run = Run { m, locks: vec![], trouble: Trouble::Nothing, litter: false, steps: vec![] };
+    let absent = PLATFORMS[usize::from(platform & 7)];
+    let mut run = Run {
+        m: Machine::new(absent),
+        absent,
+        locks: vec![],
+        unended: 0,
+        trouble: Trouble::Nothing,
+        litter: false,
+        steps: vec![],
+    };
     for step in rest.chunks_exact(5).take(40) {
         let &[what, a, b, fault, more] = step else { continue };
         match what % 12 {

@@ -1,7 +1,7 @@
 //! What is given the lock's name: a record that is complete and locked before anybody can see it. Where that cannot be,
 //! the name is taken first, and the record follows.
 
-use super::format::{ATTRIBUTE, Attribute, Line, MARK};
+use super::format::{ATTRIBUTE, Attribute, Line, MARK, MOST};
 use super::identity::Identity;
 use super::options::Settings;
 use crate::file::deadline::Retry;
@@ -10,6 +10,7 @@ use crate::file::flock;
 use crate::file::path;
 use crate::file::temp::Temp;
 use crate::hooks::*;
+use crate::mem::copy;
 use crate::status::*;
 
 /// What may be given the lock's name.
@@ -128,7 +129,11 @@ impl Writer<'_> {
     pub fn overwrite(&self, hooks: &Hooks, fd: i32, before: i32) -> Result<steadfast_stat, Outcome> {
         let put = |pid| {
             let line = Line::of(pid);
-            hooks.write_at_start(fd, line.bytes())?;
+            // As long as what was there, in one write: between write and truncate it is a record, too.
+            let former = usize::try_from(hooks.fstat(fd)?.size).unwrap_or(MOST).min(MOST);
+            let mut padded = [b'\n'; MOST];
+            copy(&mut padded, line.bytes());
+            hooks.write_at_start(fd, padded.get(..former.max(line.bytes().len())).unwrap_or_default())?;
             hooks.ftruncate(fd, line.bytes().len() as u64)
         };
         let stat = put(self.own).and_then(|()| hooks.fstat(fd)).inspect_err(|_| {

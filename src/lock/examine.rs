@@ -137,12 +137,15 @@ impl Found<'_, '_> {
     /// read beside an adoption is half the old one and half the new one.
     fn changed(&self, content: &[u8], pid: i32) -> Result<Option<Outcome>, Outcome> {
         let changed = Ok(Some(Outcome::new(STEADFAST_LOCK_CHANGED).with_pid(pid)));
-        let written = |stat: &steadfast_stat| (stat.size, stat.mtime_ns);
         match self.entry.stat() {
-            Ok(named) if same(&self.stat, &named) && written(&self.stat) == written(&named) => {}
+            Ok(named) if same(&self.stat, &named) => {}
             Ok(_) => return changed,
             Err(e) if e.is(ENOENT) => return Ok(Some(Outcome::because(STEADFAST_LOCK_ABSENT, Detail::Absent))),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_COMPARE).with_pid(pid)),
+        }
+        let now = self.entry.hooks().fstat(self.fd.raw()).at(STEADFAST_STEP_COMPARE)?;
+        if (now.size, now.mtime_ns) != (self.stat.size, self.stat.mtime_ns) {
+            return changed;
         }
         let mut again = [0u8; MOST + 1];
         if self.read(&mut again).at(STEADFAST_STEP_COMPARE)? == content { Ok(None) } else { changed }

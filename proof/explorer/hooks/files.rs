@@ -10,6 +10,8 @@ const PID_FS: i64 = 0x5049_4446;
 /// Directories and the program's own files have nothing in common with lock files.
 const DIRECTORY: steadfast_stat = steadfast_stat { dev: 1, ino: 2, mode: S_IFDIR | 0o755, nlink: 2, ..EMPTY };
 const FOREIGN: steadfast_stat = steadfast_stat { dev: 3, ino: 7, mode: S_IFREG | 0o600, nlink: 1, ..EMPTY };
+/// All that have no file share an inode.
+const ANONYMOUS: steadfast_stat = steadfast_stat { dev: 14, ino: 9, mode: 0o600, nlink: 1, ..EMPTY };
 const EMPTY: steadfast_stat =
     steadfast_stat { dev: 0, ino: 0, mode: 0, nlink: 0, uid: 0, gid: 0, size: 0, mtime_ns: 0, attributes: 0, reserved: 0 };
 
@@ -40,13 +42,24 @@ pub(super) unsafe extern "C" fn close(user: User, fd: i32) -> i32 {
 }
 
 pub(super) unsafe extern "C" fn write(user: User, fd: i32, buf: *const c_void, len: usize) -> i64 {
+    unsafe { write_at(user, fd, buf, len, None) }
+}
+
+pub(super) unsafe extern "C" fn pwrite(user: User, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
+    unsafe { write_at(user, fd, buf, len, Some(offset)) }
+}
+
+/// At the description's position, which moves, or elsewhere.
+unsafe fn write_at(user: User, fd: i32, buf: *const c_void, len: usize, at: Option<u64>) -> i64 {
     let Some(mut c) = (unsafe { begin(user, shared(user, fd)) }) else { return GONE.into() };
     c.check_own(fd, "write");
     c.check_writable(fd);
     let data = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
     let result = c.p.file(fd).map(|description| {
-        let (node, offset) = (c.w.fs.opened[description].node, c.w.fs.opened[description].offset);
-        c.w.fs.opened[description].offset += len;
+        let d = &mut c.w.fs.opened[description];
+        let node = d.node;
+        let offset = at.map_or(d.offset, |at| at as usize);
+        d.offset += if at.is_none() { len } else { 0 };
         c.w.fs.write(c.p.slot, node, offset, data);
         let parent = c.p.parent;
         let file = c.w.fs.file_mut(node);
@@ -59,7 +72,7 @@ pub(super) unsafe extern "C" fn write(user: User, fd: i32, buf: *const c_void, l
     });
     changed(&mut c, fd);
     if let Some(mirror) = &mut c.w.mirror {
-        mirror.write(c.p.slot, fd, data, result);
+        mirror.write(c.p.slot, fd, data, at, result);
     }
     c.told("write", || format!("{fd}, {:?}", String::from_utf8_lossy(data)), result)
 }
@@ -103,7 +116,7 @@ pub(super) unsafe extern "C" fn fchmod(user: User, fd: i32, mode: u32) -> i32 {
 pub(super) unsafe extern "C" fn pread(user: User, fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64 {
     let Some(mut c) = (unsafe { begin(user, changing(user, fd)) }) else { return GONE.into() };
     c.check_own(fd, "pread");
-    let lied = c.w.lies(Lie::Record) && c.p.file(fd).is_ok_and(|description| c.w.fs.opened[description].turn);
+    let lied = c.w.lies(Lie::Record) && c.node(fd).is_ok_and(|node| c.w.has_turn(c.p.slot, node));
     let result = c.node(fd).map(|node| {
         let parent = c.p.parent.map_or(c.p.pid, |parent| c.w.procs[parent].pid);
         let named = format!("{parent}\n");
@@ -144,6 +157,7 @@ pub(super) unsafe extern "C" fn fstat(user: User, fd: i32, out: *mut steadfast_s
         }
         Ok(Handle::Directory) => Some(DIRECTORY),
         Ok(Handle::Foreign) => Some(FOREIGN),
+        Ok(Handle::Inotify) => Some(ANONYMOUS),
         _ => None,
     };
     if let Some(stat) = constant {

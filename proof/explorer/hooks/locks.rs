@@ -39,6 +39,7 @@ pub(super) unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i3
         }
         Some(kind) => {
             let taken = c.w.fs.flock(description, kind);
+            c.p.refused = taken.is_err();
             if !c.w.fs.file(c.w.fs.opened[description].node).linkable {
                 c.p.changed();
             }
@@ -53,7 +54,11 @@ pub(super) unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i3
 
 pub(super) unsafe extern "C" fn ofdlock(user: User, fd: i32, operation: i32, start: i64, len: i64, found: *mut i64) -> i32 {
     if operation == STEADFAST_OFDLOCK_EXCLUSIVE {
-        return unsafe { take_turn(user, fd, start, len) };
+        return unsafe { wait_for_turn(user, fd, start, len) };
+    }
+    if operation == STEADFAST_OFDLOCK_SET && unsafe { look(user) }.1.file(fd).is_ok() {
+        let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
+        return take_turn(c, fd, Kind::Shared, start, len);
     }
     let Some(mut c) = (unsafe { begin(user, SHARED) }) else { return GONE };
     c.check_own(fd, "ofdlock");
@@ -83,7 +88,7 @@ pub(super) unsafe extern "C" fn ofdlock(user: User, fd: i32, operation: i32, sta
 }
 
 /// Who is refused sleeps, and tries again when somebody has changed something: ten seconds are never over.
-unsafe fn take_turn(user: User, fd: i32, start: i64, len: i64) -> i32 {
+unsafe fn wait_for_turn(user: User, fd: i32, start: i64, len: i64) -> i32 {
     {
         let p = unsafe { &mut *caller(user) };
         if p.turning {
@@ -93,20 +98,25 @@ unsafe fn take_turn(user: User, fd: i32, start: i64, len: i64) -> i32 {
             p.before_turn = p.history;
         }
     }
-    let Some(mut c) = (unsafe { begin(user, SHARED) }) else { return GONE };
+    let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
+    // How often it waited makes no difference afterwards.
+    c.p.history = c.p.before_turn;
+    (c.p.pending, c.p.dirty) = (Pending::Step, false);
+    take_turn(c, fd, Kind::Exclusive, start, len)
+}
+
+fn take_turn(mut c: Call<'_>, fd: i32, kind: Kind, start: i64, len: i64) -> i32 {
     c.check_own(fd, "ofdlock");
     let (slot, always) = (c.p.slot, c.w.lies(Lie::Turn));
-    let result = c.p.file(fd).and_then(|description| c.w.fs.take_turn(description, always));
+    let result = c.p.file(fd).and_then(|description| c.w.fs.take_turn(description, kind, always));
     if result.is_ok() {
         c.p.changed();
     }
-    // How often it waited makes no difference afterwards.
-    c.p.history = c.p.before_turn;
-    (c.p.pending, c.p.turning, c.p.dirty) = (Pending::Step, result == Err(EAGAIN), false);
+    c.p.turning = result == Err(EAGAIN);
     if let Some(mirror) = &mut c.w.mirror {
-        mirror.take_turn(slot, fd, start, len, result);
+        mirror.take_turn(slot, fd, kind == Kind::Exclusive, (start, len), result);
     }
-    c.told("ofdlock", || format!("{fd}, exclusive"), result.map(|()| 0)) as i32
+    c.told("ofdlock", || format!("{fd}, {kind:?}"), result.map(|()| 0)) as i32
 }
 
 /// Nobody sees it: the descriptor is still there.

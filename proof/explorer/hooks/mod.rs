@@ -83,7 +83,7 @@ impl Call<'_> {
         let Ok(description) = self.p.file(fd) else { return };
         let d = &self.w.fs.opened[description];
         let file = self.w.fs.file(d.node);
-        let adopts = file.inherited && d.turn && self.p.parent == Some(file.creator);
+        let adopts = file.inherited && self.w.has_turn(self.p.slot, d.node) && self.p.parent == Some(file.creator);
         if file.settled && !adopts {
             self.w.violate(Violation::WrongAnswer("a record was changed after it was complete".into()));
         }
@@ -184,6 +184,7 @@ pub fn table(world: *mut World, absent: u32) -> steadfast_hooks {
     table.openat = Some(names::openat);
     table.close = Some(files::close);
     table.write = Some(files::write);
+    table.pwrite = Some(files::pwrite);
     table.ftruncate = Some(files::ftruncate);
     table.renameat = Some(names::renameat);
     table.unlinkat = Some(names::unlinkat);

@@ -57,7 +57,10 @@ pub(super) unsafe extern "C" fn poll(user: User, fds: *mut steadfast_pollfd, cou
     c.p.idle_sleeps = if c.p.dirty { 0 } else { c.p.idle_sleeps + 1 };
     c.p.dirty = false;
     c.p.watched |= count > 0 && timeout_ns != 0;
-    c.p.sleeps += u64::from(timeout_ns != 0);
+    // Who hopes that a flock is given up sleeps less than a millisecond, between two looks: as long as it likes, and that
+    // ends the hope.
+    let hoping = c.p.refused && count == 0 && timeout_ns < 1_000_000;
+    c.p.sleeps += u64::from(timeout_ns != 0 && !hoping);
     let mut ready = 0;
     for (slot, handle) in fds.iter_mut().zip(handles) {
         let is_ready = match handle {
@@ -69,7 +72,7 @@ pub(super) unsafe extern "C" fn poll(user: User, fds: *mut steadfast_pollfd, cou
         ready = ready << 1 | i64::from(is_ready);
     }
     if ready == 0 {
-        c.p.slept_ns += timeout_ns.max(0);
+        c.p.slept_ns += if hoping { 2_000_000_000 } else { timeout_ns.max(0) };
     }
     let (bits, count) = (ready, fds.iter().filter(|f| f.revents != 0).count() as i32);
     c.told("poll", || format!("{timeout_ns} ns"), Ok(bits));

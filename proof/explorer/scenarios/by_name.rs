@@ -5,36 +5,33 @@ use super::*;
 
 const FUSE: i64 = 0x6573_5546;
 
-fn try_all(label: &str, kills: u32, spaces: &'static [u8]) {
-    for (numbers, same_number) in [("own number", false), ("same number", true)] {
-        let links = Links::Apart { same_number };
-        for (name, bodies) in [("AA", [A, A]), ("AC", [A, C]), ("AI", [A, I]), ("AF", [A, F])] {
-            if spaces.len() > 0 && name == "AF" {
-                continue;
-            }
-            let scenario = Scenario {
-                links,
-                magic: FUSE,
-                forgets: true,
-                namespaces: spaces,
-                ..Scenario::new(&bodies, Plant::Nothing, kills)
-            };
-            let found = report(&format!("{label} {name} Nothing, links apart, {numbers}"), scenario, LIMIT);
-            if let Some(v) = found.violation {
-                println!("!!! {v:?}\n  {}", found.trace.join("\n  "));
+/// mergerfs with and without use_ino.
+const NUMBERS: [(&str, Links); 2] =
+    [("own number", Links::Apart { same_number: false }), ("same number", Links::Apart { same_number: true })];
+
+fn apart(links: Links, bodies: &[Body], plant: Plant, kills: u32) -> Scenario {
+    Scenario { links, magic: FUSE, forgets: true, ..Scenario::new(bodies, plant, kills) }
+}
+
+#[test]
+fn held_through_the_name() {
+    for (numbers, links) in NUMBERS {
+        for plant in [Plant::Nothing, Plant::Bare, Plant::Ours, Plant::Emptied] {
+            for (name, bodies) in [("AC", [A, C]), ("AI", [A, I]), ("AF", [A, F])] {
+                clean(&format!("{name} {plant:?}, links apart, {numbers}, 2 kills"), apart(links, &bodies, plant, 2));
             }
         }
+        clean(&format!("AA Nothing, links apart, {numbers}, 1 kill"), apart(links, &[A, A], Plant::Nothing, 1));
     }
 }
+
 #[test]
-fn links_apart0() {
-    try_all("0", 0, &[]);
-}
-#[test]
-fn links_apart1() {
-    try_all("1", 1, &[]);
-}
-#[test]
-fn links_apart_ns() {
-    try_all("ns", 0, &[1, 2]);
+fn held_through_the_name_from_another_namespace() {
+    for (numbers, links) in NUMBERS {
+        let namespaces = |scenario: Scenario| Scenario { namespaces: &[1, 2], ..scenario };
+        for (name, bodies) in [("AA", [A, A]), ("AC", [A, C]), ("AI", [A, I])] {
+            let scenario = namespaces(apart(links, &bodies, Plant::Nothing, 1));
+            clean(&format!("{name} Nothing, links apart, {numbers}, 1 kill, namespaces"), scenario);
+        }
+    }
 }

@@ -30,7 +30,7 @@ const X: Body = command;
 const E: Body = execer;
 
 /// No single scenario of the normal run comes near this.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(600);
 
 fn report(label: &str, scenario: Scenario, limit: Duration) -> Found {
     let found = Explorer::new(scenario).exhaust(limit);

@@ -1,7 +1,7 @@
 //! The hooks about files and names.
 
-use super::processes;
 use super::{DIRECTORY, FIRST, Handle, Inode, Kind, Lie, Machine};
+use super::{marks, processes, sync};
 use core::ffi::{CStr, c_char, c_void};
 use libc::*;
 use steadfast::hooks::*;
@@ -42,7 +42,7 @@ fn open(m: &mut Machine, path: &[u8], flags: i32, mode: u32) -> Result<i32, i32>
     if flags & O_TMPFILE == O_TMPFILE {
         m.inodes.push(new_file(m, mode, 0));
         let inode = m.inodes.len() - 1;
-        return Ok(m.open(Handle::File { inode, at: 0 }));
+        return Ok(m.open_file(inode));
     }
     if path == DIRECTORY.as_bytes() {
         return Ok(m.open(Handle::Directory));
@@ -54,7 +54,7 @@ fn open(m: &mut Machine, path: &[u8], flags: i32, mode: u32) -> Result<i32, i32>
         m.inodes.push(new_file(m, mode, 1));
         let inode = m.inodes.len() - 1;
         m.names.insert(path.to_vec(), inode);
-        return Ok(m.open(Handle::File { inode, at: 0 }));
+        return Ok(m.open_file(inode));
     };
     if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
         return Err(EEXIST);
@@ -66,7 +66,19 @@ fn open(m: &mut Machine, path: &[u8], flags: i32, mode: u32) -> Result<i32, i32>
         _ if flags & O_DIRECTORY != 0 => return Err(ENOTDIR),
         _ => {}
     }
-    Ok(m.open(Handle::File { inode, at: 0 }))
+    Ok(m.open_file(inode))
+}
+
+/// The directory is the root: an absolute path leaves it, and the machine has no links that lead out.
+unsafe extern "C" fn openat2(user: User, _: i32, path: *const c_char, flags: i32, mode: u32, resolve: u64) -> i32 {
+    let m = unsafe { machine(user) };
+    let bytes = unsafe { CStr::from_ptr(path) }.to_bytes();
+    let result = m.begin(STEADFAST_CALL_OPENAT2).and_then(|()| match resolve & RESOLVE_BENEATH {
+        0 => open(m, unsafe { name(path) }, flags, mode),
+        _ if bytes.starts_with(b"/") => Err(EXDEV),
+        _ => open(m, bytes, flags, mode),
+    });
+    answer(result.map(i64::from)) as i32
 }
 
 /// Whatever it answers, the descriptor is gone; unless the process is.
@@ -76,12 +88,13 @@ unsafe extern "C" fn close(user: User, fd: i32) -> i32 {
     if m.lie == Some(Lie::Close) || begun.is_err() && m.fault.is_some_and(|fault| fault.for_ever) {
         return answer(begun.map(|()| 0)) as i32;
     }
-    if let Ok(inode) = m.inode_of(fd) {
-        m.inodes[inode].flocks.retain(|&(holder, _)| holder != fd);
-    }
+    let file = m.file_of(fd);
     let result = m.handle(fd).map(|_| ()).and(begun);
     if let Some(slot) = usize::try_from(fd - FIRST).ok().and_then(|at| m.fds.get_mut(at)) {
         *slot = None;
+    }
+    if let Ok((inode, description)) = file {
+        m.drop_description(inode, description);
     }
     answer(result.map(|()| 0)) as i32
 }
@@ -95,41 +108,38 @@ unsafe extern "C" fn write(user: User, fd: i32, buf: *const c_void, len: usize) 
     let result = m.begin(STEADFAST_CALL_WRITE).and_then(|()| {
         let len = limited(m, len);
         let data = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
-        m.now += 1;
-        let now = m.now;
-        let Handle::File { inode, at } = m.handle(fd)? else { return Err(EBADF) };
+        let Handle::File { inode, at, .. } = m.handle(fd)? else { return Err(EBADF) };
         let (inode, begin) = (*inode, *at);
         *at += len;
-        let node = &mut m.inodes[inode];
-        node.bytes.resize(node.bytes.len().max(begin + len), 0);
-        node.bytes[begin..begin + len].copy_from_slice(data);
-        if m.lie == Some(Lie::Write) {
-            node.bytes.pop();
-        }
-        node.mtime = now;
+        put(m, inode, data, begin);
         Ok(len as i64)
     });
     answer(result)
 }
 
-unsafe extern "C" fn fsync(user: User, fd: i32) -> i32 {
+/// The position stays.
+unsafe extern "C" fn pwrite(user: User, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
     let m = unsafe { machine(user) };
-    answer(m.begin(STEADFAST_CALL_FSYNC).and_then(|()| m.handle(fd).map(|_| 0))) as i32
+    let result = m.begin(STEADFAST_CALL_PWRITE).and_then(|()| {
+        let len = limited(m, len);
+        let data = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
+        let inode = m.inode_of(fd)?;
+        put(m, inode, data, offset as usize);
+        Ok(len as i64)
+    });
+    answer(result)
 }
 
-unsafe extern "C" fn fdatasync(user: User, fd: i32) -> i32 {
-    let m = unsafe { machine(user) };
-    answer(m.begin(STEADFAST_CALL_FDATASYNC).and_then(|()| m.handle(fd).map(|_| 0))) as i32
-}
-
-unsafe extern "C" fn syncfs(user: User, fd: i32) -> i32 {
-    let m = unsafe { machine(user) };
-    answer(m.begin(STEADFAST_CALL_SYNCFS).and_then(|()| m.handle(fd).map(|_| 0))) as i32
-}
-
-unsafe extern "C" fn writeback(user: User, fd: i32, _: i32, _: u64, _: u64) -> i32 {
-    let m = unsafe { machine(user) };
-    answer(m.begin(STEADFAST_CALL_WRITEBACK).and_then(|()| m.handle(fd).map(|_| 0))) as i32
+fn put(m: &mut Machine, inode: usize, data: &[u8], begin: usize) {
+    m.now += 1;
+    let node = &mut m.inodes[inode];
+    let end = begin + data.len();
+    node.bytes.resize(node.bytes.len().max(end), 0);
+    node.bytes[begin..end].copy_from_slice(data);
+    if m.lie == Some(Lie::Write) {
+        node.bytes.pop();
+    }
+    node.mtime = m.now;
 }
 
 unsafe extern "C" fn ftruncate(user: User, fd: i32, len: u64) -> i32 {
@@ -140,16 +150,6 @@ unsafe extern "C" fn ftruncate(user: User, fd: i32, len: u64) -> i32 {
         Ok(0)
     });
     answer(result) as i32
-}
-
-/// There are no direct writes here.
-unsafe extern "C" fn aio(user: User, _: i32, _: *mut u64, _: i32, _: *const c_void, _: usize, _: u64) -> i64 {
-    answer(unsafe { machine(user) }.begin(STEADFAST_CALL_AIO).and(Err(EINVAL)))
-}
-
-/// Nor many syncs at once.
-unsafe extern "C" fn fsync_many(user: User, _: *mut u64, _: *mut i32, _: u32) -> i32 {
-    answer(unsafe { machine(user) }.begin(STEADFAST_CALL_FSYNC_MANY).and(Err(EINVAL))) as i32
 }
 
 unsafe extern "C" fn renameat(user: User, _: i32, from: *const c_char, _: i32, to: *const c_char, flags: u32) -> i32 {
@@ -312,55 +312,6 @@ unsafe extern "C" fn fchown(user: User, _: i32, _: u32, _: u32) -> i32 {
     answer(unsafe { machine(user) }.begin(STEADFAST_CALL_FCHOWN).map(|()| 0)) as i32
 }
 
-unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i32 {
-    let m = unsafe { machine(user) };
-    let result = m.begin(STEADFAST_CALL_FLOCK).and_then(|()| {
-        let inode = m.inode_of(fd)?;
-        let node = &mut m.inodes[inode];
-        let exclusive = operation & LOCK_EX != 0;
-        if operation & LOCK_UN == 0 {
-            let other = |&(holder, theirs): &(i32, bool)| holder != fd && (exclusive || theirs);
-            if m.lie == Some(Lie::Flock) {
-                return Ok(0);
-            }
-            if node.locked_elsewhere || node.flocks.iter().any(other) {
-                // Nobody else runs: waiting would never end.
-                return Err(if operation & LOCK_NB != 0 { EAGAIN } else { EDEADLK });
-            }
-        }
-        node.flocks.retain(|&(holder, _)| holder != fd);
-        if operation & LOCK_UN == 0 {
-            node.flocks.push((fd, exclusive));
-        }
-        Ok(0)
-    });
-    answer(result) as i32
-}
-
-unsafe extern "C" fn fgetxattr(user: User, fd: i32, _: *const c_char, buf: *mut c_void, len: usize) -> i64 {
-    let m = unsafe { machine(user) };
-    let result = m.begin(STEADFAST_CALL_FGETXATTR).and_then(|()| {
-        let inode = m.inode_of(fd)?;
-        let value = m.inodes[inode].xattr.as_deref().ok_or(ENODATA)?;
-        if value.len() > len {
-            return Err(ERANGE);
-        }
-        unsafe { core::ptr::copy_nonoverlapping(value.as_ptr(), buf.cast(), value.len()) };
-        Ok(value.len() as i64)
-    });
-    answer(result)
-}
-
-unsafe extern "C" fn fsetxattr(user: User, fd: i32, _: *const c_char, buf: *const c_void, len: usize) -> i32 {
-    let m = unsafe { machine(user) };
-    let result = m.begin(STEADFAST_CALL_FSETXATTR).and_then(|()| {
-        let inode = m.inode_of(fd)?;
-        m.inodes[inode].xattr = Some(unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) }.to_vec());
-        Ok(0)
-    });
-    answer(result) as i32
-}
-
 unsafe extern "C" fn sigxfsz(user: User, _: i32, _: i32) -> i32 {
     answer(unsafe { machine(user) }.begin(STEADFAST_CALL_SIGXFSZ).map(|()| 0)) as i32
 }
@@ -373,7 +324,7 @@ pub(super) fn table(user: User, absent: u32) -> steadfast_hooks {
     table.openat = Some(openat);
     table.close = Some(close);
     table.write = Some(write);
-    table.fsync = Some(fsync);
+    table.fsync = Some(sync::fsync);
     table.renameat = Some(renameat);
     table.unlinkat = Some(unlinkat);
     table.linkat = Some(linkat);
@@ -386,10 +337,10 @@ pub(super) fn table(user: User, absent: u32) -> steadfast_hooks {
     table.fstatfs = Some(fstatfs);
     table.fchmod = Some(fchmod);
     table.fchown = Some(fchown);
-    table.flock = Some(flock);
+    table.flock = Some(marks::flock);
     table.ofdlock = Some(processes::ofdlock);
-    table.fgetxattr = Some(fgetxattr);
-    table.fsetxattr = Some(fsetxattr);
+    table.fgetxattr = Some(marks::fgetxattr);
+    table.fsetxattr = Some(marks::fsetxattr);
     table.getpid = Some(processes::getpid);
     table.geteuid = Some(processes::geteuid);
     table.kill = Some(processes::kill);
@@ -399,12 +350,16 @@ pub(super) fn table(user: User, absent: u32) -> steadfast_hooks {
     table.inotify_add_watch = Some(processes::inotify_add_watch);
     table.clock = Some(processes::clock);
     table.sigxfsz = Some(sigxfsz);
-    table.fdatasync = Some(fdatasync);
-    table.syncfs = Some(syncfs);
+    table.fdatasync = Some(sync::fdatasync);
+    table.syncfs = Some(sync::syncfs);
     table.ftruncate = Some(ftruncate);
-    table.writeback = Some(writeback);
-    table.aio = Some(aio);
-    table.fsync_many = Some(fsync_many);
+    table.writeback = Some(sync::writeback);
+    table.aio = Some(sync::aio);
+    table.fsync_many = Some(sync::fsync_many);
+    table.openat2 = Some(openat2);
+    table.map = Some(marks::map);
+    table.unmap = Some(marks::unmap);
+    table.pwrite = Some(pwrite);
     table
 }
 

@@ -5,7 +5,9 @@
 #![allow(dead_code)] // Each of those who use it needs a part.
 
 pub mod hooks;
+mod marks;
 pub mod processes;
+mod sync;
 
 use std::collections::BTreeMap;
 use steadfast::ffi::context::{steadfast_context, steadfast_context_free, steadfast_context_new};
@@ -36,8 +38,8 @@ pub struct Inode {
     pub mtime: i64,
     pub nlink: u32,
     pub xattr: Option<Vec<u8>>,
-    /// By descriptor, which is an open file description of its own: exclusive?
-    flocks: Vec<(i32, bool)>,
+    /// By open file description: exclusive?
+    flocks: Vec<(u64, bool)>,
     /// Somebody else's flock.
     pub locked_elsewhere: bool,
 }
@@ -45,7 +47,12 @@ pub struct Inode {
 #[derive(Clone, PartialEq, Debug)]
 enum Handle {
     Directory,
-    File { inode: usize, at: usize },
+    /// With the number of its open file description: no two descriptors share one.
+    File {
+        inode: usize,
+        at: usize,
+        description: u64,
+    },
     Text(String),
     Pidfd(i32),
     Other,
@@ -95,6 +102,10 @@ pub enum Lie {
     Flock,
     /// Everyone seems to be dead.
     Dead,
+    /// A mapping keeps no flock.
+    Map,
+    /// A mapping never ends.
+    Unmap,
 }
 
 thread_local! {
@@ -107,6 +118,9 @@ pub struct Machine {
     pub inodes: Vec<Inode>,
     pub names: BTreeMap<Vec<u8>, usize>,
     fds: Vec<Option<Handle>>,
+    /// The mappings: by address the inode and the open file description, which each keeps.
+    maps: BTreeMap<u64, (usize, u64)>,
+    descriptions: u64,
     pub processes: Vec<Process>,
     /// Which of them calls.
     pub own: i32,
@@ -129,6 +143,8 @@ impl Machine {
             inodes: vec![],
             names: BTreeMap::new(),
             fds: vec![],
+            maps: BTreeMap::new(),
+            descriptions: 0,
             processes: vec![],
             own: 0,
             now: NOW,
@@ -161,9 +177,10 @@ impl Machine {
         self.processes.push(Process { pid, life, start: 1_000 + count % 7, inode: 50_000 + count });
     }
 
-    /// What the kernel does at the end of the calling process: its descriptors and their flocks are gone.
+    /// What the kernel does at the end of the calling process: its descriptors, mappings and flocks are gone.
     pub fn die(&mut self) {
         self.fds.clear();
+        self.maps.clear();
         for inode in &mut self.inodes {
             inode.flocks.clear();
         }
@@ -178,6 +195,10 @@ impl Machine {
 
     pub fn open_descriptors(&self) -> usize {
         self.fds.iter().flatten().count()
+    }
+
+    pub fn mappings(&self) -> usize {
+        self.maps.len()
     }
 
     /// A file as another program makes it.
@@ -233,15 +254,35 @@ impl Machine {
         free as i32 + FIRST
     }
 
+    /// A descriptor of `inode`, with an open file description of its own.
+    fn open_file(&mut self, inode: usize) -> i32 {
+        self.descriptions += 1;
+        let description = self.descriptions;
+        self.open(Handle::File { inode, at: 0, description })
+    }
+
     fn handle(&mut self, fd: i32) -> Result<&mut Handle, i32> {
         let at = usize::try_from(fd - FIRST).map_err(|_| libc::EBADF)?;
         self.fds.get_mut(at).and_then(Option::as_mut).ok_or(libc::EBADF)
     }
 
-    fn inode_of(&mut self, fd: i32) -> Result<usize, i32> {
+    /// The inode, and the open file description.
+    fn file_of(&mut self, fd: i32) -> Result<(usize, u64), i32> {
         match self.handle(fd)? {
-            Handle::File { inode, .. } => Ok(*inode),
+            Handle::File { inode, description, .. } => Ok((*inode, *description)),
             _ => Err(libc::EINVAL),
+        }
+    }
+
+    fn inode_of(&mut self, fd: i32) -> Result<usize, i32> {
+        self.file_of(fd).map(|(inode, _)| inode)
+    }
+
+    /// A descriptor or a mapping of this open file description is gone. The last one takes the flock with it.
+    fn drop_description(&mut self, inode: usize, description: u64) {
+        let open = self.fds.iter().flatten().any(|h| matches!(h, Handle::File { description: d, .. } if *d == description));
+        if !open && !self.maps.values().any(|&(_, kept)| kept == description) {
+            self.inodes[inode].flocks.retain(|&(holder, _)| holder != description);
         }
     }
 

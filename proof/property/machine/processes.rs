@@ -15,6 +15,7 @@ pub const PID_NAMESPACE: u64 = 4_026_531_836;
 pub(super) fn proc_text(m: &Machine, path: &str) -> Result<String, i32> {
     match path {
         "/proc/sys/kernel/random/boot_id" => return Ok(BOOT_ID.into()),
+        "/proc/sys/kernel/osrelease" => return Ok("6.18.0\n".into()),
         "/proc/uptime" => return Ok(format!("{UPTIME}.00 1.00\n")),
         _ => {}
     }
