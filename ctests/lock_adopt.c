@@ -55,7 +55,7 @@ static int try_it(void *arg)
 }
 
 /* Runs when its starter is gone. The exit status says how far it came. */
-static int be_daemon(int starter_lives)
+static int be_daemon(int starter_lives, int closes)
 {
     char byte;
     pid_t own = getpid();
@@ -63,11 +63,15 @@ static int be_daemon(int starter_lives)
         return 1;
     if (with_report(check_it) != STEADFAST_E_WRONG_PROCESS)
         return 2;
+    for (int fd = 3; closes && fd < 1024; fd++)
+        close(fd);
     if (with_report(adopt_it) != 0 || report.pid != own || !names(own) || with_report(check_it) != 0)
         return 3;
     int64_t written = file_mtime_ns(lock);
     if (with_report(adopt_it) != 0 || report.pid != own || file_mtime_ns(lock) != written || !names(own))
         return 4;
+    if (flock_is_free(lock))
+        return 8;
     int seen = run_elsewhere(inspect_it, lock);
     if (steadfast_lock_inspect(context, lock, NULL, NULL) != STEADFAST_LOCK_HELD || run_child(try_it, &own) != 0
         || (seen != STEADFAST_LOCK_HELD && seen != NO_NAMESPACE))
@@ -77,7 +81,7 @@ static int be_daemon(int starter_lives)
     return acquire(0) == 0 && steadfast_lock_release(held, NULL) == 0 ? 0 : 7;
 }
 
-static void daemonize(void)
+static void daemonize(int closes)
 {
     int lives[2];
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 || pipe2(lives, O_CLOEXEC) != 0)
@@ -89,7 +93,7 @@ static void daemonize(void)
         if (fork() == 0) {
             close(lives[1]);
             setsid();
-            _exit(be_daemon(lives[0]));
+            _exit(be_daemon(lives[0], closes));
         }
         _exit(0);
     }
@@ -99,7 +103,7 @@ static void daemonize(void)
     prctl(PR_SET_CHILD_SUBREAPER, 0);
     is_int(started, 0, "a lock is taken, and its taker goes into the background");
     is_int(WIFEXITED(status) ? WEXITSTATUS(status) : 99, 0,
-           "the daemon adopts it, again too: the file names it, it is held, it is released");
+           "the daemon%s adopts it, again too: the file names it, it is held, it is released", closes ? " closes everything, and" : "");
     unlink(lock);
 }
 
@@ -217,6 +221,25 @@ static void nobodys_number(void)
     unlink(lock);
 }
 
+/* The child has closed the inherited descriptor, and its parent keeps the flock: it cannot be the child's. */
+static int closes_and_adopts(void *arg)
+{
+    (void)arg;
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    int32_t status = with_report(adopt_it);
+    return status == -EBADF && with_report(check_it) == STEADFAST_E_WRONG_PROCESS ? 0 : 1;
+}
+
+static void closed_beside_parent(void)
+{
+    acquire(STEADFAST_LOCK_INHERIT);
+    int64_t written = file_mtime_ns(lock);
+    is_int(run_child(closes_and_adopts, NULL), 0, "a child that closed the inherited descriptor, while its parent lives: -EBADF");
+    ok(names(getpid()) && file_mtime_ns(lock) == written && with_report(check_it) == 0, "and nothing has changed");
+    ok(steadfast_lock_release(held, NULL) == 0 && !exists(lock), "its parent releases it");
+}
+
 static void lost_and_refused(void)
 {
     acquire(STEADFAST_LOCK_INHERIT);
@@ -246,9 +269,11 @@ int main(void)
     if (!has(STEADFAST_ABSENT_FLOCK)) {
         skip("this run has no flock", "locks that are adopted");
     } else {
-        daemonize();
+        daemonize(0);
+        daemonize(1);
         parents_and_children();
         nobodys_number();
+        closed_beside_parent();
         lost_and_refused();
         is_int(count_entries(dir), 0, "nothing is left in the directory");
     }

@@ -14,6 +14,7 @@ static struct {
     long write_error;          /* a write is cut to one byte, and the next one fails with it */
     int writes;
     int truncate_error;
+    int once;                  /* these errors come once, and the calls after them succeed */
     void (*after_write)(void); /* happens once */
     void (*sleeps)(void);      /* happens once, when a call waits */
     int64_t hours;             /* each look at the clock moves it by one */
@@ -30,8 +31,11 @@ static void happen(void (**what)(void))
 static int64_t pwrite_hook(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset)
 {
     (void)user;
-    if (moment.write_error != 0 && moment.writes++ > 0)
-        return -moment.write_error;
+    if (moment.write_error != 0 && moment.writes++ > 0) {
+        int64_t error = -moment.write_error;
+        moment.write_error = moment.once ? 0 : moment.write_error;
+        return error;
+    }
     int64_t result = steadfast_hooks_default()->pwrite(NULL, fd, buf, moment.write_error != 0 ? 1 : len, offset);
     happen(&moment.after_write);
     return result;
@@ -40,7 +44,9 @@ static int64_t pwrite_hook(void *user, int32_t fd, const void *buf, size_t len, 
 static int32_t ftruncate_hook(void *user, int32_t fd, uint64_t len)
 {
     (void)user;
-    return moment.truncate_error != 0 ? -moment.truncate_error : steadfast_hooks_default()->ftruncate(NULL, fd, len);
+    int error = moment.truncate_error;
+    moment.truncate_error = moment.once ? 0 : error;
+    return error != 0 ? -error : steadfast_hooks_default()->ftruncate(NULL, fd, len);
 }
 
 static int32_t getpid_hook(void *user)
@@ -139,6 +145,21 @@ static int fails_and_ends(void *arg)
     return fails(arg != NULL) ? 0 : 1;
 }
 
+static int fails_once(void *arg)
+{
+    moment.once = 1;
+    return fails(arg != NULL) ? 0 : 1;
+}
+
+static int still_named(void)
+{
+    char *content = read_file(lock, NULL);
+    int same =
+        content != NULL && atol(content) == getpid() && strlen(content) > 1 && strchr(content, '\n') == content + strlen(content) - 1;
+    free(content);
+    return same;
+}
+
 static void failing_writes(void)
 {
     static const char *const ways[] = { "a write of adopt fails in its middle", "the truncation of adopt fails" };
@@ -153,6 +174,11 @@ static void failing_writes(void)
         is_int(run_child(fails_and_ends, arg), 0, "%s, and the child ends", ways[i]);
         ok(with_report(release_it) == 0 && !exists(lock), "%s: its parent releases the lock, and nothing stays", ways[i]);
         unlink(lock);
+
+        acquire(STEADFAST_LOCK_INHERIT);
+        is_int(run_child(fails_once, arg), 0, "%s, and later ones do not", ways[i]);
+        ok(still_named() && steadfast_lock_check(held, NULL) == 0, "%s: the file names the parent again, which has it", ways[i]);
+        ok(with_report(release_it) == 0 && !exists(lock), "%s: and releases it", ways[i]);
     }
 }
 

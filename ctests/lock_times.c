@@ -40,6 +40,15 @@ static int32_t fstat_hook(void *user, int32_t fd, steadfast_stat *out)
     return result;
 }
 
+static int32_t fstatat_hook(void *user, int32_t at, const char *path, steadfast_stat *out)
+{
+    (void)user;
+    int32_t result = steadfast_hooks_default()->fstatat(NULL, at, path, out);
+    if (result == 0)
+        out->mtime_ns -= out->mtime_ns % cut_to;
+    return result;
+}
+
 static void cut_times(void)
 {
     /* Cut to each unit it is another time. */
@@ -58,6 +67,7 @@ static void cut_times(void)
     }
     steadfast_hooks hooks = test_hooks();
     hooks.fstat = fstat_hook;
+    hooks.fstatat = fstatat_hook;
     steadfast_context *coarse = test_context(&hooks);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         leave_old_record(written);
