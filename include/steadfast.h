@@ -375,8 +375,8 @@ typedef struct {
  *    the file the old state is kept as PATH.prev. A power cut leaves one of the two (EITHER), or perhaps no whole
  *    state (UNKNOWN): if the old one could not be kept, or with NO_SYNC unless KEEP_PREVIOUS keeps a durable one.
  *  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same after a failed sync of the directory (EITHER).
- *  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, or UNKNOWN as
- *    above, where the file was not synced). A load tells.
+ *  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, with NO_SYNC as
+ *    above). A load tells.
  *  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
  *     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
  *     - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there.

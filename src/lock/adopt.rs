@@ -46,7 +46,9 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     held.stat.mtime_ns = written.mtime_ns;
     held.belongs_to(hooks, identity, own);
     if !kept {
-        held.keeper = Keeper::Descriptor(fd.into_raw());
+        // The turn is over, though its descriptor stays.
+        let _ = hooks.ofdlock(fd.raw(), STEADFAST_OFDLOCK_UNLOCK, 0, 1);
+        held.keeper = Keeper::Inherited(fd.into_raw());
     }
     Ok(Outcome::new(STEADFAST_OK).with_pid(own))
 }

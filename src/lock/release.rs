@@ -52,18 +52,23 @@ fn unlink_own(hooks: &Hooks, held: &Held, directory: &Directory<'_>, name: &CStr
 /// known to be this process's, or nobody's any more?
 fn remove_inherited(hooks: &Hooks, held: &Held, entry: Entry<'_, '_>) -> (Result<(), Outcome>, bool) {
     let lost = |outcome: Outcome| (Err(outcome), outcome.status == STEADFAST_E_LOCK_LOST);
+    // Asked before anything is opened, which might get its number.
+    let kept = matches!(held.keeper, Keeper::Inherited(fd) if is_still(hooks, fd, &held.stat));
     let fd = match take_turns(held, entry) {
         Ok(fd) => fd,
         Err(outcome) => return lost(outcome),
     };
-    match still_ours(hooks, held, &fd) {
+    match still_ours(hooks, held, &fd, kept) {
         Ok(()) => (unlink(entry), true),
         Err(outcome) => lost(outcome),
     }
 }
 
 fn unlink(entry: Entry<'_, '_>) -> Result<(), Outcome> {
-    entry.unlink().at(STEADFAST_STEP_UNLINK)
+    match entry.unlink() {
+        Err(e) if e.is(ENOENT) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
+        other => other.at(STEADFAST_STEP_UNLINK),
+    }
 }
 
 /// Opens the lock file and takes an exclusive lock on the descriptor: of all processes that share the flock, one at a time
@@ -104,10 +109,10 @@ pub fn was_left_by_failure(hooks: &Hooks, fd: &Fd<'_>, named: i32) -> bool {
 }
 
 /// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number; one
-/// that failed to may have left a record that names nobody.
-fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>) -> Result<(), Outcome> {
+/// that failed to may have left a record that names nobody, which only the flock keeps from being cleaned (`flocked`).
+fn still_ours(hooks: &Hooks, held: &Held, fd: &Fd<'_>, flocked: bool) -> Result<(), Outcome> {
     let named = held::named_pid(hooks, fd)?;
-    if [held.pid, 0].contains(&named) || was_left_by_failure(hooks, fd, named) {
+    if named == held.pid || flocked && (named == 0 || was_left_by_failure(hooks, fd, named)) {
         return Ok(());
     }
     Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named))
@@ -122,7 +127,8 @@ pub fn check(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome
     let entry = Entry::of_raw(hooks, directory.fd, name);
     held.check_name(entry)?;
     if matches!(held.keeper, Keeper::Inherited(_)) {
-        still_ours(hooks, held, &held.open(entry, O_RDONLY)?)?;
+        let kept = matches!(held.keeper, Keeper::Inherited(fd) if is_still(hooks, fd, &held.stat));
+        still_ours(hooks, held, &held.open(entry, O_RDONLY)?, kept)?;
     }
     Ok(Outcome::new(STEADFAST_OK).with_pid(held.pid))
 }

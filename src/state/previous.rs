@@ -19,6 +19,9 @@ const STEP: i32 = STEADFAST_STEP_KEEP_PREVIOUS;
 /// The current state was replaced again and again while it was being kept.
 const ATTEMPTS: u32 = 100;
 
+/// The name on the way was taken away by the saver that had our number before.
+const AGAIN: u32 = 3;
+
 /// How the current state is to be kept.
 #[derive(Clone, Copy)]
 pub struct How {
@@ -124,8 +127,8 @@ pub fn keep<'h>(
         how,
     };
     for _ in 0..ATTEMPTS {
-        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(false, Detail::None)) };
-        match keeping.keep(there, retry)? {
+        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.is_durable(retry)?, Detail::None)) };
+        match keeping.keep(there, retry, AGAIN)? {
             Some(kept) => return Ok(kept),
             None if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
             // Replaced since it was opened: the new one is what is to be kept.
@@ -155,7 +158,7 @@ enum Linked {
 
 impl<'h> Keeping<'h, '_> {
     /// Keeps `there`; None when it is no longer what is at the target.
-    fn keep(&self, there: &mut Existing<'h>, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
+    fn keep(&self, there: &mut Existing<'h>, retry: &mut Retry, attempts: u32) -> Result<Option<Kept<'h>>, Outcome> {
         let content = there.verify(STEP)?;
         let durable = content.is_whole() && !there.is_unsynced();
         let note = if content.is_whole() { Detail::None } else { Detail::KeptUnverified };
@@ -168,22 +171,38 @@ impl<'h> Keeping<'h, '_> {
         }
         // rename between two names of one file does nothing.
         if before.is_some_and(|before| same(&before, &there.stat)) && self.target.is(&there.stat).at(STEP)? {
+            // A save that failed and could not put back what was there has left it.
+            let _ = self.rotating.unlink();
             return Ok(Some(Kept::unchanged(durable, note)));
         }
         let kept = match self.link(there)? {
             Linked::Yes => there.stat,
             // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
-            Linked::Unlinkable if !self.how.sync => return Ok(Some(Kept::unchanged(false, Detail::None))),
+            Linked::Unlinkable if !self.how.sync && content.is_whole() => return Ok(Some(Kept::unchanged(false, Detail::None))),
             Linked::Unlinkable => match self.copy(there, self.rotating)? {
                 Some(stat) => stat,
                 None => return Ok(Some(Kept::unchanged(false, Detail::None))),
             },
             Linked::Replaced => return Ok(None),
         };
-        let undo = self.replace(kept, there.stat, before.is_some()).inspect_err(|_| {
-            let _ = self.rotating.unlink();
-        })?;
+        let undo = match self.replace(kept, there.stat, before.is_some()) {
+            Ok(undo) => undo,
+            // The saver that had our number before has just published, and removed what it had set aside.
+            Err(e) if e.os_error == ENOENT && attempts > 0 => return self.keep(there, retry, attempts.saturating_sub(1)),
+            Err(e) => {
+                let _ = self.rotating.unlink();
+                return Err(e);
+            }
+        };
         Ok(Some(Kept { undo: Some(undo), durable, note }))
+    }
+
+    /// Is a whole and durable state at .prev?
+    fn is_durable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
+        Ok(match self.open_previous(retry)? {
+            Some(mut there) => there.verify(STEP)?.is_whole() && !there.is_unsynced(),
+            None => false,
+        })
     }
 
     /// What is at .prev, but for what a rename replaces whatever it is.
@@ -299,7 +318,7 @@ impl<'h> Keeping<'h, '_> {
         }
         let mark = there.stat.mode & ownership::UNSYNCED;
         ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), 0, mark).at(STEP)?;
-        match hooks.fsync(fd) {
+        match if self.how.sync { hooks.fsync(fd) } else { Ok(()) } {
             Ok(()) => {}
             Err(e) if e.unsupported() => return Ok(None),
             Err(e) => return Err(Outcome::failed(e, STEP)),

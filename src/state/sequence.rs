@@ -61,7 +61,8 @@ pub fn replace<'h>(
             return Err(outcome);
         }
         kept.iter_mut().for_each(Kept::settle);
-        return Err(outcome.with_on_disk(on_disk));
+        let skipped = matches!(synced, Synced::Skipped);
+        return Err(outcome.with_on_disk(if skipped { on_disk } else { STEADFAST_ON_DISK_EITHER }));
     }
     kept.iter_mut().for_each(Kept::settle);
     // The new file is the current state now: its flock belongs to savers that compare and swap, and a
