@@ -235,10 +235,10 @@ static void fixed_modes(void)
         unlink(path);
         widen = 0777;
         is_int(save_with(c, path, "first", 0), SAVED, "chmod is %s: the first save of a state is done", error);
-        ok(strstr(report.message, "fixes the permissions") != NULL, "and says so: %s", report.message);
+        ok(says("fixes the permissions"), "and says so: %s", report.message);
         ok(save_over(0777) == SAVED && mode_now() == 0777, "%s: over a file of the same mode as well", error);
         widen = 0;
-        ok(save_over(0640) == SAVED && mode_now() == 0600 && strstr(report.message, "fixes the permissions") != NULL,
+        ok(save_over(0640) == SAVED && mode_now() == 0600 && says("fixes the permissions"),
            "%s: narrower than the file it replaces, it is done and says so", error);
         widen = 0777;
         ok(save_over(0640) == -REFUSED[i] && report.step == STEADFAST_STEP_SET_MODE && mode_now() == 0640 && *leftovers(d, "s") == '\0',

@@ -47,8 +47,8 @@ static void nothing(void) {}
 static void begin(void)
 {
     unlink(path), unlink(previous);
-    save(path, "first", STEADFAST_SAVE_NO_SYNC);
-    save(path, "second", STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_NO_SYNC);
+    save(path, "first", 0);
+    save(path, "second", STEADFAST_SAVE_KEEP_PREVIOUS);
 }
 
 static void plain(void)

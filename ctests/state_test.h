@@ -37,6 +37,12 @@ static inline int holds(const char *path, const char *text)
     return same;
 }
 
+/* Does the message of a save say this? One that is not durable says that first. */
+static inline int says(const char *what)
+{
+    return NO_DIR_FSYNC ? strstr(report.message, "cannot sync a directory") != NULL : strstr(report.message, what) != NULL;
+}
+
 /* An empty directory of its own for a test. */
 static inline const char *fresh(const char *name)
 {

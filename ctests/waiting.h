@@ -74,4 +74,19 @@ static inline int64_t told_holder(const char *path, const char *kind)
     return found;
 }
 
+/* Does `call` name the holder that /proc/locks tells, in its report and in its message? The kernel lists all locks of the machine there, and one that
+ * is taken or given up elsewhere during a read may hide a line: hence some tries. -1: it tells nobody. */
+static inline int names_holder(void (*call)(void), const char *path, const char *kind, int64_t *holder)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        char pid[40];
+        *holder = told_holder(path, kind);
+        call();
+        snprintf(pid, sizeof pid, "(PID %lld)", (long long)*holder);
+        if (*holder != 0 && report.pid == *holder && strstr(report.message, pid) != NULL)
+            return 1;
+    }
+    return *holder == 0 ? -1 : 0;
+}
+
 #endif
