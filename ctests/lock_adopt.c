@@ -3,6 +3,9 @@
 #include "util.h"
 #include "lock_probe.h"
 
+/* More than any descriptor that is open here. */
+enum { BEYOND = 200 };
+
 static char *dir, *lock;
 static steadfast_context *context;
 static steadfast_lock *held;
@@ -63,7 +66,7 @@ static int be_daemon(int starter_lives, int closes)
         return 1;
     if (with_report(check_it) != STEADFAST_E_WRONG_PROCESS)
         return 2;
-    for (int fd = 3; closes && fd < 1024; fd++)
+    for (int fd = 3; closes && fd < BEYOND; fd++)
         close(fd);
     if (with_report(adopt_it) != 0 || report.pid != own || !names(own) || with_report(check_it) != 0)
         return 3;
@@ -83,27 +86,31 @@ static int be_daemon(int starter_lives, int closes)
 
 static void daemonize(int closes)
 {
-    int lives[2];
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 || pipe2(lives, O_CLOEXEC) != 0)
-        bail_out("subreaper");
+    int lives[2], answers[2], answer = -1;
+    if (pipe2(lives, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0)
+        bail_out("pipe");
     pid_t starter = fork_child();
     if (starter == 0) {
         if (acquire(STEADFAST_LOCK_INHERIT) != 0)
             _exit(1);
         if (fork() == 0) {
+            alarm(60);
             close(lives[1]);
             setsid();
-            _exit(be_daemon(lives[0], closes));
+            /* Where nothing of what the daemon closes is. */
+            int tell = fcntl(answers[1], F_DUPFD_CLOEXEC, BEYOND);
+            answer = be_daemon(lives[0], closes);
+            _exit(write(tell, &answer, sizeof answer) == sizeof answer ? 0 : 1);
         }
         _exit(0);
     }
-    close(lives[0]), close(lives[1]);
-    int started = wait_for(starter), status = 0;
-    while (waitpid(-1, &status, 0) < 0 && errno == EINTR) {}
-    prctl(PR_SET_CHILD_SUBREAPER, 0);
-    is_int(started, 0, "a lock is taken, and its taker goes into the background");
-    is_int(WIFEXITED(status) ? WEXITSTATUS(status) : 99, 0,
-           "the daemon%s adopts it, again too: the file names it, it is held, it is released", closes ? " closes everything, and" : "");
+    close(lives[0]), close(lives[1]), close(answers[1]);
+    is_int(wait_for(starter), 0, "a lock is taken, and its taker goes into the background");
+    if (read(answers[0], &answer, sizeof answer) != sizeof answer)
+        answer = -1;
+    is_int(answer, 0, "the daemon%s adopts it, again too: the file names it, it is held, it is released",
+           closes ? " closes everything, and" : "");
+    close(answers[0]);
     unlink(lock);
 }
 
@@ -225,7 +232,7 @@ static void nobodys_number(void)
 static int closes_and_adopts(void *arg)
 {
     (void)arg;
-    for (int fd = 3; fd < 1024; fd++)
+    for (int fd = 3; fd < BEYOND; fd++)
         close(fd);
     int32_t status = with_report(adopt_it);
     return status == -EBADF && with_report(check_it) == STEADFAST_E_WRONG_PROCESS ? 0 : 1;
