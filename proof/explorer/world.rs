@@ -130,8 +130,8 @@ impl World {
         if self.strangers.contains(&(namespace, pid)) {
             return Some(STRANGERS + (u32::from(namespace) << 14) + pid as u32);
         }
-        let named = |p: &&Box<Proc>| (p.namespace, p.pid, p.life) == (namespace, pid, Life::Alive);
-        self.procs.iter().find(named).map(|p| p.slot as Who)
+        let named = |p: &Proc| (p.namespace, p.pid, p.life) == (namespace, pid, Life::Alive);
+        self.procs.iter().find(|p| named(p)).map(|p| p.slot as Who)
     }
 
     pub fn is_alive(&self, who: Who) -> bool {
