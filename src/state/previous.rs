@@ -175,7 +175,7 @@ impl<'h> Keeping<'h, '_> {
             let _ = self.rotating.unlink();
             return Ok(Some(Kept::unchanged(durable, note)));
         }
-        let kept = match self.link(there)? {
+        let kept = match self.link(there, AGAIN)? {
             Linked::Yes => there.stat,
             // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
             Linked::Unlinkable if !self.how.sync && content.is_whole() => return Ok(Some(Kept::unchanged(false, Detail::None))),
@@ -230,7 +230,7 @@ impl<'h> Keeping<'h, '_> {
     }
 
     /// Gives the current state its second name.
-    fn link(&self, current: &Existing<'_>) -> Result<Linked, Outcome> {
+    fn link(&self, current: &Existing<'_>, attempts: u32) -> Result<Linked, Outcome> {
         match link_anew(self.target, self.rotating) {
             Ok(()) => {}
             Err(e) if e.is(ENOENT) => return Ok(Linked::Replaced),
@@ -241,7 +241,11 @@ impl<'h> Keeping<'h, '_> {
         if ours == Ok(true) {
             return Ok(Linked::Yes);
         }
-        self.rotating.unlink().at(STEP)?;
+        match self.rotating.unlink() {
+            // The saver that had our number before has removed it with what it had set aside.
+            Err(e) if e.is(ENOENT) && attempts > 0 => return self.link(current, attempts.saturating_sub(1)),
+            removed => removed.at(STEP)?,
+        }
         ours.at(STEP)?;
         // Over FUSE a hard link may be another inode for the kernel.
         Ok(if self.target.is(&current.stat).at(STEP)? { Linked::Unlinkable } else { Linked::Replaced })
