@@ -105,8 +105,9 @@ static inline const char *check_previous(struct world *w, const struct scenario 
     int sync_failed = (w->f.failed & 1u << STEADFAST_CALL_FSYNC) != 0;
     if (!rotated && !as_before)
         COMPLAIN("the previous generation is neither what it was nor the old state");
-    /* Where a copy could not be synced, a durable previous one stays, and on_disk is UNKNOWN. */
-    int unsynced = (s->flags & STEADFAST_SAVE_NO_SYNC) != 0 && w->f.failed != 0;
+    /* Without hard links the old state is copied. A copy that is not synced does not take the place of a durable one. */
+    int copied = (test_absent() & STEADFAST_ABSENT_LINK) != 0 || (w->f.failed & 1u << STEADFAST_CALL_LINKAT) != 0;
+    int unsynced = copied && ((s->flags & STEADFAST_SAVE_NO_SYNC) != 0 || sync_failed);
     if (keep && result >= 0 && s->current == WHOLE && !rotated && !unsynced)
         COMPLAIN("the previous generation was not kept");
     if (!keep && !sync_failed && !as_before)

@@ -48,7 +48,7 @@ impl Explorer {
             mirror: None,
             may_reuse: scenario.reuses > 0,
             lies: scenario.lies.to_vec(),
-            strict: scenario.only.is_none(),
+            only: scenario.only.clone(),
             magic: scenario.magic,
         });
         world.procs.push(Box::new(Proc::new(count, GHOST_PID)));
@@ -284,10 +284,7 @@ impl Explorer {
         self.world.hash(mix(mix(u64::from(self.kills_left), u64::from(self.reuses_left)), u64::from(self.closes_left)))
     }
 
-    pub fn violated(&mut self) -> bool {
-        if self.scenario.only.is_some() && self.world.violation != self.scenario.only {
-            self.world.violation = None;
-        }
+    pub fn violated(&self) -> bool {
         self.world.violation.is_some()
     }
 }

@@ -79,6 +79,11 @@ impl Mirror {
         self.compare("openat", fake.map(|_| ()), real.map(|_| ()));
     }
 
+    /// A new file has this number: another one had it before.
+    pub fn made(&mut self, number: u64) {
+        self.numbers.remove(&number);
+    }
+
     pub fn close(&mut self, slot: usize, fd: i32) {
         if let Some(real) = self.fds.remove(&(slot, fd)) {
             unsafe { libc::close(real) };

@@ -126,8 +126,6 @@ pub struct Proc {
     /// It was refused its turn, and what it was before.
     pub turning: bool,
     pub before_turn: u64,
-    /// How often it shared one meanwhile.
-    pub shared_turns: u64,
 }
 
 impl Proc {
@@ -175,7 +173,6 @@ impl Proc {
             forgets: false,
             turning: false,
             before_turn: 0,
-            shared_turns: 0,
         }
     }
 

@@ -171,6 +171,7 @@ impl Explorer {
         self.world.mirror = Some(Mirror::new(tag));
         for _ in 0..schedules {
             self.world.mirror.as_mut().unwrap().reset();
+            self.world.log = Some(Vec::new());
             self.begin();
             while self.world.violation.is_none() {
                 self.choices(&mut choices);
@@ -193,6 +194,7 @@ impl Explorer {
             }
         }
         found.violation = self.world.violation.clone();
+        found.trace = self.world.log.take().unwrap_or_default();
         found.compared = self.world.mirror.take().map_or(0, |m| m.compared);
         found.seconds = begun.elapsed().as_secs_f64();
         found

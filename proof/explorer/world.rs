@@ -100,16 +100,16 @@ pub struct World {
     /// A dead process's number may still come back.
     pub may_reuse: bool,
     pub lies: Vec<Lie>,
-    /// Any violation ends the run. Then nobody's name can be taken away, and its owner's looks at it need not be
-    /// scheduled: they find what they found.
-    pub strict: bool,
+    /// The only violation that counts. When all do, nobody's name can be taken away without an end of the run, and its
+    /// owner's looks at it need not be scheduled: they find what they found.
+    pub only: Option<Violation>,
     /// What fstatfs tells.
     pub magic: i64,
 }
 
 impl World {
     pub fn violate(&mut self, violation: Violation) {
-        if self.violation.is_none() {
+        if self.violation.is_none() && self.only.as_ref().is_none_or(|only| *only == violation) {
             self.violation = Some(violation);
         }
     }
@@ -216,8 +216,8 @@ impl World {
             self.violate(Violation::Robbed);
         }
         // Who did not rely on it has lost it.
-        let lost: Vec<usize> =
-            self.procs.iter().map(|p| p.slot).filter(|&slot| slot != by && self.family(slot) == creator).collect();
+        let lost = |p: &Proc| p.slot != by && self.family(p.slot) == creator && !self.relies(p, node);
+        let lost: Vec<usize> = self.procs.iter().filter(|p| lost(p)).map(|p| p.slot).collect();
         lost.into_iter().for_each(|slot| self.leave(slot));
     }
 

@@ -83,7 +83,16 @@ impl<'h, 'n> Entry<'h, 'n> {
         Ok(self.stat_if_there()?.is_some_and(|named| same(stat, &named)))
     }
 
-    /// renameat2(2). Over NFS a rename that happened may be answered with an error: the inode `stat` tells.
+    /// The same for the file `stat`. Over NFS, a rename whose answer was lost is repeated and then fails, although it
+    /// happened: the inode at the new name tells.
+    pub fn rename_file_to(&self, new: &Entry<'_, '_>, stat: &steadfast_stat, flags: u32) -> Result<(), Errno> {
+        match self.rename_to(new, flags) {
+            Err(_) if new.is(stat) == Ok(true) => Ok(()),
+            renamed => renamed,
+        }
+    }
+
+    /// renameat2(2).
     pub fn rename_to(&self, new: &Entry<'_, '_>, flags: u32) -> Result<(), Errno> {
         self.hooks.rename(self.dir, self.name, new.name, flags)
     }

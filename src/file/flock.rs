@@ -27,7 +27,9 @@ pub fn exclusive(hooks: &Hooks, fd: i32, retry: &mut Retry) -> Result<bool, Errn
 
 /// A process that has a flock on this file, or a lease (proc_locks(5)); None when that is not known.
 pub fn holder(hooks: &Hooks, stat: &steadfast_stat) -> Option<i32> {
-    proc_lines::find::<128, i32>(hooks, c"/proc/locks", |line| holder_in(line, stat))
+    // A line is passed over when an earlier one goes away between two reads.
+    const LOOKS: u32 = 3;
+    (0..LOOKS).find_map(|_| proc_lines::find::<128, i32>(hooks, c"/proc/locks", |line| holder_in(line, stat)))
 }
 
 /// `N: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`, the device's numbers in hexadecimal. A waiter has an arrow

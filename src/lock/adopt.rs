@@ -4,7 +4,8 @@ use super::candidate::Writer;
 use super::held::{self, Held, Keeper};
 use super::identity::Identity;
 use super::options::Settings;
-use super::release::{take_turns, was_left_by_failure};
+use super::release::was_left_by_failure;
+use super::turn::take_turns;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
@@ -24,13 +25,14 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     let entry = Entry::of_raw(hooks, directory.fd, name);
     // Asked before anything is opened, which might get its number.
     let kept = is_still(hooks, inherited, &held.stat);
-    let fd = take_turns(held, entry)?;
-    let named = held::named_pid(hooks, &fd)?;
+    let turn = take_turns(held, entry)?;
+    let fd = &turn.fd;
+    let named = held::named_pid(hooks, fd)?;
     if named == own && held.is_ours(hooks).at(STEP)? {
         return Ok(Outcome::new(STEADFAST_OK).with_pid(own));
     }
     // Another child was first.
-    if ![0, own, held.pid].contains(&named) && !was_left_by_failure(hooks, &fd, named) {
+    if ![0, own, held.pid].contains(&named) && !was_left_by_failure(hooks, fd, named) {
         return Err(Outcome::new(STEADFAST_E_WRONG_PROCESS).with_pid(named));
     }
     let settings = Settings::default();
@@ -48,7 +50,7 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     if !kept {
         // The turn is over, though its descriptor stays.
         let _ = hooks.ofdlock(fd.raw(), STEADFAST_OFDLOCK_UNLOCK, 0, 1);
-        held.keeper = Keeper::Inherited(fd.into_raw());
+        held.keeper = Keeper::Inherited(turn.fd.into_raw());
     }
     Ok(Outcome::new(STEADFAST_OK).with_pid(own))
 }

@@ -13,4 +13,5 @@ mod owner;
 mod proc;
 mod queue;
 pub mod release;
+mod turn;
 mod watch;

@@ -2,14 +2,11 @@
 
 use super::held::{self, Directory, Held, Keeper};
 use super::owner;
-use crate::file::deadline::Retry;
+use super::turn::take_turns;
 use crate::file::entry::{Entry, is_still};
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
-
-/// How long a release and an adoption of one lock wait for each other: 10 s.
-const TIMEOUT_MS: i64 = 10_000;
 
 /// Releases a lock and closes its descriptors.
 pub fn release(hooks: &Hooks, held: &Held, name: &CStr) -> Result<Outcome, Outcome> {
@@ -54,11 +51,11 @@ fn remove_inherited(hooks: &Hooks, held: &Held, entry: Entry<'_, '_>) -> (Result
     let lost = |outcome: Outcome| (Err(outcome), outcome.status == STEADFAST_E_LOCK_LOST);
     // Asked before anything is opened, which might get its number.
     let kept = matches!(held.keeper, Keeper::Inherited(fd) if is_still(hooks, fd, &held.stat));
-    let fd = match take_turns(held, entry) {
-        Ok(fd) => fd,
+    let turn = match take_turns(held, entry) {
+        Ok(turn) => turn,
         Err(outcome) => return lost(outcome),
     };
-    match still_ours(hooks, held, &fd, kept) {
+    match still_ours(hooks, held, &turn.fd, kept) {
         Ok(()) => (unlink(entry), true),
         Err(outcome) => lost(outcome),
     }
@@ -69,36 +66,6 @@ fn unlink(entry: Entry<'_, '_>) -> Result<(), Outcome> {
         Err(e) if e.is(ENOENT) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
         other => other.at(STEADFAST_STEP_UNLINK),
     }
-}
-
-/// Opens the lock file and takes an exclusive lock on the descriptor: of all processes that share the flock, one at a time
-/// changes what the file says, or removes it.
-pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
-    let hooks = entry.hooks();
-    let fd = match held.open(entry, O_RDWR) {
-        // A lock file that its owner may not write: an exclusive lock needs that.
-        Err(e) if e.os_error == EACCES => held.open(entry, O_RDONLY)?,
-        opened => opened?,
-    };
-    let lock = |operation| hooks.ofdlock(fd.raw(), operation, 0, 1);
-    let refused = |e: Errno| e.is_one_of(&[EAGAIN, EACCES]);
-    let mut retry = Retry::new(TIMEOUT_MS);
-    loop {
-        match lock(STEADFAST_OFDLOCK_EXCLUSIVE) {
-            Ok(_) => break,
-            // Somebody who may only read can lock it only shared: then it is no child, nor the parent, that keeps us out.
-            Err(e) if refused(e) && lock(STEADFAST_OFDLOCK_SET).is_ok() => break,
-            Err(e) if refused(e) => {}
-            // There are no such locks here: the moment in which two processes of a family meet is short.
-            Err(e) if e.unsupported() || e.is_one_of(&[ENOLCK, EBADF]) => break,
-            Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE)),
-        }
-        if !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)? {
-            return Err(Outcome::because(STEADFAST_E_BUSY, Detail::Adopting).with_step(STEADFAST_STEP_LOCK_FILE));
-        }
-    }
-    held.check_name(entry)?;
-    Ok(fd)
 }
 
 /// Is this the record of a child that failed to adopt the lock? Its number is nobody's, and no attribute is about it. In a PID

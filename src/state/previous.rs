@@ -178,10 +178,12 @@ impl<'h> Keeping<'h, '_> {
         let kept = match self.link(there, AGAIN)? {
             Linked::Yes => there.stat,
             // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
-            Linked::Unlinkable if !self.how.sync && content.is_whole() => return Ok(Some(Kept::unchanged(false, Detail::None))),
+            Linked::Unlinkable if !self.how.sync && content.is_whole() => {
+                return Ok(Some(Kept::unchanged(false, Detail::NotCopied)));
+            }
             Linked::Unlinkable => match self.copy(there, self.rotating)? {
                 Some(stat) => stat,
-                None => return Ok(Some(Kept::unchanged(false, Detail::None))),
+                None => return Ok(Some(Kept::unchanged(false, Detail::NotCopied))),
             },
             Linked::Replaced => return Ok(None),
         };
@@ -253,11 +255,7 @@ impl<'h> Keeping<'h, '_> {
 
     /// Gives .prev to the file at the rotating name, whose stat is `kept`. What is there already (`replaces`) is set aside.
     fn replace(&self, kept: steadfast_stat, current: steadfast_stat, replaces: bool) -> Result<Undo<'h>, Outcome> {
-        // Over NFS a rename that happened may be answered with an error: the inode tells.
-        let rename = |flags| match self.rotating.rename_to(&self.previous, flags) {
-            Err(_) if self.previous.is(&kept) == Ok(true) => Ok(()),
-            other => other,
-        };
+        let rename = |flags| self.rotating.rename_file_to(&self.previous, &kept, flags);
         let mut renamed = if replaces { rename(RENAME_EXCHANGE) } else { Err(Errno::of(ENOENT)) };
         let mut aside = None;
         match renamed {
@@ -304,8 +302,7 @@ impl<'h> Keeping<'h, '_> {
     }
 
     /// A second file, byte for byte as `there`, which gets the name `to`: that name is ours, as long as the new state's
-    /// temporary file is. The answer: its stat; None, and
-    /// no copy, when it cannot be synced here.
+    /// temporary file is. The answer: its stat; None, and no copy, when it cannot be synced here.
     fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>) -> Result<Option<steadfast_stat>, Outcome> {
         let hooks = self.target.hooks();
         let mut copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
@@ -327,7 +324,7 @@ impl<'h> Keeping<'h, '_> {
             Err(e) if e.unsupported() => return Ok(None),
             Err(e) => return Err(Outcome::failed(e, STEP)),
         }
-        copy.entry().rename_to(&to, 0).at(STEP)?;
+        copy.entry().rename_file_to(&to, &copy.stat, 0).at(STEP)?;
         copy.published();
         Ok(Some(copy.stat))
     }

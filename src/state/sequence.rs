@@ -77,6 +77,7 @@ pub fn replace<'h>(
     }
     Ok(match synced {
         Synced::Yes => done,
+        Synced::Skipped if note == Detail::NotCopied => done.with_status(STEADFAST_NOT_DURABLE),
         Synced::Skipped => done.with_status(STEADFAST_NOT_DURABLE).with_detail(Detail::NoSync),
         // With the content not known to be on disk, a synced name is worse than none: after a power cut
         // xfs and btrfs then show an empty file, where without it the old file is still there.

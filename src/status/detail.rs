@@ -61,6 +61,7 @@ details! {
     Leased "another process holds a lease on the file";
     KeptUnverified "saved; what was there was no whole state, and is kept as it was under the name of the previous generation";
     NotKept "saved, but what was there was no whole state and was not kept: the previous generation was left in its place";
+    NotCopied "saved, but the previous generation was not kept: there are no hard links here, and a copy that is not synced may be lost";
     FixedMode "saved, but this file system fixes the permissions of files";
     ForeignLink "the link belongs to another user, in a directory that others may write";
     OwnProcess "held: this very process holds it";

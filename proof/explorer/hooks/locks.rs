@@ -40,6 +40,8 @@ pub(super) unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i3
         Some(kind) => {
             let taken = c.w.fs.flock(description, kind);
             c.p.refused = taken.is_err();
+            // A turn that a lock does not give, a flock on another file does.
+            c.p.turning &= taken.is_err();
             if !c.w.fs.file(c.w.fs.opened[description].node).linkable {
                 c.p.changed();
             }
@@ -96,10 +98,10 @@ unsafe fn wait_for_turn(user: User, fd: i32, start: i64, len: i64) -> i32 {
     {
         let p = unsafe { &mut *caller(user) };
         if p.turning {
-            p.history = mix(p.before_turn, 1 + p.shared_turns);
+            p.history = mix(p.before_turn, 1);
             p.pending = Pending::Turn;
         } else {
-            (p.before_turn, p.shared_turns) = (p.history, 0);
+            p.before_turn = p.history;
         }
     }
     let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
@@ -116,10 +118,7 @@ fn take_turn(mut c: Call<'_>, fd: i32, kind: Kind, start: i64, len: i64) -> i32 
     if result.is_ok() {
         c.p.changed();
     }
-    // It may share a turn and give it up again, to see who keeps it out.
-    let shares = c.p.turning && kind == Kind::Shared;
-    c.p.shared_turns += u64::from(shares && result.is_ok());
-    c.p.turning = shares || result == Err(EAGAIN);
+    c.p.turning = result == Err(EAGAIN);
     if let Some(mirror) = &mut c.w.mirror {
         mirror.take_turn(slot, fd, kind == Kind::Exclusive, (start, len), result);
     }

@@ -128,7 +128,7 @@ unsafe fn changing(user: User, fd: i32) -> bool {
 unsafe fn may_be_taken(user: User, named: &Name) -> bool {
     let (w, p) = unsafe { look(user) };
     let own = |node: usize| w.fs.file(node).owner == p.slot && !w.fs.file(node).inherited && w.is_claimed(node);
-    !w.strict || w.mirror.is_some() || *named != name(LOCK) || !w.fs.lookup(named).is_some_and(own)
+    w.only.is_some() || w.mirror.is_some() || *named != name(LOCK) || !w.fs.lookup(named).is_some_and(own)
 }
 
 /// Can it change whether this process lives? Once it is gone, only by a reuse of its number.

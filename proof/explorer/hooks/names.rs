@@ -26,16 +26,19 @@ pub(super) unsafe extern "C" fn openat(user: User, dirfd: i32, path: *const c_ch
     if c.p.inspects {
         c.p.witness = c.w.holder();
     }
-    let node = if flags & O_CREAT != 0 {
+    let there = c.w.fs.lookup(&named);
+    let node = if flags & O_CREAT != 0 && (flags & O_EXCL != 0 || there.is_none()) {
         let marked = if c.w.lies(Lie::Mark) { 0o1000 } else { 0 };
         let made = c.w.fs.create(c.p.slot, mode | marked, Some(named));
         if let Ok(node) = made {
             c.w.fs.file_mut(node).foreign = flags & O_RDWR == 0;
+            let number = c.w.fs.nodes[node].ino;
+            c.w.mirror.iter_mut().for_each(|mirror| mirror.made(number));
             c.w.touch(c.p.slot);
         }
         made
     } else {
-        c.w.fs.lookup(&named).ok_or(ENOENT)
+        there.ok_or(ENOENT)
     };
     let result = node.map(|node| open_node(&mut c, node, flags));
     if let Some(mirror) = &mut c.w.mirror {
@@ -63,6 +66,8 @@ unsafe fn open_directory(user: User, dirfd: i32, path: &[u8], flags: i32, mode: 
     }
     let fd = if nameless {
         let node = c.w.fs.create(c.p.slot, mode, None).unwrap_or(0);
+        let number = c.w.fs.nodes[node].ino;
+        c.w.mirror.iter_mut().for_each(|mirror| mirror.made(number));
         open_node(&mut c, node, flags)
     } else {
         c.p.open(Handle::Directory, flags & O_CLOEXEC != 0)

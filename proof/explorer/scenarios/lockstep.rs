@@ -12,7 +12,7 @@ fn fake_and_real_directory_in_lockstep() {
         for absent in [0, STEADFAST_ABSENT_O_TMPFILE, STEADFAST_ABSENT_O_TMPFILE | STEADFAST_ABSENT_RENAMEAT2] {
             let scenario = Scenario { absent, ..Scenario::new(bodies, Plant::Nothing, 2) };
             let found = Explorer::new(scenario).lockstep(tag as u64 * 16 + u64::from(absent), 60, SEED + tag as u64);
-            assert!(found.violation.is_none(), "{:?}", found.violation);
+            assert!(found.violation.is_none(), "{:?}\n  {}", found.violation, found.trace.join("\n  "));
             compared += found.compared;
             schedules += found.schedules;
         }

@@ -32,6 +32,11 @@ const E: Body = execer;
 /// No single scenario of the normal run comes near this.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// STEADFAST_DEEP=1: scenarios of minutes as well.
+fn deep() -> bool {
+    std::env::var_os("STEADFAST_DEEP").is_some()
+}
+
 fn report(label: &str, scenario: Scenario, limit: Duration) -> Found {
     let found = Explorer::new(scenario).exhaust(limit);
     println!(
