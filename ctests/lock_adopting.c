@@ -245,11 +245,29 @@ static void let_adopter_end(void)
     adopter_ended = wait_for(adopter);
 }
 
+static int reader = -1;
+
+/* Another process that may only read the file locks all of it, for as long as it likes. */
+static int reader_locks_all(void)
+{
+    struct flock all = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+    reader = open(lock, O_RDONLY | O_CLOEXEC);
+    return fcntl(reader, F_OFD_SETLK, &all) == 0;
+}
+
+static void reader_goes(void)
+{
+    close(reader);
+    reader = -1;
+}
+
 /* Adopts, and releases when it is told to. */
-static pid_t start_slow_adopter(void)
+static pid_t start_slow_adopter(int beside_reader)
 {
     char byte;
     acquire(STEADFAST_LOCK_INHERIT);
+    if (beside_reader && !reader_locks_all())
+        bail_out("no open file description locks");
     pid_t child = fork_child();
     if (child == 0) {
         alarm(60);
@@ -270,21 +288,28 @@ static void release_beside_adopt(void)
     }
     if (pipe2(writes, O_CLOEXEC) != 0 || pipe2(waits, O_CLOEXEC) != 0)
         bail_out("pipe");
-    pid_t child = start_slow_adopter();
-    moment.sleeps = tell_adopter;
-    int32_t status = with_report(release_it);
-    ok(status == STEADFAST_E_WRONG_PROCESS && report.pid == child && moment.sleeps == NULL,
-       "release beside adopt waits for it, and answers E_WRONG_PROCESS, which names the child");
-    tell_adopter();
-    ok(wait_for(child) == 0 && !exists(lock), "and the child has it, and releases it");
+    pid_t child;
+    int32_t status;
+    for (int beside_reader = 0; beside_reader <= 1; beside_reader++) {
+        const char *where = beside_reader ? ", and beside a reader who locks the file" : "";
+        child = start_slow_adopter(beside_reader);
+        moment.sleeps = tell_adopter;
+        status = with_report(release_it);
+        ok(status == STEADFAST_E_WRONG_PROCESS && report.pid == child && moment.sleeps == NULL,
+           "release beside adopt%s waits for it, and answers E_WRONG_PROCESS, which names the child", where);
+        tell_adopter();
+        ok(wait_for(child) == 0 && !exists(lock), "and the child has it, and releases it%s", where);
+        if (beside_reader)
+            reader_goes();
+    }
 
-    adopter = start_slow_adopter();
+    adopter = start_slow_adopter(0);
     moment.sleeps = let_adopter_end;
     status = with_report(release_it);
     ok(adopter_ended == 0 && status == STEADFAST_E_LOCK_LOST && !exists(lock),
        "beside a child that adopts and releases it meanwhile: E_LOCK_LOST");
 
-    child = start_slow_adopter();
+    child = start_slow_adopter(0);
     moment.hours = 1;
     status = with_report(release_it);
     moment.hours = 0;
@@ -295,17 +320,15 @@ static void release_beside_adopt(void)
     close(writes[0]), close(writes[1]), close(waits[0]), close(waits[1]);
 }
 
-/* Another process that may only read the file locks ranges of it. */
+/* Such a reader holds nobody off. */
 static void foreign_range_lock(void)
 {
-    struct flock all = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
     int result;
     acquire(STEADFAST_LOCK_INHERIT);
-    int fd = open(lock, O_RDONLY | O_CLOEXEC);
-    if (fcntl(fd, F_OFD_SETLK, &all) != 0) {
+    if (!reader_locks_all()) {
         skip("no open file description locks here", "a reader's range lock");
         steadfast_lock_release(held, NULL);
-        close(fd);
+        reader_goes();
         return;
     }
     moment.hours = 1;
@@ -314,15 +337,14 @@ static void foreign_range_lock(void)
     is_int(result, 0, "a reader's lock over the whole file does not keep a child from adopting");
     with_report(release_it);
     unlink(lock);
-    close(fd);
+    reader_goes();
 
     acquire(STEADFAST_LOCK_INHERIT);
-    fd = open(lock, O_RDONLY | O_CLOEXEC);
-    fcntl(fd, F_OFD_SETLK, &all);
+    reader_locks_all();
     moment.hours = 1;
     int32_t status = with_report(release_it);
     ok(status == 0 && !exists(lock), "nor its holder from releasing: %s", steadfast_status_name(status));
-    close(fd);
+    reader_goes();
     unlink(lock);
 }
 

@@ -1,6 +1,6 @@
 /*
- * How much stack a call takes: each runs in a thread of 64 KiB, whose stack was painted before. Above 40 KiB is too much for threads of small
- * programs and of other languages.
+ * How much stack a call takes: each runs in a thread of its own, whose stack was painted before. Above 40 KiB is too much for
+ * threads of small programs and of other languages, which have 64 KiB. The thread has more here: on aarch64 the least is 128 KiB.
  */
 #include "tap.h"
 #include "state_test.h"
@@ -10,7 +10,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 
-enum { STACK = 64 << 10, MOST = 40 << 10, GUARD = 64 << 10, PAINT = 0xA5, LARGE = 5 << 20, MANY = 250 };
+enum { STACK = 128 << 10, MOST = 40 << 10, GUARD = 64 << 10, PAINT = 0xA5, LARGE = 5 << 20, MANY = 250 };
 
 static char d[300], path[310], previous[320], link_path[320];
 static unsigned char *stack;
@@ -32,7 +32,7 @@ static size_t touched(void (*work)(void))
     memset(stack, PAINT, STACK);
     if (pthread_attr_init(&attributes) != 0 || pthread_attr_setstack(&attributes, stack, STACK) != 0
         || pthread_create(&thread, &attributes, run_work, &work) != 0)
-        bail_out("no thread with a stack of 64 KiB");
+        bail_out("no thread with a stack of 128 KiB");
     pthread_join(thread, NULL);
     pthread_attr_destroy(&attributes);
     while (at < STACK && stack[at] == PAINT)
@@ -175,6 +175,10 @@ static const struct {
 int main(void)
 {
     steadfast_hooks h = test_hooks();
+    if (getenv("STEADFAST_TEST_VALGRIND") != NULL) {
+        skip("valgrind minds who reads the stack of a thread that has ended", "the stack of each call");
+        return done_testing();
+    }
     dir = make_temp_dir("stack");
     snprintf(d, sizeof d, "%s", fresh("d"));
     snprintf(path, sizeof path, "%s/s", d);

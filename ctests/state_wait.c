@@ -141,7 +141,10 @@ static void stopped_saver(void)
     if (child == 0) {
         struct faults f = { .before = stop_at_sync };
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit(swap(faults_context(&f), "by the stopped one", 1, 0) == STEADFAST_E_CONFLICT ? 0 : 1);
+        steadfast_context *c = faults_context(&f);
+        int32_t swapped = swap(c, "by the stopped one", 1, 0);
+        steadfast_context_free(c);
+        _exit(swapped == STEADFAST_E_CONFLICT ? 0 : 1);
     }
     if (waitpid(child, &status, WUNTRACED) != child || !WIFSTOPPED(status))
         bail_out("the other saver does not stop");
@@ -175,7 +178,11 @@ static void fork_and_die(struct faults *f, int call, const char *name)
 
 static void killed_saver(void)
 {
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 || pipe(ready) != 0 || pipe(go_on) != 0)
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+        skip("nobody can adopt orphans here (qemu-user)", "a saver is killed that had forked a child");
+        return;
+    }
+    if (pipe(ready) != 0 || pipe(go_on) != 0)
         bail_out("pipe: %s", strerror(errno));
     begin();
     pid_t child = fork_child();

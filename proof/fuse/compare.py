@@ -15,7 +15,9 @@ def plain(text):
 
 def read_expected(path, fs):
     expected = []
-    for number, line in enumerate(open(path), 1):
+    with open(path) as file:
+        lines = file.read().splitlines()
+    for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
         parts = [part.strip() for part in line.split(" | ")]
@@ -30,8 +32,10 @@ def main():
     expected_path, fs, results_path = sys.argv[1:]
     expected = read_expected(expected_path, fs)
     used, passed, failed = set(), 0, 0
-    for line in open(results_path, errors="replace"):
-        verdict, program, text = line.rstrip("\n").split("\t", 2)
+    with open(results_path, errors="replace") as file:
+        results = file.read().splitlines()
+    for line in results:
+        verdict, program, text = line.split("\t", 2)
         if verdict == "ok":
             passed += 1
             continue

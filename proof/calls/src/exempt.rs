@@ -112,7 +112,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 42] = [
+const ALL: [Exemption; 43] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -175,6 +175,9 @@ const ALL: [Exemption; 42] = [
             && s.is(&[SYS_renameat2])
             && s.made().path.ends_with(".prev.tmp")
             && (unsupported(s.errno()) || s.failed(&[ENOENT]))
+    }),
+    because("another saver has taken the name away: it is made again", |s| {
+        s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_renameat]) && s.made().path.ends_with(".prev.tmp") && s.failed(&[ENOENT])
     }),
     because("the kernel's word that there is no previous state", |s| {
         s.kind(&[Save]) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && s.made().path.ends_with(".prev")

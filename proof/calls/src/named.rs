@@ -75,7 +75,7 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
             let there = number == SYS_renameat2 && errno == EEXIST;
             (has("IF_GENERATION") && (gone || there), true)
         }
-        E_LOCK_LOST => (scenario.kind == Kind::Release && number == SYS_statx && errno == ENOENT, true),
+        E_LOCK_LOST => (scenario.kind == Kind::Release && [SYS_statx, SYS_unlinkat].contains(&number) && errno == ENOENT, true),
         // It may not be opened: held, for all that can be known, and kept.
         E_LOCKED => (scenario.kind == Kind::Acquire && number == SYS_openat && [EACCES, EPERM].contains(&errno), false),
         UNDECIDED => (judges(scenario) && number == SYS_openat && [EACCES, EPERM].contains(&errno), false),

@@ -20,6 +20,14 @@ fn deeper_when_asked() {
         ("AAA", &[A, A, A], 1, 1),
         ("AAAC", &[A, A, A, C], 1, 0),
     ];
+    let family = Scenario {
+        children: families::TWO_CHILDREN,
+        forgets: true,
+        checks: false,
+        ..Scenario::new(&[P, K, K], Plant::Nothing, 1)
+    };
+    let found = report("PKK Nothing, 1 kill", family, Duration::from_secs(seconds / 4));
+    assert!(found.violation.is_none(), "PKK: {:?}\n  {}", found.violation, found.trace.join("\n  "));
     for (name, bodies, kills, reuses) in shallow {
         for plant in [Plant::Bare, Plant::Ours] {
             let left = end.saturating_duration_since(std::time::Instant::now());

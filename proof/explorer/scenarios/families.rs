@@ -4,7 +4,7 @@ use super::*;
 
 /// One child, forked by the first process.
 const CHILD: &[(usize, usize)] = &[(1, 0)];
-const TWO_CHILDREN: &[(usize, usize)] = &[(1, 0), (2, 0)];
+pub const TWO_CHILDREN: &[(usize, usize)] = &[(1, 0), (2, 0)];
 
 #[test]
 fn adoption() {
@@ -33,10 +33,6 @@ fn adoption() {
             ..Scenario::new(&[P, K, third], Plant::Nothing, 1)
         };
         clean(&format!("PK{name} Nothing, 1 kill, namespace"), scenario);
-    }
-    if deep() {
-        let two = Scenario { children: TWO_CHILDREN, checks: false, ..Scenario::new(&[P, K, K], Plant::Nothing, 1) };
-        clean("PKK Nothing, 1 kill", two);
     }
 }
 
