@@ -7,7 +7,7 @@ start() {
     local command
     mkdir -p "$work/source" "$work/mount" "$work/upper" "$work/work" "$work/other"
     case $fs in
-    bindfs) command=(bindfs -f "$work/source" "$work/mount") ;;
+    bindfs) command=(bindfs -f -o subtype=bindfs "$work/source" "$work/mount") ;;
     mergerfs) command=(mergerfs -f "$work/source:$work/other" "$work/mount") ;;
     fuse-overlayfs) command=(fuse-overlayfs -f -o "lowerdir=$work/source,upperdir=$work/upper,workdir=$work/work" "$work/mount") ;;
     gocryptfs)

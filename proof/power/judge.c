@@ -8,7 +8,7 @@
  *              lies at PATH.prev, whole, in any case.
  *   told OLD   never seen again.
  *   EITHER     old or new: where nothing is void a load with RECOVER never finds damage; and a plain load does not, where every content
- *              was synced before it was published.
+ *              was synced before it was published. A sync that failed over nothing may leave damage: nothing acknowledged is lost.
  *   numbers    a generation never comes again with another content, not even after damage. */
 #include "told.h"
 
@@ -95,6 +95,17 @@ static int all_synced_since(unsigned state, unsigned life, uint32_t since)
     return 1;
 }
 
+/* One whose sync failed says EITHER over nothing, too: no acknowledged save is lost with it. */
+static int some_sync_failed(unsigned state, unsigned life)
+{
+    for (uint32_t i = 1; i < history->calls; i++) {
+        const struct call *call = call_of(i);
+        if (happened(call, state, life) && unsynced(call) && !is_a(call, STEADFAST_SAVE_NO_SYNC))
+            return 1;
+    }
+    return 0;
+}
+
 /* Whoever wanted to keep the state that `number` saved was told that it is done, or that nothing was. */
 static int all_keepers_ended(uint32_t number, unsigned life)
 {
@@ -125,7 +136,8 @@ static enum verdict judge_state(unsigned state, unsigned life, const struct view
     if (!must && kept && !not_older(&view->plain, kept) && !not_older(&view->recover, kept))
         return say(fault, PREVIOUS_LOST, state, life, "call %u was kept at PATH.prev, durably; a plain load gives %s, RECOVER gives %s",
                    kept, steadfast_status_name(view->plain.status), steadfast_status_name(view->recover.status));
-    if (!is_void && view->recover.status < 0 && !(view->recover.status == -ENOENT && !must))
+    if (!is_void && view->recover.status < 0 && !(view->recover.status == -ENOENT && !must)
+        && !(!must && !kept && is_damage(view->recover.status) && some_sync_failed(state, life)))
         return say(fault, NEITHER, state, life, "RECOVER gives %s; nobody was told UNKNOWN", steadfast_status_name(view->recover.status));
     if (!is_void && view->plain.status < 0 && !(view->plain.status == -ENOENT && !must) && all_synced_since(state, life, must))
         return say(fault, DAMAGED, state, life, "a plain load gives %s; every content was synced before it was published",

@@ -88,6 +88,12 @@ impl Writer<'_> {
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_CREATE_LOCK)),
         };
         let is_ours = || hooks.fstat(fd.raw()).and_then(|stat| target.is(&stat));
+        // While it cannot be asked, the file stays: empty, marked and with a free flock, it is stale.
+        let remove_if_ours = || {
+            if is_ours() == Ok(true) {
+                let _ = target.unlink();
+            }
+        };
         match flock::exclusive(hooks, fd.raw(), &mut self.look.again()) {
             Ok(true) => {}
             // Somebody's look keeps it. With a shared flock of ours nobody else removes the file.
@@ -100,13 +106,11 @@ impl Writer<'_> {
                 return Ok(Published::Exists);
             }
             Err(e) => {
-                if is_ours() == Ok(true) {
-                    let _ = target.unlink();
-                }
+                remove_if_ours();
                 return Err(no_flock(e));
             }
         }
-        if !is_ours().at(STEADFAST_STEP_COMPARE)? {
+        if !is_ours().inspect_err(|_| remove_if_ours()).at(STEADFAST_STEP_COMPARE)? {
             return Ok(Published::Exists);
         }
         let written = self.write(hooks, fd.raw()).inspect_err(|_| {

@@ -138,7 +138,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
         request.check_name(path.name())?;
         let hooks = self.session.start.hooks();
-        let saving = Saving::begin(&mut self.session, path, &request)?;
+        let mut saving = Saving::begin(&mut self.session, path, &request)?;
         let dir = hooks.fstat(saving.dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         if self.slots.iter().any(|slot| same(&slot.dir, &dir) && slot.name.c_str() == path.name()) {
             return Err(NotWritten::UnderWay);

@@ -57,6 +57,9 @@ pub struct Written<'h> {
     pub note: Detail,
 }
 
+/// How often a state may be replaced while its successor gets its permissions, before that is taken for a defect.
+const ATTEMPTS: u32 = 100;
+
 impl<'h> Saving<'h> {
     /// Steps 1 to 3: the directory first, then the target, then what is there.
     pub fn begin(session: &mut Session<'h>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Saving<'h>, Outcome> {
@@ -94,6 +97,11 @@ impl<'h> Saving<'h> {
         Ok(Saving { current, dir, _fillers: fillers, fields, had_state: known.replaces, unsynced_parent, retry })
     }
 
+    /// The hooks of its directory.
+    fn hooks(&self) -> &'h Hooks {
+        self.dir.hooks()
+    }
+
     /// The name in the directory.
     pub fn target<'n>(&self, name: &'n CStr) -> Entry<'h, 'n> {
         Entry::new(&self.dir, name)
@@ -104,16 +112,35 @@ impl<'h> Saving<'h> {
     }
 
     /// Steps 4 to 6: the new file. Only its owner may open it before it has the permissions of the one that it replaces.
-    pub fn write(&self, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
-        let hooks = self.dir.hooks();
+    pub fn write(&mut self, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
+        let hooks = self.hooks();
         let mark = if request.skips_sync() { UNSYNCED } else { 0 };
         let temp = Temp::create(self.target(name), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
         let fd = temp.fd.raw();
         self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?;
-        let replaced = self.current.as_ref().map(Existing::replaced);
-        let mode = ownership::give(hooks, fd, &temp.stat, replaced.as_ref(), request.mode, mark).at(STEADFAST_STEP_SET_MODE)?;
+        let mode = self.give_permissions(&temp, name, request, mark)?;
         let note = if mode == Mode::Set { Detail::None } else { Detail::FixedMode };
         Ok(Written { temp, note })
+    }
+
+    /// Step 6.
+    fn give_permissions(&mut self, temp: &Temp<'h>, name: &CStr, request: &SaveRequest<'_>, mark: u32) -> Result<Mode, Outcome> {
+        const STEP: i32 = STEADFAST_STEP_SET_MODE;
+        for _ in 0..ATTEMPTS {
+            let replaced = self.current.as_ref().map(Existing::replaced);
+            let given = ownership::give(self.hooks(), temp.fd.raw(), &temp.stat, replaced.as_ref(), request.mode, mark);
+            let Some(there) = &self.current else { return given.at(STEP) };
+            // FUSE servers that go by paths cannot be asked about a file that another saver has replaced.
+            let may_be_gone = given.is_err_and(|e| e.is_one_of(&[ENOENT, ESTALE]));
+            if !may_be_gone || self.target(name).is(&there.stat) == Ok(true) {
+                return given.at(STEP);
+            }
+            if request.swaps() {
+                return Err(self.conflict(name));
+            }
+            self.current = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEP)?;
+        }
+        Err(Outcome::failed(Errno::of(EAGAIN), STEP))
     }
 
     /// Marks the new file as one that could not be synced. As the current state it is then never kept in the place of a
