@@ -139,7 +139,7 @@ impl Held {
         match entry.stat() {
             Ok(named) if same(&named, &self.stat) => Ok(()),
             Ok(_) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::LostToAnother)),
-            Err(e) if is_gone(e) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
+            Err(e) if e.is(ENOENT) => Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
             Err(e) => Err(Outcome::failed(e, STEADFAST_STEP_COMPARE)),
         }
     }
@@ -148,7 +148,7 @@ impl Held {
     pub fn open<'h>(&self, entry: Entry<'h, '_>, access: i32) -> Result<Fd<'h>, Outcome> {
         let fd = match entry.open(CAREFUL | access, 0) {
             Ok(fd) => fd,
-            Err(e) if is_gone(e) => return Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
+            Err(e) if e.is(ENOENT) => return Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_FILE)),
         };
         let stat = entry.hooks().fstat(fd.raw()).at(STEADFAST_STEP_COMPARE)?;
@@ -179,11 +179,6 @@ impl Held {
             let _ = hooks.close(watch.fd);
         }
     }
-}
-
-/// Does this error say that the name means nothing any more? ESTALE: its directory has been removed, on NFS and FUSE.
-fn is_gone(error: Errno) -> bool {
-    error.is_one_of(&[ENOENT, ESTALE])
 }
 
 /// Which process the lock file names; 0 when it names none.
