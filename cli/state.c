@@ -151,8 +151,12 @@ int command_save(int argc, char **argv)
         putchar('\n');
         return result;
     }
+    /* Done, but there is more to say: what was kept as the previous generation, for example. */
+    const char *done = steadfast_status_message(STEADFAST_OK);
     if (status != STEADFAST_OK) {
         complain(&report);
+    } else if (strncmp(report.message, done, strlen(done)) != 0) {
+        fprintf(stderr, "steadfast: %s\n", report.message);
     }
     if (status >= 0 || status == STEADFAST_E_SAVED_NOT_DURABLE) {
         printf("%s: generation %llu, %zu bytes\n", path, (unsigned long long)report.generation, len);

@@ -68,7 +68,12 @@ gives 1 "load: another schema" "$steadfast" load --schema 8 state
 says errors STEADFAST_E_SCHEMA "told as such"
 gives 6 "save --if-generation: another is there" save three --if-generation 1
 gives 0 "save --if-generation: the one" save three --if-generation 2 --keep-previous
+[ ! -s errors ]
+result $? "with nothing on standard error"
 gives 0 "save --strict" save three --strict --keep-previous
+echo "by hand" >foreign
+gives 0 "save --keep-previous over a file that is no state" "$steadfast" save --keep-previous foreign <<<new
+says errors "no whole state, and is kept" "it says what became of it"
 truncate -s 100 state
 gives 4 "load: truncated" "$steadfast" load state
 says errors STEADFAST_E_TRUNCATED "told as such"
