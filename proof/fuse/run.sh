@@ -4,7 +4,7 @@
 # DIR of --lib holds libsteadfast.a. What is expected to fail where stands in expected.txt. The last line is "N passed, N failed".
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-lib='' out='' budget=240 only=''
+lib='' out='' budget=400 only=''
 while [ $# -gt 0 ]; do
     case $1 in
         --lib) lib=$(cd "$2" && pwd) || exit 2; shift 2 ;;

@@ -8,9 +8,13 @@ use super::release::was_left_by_failure;
 use super::turn::take_turns;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, is_still};
+use crate::file::flock;
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
+
+/// FUSE gives a flock up a moment after the last descriptor was closed.
+const CLOSING_MS: i64 = 100;
 
 /// Makes the lock this process's own: the file names it from now on. Its inode stays, and with it the flock that parent and
 /// child share; a rename could hit the fresh lock of a third process.
@@ -39,8 +43,9 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC, look: Retry::new(0) };
     if !kept {
         // The program has closed the inherited descriptor. Without the flock nothing tells a cleaner that the lock changes hands.
-        let busy = |e: Errno| if e.is(EAGAIN) { Errno::of(EBADF) } else { e };
-        hooks.flock(fd.raw(), LOCK_EX | LOCK_NB).map_err(busy).at(STEADFAST_STEP_LOCK_FILE)?;
+        if !flock::exclusive(hooks, fd.raw(), &mut Retry::new(CLOSING_MS)).at(STEADFAST_STEP_LOCK_FILE)? {
+            return Err(Outcome::failed(Errno::of(EBADF), STEADFAST_STEP_LOCK_FILE));
+        }
         held.check_name(entry)?;
     }
     // The inherited descriptor may write whatever the mode of the file is.

@@ -50,7 +50,13 @@ pub fn examine(entry: Entry<'_, '_>, identity: &Identity, settings: &Settings, r
     }
     let mut found = Found { entry, fd, stat };
     let mut buf = [0u8; MOST + 1];
-    let content = found.read(&mut buf).at(STEADFAST_STEP_READ_FILE)?;
+    let content = match found.read(&mut buf) {
+        // On NFS and FUSE a file that has lost its name may not be readable any more.
+        Err(e) if e.is_one_of(&[ENOENT, ESTALE]) && entry.is(&stat) == Ok(false) => {
+            return Ok(Outcome::new(STEADFAST_LOCK_CHANGED));
+        }
+        read => read.at(STEADFAST_STEP_READ_FILE)?,
+    };
     if remove { found.clean(content, identity, settings) } else { found.inspect(content, identity, settings) }
 }
 
