@@ -4,7 +4,8 @@ use super::judge::*;
 use super::states::{Model, each};
 use super::trace::*;
 use super::{CREATE_PARENTS, KEEP_PREVIOUS};
-use steadfast::ffi::state::*;
+use steadfast::ffi::batch::*;
+use steadfast::ffi::save::*;
 
 const SYNCFS: u32 = 1 << 7;
 const PATHS: [&str; 2] = ["a/state", "b/state"];

@@ -9,8 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering};
+use steadfast::ffi::load::*;
 use steadfast::ffi::lock::*;
-use steadfast::ffi::state::*;
+use steadfast::ffi::save::*;
 use steadfast::status::STEADFAST_LOCK_HELD;
 
 pub const RECOVER: u32 = 1 << 0;

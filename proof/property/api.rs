@@ -4,8 +4,10 @@ use super::machine::Machine;
 use super::reader::{Request, State};
 use std::ffi::CStr;
 use std::ptr::null_mut;
+use steadfast::ffi::batch::*;
+use steadfast::ffi::load::*;
 use steadfast::ffi::lock::*;
-use steadfast::ffi::state::*;
+use steadfast::ffi::save::*;
 use steadfast::ffi::status::steadfast_report;
 use steadfast::status::STEADFAST_E_BUSY;
 

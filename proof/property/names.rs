@@ -5,7 +5,7 @@ use super::machine::{Kind, Machine};
 use proptest::prelude::*;
 use std::ffi::CString;
 use std::ptr::null;
-use steadfast::ffi::state::steadfast_state_save;
+use steadfast::ffi::save::steadfast_state_save;
 
 /// Any bytes but NUL and '/'.
 fn name() -> impl Strategy<Value = Vec<u8>> {

@@ -1,9 +1,11 @@
 //! The C ABI: check, borrow, call, store. The only `extern "C"` functions.
 #![allow(unsafe_code)]
 
+pub mod batch;
 mod call;
 pub mod context;
+pub mod load;
 pub mod lock;
+pub mod save;
 mod sized;
-pub mod state;
 pub mod status;

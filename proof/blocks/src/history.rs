@@ -14,7 +14,9 @@ use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::ptr::null_mut;
-use steadfast::ffi::state::*;
+use steadfast::ffi::batch::*;
+use steadfast::ffi::load::*;
+use steadfast::ffi::save::*;
 use steadfast::hooks::steadfast_hooks;
 
 /// The states of a history: the second one is saved by batches only.

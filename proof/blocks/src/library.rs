@@ -6,7 +6,9 @@ use std::path::Path;
 use std::ptr::{null, null_mut};
 pub use steadfast::ffi::context::{steadfast_context, steadfast_context_free, steadfast_context_new, steadfast_hooks_default};
 use steadfast::ffi::lock::*;
-use steadfast::ffi::state::*;
+use steadfast::ffi::batch::*;
+use steadfast::ffi::load::*;
+use steadfast::ffi::save::*;
 use steadfast::ffi::status::steadfast_report;
 pub use steadfast::hooks::steadfast_hooks;
 

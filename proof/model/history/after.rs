@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr::null;
 use std::rc::Rc;
-use steadfast::ffi::state::*;
+use steadfast::ffi::save::*;
 use steadfast::ffi::status::steadfast_report;
 
 /// The versions of the saves that go on: nobody else's.

@@ -10,7 +10,8 @@ use crate::judge::{self, Scratch, c_path, payload};
 use crate::trace::{Context, Event, Mutant, Recorder};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use steadfast::ffi::state::*;
+use steadfast::ffi::batch::*;
+use steadfast::ffi::save::*;
 use steadfast::ffi::status::steadfast_report;
 use steadfast::hooks::{STEADFAST_ABSENT_LINK, steadfast_hooks};
 
