@@ -54,12 +54,16 @@ static int is_verdict(int result)
     return result >= STEADFAST_LOCK_ABSENT && result <= STEADFAST_LOCK_STALE;
 }
 
-/* On FUSE, where nothing can be asked about the file that has just been made, or it cannot be removed, it stays: empty and with the mark,
- * which is stale. */
-static int stays_stale(void)
+/* On FUSE a lock is taken by its name. What can then not be removed any more stays, and names this process; or it is empty with the mark,
+ * which is stale, and stays as well where nothing can be asked about it. */
+static int may_stay(void)
 {
-    uint64_t calls = UINT64_C(1) << STEADFAST_CALL_FSTAT | UINT64_C(1) << STEADFAST_CALL_FSTATAT | UINT64_C(1) << STEADFAST_CALL_UNLINKAT;
-    return (f.failed & calls) != 0 && file_is(path, "", 0) && steadfast_lock_inspect(NULL, path, NULL, NULL) == STEADFAST_LOCK_STALE;
+    uint64_t removal = UINT64_C(1) << STEADFAST_CALL_UNLINKAT;
+    uint64_t looks = UINT64_C(1) << STEADFAST_CALL_FSTAT | UINT64_C(1) << STEADFAST_CALL_FSTATAT;
+    if ((f.failed & removal) != 0 && names(getpid()))
+        return 1;
+    return (f.failed & (looks | removal)) != 0 && file_is(path, "", 0)
+           && steadfast_lock_inspect(NULL, path, NULL, NULL) == STEADFAST_LOCK_STALE;
 }
 
 /* What is wrong with the lock file after `result`. */
@@ -69,9 +73,9 @@ static const char *check_file(const struct lock_scenario *s, int result, int bef
     case ACQUIRE:
         if (result >= 0 && before_release && !names(getpid()))
             COMPLAIN("taken, but the file does not name this process");
-        if (result < 0 && s->there == FREE && exists(path) && (f.failed & 1u << STEADFAST_CALL_UNLINKAT) == 0 && !stays_stale())
+        if (result < 0 && s->there == FREE && exists(path) && (f.failed & 1u << STEADFAST_CALL_UNLINKAT) == 0 && !may_stay())
             COMPLAIN("%s, but a lock file is there", steadfast_status_name(result));
-        if (result < 0 && s->there == STALE && exists(path) && !names(dead) && !stays_stale())
+        if (result < 0 && s->there == STALE && exists(path) && !names(dead) && !may_stay())
             COMPLAIN("%s, but the lock file is another", steadfast_status_name(result));
         break;
     case CLEAN:

@@ -39,13 +39,22 @@ const LOCAL_FUSE: [&[u8]; 12] = [
     b"fuse.portal",
 ];
 
-/// May another machine see this file? Unknown FUSE file systems may be on a network.
-pub fn shared_between_machines(hooks: &Hooks, fd: i32) -> bool {
-    hooks.filesystem(fd).is_ok_and(|magic| SHARED.contains(&magic) || (magic == FUSE && !is_local_fuse(hooks, fd)))
+/// FUSE file systems on which the kernel may have two inodes for one file, since the server uses a number again: a flock
+/// that is held can then look free.
+const TWO_INODES: [&[u8]; 1] = [b"fuse.gocryptfs"];
+
+/// May a flock on this file be held although another descriptor of it finds it free?
+pub fn has_unreliable_flock(hooks: &Hooks, fd: i32) -> bool {
+    hooks.filesystem(fd).is_ok_and(|magic| magic == FUSE) && is_mounted_as(hooks, fd, &TWO_INODES)
 }
 
-/// The type of the mount tells (proc_pid_mountinfo(5)): `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS ... - TYPE SOURCE ...`.
-fn is_local_fuse(hooks: &Hooks, fd: i32) -> bool {
+/// May another machine see this file? Unknown FUSE file systems may be on a network.
+pub fn shared_between_machines(hooks: &Hooks, fd: i32) -> bool {
+    hooks.filesystem(fd).is_ok_and(|magic| SHARED.contains(&magic) || (magic == FUSE && !is_mounted_as(hooks, fd, &LOCAL_FUSE)))
+}
+
+/// Is its mount of one of these types (proc_pid_mountinfo(5))? `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS ... - TYPE SOURCE ...`.
+fn is_mounted_as(hooks: &Hooks, fd: i32, types: &[&[u8]]) -> bool {
     let Ok(stat) = hooks.fstat(fd) else { return false };
     let device = proc_lines::device_numbers(stat.dev);
     let kind = |line: &[u8]| {
@@ -56,7 +65,7 @@ fn is_local_fuse(hooks: &Hooks, fd: i32) -> bool {
         }
         words.find(|&word| word == b"-")?;
         let kind = words.next()?;
-        Some(LOCAL_FUSE.contains(&kind))
+        Some(types.contains(&kind))
     };
     proc_lines::find::<4608, bool>(hooks, c"/proc/self/mountinfo", kind).unwrap_or(false)
 }

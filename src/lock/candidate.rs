@@ -113,6 +113,8 @@ impl Writer<'_> {
         if !is_ours().inspect_err(|_| remove_if_ours()).at(STEADFAST_STEP_COMPARE)? {
             return Ok(Published::Exists);
         }
+        // Whoever is killed between the record and its attribute would leave a lock that names any process with this number.
+        self.describe(hooks, fd.raw(), Attribute::announced(self.own));
         let written = self.write(hooks, fd.raw()).inspect_err(|_| {
             let _ = target.unlink();
         })?;
@@ -124,7 +126,7 @@ impl Writer<'_> {
         const STEP: i32 = STEADFAST_STEP_CREATE_LOCK;
         hooks.write_all(fd, &[Line::of(self.own).bytes()]).at(STEP)?;
         let stat = hooks.fstat(fd).at(STEP)?;
-        self.describe(hooks, fd, &stat);
+        self.describe(hooks, fd, stat.mtime_ns);
         Ok(stat)
     }
 
@@ -144,12 +146,12 @@ impl Writer<'_> {
             let _ = put(before);
         });
         let stat = stat.at(STEADFAST_STEP_CREATE_LOCK)?;
-        self.describe(hooks, fd, &stat);
+        self.describe(hooks, fd, stat.mtime_ns);
         Ok(stat)
     }
 
-    /// The attribute of a record whose stat is `stat`.
-    pub fn describe(&self, hooks: &Hooks, fd: i32, stat: &steadfast_stat) {
+    /// The attribute of a record that was written at this time.
+    fn describe(&self, hooks: &Hooks, fd: i32, written_ns: i64) {
         if hooks.absent(STEADFAST_ABSENT_XATTR) {
             return;
         }
@@ -158,7 +160,7 @@ impl Writer<'_> {
             boot: identity.boot(hooks),
             start: identity.start(hooks, own),
             pid_namespace: identity.pid_namespace(hooks, own),
-            written_ns: stat.mtime_ns,
+            written_ns,
             pidfd: identity.pidfd(hooks, own),
         };
         let _ = hooks.fsetxattr(fd, ATTRIBUTE, &attribute.encode());

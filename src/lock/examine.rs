@@ -40,11 +40,16 @@ struct Found<'h, 'n> {
 /// The same, for a name in an open directory.
 pub fn examine(entry: Entry<'_, '_>, identity: &Identity, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
     // 1: open, and read the content.
-    let fd = match entry.open(CAREFUL, 0) {
-        Ok(fd) => fd,
+    let open = || entry.open(CAREFUL, 0).map(|fd| (entry.hooks().fstat(fd.raw()), fd));
+    let opened = match open() {
+        // On NFS and FUSE a file that was replaced at this moment may be gone for whoever has opened it.
+        Ok((Err(e), _)) if e.is_one_of(&[ENOENT, ESTALE]) => open(),
+        opened => opened,
+    };
+    let (stat, fd) = match opened {
+        Ok((stat, fd)) => (stat.at(STEADFAST_STEP_READ_FILE)?, fd),
         Err(e) => return unopened(entry, e),
     };
-    let stat = entry.hooks().fstat(fd.raw()).at(STEADFAST_STEP_READ_FILE)?;
     if !is_regular(stat.mode) {
         return Ok(Outcome::new(STEADFAST_LOCK_IGNORED));
     }

@@ -78,7 +78,7 @@ pub struct Attribute {
     /// Its PID namespace.
     pub pid_namespace: u64,
     /// When the record was written. A content that was written at another time is somebody else's, and the attribute
-    /// says nothing about it.
+    /// says nothing about it. Below 0: the record of the process -written_ns is about to be written.
     pub written_ns: i64,
     /// The inode of the process's pidfd: unique in a boot where pidfds have a file system of their own (Linux
     /// 6.9), and read without /proc.
@@ -86,6 +86,11 @@ pub struct Attribute {
 }
 
 impl Attribute {
+    /// What stands for the time while the record of `pid` is still to be written.
+    pub fn announced(pid: i32) -> i64 {
+        i64::from(pid).saturating_neg()
+    }
+
     /// Little-endian, in the order of the members.
     pub fn encode(&self) -> [u8; ATTRIBUTE_LEN] {
         let mut out = [0u8; ATTRIBUTE_LEN];
@@ -103,9 +108,12 @@ impl Attribute {
         Attribute { boot: next(), start: next(), pid_namespace: next(), written_ns: next().cast_signed(), pidfd: next() }
     }
 
-    /// Does it speak of a content with this time of change? File systems cut times: to 100 ns, a microsecond, a
-    /// millisecond, one second or two.
-    pub fn is_about(&self, mtime_ns: i64) -> bool {
+    /// Does it speak of a content that names `pid` (0: nobody) and has this time of change? File systems cut times: to
+    /// 100 ns, a microsecond, a millisecond, one second or two.
+    pub fn is_about(&self, pid: i32, mtime_ns: i64) -> bool {
+        if self.written_ns < 0 {
+            return pid == 0 || self.written_ns == Attribute::announced(pid);
+        }
         const CUT_TO: [i64; 6] = [1, 100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000];
         CUT_TO.iter().any(|&unit| self.written_ns.saturating_sub(self.written_ns.rem_euclid(unit)) == mtime_ns)
     }

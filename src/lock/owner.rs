@@ -3,7 +3,7 @@
 use super::format::{ATTRIBUTE, ATTRIBUTE_LEN, Attribute, MARK};
 use super::identity::Identity;
 use super::proc;
-use crate::file::filesystem::shared_between_machines;
+use crate::file::filesystem::{has_unreliable_flock, shared_between_machines};
 use crate::hooks::*;
 use crate::status::Detail;
 
@@ -37,12 +37,12 @@ pub fn judge(
     trust_start: bool,
 ) -> Result<Owner, Errno> {
     let pidfd = match process(hooks, pid)? {
-        Process::Dead(why) => return Ok(dead(hooks, identity, fd, stat, why)),
+        Process::Dead(why) => return Ok(dead(hooks, identity, fd, stat, pid, why)),
         Process::Alive(pidfd) => pidfd,
     };
     let own = hooks.getpid()?;
     let alive = Owner::Alive(if pid == own { Detail::OwnProcess } else { Detail::Alive });
-    let Some(attribute) = attribute(hooks, fd, stat) else {
+    let Some(attribute) = attribute(hooks, fd, stat, pid) else {
         if trust_start && started_after(hooks, pid, stat.mtime_ns) {
             return Ok(Owner::Dead(Detail::StartedLater));
         }
@@ -58,7 +58,10 @@ pub fn judge(
     }
     let namespace = identity.pid_namespace(hooks, own);
     if namespace != 0 && attribute.pid_namespace != 0 && attribute.pid_namespace != namespace {
-        return Ok(Owner::Elsewhere(Detail::OtherNamespace));
+        return Ok(match has_unreliable_flock(hooks, fd) {
+            false => Owner::Elsewhere(Detail::OtherNamespace),
+            true => Owner::Unknown(Detail::NamespaceUnseen),
+        });
     }
     let known = identity.pidfd(hooks, own);
     let same = match pidfd {
@@ -73,10 +76,10 @@ pub fn judge(
 
 /// A number that no process here has. Where several machines see the file, that only counts when the record
 /// says that it was written here.
-fn dead(hooks: &Hooks, identity: &Identity, fd: i32, stat: &steadfast_stat, why: Detail) -> Owner {
+fn dead(hooks: &Hooks, identity: &Identity, fd: i32, stat: &steadfast_stat, pid: i32, why: Detail) -> Owner {
     let boot = identity.boot(hooks);
     let here = |attribute: Attribute| boot != 0 && attribute.boot == boot;
-    if shared_between_machines(hooks, fd) && !attribute(hooks, fd, stat).is_some_and(here) {
+    if shared_between_machines(hooks, fd) && !attribute(hooks, fd, stat, pid).is_some_and(here) {
         return Owner::Unknown(Detail::OtherMachine);
     }
     Owner::Dead(why)
@@ -89,12 +92,12 @@ fn low(value: u64) -> usize {
 
 /// Is an empty file one that we left so? Its attribute says it, or its mark, when it has no attribute.
 pub fn is_ours(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
-    is_described(hooks, fd, stat) || (stat.mode & MARK != 0 && !has_attribute(hooks, fd))
+    is_described(hooks, fd, stat, 0) || (stat.mode & MARK != 0 && !has_attribute(hooks, fd))
 }
 
-/// Has the file an attribute that speaks of its content?
-pub fn is_described(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
-    attribute(hooks, fd, stat).is_some()
+/// Has the file an attribute that speaks of its content, which names `pid` (0: nobody)?
+pub fn is_described(hooks: &Hooks, fd: i32, stat: &steadfast_stat, pid: i32) -> bool {
+    attribute(hooks, fd, stat, pid).is_some()
 }
 
 /// Unless it is known that there is none: an attribute that cannot be read may say anything.
@@ -105,10 +108,10 @@ fn has_attribute(hooks: &Hooks, fd: i32) -> bool {
 
 /// The attribute, if it speaks of the content that is there: a record that was written at another time than the file got its
 /// attribute is a foreign program's. It counts without the mark, which some file systems drop.
-fn attribute(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> Option<Attribute> {
+fn attribute(hooks: &Hooks, fd: i32, stat: &steadfast_stat, pid: i32) -> Option<Attribute> {
     let mut bytes = [0u8; ATTRIBUTE_LEN];
     let len = hooks.fgetxattr(fd, ATTRIBUTE, &mut bytes).ok()?;
-    Some(Attribute::decode(&bytes)).filter(|attribute| len == ATTRIBUTE_LEN && attribute.is_about(stat.mtime_ns))
+    Some(Attribute::decode(&bytes)).filter(|attribute| len == ATTRIBUTE_LEN && attribute.is_about(pid, stat.mtime_ns))
 }
 
 fn process(hooks: &Hooks, pid: i32) -> Result<Process<'_>, Errno> {

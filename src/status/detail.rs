@@ -31,6 +31,7 @@ details! {
     GraceOver "stale: the lock file has been empty for longer than its grace period";
     StartedLater "stale: the process with its PID started after it was written";
     OtherBoot "stale: it was taken before the last boot";
+    NamespaceUnseen "undecided: its owner is of another PID namespace, and on this file system a flock that is held may look free";
     OtherNamespace "stale: its owner is of another PID namespace, and its flock is free";
     Reused "stale: another process has the PID now";
     Gone "stale: no process has this PID";
