@@ -214,7 +214,8 @@ pub(super) unsafe extern "C" fn fsetxattr(user: User, fd: i32, _: *const c_char,
     let result = c.node(fd).map(|node| {
         let file = c.w.fs.file_mut(node);
         (file.xattr, file.described) = (Some(value.to_vec()), file.mtime);
-        file.settled |= named == Some(node);
+        // The attribute of an empty file announces the record.
+        file.settled |= named == Some(node) && file.len > 0;
     });
     changed(&mut c, fd);
     if let Some(mirror) = &mut c.w.mirror {
