@@ -560,6 +560,71 @@ int32_t steadfast_state_load_into(const steadfast_context *context, const char *
  */
 void steadfast_state_free(steadfast_state *state);
 
+/**
+ * Makes a new state of the old one, for steadfast_state_update.
+ *
+ *  - `user`: as it was given to that call.
+ *  - `old`: the verified state; NULL if there is none. It and its `data` are valid until the update returns.
+ *  - `data`, `len`: get the new payload, in bytes. It must stay valid until the update returns or the function is called
+ *    again. It may be a part of `old`.
+ *
+ * Returns 0 to save it, a value above 0 to leave the state as it is, and one below 0 to give up with that code.
+ */
+typedef int32_t (*steadfast_update_fn)(void *user, const steadfast_state *old, const void **data,
+                                       size_t *len);
+
+/**
+ * Loads the state at `path`, calls `update` with it, and saves what that makes of it, if the state is still the same.
+ * Otherwise it does so again with the one that is there by then: no change of another process that updates, or saves with
+ * STEADFAST_SAVE_IF_GENERATION, is lost.
+ *
+ *  - `context`: NULL for the default.
+ *  - `path`: as for steadfast_state_save and steadfast_state_load.
+ *  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
+ *  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
+ *    `timeout_ms` is also how long the call begins again: past it, the result is STEADFAST_E_CONFLICT.
+ *  - `update`, `user`: called at least once if there is a whole state or none, on the calling thread.
+ *  - `report`: NULL for the default.
+ *
+ * Returns:
+ *  - What steadfast_state_save returns, with the same on disk.
+ *  - 0 with the report's on_disk OLD: `update` returned a value above 0. The generation is that of the state.
+ *  - The code below 0 that `update` returned (OLD).
+ *  - What steadfast_state_load returns for damage, STEADFAST_E_LOST and other errors but -ENOENT (OLD): `update` is not
+ *    called. With STEADFAST_LOAD_RECOVER it gets PATH.prev where there is a whole one.
+ *
+ * Threads and processes may update one path at the same time. `update` may use the library, but not wait for another update
+ * of the same state.
+ */
+int32_t steadfast_state_update(const steadfast_context *context, const char *path,
+                               const steadfast_load_options *load_options,
+                               const steadfast_save_options *save_options, steadfast_update_fn update,
+                               void *user, steadfast_report *report);
+
+/**
+ * Removes the state at `path` and PATH.prev, durably: at no moment of a crash does an older state come back.
+ *
+ *  - `context`: NULL for the default.
+ *  - `path`: its directory must be writable and readable. What is there need not be a whole state.
+ *  - `options`: NULL for the defaults. The flags STRICT, IF_GENERATION, FOLLOW_SYMLINK and NO_SYNC count, the others are
+ *    -EINVAL; `timeout_ms` and expected_generation as for a save.
+ *  - `report`: NULL for the default. Its generation is the one that was removed, if that is known.
+ *
+ * Returns, and what a power cut then leaves (the report's on_disk):
+ *  - 0: nothing (NEW).
+ *  - STEADFAST_NOT_DURABLE: it is gone for every reader, but not known to be gone after a power cut; the report's step and
+ *    os_error name the sync that failed (EITHER). With STRICT it is STEADFAST_E_SAVED_NOT_DURABLE.
+ *  - -ENOENT: neither of the two is there.
+ *  - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there (OLD).
+ *  - STEADFAST_E_BUSY, _E_SYMLINK, _E_NOT_REGULAR, _E_UNSUPPORTED, -EBUSY and damage with IF_GENERATION: as for
+ *    steadfast_state_save (OLD).
+ *  - Another negated errno: of the call that the report's step names. What could not be removed is where it was (OLD).
+ *
+ * A state that is saved later begins at generation 1 again. Threads and fork: as for steadfast_state_save.
+ */
+int32_t steadfast_state_remove(const steadfast_context *context, const char *path,
+                               const steadfast_save_options *options, steadfast_report *report);
+
 /* ============================================================================
  * 4. Locks
  *

@@ -96,18 +96,7 @@ pub unsafe extern "C" fn steadfast_state_load(
         }
         let mut room = load::Room { memory: Buffer::none(), given: false, needed: 0 };
         let (loaded, outcome) = unsafe { load(context, name, options, &mut room) }?;
-        let record = room.memory.into_raw();
-        let state = steadfast_state {
-            size: 0,
-            data: unsafe { record.add(HEADER) }.cast(),
-            len: loaded.len,
-            generation: loaded.fields.generation,
-            saved_at_ns: loaded.fields.saved_at_ns,
-            schema: loaded.fields.schema,
-            source: if loaded.previous { STEADFAST_SOURCE_PREVIOUS } else { STEADFAST_SOURCE_CURRENT },
-            sha256: loaded.sha256,
-        };
-        unsafe { write_sized(out, state) };
+        unsafe { write_sized(out, state_of(&loaded, room.memory.into_raw(), 0)) };
         Ok(outcome)
     };
     unsafe { reported(name, report, call) }
@@ -162,15 +151,35 @@ unsafe fn load(
     options: *const steadfast_load_options,
     room: &mut load::Room,
 ) -> Result<(load::Loaded, Outcome), Outcome> {
-    let mut request = LoadRequest { flags: 0, schema: 0, max_len: 0 };
-    if let Some(options) = unsafe { read_sized(options, 12) }? {
-        request = LoadRequest { flags: options.flags, schema: options.schema, max_len: options.max_len };
-    }
-    if request.flags & !LOAD_ALL != 0 {
-        return Err(invalid(Detail::UnknownFlag));
-    }
+    let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
     path::split(path.to_bytes()).map_err(bad_path)?;
     load::load(&unsafe { context::borrow(context) }.start()?, path, &request, room)
+}
+
+/// What the options ask for.
+pub(super) fn load_request(options: Option<&steadfast_load_options>) -> Result<LoadRequest, Outcome> {
+    let Some(options) = options else { return Ok(LoadRequest { flags: 0, schema: 0, max_len: 0 }) };
+    if options.flags & !LOAD_ALL != 0 {
+        return Err(invalid(Detail::UnknownFlag));
+    }
+    Ok(LoadRequest { flags: options.flags, schema: options.schema, max_len: options.max_len })
+}
+
+/// A loaded state for C.
+///
+/// # Safety
+/// `record` is the whole record.
+pub(super) unsafe fn state_of(loaded: &load::Loaded, record: *mut u8, size: usize) -> steadfast_state {
+    steadfast_state {
+        size,
+        data: unsafe { record.add(HEADER) }.cast(),
+        len: loaded.len,
+        generation: loaded.fields.generation,
+        saved_at_ns: loaded.fields.saved_at_ns,
+        schema: loaded.fields.schema,
+        source: if loaded.previous { STEADFAST_SOURCE_PREVIOUS } else { STEADFAST_SOURCE_CURRENT },
+        sha256: loaded.sha256,
+    }
 }
 
 /// Frees what steadfast_state_load put into `state` and zeroes the struct except for its size. NULL is allowed, and so

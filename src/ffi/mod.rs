@@ -3,6 +3,7 @@
 
 pub mod batch;
 mod call;
+pub mod change;
 pub mod context;
 pub mod load;
 pub mod lock;

@@ -183,14 +183,21 @@ impl Found<'_, '_> {
         Ok(match owner {
             Owner::Dead(why) | Owner::Elsewhere(why) => Ok((why, pid)),
             Owner::Alive(why) => Err(Outcome::because(STEADFAST_LOCK_HELD, why).with_pid(pid)),
+            Owner::Unknown(Detail::NamespaceUnseen) if self.is_seen_locked() => {
+                Err(Outcome::because(STEADFAST_LOCK_HELD, Detail::Busy).with_pid(pid))
+            }
             Owner::Unknown(why) => Err(Outcome::because(STEADFAST_LOCK_UNDECIDED, why).with_pid(pid)),
         })
     }
 
+    /// Has somebody a flock on it?
+    fn is_seen_locked(&self) -> bool {
+        self.entry.hooks().lock(self.fd.raw(), LOCK_SH | LOCK_NB).is_err_and(|e| e.is(EAGAIN))
+    }
+
     /// A file that names nobody: whoever has a flock on it (flock(1), say) is alive.
     fn undecided(&self, detail: Detail) -> Outcome {
-        let locked = self.entry.hooks().lock(self.fd.raw(), LOCK_SH | LOCK_NB);
-        if locked.is_err_and(|e| e.is(EAGAIN)) {
+        if self.is_seen_locked() {
             let holder = flock::holder(self.entry.hooks(), &self.stat).unwrap_or(0);
             return Outcome::because(STEADFAST_LOCK_HELD, Detail::FlockUser).with_pid(holder);
         }

@@ -9,6 +9,7 @@ pub mod load;
 pub mod options;
 mod previous;
 mod publish;
+pub mod remove;
 pub mod resolve;
 mod saving;
 pub mod sequence;

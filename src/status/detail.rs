@@ -57,6 +57,7 @@ details! {
     ExpectedAlone "expected_generation needs the flag IF_GENERATION";
     NoData "data is NULL, or len is impossible";
     NoOut "out is NULL, or its size is too small";
+    NoUpdate "update is NULL";
     NoPath "the path is NULL or empty";
     StateBusy "another process holds the flock of the state: a saver that compares and swaps, a child forked from one, or a reader";
     Leased "another process holds a lease on the file";

@@ -77,7 +77,7 @@ steps! {
     STEADFAST_STEP_CHECK_OWNER "checking the owner";
     STEADFAST_STEP_LOCK_FILE "flock of the lock file";
     STEADFAST_STEP_COMPARE "comparing name and file";
-    STEADFAST_STEP_UNLINK "removing the lock file";
+    STEADFAST_STEP_UNLINK "removing the file";
     STEADFAST_STEP_CREATE_LOCK "creating the lock record";
     STEADFAST_STEP_LINK "linking the lock file";
     STEADFAST_STEP_WAIT "waiting";

@@ -108,6 +108,11 @@ pub fn parse(generated: &str) -> Result<Vec<Item>, String> {
                 let declaration = declaration(&mut lines);
                 if let Some(opaque) = declaration.strip_prefix("typedef struct ") {
                     (opaque.split(' ').next().unwrap_or_default().to_string(), Kind::Opaque)
+                } else if let Some((name, _)) = declaration.split_once("(*").and_then(|(head, rest)| {
+                    // A pointer to a function.
+                    rest.split_once(')').filter(|_| head.starts_with("typedef "))
+                }) {
+                    (name.to_string(), Kind::Function(declaration))
                 } else {
                     let head = declaration.split('(').next().unwrap_or_default();
                     let name = head.rsplit([' ', '*']).next().unwrap_or_default().to_string();

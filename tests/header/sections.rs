@@ -75,6 +75,9 @@ pub const SECTIONS: &[Section] = &[
             Item("steadfast_state_load"),
             Item("steadfast_state_load_into"),
             Item("steadfast_state_free"),
+            Item("steadfast_update_fn"),
+            Item("steadfast_state_update"),
+            Item("steadfast_state_remove"),
         ],
     },
     Section {

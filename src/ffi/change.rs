@@ -1,0 +1,144 @@
+//! Changing a state by what it is, and removing it.
+
+use super::call::{bad_path, borrow_path, parse_path, reported};
+use super::context::{self, steadfast_context};
+use super::load::{load_request, state_of, steadfast_load_options, steadfast_state};
+use super::save::{borrow_data, save_request, steadfast_save_options};
+use super::sized::{invalid, read_sized};
+use super::status::steadfast_report;
+use crate::file::deadline::Deadline;
+use crate::file::path::{self, Path};
+use crate::hooks::{ENOENT, Errno};
+use crate::mem::Buffer;
+use crate::state::options::*;
+use crate::state::resolve::Session;
+use crate::state::{load, remove, sequence};
+use crate::status::*;
+use core::ffi::{c_char, c_void};
+use core::ptr::null;
+
+/// Makes a new state of the old one, for steadfast_state_update.
+///
+///  - `user`: as it was given to that call.
+///  - `old`: the verified state; NULL if there is none. It and its `data` are valid until the update returns.
+///  - `data`, `len`: get the new payload, in bytes. It must stay valid until the update returns or the function is called
+///    again. It may be a part of `old`.
+///
+/// Returns 0 to save it, a value above 0 to leave the state as it is, and one below 0 to give up with that code.
+#[allow(non_camel_case_types)]
+pub type steadfast_update_fn = Option<
+    unsafe extern "C" fn(user: *mut c_void, old: *const steadfast_state, data: *mut *const c_void, len: *mut usize) -> i32,
+>;
+
+/// Loads the state at `path`, calls `update` with it, and saves what that makes of it, if the state is still the same.
+/// Otherwise it does so again with the one that is there by then: no change of another process that updates, or saves with
+/// STEADFAST_SAVE_IF_GENERATION, is lost.
+///
+///  - `context`: NULL for the default.
+///  - `path`: as for steadfast_state_save and steadfast_state_load.
+///  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
+///  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
+///    `timeout_ms` is also how long the call begins again: past it, the result is STEADFAST_E_CONFLICT.
+///  - `update`, `user`: called at least once if there is a whole state or none, on the calling thread.
+///  - `report`: NULL for the default.
+///
+/// Returns:
+///  - What steadfast_state_save returns, with the same on disk.
+///  - 0 with the report's on_disk OLD: `update` returned a value above 0. The generation is that of the state.
+///  - The code below 0 that `update` returned (OLD).
+///  - What steadfast_state_load returns for damage, STEADFAST_E_LOST and other errors but -ENOENT (OLD): `update` is not
+///    called. With STEADFAST_LOAD_RECOVER it gets PATH.prev where there is a whole one.
+///
+/// Threads and processes may update one path at the same time. `update` may use the library, but not wait for another update
+/// of the same state.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn steadfast_state_update(
+    context: *const steadfast_context,
+    path: *const c_char,
+    load_options: *const steadfast_load_options,
+    save_options: *const steadfast_save_options,
+    update: steadfast_update_fn,
+    user: *mut c_void,
+    report: *mut steadfast_report,
+) -> i32 {
+    let name = unsafe { borrow_path(path) };
+    let call = || {
+        let loading = load_request(unsafe { read_sized(load_options, 12) }?.as_ref())?;
+        let options = unsafe { read_sized(save_options, 12) }?;
+        let saving = save_request(&[], options.as_ref(), SAVE_ALL & !(STEADFAST_SAVE_SYNCFS | STEADFAST_SAVE_IF_GENERATION))?;
+        let Some(update) = update else { return Err(invalid(Detail::NoUpdate)) };
+        path::split(name.to_bytes()).map_err(bad_path)?;
+        let start = || unsafe { context::borrow(context) }.start();
+        let until = Deadline::after(start()?.hooks(), saving.timeout_ms).at(STEADFAST_STEP_CLOCK)?;
+        loop {
+            let mut room = load::Room { memory: Buffer::none(), given: false, needed: 0 };
+            let old = match load::load(&start()?, name, &loading, &mut room) {
+                Ok((loaded, _)) => Some(loaded),
+                Err(e) if e.status == Errno::of(ENOENT).code() => None,
+                Err(e) => return Err(e),
+            };
+            let generation = old.as_ref().map_or(0, |old| old.fields.generation);
+            let state =
+                old.map(|old| unsafe { state_of(&old, room.memory.bytes().as_ptr().cast_mut(), size_of::<steadfast_state>()) });
+            let (mut data, mut len) = (null(), 0usize);
+            let answer = unsafe { update(user, state.as_ref().map_or(null(), |state| state), &mut data, &mut len) };
+            if answer != 0 {
+                let status = if answer > 0 { STEADFAST_OK } else { answer };
+                return Ok(Outcome::new(status).with_generation(generation));
+            }
+            let data = unsafe { borrow_data(data, len) }?;
+            let flags = saving.flags | STEADFAST_SAVE_IF_GENERATION;
+            let request = SaveRequest { data, flags, expected_generation: generation, ..saving };
+            let mut path = Path::empty();
+            parse_path(&mut path, name.to_bytes())?;
+            request.check_name(path.name())?;
+            let start = start()?;
+            let hooks = start.hooks();
+            let saved = sequence::save(&mut Session::new(start, saving.timeout_ms), &mut path, &request);
+            let moved = saved.is_err_and(|outcome| outcome.status == STEADFAST_E_CONFLICT);
+            if !moved || until.left_ns(hooks).at(STEADFAST_STEP_CLOCK)?.is_none() {
+                return saved;
+            }
+        }
+    };
+    unsafe { reported(name, report, call) }
+}
+
+/// Removes the state at `path` and PATH.prev, durably: at no moment of a crash does an older state come back.
+///
+///  - `context`: NULL for the default.
+///  - `path`: its directory must be writable and readable. What is there need not be a whole state.
+///  - `options`: NULL for the defaults. The flags STRICT, IF_GENERATION, FOLLOW_SYMLINK and NO_SYNC count, the others are
+///    -EINVAL; `timeout_ms` and expected_generation as for a save.
+///  - `report`: NULL for the default. Its generation is the one that was removed, if that is known.
+///
+/// Returns, and what a power cut then leaves (the report's on_disk):
+///  - 0: nothing (NEW).
+///  - STEADFAST_NOT_DURABLE: it is gone for every reader, but not known to be gone after a power cut; the report's step and
+///    os_error name the sync that failed (EITHER). With STRICT it is STEADFAST_E_SAVED_NOT_DURABLE.
+///  - -ENOENT: neither of the two is there.
+///  - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there (OLD).
+///  - STEADFAST_E_BUSY, _E_SYMLINK, _E_NOT_REGULAR, _E_UNSUPPORTED, -EBUSY and damage with IF_GENERATION: as for
+///    steadfast_state_save (OLD).
+///  - Another negated errno: of the call that the report's step names. What could not be removed is where it was (OLD).
+///
+/// A state that is saved later begins at generation 1 again. Threads and fork: as for steadfast_state_save.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn steadfast_state_remove(
+    context: *const steadfast_context,
+    path: *const c_char,
+    options: *const steadfast_save_options,
+    report: *mut steadfast_report,
+) -> i32 {
+    const KNOWN: u32 =
+        STEADFAST_SAVE_STRICT | STEADFAST_SAVE_IF_GENERATION | STEADFAST_SAVE_FOLLOW_SYMLINK | STEADFAST_SAVE_NO_SYNC;
+    let name = unsafe { borrow_path(path) };
+    let call = || {
+        let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), KNOWN)?;
+        let mut path = Path::empty();
+        parse_path(&mut path, name.to_bytes())?;
+        let mut session = Session::new(unsafe { context::borrow(context) }.start()?, request.timeout_ms);
+        remove::remove(&mut session, &mut path, &request)
+    };
+    unsafe { reported(name, report, call) }
+}
