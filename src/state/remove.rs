@@ -72,8 +72,12 @@ fn through_previous(
         Err(e) => return Err(Outcome::failed(e, STEP)),
     }
     // What cannot be removed goes back, unless a new state is there by now.
-    let put_back = |_: &Outcome| {
-        let _ = previous.rename_to(&target, RENAME_NOREPLACE);
+    let put_back = |_: &Outcome| match previous.rename_to(&target, RENAME_NOREPLACE) {
+        // link refuses an existing name as well.
+        Err(e) if e.unsupported() && previous.link_to(&target).is_ok() => {
+            let _ = previous.unlink();
+        }
+        _ => {}
     };
     if alone && previous.is(&current.stat) == Ok(false) {
         return Err(conflict()).inspect_err(put_back);
