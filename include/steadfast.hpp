@@ -528,6 +528,40 @@ inline state load(const path_arg &path, std::error_code &ec, const load_options 
     return out;
 }
 
+/// Removes the state and PATH.prev: no older one comes back. See steadfast_state_remove.
+inline report remove(const path_arg &path, std::error_code &ec, const save_options &options = {}) noexcept
+{
+    report out;
+    if (path.valid(out))
+        steadfast_state_remove(options.hooks(), path.c_str(), options.c(), out.c_ptr());
+    ec = out.code();
+    return out;
+}
+
+/// Loads, calls `change` with the state (null: there is none), and saves what that returns, an optional or a pointer of
+/// bytes; an empty one leaves the state as it is. If somebody else saved meanwhile, it is done again with what is there by
+/// then, for as long as the timeout says: no change is lost. What `change` throws ends it.
+template <class Change>
+report update(const path_arg &path, Change &&change, std::error_code &ec, const save_options &saving = {}, const load_options &loading = {})
+{
+    const std::int64_t wait = saving.c()->timeout_ms == 0 ? 10000 : saving.c()->timeout_ms;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait);
+    for (;;) {
+        const state old = load(path, ec, loading);
+        if (ec && old.report().status() != -ENOENT)
+            return old.report();
+        const auto next = change(old ? &old : nullptr);
+        if (!next) {
+            ec.clear();
+            return old ? old.report() : report();
+        }
+        save_options swapping = saving;
+        const report out = save(path, *next, ec, swapping.if_generation(old.generation()));
+        if (out.status() != STEADFAST_E_CONFLICT || (wait > 0 && std::chrono::steady_clock::now() >= until))
+            return out;
+    }
+}
+
 /// What load_into put into the caller's memory.
 class loaded {
 public:
@@ -774,6 +808,23 @@ inline report save(const path_arg &path, const data_arg &data, const save_option
 {
     std::error_code ec;
     const report out = save(path, data, ec, options);
+    detail::throw_unless_done(out);
+    return out;
+}
+
+inline report remove(const path_arg &path, const save_options &options = {})
+{
+    std::error_code ec;
+    const report out = remove(path, ec, options);
+    detail::throw_unless_done(out);
+    return out;
+}
+
+template <class Change>
+report update(const path_arg &path, Change &&change, const save_options &saving = {}, const load_options &loading = {})
+{
+    std::error_code ec;
+    const report out = update(path, std::forward<Change>(change), ec, saving, loading);
     detail::throw_unless_done(out);
     return out;
 }

@@ -134,6 +134,26 @@ export interface LoadedInto {
 export function loadInto(path: Path, buffer: NodeJS.ArrayBufferView, options?: LoadOptions): Promise<LoadedInto>;
 export function loadIntoSync(path: Path, buffer: NodeJS.ArrayBufferView, options?: LoadOptions): LoadedInto;
 
+export interface UpdateOptions extends Omit<SaveOptions, 'ifGeneration'> {
+  /** The old state may be `PATH.prev`. */
+  recover?: boolean;
+}
+
+/**
+ * Loads, calls `change` with the state (null: there is none), and saves what that returns; undefined leaves it as it is. If
+ * somebody else saved meanwhile, it is done again with what is there by then, up to `timeout`.
+ */
+export function update(
+  path: Path, change: (old: State | null) => Data | undefined | Promise<Data | undefined>, options?: UpdateOptions,
+): Promise<Saved | undefined>;
+export function updateSync(path: Path, change: (old: State | null) => Data | undefined, options?: UpdateOptions): Saved | undefined;
+
+export type RemoveOptions = Pick<SaveOptions, 'strict' | 'ifGeneration' | 'followSymlink' | 'noSync' | 'timeout' | 'context'>;
+
+/** Removes the state and `PATH.prev`: no older state comes back. `ENOENT` when neither is there. */
+export function remove(path: Path, options?: RemoveOptions): Promise<Saved>;
+export function removeSync(path: Path, options?: RemoveOptions): Saved;
+
 export interface LockOptions {
   /** Take a bare PID for reused when its process started after the lock was last written. */
   trustStartTime?: boolean;

@@ -1,6 +1,7 @@
 'use strict';
 const state = require('./lib/state.js');
 const batch = require('./lib/batch.js');
+const change = require('./lib/change.js');
 const lock = require('./lib/lock.js');
 const { SteadfastError, AbortError } = require('./lib/errors.js');
 const { Context, FailingContext } = require('./lib/context.js');
@@ -14,6 +15,10 @@ exports.load = state.load;
 exports.loadSync = state.loadSync;
 exports.loadInto = state.loadInto;
 exports.loadIntoSync = state.loadIntoSync;
+exports.update = change.update;
+exports.updateSync = change.updateSync;
+exports.remove = change.remove;
+exports.removeSync = change.removeSync;
 exports.Lock = lock.Lock;
 exports.acquire = lock.acquire;
 exports.acquireSync = lock.acquireSync;

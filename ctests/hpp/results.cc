@@ -5,6 +5,7 @@
 
 #include <array>
 #include <fcntl.h>
+#include <optional>
 #include <sys/file.h>
 #include <thread>
 #include <vector>
@@ -321,6 +322,46 @@ void hooks_and_faults(const scratch &dir)
     ok(!steadfast::context(hooks, ec) && ec == std::errc::invalid_argument, "a table that is none");
 }
 
+void changed_by_what_it_is(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "changed";
+    const auto append = [](const char *more) {
+        return [more](const steadfast::state *old) { return std::optional(old ? std::string(old->view()) + more : std::string(more)); };
+    };
+    steadfast::report done = steadfast::update(path, append("1"), ec);
+    ok(!ec && done.generation() == 1 && loaded(path) == "1", "an update of nothing makes the first state");
+    done = steadfast::update(path, append("2"), ec, steadfast::save_options().keep_previous());
+    ok(!ec && done.generation() == 2 && loaded(path) == "12" && loaded(path + ".prev") == "1", "an update is made of what is there");
+    int calls = 0;
+    done = steadfast::update(
+        path,
+        [&](const steadfast::state *old) {
+            if (++calls == 1)
+                steadfast::save(path, "theirs", ec);
+            return std::optional(std::string(old->view()) + "+");
+        },
+        ec);
+    ok(!ec && calls == 2 && loaded(path) == "theirs+", "if somebody else saves meanwhile, it is done again");
+    done = steadfast::update(path, [](const steadfast::state *) { return std::optional<std::string>(); }, ec);
+    ok(!ec && done && done.generation() == 4 && loaded(path) == "theirs+", "nothing leaves it as it is");
+    done = steadfast::update(
+        path,
+        [&](const steadfast::state *) {
+            steadfast::save(path, "theirs", ec);
+            return std::optional("mine"s);
+        },
+        ec, steadfast::save_options().timeout(20ms));
+    ok(ec == steadfast::errc::conflict && loaded(path) == "theirs", "for ever: errc::conflict, when the time is over");
+
+    steadfast::remove(path, ec, steadfast::save_options().if_generation(1));
+    ok(ec == steadfast::errc::conflict && loaded(path) == "theirs", "remove: another generation is errc::conflict");
+    done = steadfast::remove(path, ec);
+    ok(!ec && done.durable() && !std::filesystem::exists(path) && !std::filesystem::exists(path + ".prev"), "removed");
+    steadfast::remove(path, ec);
+    ok(ec == std::errc::no_such_file_or_directory, "nothing there: no_such_file_or_directory");
+}
+
 } // namespace
 
 int main()
@@ -335,6 +376,7 @@ int main()
     contexts_at_a_directory(dir);
     into_the_callers_memory(dir);
     batches(dir);
+    changed_by_what_it_is(dir);
     hooks_and_faults(dir);
     return done_testing();
 }

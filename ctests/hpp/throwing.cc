@@ -34,6 +34,13 @@ void states(const scratch &dir)
     } catch (const std::system_error &error) {
         ok(std::strstr(error.what(), "none") != nullptr, "a std::system_error that names the path: %s", error.what());
     }
+    const auto leave = [](const steadfast::state *) { return static_cast<const std::string *>(nullptr); };
+    ok(steadfast::update(path, leave).generation() == 1, "update, with a pointer in place of an optional");
+    ok(thrown_by([&] { steadfast::update(dir / "none/none", [&](const steadfast::state *) { return &path; }); }).code() ==
+           std::errc::no_such_file_or_directory,
+       "update throws");
+    ok(steadfast::save(dir / "gone", "x").durable() && steadfast::remove(dir / "gone").durable(), "remove");
+    ok(thrown_by([&] { steadfast::remove(dir / "gone"); }).code() == std::errc::no_such_file_or_directory, "remove throws");
     char buffer[3];
     ok(steadfast::load_into(path, buffer, 3).size() == 3, "load_into");
     ok(thrown_by([&] { steadfast::load_into(path, buffer, 2); }).code() == steadfast::errc::too_large, "load_into throws");

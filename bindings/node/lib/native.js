@@ -64,6 +64,7 @@ const SIGNATURES = {
   state_load: ['int32_t', [context, bytes, loading, koffi.inout(koffi.pointer(State)), report]],
   state_load_into: ['int32_t', [context, bytes, loading, 'void *', 'size_t', koffi.out(koffi.pointer('size_t')), report]],
   state_free: ['void', [koffi.pointer(State)]],
+  state_remove: ['int32_t', [context, bytes, saving, report]],
   lock_acquire: ['int32_t', [context, bytes, 'int64_t', locking, koffi.out(koffi.pointer(lock)), report]],
   lock_check: ['int32_t', [lock, report]],
   lock_release: ['int32_t', [lock, report]],

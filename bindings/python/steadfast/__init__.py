@@ -68,7 +68,7 @@ from ._report import (
     UnsupportedError,
     WrongProcessError,
 )
-from ._state import BatchError, BytesLike, Loaded, Saved, State, load, load_into, save, save_batch
+from ._state import BatchError, BytesLike, Loaded, Removed, Saved, State, load, load_into, remove, save, save_batch, update
 
 __version__ = "0.1.0"
 library_version: str = _lib.steadfast_version().decode("ascii")
@@ -122,6 +122,7 @@ __all__ = [
     "NotSavedDurablyError",
     "OnDisk",
     "RecoveredWarning",
+    "Removed",
     "Report",
     "Saved",
     "SavedNotDurableError",
@@ -144,6 +145,8 @@ __all__ = [
     "load",
     "load_into",
     "real",
+    "remove",
     "save",
     "save_batch",
+    "update",
 ]

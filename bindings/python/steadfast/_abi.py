@@ -263,6 +263,11 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
         [c_void_p, c_char_p, POINTER(CLoadOptions), POINTER(CState), POINTER(CReport)],
     ),
     "steadfast_state_free": (None, [POINTER(CState)]),
+    "steadfast_state_update": (
+        c_int32,
+        [c_void_p, c_char_p, POINTER(CLoadOptions), POINTER(CSaveOptions), c_void_p, c_void_p, POINTER(CReport)],
+    ),
+    "steadfast_state_remove": (c_int32, [c_void_p, c_char_p, POINTER(CSaveOptions), POINTER(CReport)]),
     "steadfast_lock_clean_stale": (c_int32, [c_void_p, c_char_p, POINTER(CLockOptions), POINTER(CReport)]),
     "steadfast_lock_inspect": (c_int32, [c_void_p, c_char_p, POINTER(CLockOptions), POINTER(CReport)]),
     "steadfast_lock_acquire": (

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -15,8 +16,10 @@ from . import _abi
 from ._arguments import StrPath, path_bytes, patience_to_ms, unsigned
 from ._hooks import Context, hooks_may_raise, pointer_of
 from ._report import (
+    ConflictError,
     Error,
     NotDurableWarning,
+    NotFoundError,
     OnDisk,
     RecoveredWarning,
     Report,
@@ -340,3 +343,99 @@ def load_into(
         recovered=report.status == _abi.RECOVERED,
         report=report,
     )
+
+
+def update(
+    path: StrPath,
+    change: Callable[[Optional[State]], Optional[BytesLike]],
+    *,
+    recover: bool = False,
+    strict: bool = False,
+    keep_previous: bool = False,
+    follow_symlink: bool = False,
+    create_parents: bool = False,
+    sync: bool = True,
+    mode: int = 0,
+    schema: int = 0,
+    timeout: Optional[float] = 10.0,
+    context: Optional[Context] = None,
+) -> Optional[Saved]:
+    """Loads the state, calls `change` with it (None: there is none), and saves what that returns; None leaves it as it is.
+
+    If somebody else saved meanwhile, it is done again with what is there by then: no change is lost. Past `timeout` seconds
+    of that it is a ConflictError. What `change` raises ends the update. recover: the old state may be PATH.prev. The others
+    are as for save.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        try:
+            old: Optional[State] = load(path, recover=recover, context=context)
+        except NotFoundError:
+            old = None
+        data = change(old)
+        if data is None:
+            return None
+        try:
+            return save(
+                path,
+                data,
+                strict=strict,
+                keep_previous=keep_previous,
+                if_generation=old.generation if old is not None else 0,
+                follow_symlink=follow_symlink,
+                create_parents=create_parents,
+                sync=sync,
+                mode=mode,
+                schema=schema,
+                timeout=timeout,
+                context=context,
+            )
+        except ConflictError:
+            if end is not None and time.monotonic() >= end:
+                raise
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A state that was removed."""
+
+    generation: int  # 0: not known
+    durable: bool  # no power cut brings it back
+    report: Report = field(repr=False)
+
+
+def remove(
+    path: StrPath,
+    *,
+    strict: bool = False,
+    if_generation: Optional[int] = None,
+    follow_symlink: bool = False,
+    sync: bool = True,
+    timeout: Optional[float] = 10.0,
+    context: Optional[Context] = None,
+) -> Removed:
+    """Removes the state at `path` and PATH.prev: after a crash at any moment no older state comes back.
+
+    NotFoundError when neither is there. The options are as for save.
+    """
+    name = path_bytes(path)
+    options = save_options(
+        strict=strict,
+        keep_previous=False,
+        if_generation=if_generation,
+        follow_symlink=follow_symlink,
+        create_parents=False,
+        sync=sync,
+        mode=0,
+        schema=0,
+        timeout=timeout,
+    )
+    raw = new_report()
+    with hooks_may_raise():
+        _abi.lib.steadfast_state_remove(pointer_of(context), name, options, raw)
+    report = report_of(raw)
+    if report.status < 0:
+        raise error_of(report, name)
+    if report.status == _abi.NOT_DURABLE and sync:
+        warnings.warn(report.message, NotDurableWarning, stacklevel=2)
+    return Removed(generation=report.generation, durable=report.status == _abi.OK, report=report)

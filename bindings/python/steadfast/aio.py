@@ -7,16 +7,16 @@ cannot use up the workers that the holder needs; cancelling it wakes that thread
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import Any, Optional, TypeVar, Union
 
 from . import _lock, _state
 from ._arguments import UNSET, StrPath, Unset
 from ._lock import LockStatus
 from ._report import Report
-from ._state import BytesLike, Saved, State
+from ._state import BytesLike, Removed, Saved, State
 from ._wait import Cancel
 
 T = TypeVar("T")
@@ -35,6 +35,16 @@ async def save_batch(states: Iterable[tuple[StrPath, BytesLike]], **options: Any
 async def load(path: StrPath, **options: Any) -> State:
     """steadfast.load in a worker thread."""
     return await asyncio.to_thread(_state.load, path, **options)
+
+
+async def update(path: StrPath, change: Callable[[Optional[State]], Optional[BytesLike]], **options: Any) -> Optional[Saved]:
+    """steadfast.update in a worker thread, where `change` is called, too."""
+    return await asyncio.to_thread(_state.update, path, change, **options)
+
+
+async def remove(path: StrPath, **options: Any) -> Removed:
+    """steadfast.remove in a worker thread."""
+    return await asyncio.to_thread(_state.remove, path, **options)
 
 
 async def clean_stale(path: StrPath, **options: Any) -> LockStatus:
