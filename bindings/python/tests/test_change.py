@@ -3,16 +3,27 @@
 import asyncio
 import os
 import threading
+from typing import Optional
 
 import pytest
 
 import steadfast
 
 
+def with_more(more: bytes):
+    """Appends to what is there, and says "?" of nothing."""
+
+    def change(old: Optional[steadfast.State]) -> bytes:
+        return old.data + more if old is not None else b"?"
+
+    return change
+
+
 def test_update(path):
-    assert steadfast.update(path, lambda old: b"1" if old is None else b"?").generation == 1
-    saved = steadfast.update(path, lambda old: old.data + b"2", keep_previous=True, schema=7)
-    assert (saved.generation, saved.durable) == (2, True)
+    saved = steadfast.update(path, lambda old: b"1" if old is None else b"?")
+    assert saved is not None and saved.generation == 1
+    saved = steadfast.update(path, with_more(b"2"), keep_previous=True, schema=7)
+    assert saved is not None and (saved.generation, saved.durable) == (2, True)
     state = steadfast.load(path)
     assert (state.data, state.schema) == (b"12", 7)
     assert steadfast.update(path, lambda old: None) is None
@@ -21,28 +32,33 @@ def test_update(path):
 
 def test_update_again(path):
     steadfast.save(path, b"mine")
-    seen = []
+    seen: list[bytes] = []
 
-    def change(old):
+    def change(old: Optional[steadfast.State]) -> bytes:
         if not seen:
             steadfast.save(path, b"theirs")
-        seen.append(old.data)
-        return old.data + b"+"
+        seen.append(bytes(old or b""))
+        return seen[-1] + b"+"
 
-    assert steadfast.update(path, change).generation == 3
+    saved = steadfast.update(path, change)
+    assert saved is not None and saved.generation == 3
     assert seen == [b"mine", b"theirs"]
     assert steadfast.load(path).data == b"theirs+"
 
 
 def test_update_gives_up(path):
-    def change(old):
+    def change(old: Optional[steadfast.State]) -> bytes:
         steadfast.save(path, b"theirs")
         return b"mine"
 
     with pytest.raises(steadfast.ConflictError):
         steadfast.update(path, change, timeout=0.02)
+
+    def fail(old: Optional[steadfast.State]) -> bytes:
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        steadfast.update(path, lambda old: 1 / 0)
+        steadfast.update(path, fail)
     assert steadfast.load(path).data == b"theirs"
 
 
@@ -53,10 +69,10 @@ def test_update_of_damage(path):
     with pytest.raises(steadfast.TruncatedError):
         steadfast.update(path, lambda old: b"?")
     with pytest.warns(steadfast.RecoveredWarning):
-        steadfast.update(path, lambda old: old.data + b"+", recover=True)
+        steadfast.update(path, with_more(b"+"), recover=True)
     assert steadfast.load(path).data == b"old+"
     os.unlink(path)
-    os.path.exists(path + ".prev") or steadfast.save(path + ".prev", b"old")
+    steadfast.save(path + ".prev", b"old")
     with pytest.raises(steadfast.LostError):
         steadfast.update(path, lambda old: b"?")
 
