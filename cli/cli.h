@@ -84,6 +84,7 @@ int command_save(int argc, char **argv);
 int command_load(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_info(int argc, char **argv);
+int command_remove(int argc, char **argv);
 int command_lock(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_clean(int argc, char **argv);

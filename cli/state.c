@@ -1,4 +1,4 @@
-/* save, load, verify, info. */
+/* save, load, verify, info, remove. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 
@@ -317,5 +317,58 @@ int command_info(int argc, char **argv)
         printf("source      %s\n", it.state.source == STEADFAST_SOURCE_PREVIOUS ? "previous (PATH.prev)" : "current");
     }
     steadfast_state_free(&it.state);
+    return result;
+}
+
+int command_remove(int argc, char **argv)
+{
+    steadfast_save_options options = { .size = sizeof options };
+    const char *path = NULL;
+    int as_json = 0;
+    for (int at = 1; at < argc;) {
+        const char *argument = argv[at];
+        const char *value;
+        if (is_option(argv, &at, "--json")) {
+            as_json = 1;
+        } else if (is_option(argv, &at, "--strict")) {
+            options.flags |= STEADFAST_SAVE_STRICT;
+        } else if (is_option(argv, &at, "--follow")) {
+            options.flags |= STEADFAST_SAVE_FOLLOW_SYMLINK;
+        } else if ((value = option_value(argc, argv, &at, "--if-generation")) != NULL) {
+            if (!parse_number(value, 10, UINT64_MAX, &options.expected_generation)) {
+                return usage_error("not a generation", value);
+            }
+            options.flags |= STEADFAST_SAVE_IF_GENERATION;
+        } else if (at >= argc) {
+            return usage_error("this option needs a value", argument);
+        } else if (argument[0] == '-' && argument[1] != '\0' && strcmp(argument, "--") != 0) {
+            return usage_error("remove: no such option", argument);
+        } else {
+            if (strcmp(argument, "--") == 0 && ++at >= argc) {
+                break;
+            }
+            if (path != NULL) {
+                return usage_error("remove: one path only", argv[at]);
+            }
+            path = argv[at++];
+        }
+    }
+    if (path == NULL) {
+        return usage_error("remove: no path", NULL);
+    }
+    steadfast_report report = { .size = sizeof report };
+    int32_t status = steadfast_state_remove(NULL, path, &options, &report);
+    int result = exit_code(status);
+    if (as_json) {
+        struct json json;
+        json_begin(&json, stdout, argv[0], path);
+        json_result(&json, result, &report);
+        json_text(&json, "on_disk", on_disk(report.on_disk));
+        json_unsigned(&json, "generation", report.generation);
+        json_end(&json);
+        putchar('\n');
+    } else if (status != STEADFAST_OK) {
+        complain(&report);
+    }
     return result;
 }

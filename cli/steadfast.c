@@ -31,6 +31,10 @@ static const char HELP[] =
     "  verify PATH            verify it and say so\n"
     "  info PATH              its generation, time, schema, length, digest and source\n"
     "    --recover              as above\n"
+    "  remove PATH            remove it and PATH.prev, so that no older state comes back\n"
+    "    --strict               not durable is an error\n"
+    "    --if-generation N      only if generation N is there\n"
+    "    --follow               remove what a symbolic link at PATH points to\n"
     "\n"
     "Lock files: a PID and a newline; a stale one is never in the way, a live one never taken.\n"
     "  lock PATH -- COMMAND [ARGUMENT]...\n"
@@ -43,6 +47,7 @@ static const char HELP[] =
     "Every command takes --json before its path: one line with an object (clean: an array of one for each path) that has\n"
     "command, path, exit_code, status, status_name, message, errno and step, and what the command finds out besides:\n"
     "  save                   on_disk, generation, length\n"
+    "  remove                 on_disk, generation\n"
     "  load, verify, info     generation, saved, saved_at_ns, schema, length, sha256, source; load: data_base64\n"
     "  lock                   ran, pid; on standard error, when COMMAND has ended\n"
     "  inspect, clean         verdict, pid; inspect: process, since\n"
@@ -64,7 +69,7 @@ static const char HELP[] =
     "  125  the lock could not be taken, or was taken away while COMMAND ran\n"
     "  126  COMMAND cannot be run\n"
     "  127  there is no COMMAND\n"
-    "  When standard output cannot be written to, save and clean say so on standard error and keep their exit code: what was done stands.\n"
+    "  When standard output cannot be written to, save, remove and clean say so on standard error and keep their exit code: what was done stands.\n"
     "\n"
     "  steadfast --version, steadfast --help (or: steadfast help)\n";
 
@@ -142,7 +147,7 @@ int main(int argc, char **argv)
         int changes;  /* something on disk */
     } commands[] = {
         { "save", command_save, 1 }, { "load", command_load, 0 },       { "verify", command_verify, 0 }, { "info", command_info, 0 },
-        { "lock", command_lock, 0 }, { "inspect", command_inspect, 0 }, { "clean", command_clean, 1 },
+        { "remove", command_remove, 1 }, { "lock", command_lock, 0 }, { "inspect", command_inspect, 0 }, { "clean", command_clean, 1 },
     };
     keep_standard_streams();
     if (argc < 2) {

@@ -4,13 +4,14 @@ _steadfast()
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'save load verify info lock inspect clean help --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'save load verify info remove lock inspect clean help --help --version' -- "$current")
         return
     fi
     case $command in
     save) options='--strict --keep-previous --if-generation --follow --parents --mode --schema --json' ;;
     load | info) options='--recover --schema --json' ;;
     verify) options='--schema --json' ;;
+    remove) options='--strict --if-generation --follow --json' ;;
     lock) options='--timeout --nonblock --json --' ;;
     inspect | clean) options='--json' ;;
     *) return ;;

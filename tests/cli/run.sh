@@ -71,6 +71,19 @@ gives 0 "save --if-generation: the one" save three --if-generation 2 --keep-prev
 [ ! -s errors ]
 result $? "with nothing on standard error"
 gives 0 "save --strict" save three --strict --keep-previous
+gives 0 "save, to be removed" "$steadfast" save --keep-previous gone <<<1
+gives 0 "save, once more" "$steadfast" save --keep-previous gone <<<2
+gives 6 "remove --if-generation: another is there" "$steadfast" remove --if-generation 1 gone
+gives 0 "remove --if-generation: the one" "$steadfast" remove --if-generation 2 gone
+[ ! -s output ] && [ ! -e gone ] && [ ! -e gone.prev ]
+result $? "nothing is left, and nothing is said"
+gives 5 "remove: nothing there" "$steadfast" remove gone
+says errors ENOENT "the code's name is told"
+gives 2 "remove: an unknown option" "$steadfast" remove --schema 1 gone
+gives 2 "remove: two paths" "$steadfast" remove a b
+ln -s state link
+gives 1 "remove: a link" "$steadfast" remove link
+rm link
 echo "by hand" >foreign
 gives 0 "save --keep-previous over a file that is no state" "$steadfast" save --keep-previous foreign <<<new
 says errors "no whole state, and is kept" "it says what became of it"
@@ -258,6 +271,8 @@ mkdir json
 json 0 "save --json" '"path": "json/state".*"exit_code": 0, "status": 0, "status_name": "STEADFAST_OK".*"on_disk": "new", "generation": 1, "length": 3}$' \
     "$steadfast" save --json json/state <binary
 json 0 "load --json" '"length": 3, .*"source": "current", "data_base64": "YQBi"}$' "$steadfast" load --json json/state
+"$steadfast" save json/gone <binary >output 2>errors
+json 0 "remove --json" '"command": "remove".*"exit_code": 0.*"on_disk": "new", "generation": 1}$' "$steadfast" remove --json json/gone
 json 0 "verify --json" '"generation": 1, "saved": "[0-9-]*T[0-9:.]*Z", "saved_at_ns": [0-9]+, ' "$steadfast" verify --json json/state
 json 0 "info --json, the option last" "\"sha256\": \"$(head -c 64 json/state)\"" "$steadfast" info json/state --json
 json 6 "save --json: a conflict" '"status_name": "STEADFAST_E_CONFLICT"' "$steadfast" save --if-generation 7 --json json/state <binary

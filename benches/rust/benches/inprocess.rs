@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::ffi::{CStr, c_char, c_void};
 use std::hint::black_box;
 use std::ptr::{null, null_mut};
-use steadfast::ffi::{context::*, lock::*, state::*};
+use steadfast::ffi::{context::*, load::*, lock::*, save::*};
 use steadfast::hooks::{STEADFAST_ABSENT_AIO, steadfast_hooks, steadfast_stat};
 use steadfast::status::{STEADFAST_LOCK_HELD, STEADFAST_LOCK_STALE};
 
