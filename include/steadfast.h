@@ -329,7 +329,12 @@ enum {
    * file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
    * (syncfs(2)).
    */
-  STEADFAST_SAVE_SYNCFS = 128
+  STEADFAST_SAVE_SYNCFS = 128,
+  /**
+   * The mode of the options is also given to a file that is there already, and may open it to more. With an access ACL its
+   * group bits become the mask.
+   */
+  STEADFAST_SAVE_SET_MODE = 1024
 };
 
 /** How to save. Zero is the default of every member. */
@@ -338,7 +343,10 @@ typedef struct {
   size_t size;
   /** STEADFAST_SAVE_*. */
   uint32_t flags;
-  /** Permission bits of a new file, whatever the umask; 0 means 0600. An existing file keeps its own. */
+  /**
+   * Permission bits of a new file, whatever the umask; 0 means 0600. An existing file keeps its own, unless
+   * STEADFAST_SAVE_SET_MODE is among the flags.
+   */
   uint32_t mode;
   /** The caller's own format number, stored and handed back. */
   uint32_t schema;

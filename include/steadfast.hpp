@@ -396,6 +396,8 @@ public:
         c_.mode = bits;
         return *this;
     }
+    /// The same for a file that is there already as well; it may open it to more.
+    constexpr save_options &set_mode(std::uint32_t bits) noexcept { return mode(bits).flag(STEADFAST_SAVE_SET_MODE); }
     /// The caller's own format number, handed back by load.
     constexpr save_options &schema(std::uint32_t number) noexcept
     {

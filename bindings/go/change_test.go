@@ -106,6 +106,19 @@ func TestCounters(t *testing.T) {
 	}
 }
 
+func TestSetMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	for _, mode := range []uint32{0600, 0640, 0604} {
+		_, err := Save(path, []byte("x"), SetMode(mode))
+		must(t, err)
+		info, err := os.Stat(path)
+		must(t, err)
+		if uint32(info.Mode().Perm()) != mode {
+			t.Fatal(info.Mode())
+		}
+	}
+}
+
 func TestRemove(t *testing.T) {
 	directory := t.TempDir()
 	path := filepath.Join(directory, "state")

@@ -114,6 +114,14 @@ func Mode(bits uint32) SaveOption {
 	return saveOption(func(to *saving) { to.options.mode = C.uint32_t(bits) })
 }
 
+// SetMode is Mode for a file that is there already as well; it may open it to more.
+func SetMode(bits uint32) SaveOption {
+	return saveOption(func(to *saving) {
+		to.options.flags |= C.STEADFAST_SAVE_SET_MODE
+		to.options.mode = C.uint32_t(bits)
+	})
+}
+
 // Schema stores your own format number, which Load hands back.
 func Schema(number uint32) SaveOption {
 	return saveOption(func(to *saving) { to.options.schema = C.uint32_t(number) })

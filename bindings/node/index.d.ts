@@ -61,6 +61,8 @@ export interface SaveOptions {
   timeout?: number;
   /** Permission bits of a new file, 0o600 unless given. */
   mode?: number;
+  /** `mode` is for a file that is there already, too; it may open it to more. */
+  setMode?: boolean;
   /** Your own format number, stored and handed back. */
   schema?: number;
   context?: Context | FailingContext;

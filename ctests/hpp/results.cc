@@ -354,6 +354,9 @@ void changed_by_what_it_is(const scratch &dir)
         ec, steadfast::save_options().timeout(20ms));
     ok(ec == steadfast::errc::conflict && loaded(path) == "theirs", "for ever: errc::conflict, when the time is over");
 
+    ok(steadfast::save(path, "theirs", ec, steadfast::save_options().set_mode(0640)).durable()
+           && std::filesystem::status(path).permissions() == std::filesystem::perms(0640),
+       "set_mode is for a file that is there");
     steadfast::remove(path, ec, steadfast::save_options().if_generation(1));
     ok(ec == steadfast::errc::conflict && loaded(path) == "theirs", "remove: another generation is errc::conflict");
     done = steadfast::remove(path, ec);

@@ -20,7 +20,8 @@ pub struct steadfast_save_options {
     pub size: usize,
     /// STEADFAST_SAVE_*.
     pub flags: u32,
-    /// Permission bits of a new file, whatever the umask; 0 means 0600. An existing file keeps its own.
+    /// Permission bits of a new file, whatever the umask; 0 means 0600. An existing file keeps its own, unless
+    /// STEADFAST_SAVE_SET_MODE is among the flags.
     pub mode: u32,
     /// The caller's own format number, stored and handed back.
     pub schema: u32,

@@ -18,6 +18,21 @@ pub struct Replaced {
     pub stat: steadfast_stat,
 }
 
+/// The permission bits that the caller asks for.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// 0: 0600.
+    pub mode: u32,
+    /// Are they for a file that replaces another one, too?
+    pub always: bool,
+}
+
+impl Asked {
+    fn bits(self) -> u32 {
+        if self.mode == 0 { 0o600 } else { self.mode }
+    }
+}
+
 /// How it went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
@@ -60,19 +75,18 @@ impl Classes {
     }
 }
 
-/// Gives `fd`, whose stat is `own`, owner, group, ACL and mode of the file that it replaces, or `mode` for a new one; and
-/// `mark`, UNSYNCED or 0. Until then it is for its owner alone.
+/// Gives `fd`, whose stat is `own`, owner, group, ACL and mode of the file that it replaces, or the mode that is asked for;
+/// and `mark`, UNSYNCED or 0. Until then it is for its owner alone.
 pub fn give(
     hooks: &Hooks,
     fd: i32,
     own: &steadfast_stat,
     replaced: Option<&Replaced>,
-    mode: u32,
+    asked: Asked,
     mark: u32,
 ) -> Result<Mode, Errno> {
     let Some(old) = replaced else {
-        let mode = if mode == 0 { 0o600 } else { mode };
-        return set_mode(hooks, fd, own.mode, mode | mark, false);
+        return set_mode(hooks, fd, own.mode, asked.bits() | mark, false);
     };
     let (owner_kept, group_kept) = set_owner(hooks, fd, own, &old.stat)?;
     let mut special = old.stat.mode & 0o7000 & !UNSYNCED;
@@ -84,6 +98,7 @@ pub fn give(
         special &= !0o2000;
     }
     let mut now = own.mode & 0o7777;
+    let mut lost = None;
     let mut permissions = Classes::of(old.stat.mode).without(owner_kept, group_kept);
     if let Some(mut acl) = Acl::read(hooks, old.fd)? {
         acl.restrict(owner_kept, group_kept);
@@ -92,7 +107,12 @@ pub fn give(
                 now = now & 0o7000 | acl.classes().mode();
                 acl.classes()
             }
-            Err(e) if cannot_have_acl(e) => acl.classes_alone(),
+            Err(e) if cannot_have_acl(e) => {
+                let alone = acl.classes_alone();
+                // The group bits that are asked for were to be the mask. There is no mask now.
+                lost = Some(alone.group);
+                alone
+            }
             Err(e) => return Err(e),
         };
     } else if Acl::read(hooks, fd)?.is_some() {
@@ -100,7 +120,12 @@ pub fn give(
         hooks.fsetxattr(fd, ACCESS, &Acl::minimal(permissions))?;
         now = now & 0o7000 | permissions.mode();
     }
-    set_mode(hooks, fd, now, special | permissions.mode() | mark, true)
+    let mut wanted = special | permissions.mode();
+    if asked.always {
+        // With an ACL the kernel takes the group bits for the mask (chmod of a file with an ACL: acl(5)).
+        wanted = asked.bits() & !(lost.map_or(0, |group| !group & 7) << 3);
+    }
+    set_mode(hooks, fd, now, wanted | mark, true)
 }
 
 /// Owner and group of the old file: which of them the new one has now.

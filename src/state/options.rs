@@ -1,6 +1,7 @@
 //! What to save and load, and how.
 
 use crate::file::names;
+use crate::file::ownership::Asked;
 use crate::status::*;
 use core::ffi::CStr;
 
@@ -30,6 +31,9 @@ pub const STEADFAST_SAVE_NO_SYNC: u32 = 1 << 6;
 /// file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
 /// (syncfs(2)).
 pub const STEADFAST_SAVE_SYNCFS: u32 = 1 << 7;
+/// The mode of the options is also given to a file that is there already, and may open it to more. With an access ACL its
+/// group bits become the mask.
+pub const STEADFAST_SAVE_SET_MODE: u32 = 1 << 10;
 /// All bits above.
 pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_KEEP_PREVIOUS
@@ -37,7 +41,8 @@ pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_FOLLOW_SYMLINK
     | STEADFAST_SAVE_CREATE_PARENTS
     | STEADFAST_SAVE_NO_SYNC
-    | STEADFAST_SAVE_SYNCFS;
+    | STEADFAST_SAVE_SYNCFS
+    | STEADFAST_SAVE_SET_MODE;
 
 /// If the state at PATH is damaged, unreadable or missing, load PATH.prev instead.
 pub const STEADFAST_LOAD_RECOVER: u32 = 1 << 0;
@@ -80,6 +85,11 @@ impl SaveRequest<'_> {
     /// Is nothing synced?
     pub fn skips_sync(&self) -> bool {
         self.has(STEADFAST_SAVE_NO_SYNC)
+    }
+
+    /// The mode of the new file.
+    pub fn asked(&self) -> Asked {
+        Asked { mode: self.mode, always: self.has(STEADFAST_SAVE_SET_MODE) }
     }
 
     /// Is NAME.prev too long a name? KEEP_PREVIOUS then fails before anything is written.

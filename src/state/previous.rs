@@ -8,7 +8,7 @@ use super::existing::Existing;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names::{self, Shape};
-use crate::file::ownership;
+use crate::file::ownership::{self, Asked};
 use crate::file::path::Name;
 use crate::file::temp::Temp;
 use crate::hooks::*;
@@ -21,6 +21,9 @@ const ATTEMPTS: u32 = 100;
 
 /// The name on the way was taken away by the saver that had our number before.
 const AGAIN: u32 = 3;
+
+/// A copy has the permissions of what it copies.
+const AS_BEFORE: Asked = Asked { mode: 0, always: false };
 
 /// How the current state is to be kept.
 #[derive(Clone, Copy)]
@@ -318,7 +321,7 @@ impl<'h> Keeping<'h, '_> {
             at = at.saturating_add(bytes.len() as u64);
         }
         let mark = there.stat.mode & ownership::UNSYNCED;
-        ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), 0, mark).at(STEP)?;
+        ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), AS_BEFORE, mark).at(STEP)?;
         match if self.how.sync { hooks.fsync(fd) } else { Ok(()) } {
             Ok(()) => {}
             Err(e) if e.unsupported() => return Ok(None),

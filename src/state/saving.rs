@@ -128,7 +128,7 @@ impl<'h> Saving<'h> {
         const STEP: i32 = STEADFAST_STEP_SET_MODE;
         for _ in 0..ATTEMPTS {
             let replaced = self.current.as_ref().map(Existing::replaced);
-            let given = ownership::give(self.hooks(), temp.fd.raw(), &temp.stat, replaced.as_ref(), request.mode, mark);
+            let given = ownership::give(self.hooks(), temp.fd.raw(), &temp.stat, replaced.as_ref(), request.asked(), mark);
             let Some(there) = &self.current else { return given.at(STEP) };
             // FUSE servers that go by paths cannot be asked about a file that another saver has replaced.
             let may_be_gone = given.is_err_and(|e| e.is_one_of(&[ENOENT, ESTALE]));

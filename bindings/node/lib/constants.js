@@ -1,7 +1,7 @@
 'use strict';
 // The numbers of include/steadfast.h that this package needs; test/constants.test.js compares them with it.
 
-exports.SAVE = { strict: 1, keepPrevious: 2, ifGeneration: 4, followSymlink: 8, createParents: 16, noSync: 64, syncfs: 128 };
+exports.SAVE = { strict: 1, keepPrevious: 2, ifGeneration: 4, followSymlink: 8, createParents: 16, noSync: 64, syncfs: 128, setMode: 1024 };
 exports.LOAD = { recover: 1, requireSchema: 2 };
 exports.LOCK = { trustStartTime: 1, inherit: 4 };
 exports.CONTEXT = { at: 1, beneath: 2, noIoUring: 4 };

@@ -59,6 +59,15 @@ test('update: counters lose nothing', async (t) => {
   assert.equal(steadfast.loadSync(file).data.toString(), '30');
 });
 
+test('setMode: for a file that is there as well', (t) => {
+  const file = path.join(temporary(t), 'state');
+  steadfast.saveSync(file, '1');
+  steadfast.saveSync(file, '2', { mode: 0o640 });
+  assert.equal(fs.statSync(file).mode & 0o777, 0o600);
+  steadfast.saveSync(file, '3', { mode: 0o640, setMode: true });
+  assert.equal(fs.statSync(file).mode & 0o777, 0o640);
+});
+
 test('remove', async (t) => {
   const directory = temporary(t);
   const file = path.join(directory, 'state');

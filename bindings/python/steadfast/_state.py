@@ -112,6 +112,7 @@ def save_options(
     mode: int,
     schema: int,
     timeout: Optional[float],
+    set_mode: bool = False,
     syncfs: bool = False,
 ) -> _abi.CSaveOptions:
     flags = 0
@@ -123,6 +124,7 @@ def save_options(
         (create_parents, _abi.SAVE_CREATE_PARENTS),
         (not sync, _abi.SAVE_NO_SYNC),
         (syncfs, _abi.SAVE_SYNCFS),
+        (set_mode, _abi.SAVE_SET_MODE),
     ):
         flags |= flag if wanted else 0
     return _abi.CSaveOptions(
@@ -146,6 +148,7 @@ def save(
     create_parents: bool = False,
     sync: bool = True,
     mode: int = 0,
+    set_mode: bool = False,
     schema: int = 0,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
@@ -158,7 +161,8 @@ def save(
     if_generation: compare and swap; ConflictError unless the state there has this generation (0: none there yet, and no
     previous one). follow_symlink: save to what a link points to; without it, SymlinkError. create_parents: make missing
     directories, durably. sync=False: atomic and verified, never durable, and without a warning; with keep_previous the
-    last durable generation stays as PATH.prev. mode: permission bits of a new file, 0 is 0o600. schema: your format number.
+    last durable generation stays as PATH.prev. mode: permission bits of a new file, 0 is 0o600; set_mode: of a file that is
+    there already, too. schema: your format number.
     timeout: seconds to wait for other savers of the same state, None is for ever; then BusyError.
     """
     name = path_bytes(path)
@@ -171,6 +175,7 @@ def save(
         create_parents=create_parents,
         sync=sync,
         mode=mode,
+        set_mode=set_mode,
         schema=schema,
         timeout=timeout,
     )
@@ -196,6 +201,7 @@ def save_batch(
     sync: bool = True,
     syncfs: bool = False,
     mode: int = 0,
+    set_mode: bool = False,
     schema: int = 0,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
@@ -213,6 +219,7 @@ def save_batch(
         create_parents=create_parents,
         sync=sync,
         mode=mode,
+        set_mode=set_mode,
         schema=schema,
         timeout=timeout,
         syncfs=syncfs,
@@ -356,6 +363,7 @@ def update(
     create_parents: bool = False,
     sync: bool = True,
     mode: int = 0,
+    set_mode: bool = False,
     schema: int = 0,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
@@ -386,6 +394,7 @@ def update(
                 create_parents=create_parents,
                 sync=sync,
                 mode=mode,
+                set_mode=set_mode,
                 schema=schema,
                 timeout=timeout,
                 context=context,

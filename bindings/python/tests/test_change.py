@@ -104,6 +104,14 @@ def test_remove(path):
     assert steadfast.remove(path, sync=False).durable is False
 
 
+def test_set_mode(path):
+    steadfast.save(path, b"1")
+    steadfast.save(path, b"2", mode=0o640)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    steadfast.save(path, b"3", mode=0o640, set_mode=True)
+    assert os.stat(path).st_mode & 0o777 == 0o640
+
+
 def test_asyncio(path):
     async def work():
         await steadfast.aio.update(path, lambda old: b"1")
