@@ -8,6 +8,7 @@
 mod batch;
 mod history;
 mod judge;
+mod removal;
 mod states;
 mod trace;
 

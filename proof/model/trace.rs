@@ -66,13 +66,15 @@ pub enum Mutant {
     PreviousByRename,
     /// The directory synced before the rename instead of after it.
     SyncBeforeRename,
+    /// A removal that unlinks the state first, and then the previous one.
+    UnlinkFirst,
 }
 
 pub struct Recorder {
     pub events: Vec<Event>,
     /// By file: the mode it was made with.
     pub modes: Vec<u32>,
-    mutant: Mutant,
+    pub mutant: Mutant,
     /// This many file syncs to come fail, as on a broken disk.
     pub failing: u32,
     fds: HashMap<i32, Node>,
@@ -294,6 +296,9 @@ unsafe extern "C" fn renameat(user: *mut c_void, od: i32, from: *const c_char, n
     unsafe {
         let r = recorder(user);
         let node = r.named(od, &text(from));
+        if r.mutant == Mutant::UnlinkFirst && flags == 0 {
+            return unlinkat(user, od, from, 0);
+        }
         let exchanged = if flags & libc::RENAME_EXCHANGE != 0 { r.named(nd, &text(to)) } else { None };
         let result = (real().renameat.unwrap())(user, od, from, nd, to, flags);
         if result == 0 && node.is_some() {
