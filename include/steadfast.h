@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * steadfast: state files that survive a crash, lock files that survive their owner.
+ * steadfast: state files that survive a crash, lock files that a dead owner cannot block.
  *
  * This header is the manual of the C interface. It is generated from the source (make header). Its sections:
  *
@@ -20,13 +20,14 @@
  *
  * Structs. The caller sets `size` to sizeof the struct before the call. A size that is too small is -EINVAL. A member
  * beyond `size` reads as zero, and zero is the default of every member. A later version's longer struct is accepted if
- * the members that this version does not know are zero, otherwise it is -EINVAL. So is an unknown flag.
+ * the members that this version does not know are zero. Otherwise, and for an unknown flag, the call returns -EINVAL.
  *
  * Arguments. NULL for a context, for options or for a report means the defaults. A function that makes an object stores
- * it in *out, and stores NULL there when it fails. A report is written whatever the call returns.
+ * it in *out, and stores NULL there when it fails. A report is written whatever the call returns. A report whose size is
+ * below 40 is -EINVAL; only steadfast_lock_release ignores it.
  *
- * Paths are bytes, NUL-terminated, in any encoding, shorter than 4096. NULL and "" are -EINVAL, a path that ends in "/",
- * "." or ".." is -EISDIR, a longer one is -ENAMETOOLONG.
+ * Paths are bytes, NUL-terminated, in any encoding, shorter than 4096. NULL and "" are -EINVAL. A path that ends in
+ * "/", or whose last component is "." or "..", is -EISDIR. A longer one is -ENAMETOOLONG.
  *
  * Who frees:
  *   steadfast_context   made by steadfast_context_new,      freed by steadfast_context_free, which also closes the
@@ -37,7 +38,8 @@
  * A lock needs nothing of its context any more. After a call the library keeps no pointer of the caller's, except the
  * functions and the `user` of a hook table.
  *
- * Threads. Every function may be called from any thread at any time. Threads may share a context. A lock is used by one
+ * Threads. Every function may be called from any thread at any time. Threads may share a context; it is freed when no
+ * thread is in a call with it. A lock is used by one
  * thread at a time.
  *
  * Fork. A child may use everything but the locks of its parent, which it may only release (this closes the child's
@@ -86,7 +88,7 @@ enum {
    * why.
    */
   STEADFAST_NOT_DURABLE = 16,
-  /** steadfast_state_load: loaded from PATH.prev, because the state at PATH is damaged, unreadable or missing. */
+  /** steadfast_state_load: loaded from PATH.prev, because PATH is missing or its load failed. */
   STEADFAST_RECOVERED = 17
 };
 
@@ -143,7 +145,7 @@ enum {
   STEADFAST_E_SAVED_NOT_DURABLE = -10013,
   /** The rename failed, and it is unknown whether it took effect. A load tells. */
   STEADFAST_E_INDETERMINATE = -10014,
-  /** The lock is held. */
+  /** The lock is held, or it cannot be known whether it is. */
   STEADFAST_E_LOCKED = -10015,
   /** The lock file was removed or replaced by another process. What is there now was not touched. */
   STEADFAST_E_LOCK_LOST = -10016,
@@ -177,7 +179,7 @@ const char *steadfast_status_message(int32_t status);
 /* ============================================================================
  * 2. The report
  *
- * Every function that can fail takes a report, or NULL. The report says which call failed, what is on disk, and the
+ * Every function about states and locks that can fail takes a report, or NULL. The report says which call failed, what is on disk, and the
  * rest in words.
  * ========================================================================= */
 
@@ -298,10 +300,9 @@ enum {
   STEADFAST_SAVE_STRICT = 1,
   /**
    * The previous generation, verified, stays as PATH.prev. A damaged or unsynced state never replaces a durable
-   * PATH.prev. If what is at PATH is no whole state, it is kept as PATH.prev if there is none yet: a person can read it,
-   * a load answers STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept and what was
-   * not. Where there are no hard links it is kept by a copy, which is synced: a save that does not sync, or cannot,
-   * leaves PATH.prev as it is there.
+   * PATH.prev. If PATH holds no whole state and there is no PATH.prev, it becomes PATH.prev: a person can read it, a load of
+   * it is STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept. Without hard links the
+   * library copies the state and syncs the copy. Without a sync it leaves PATH.prev unchanged there.
    */
   STEADFAST_SAVE_KEEP_PREVIOUS = 2,
   /**
@@ -331,8 +332,8 @@ enum {
    */
   STEADFAST_SAVE_SYNCFS = 128,
   /**
-   * The mode of the options is also given to a file that is there already, and may open it to more. With an access ACL its
-   * group bits become the mask.
+   * The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
+   * access ACL, the group bits of the mode become the ACL's mask.
    */
   STEADFAST_SAVE_SET_MODE = 1024
 };
@@ -360,7 +361,7 @@ typedef struct {
   /**
    * How long to wait for other processes, in milliseconds: 0 means 10,000, a negative value no limit. A save waits
    * for a lease on the file (fcntl(2)), and with IF_GENERATION for its flock, which savers of that kind hold. In a
-   * batch it is for each state.
+   * batch it is for the whole call, from the first wait on.
    */
   int64_t timeout_ms;
 } steadfast_save_options;
@@ -400,19 +401,21 @@ typedef struct {
  *     - Another negated errno: of the call that the report's step names.
  *
  * Permissions. A file that is replaced hands on its owner, group, mode and POSIX access ACL. Where one of them cannot
- * be kept, nobody may do more with the new file than with the old one: the group and the others lose what they would
- * gain, and a set-id bit goes with its owner or group. Other extended attributes and other hard links are not kept. If
- * the file system fixes modes, the result is 0 and the message says so; if the file would be open to more than the old
- * one, it is the errno of fchmod(2). The temporary file has mode 0600 until it has its permissions.
+ * be kept, nobody may do more with the new file than with the old one, unless STEADFAST_SAVE_SET_MODE says so: the
+ * group and the others lose what they would gain. Without the owner or the group the set-user-ID or set-group-ID bit is
+ * removed. Other extended attributes and other hard links are not kept. If the file system ignores chmod(2), the result is
+ * 0 and the message says so; if the file would be open to more than the old one, it is the errno of fchmod(2). The
+ * temporary file has mode 0600 until it has its permissions.
  *
  * Generations. The report's generation is the number of the new state: 1 if there was neither PATH nor PATH.prev, 1
  * more than the verified one at PATH, and with KEEP_PREVIOUS or IF_GENERATION 1 more than the higher one of PATH and
  * PATH.prev. Over anything else (damage, a foreign file, only a PATH.prev) it is the clock in microseconds, or 1 more
- * than PATH.prev's if that is higher. So a number never comes again. Where PATH is missing or damaged, IF_GENERATION
+ * than PATH.prev's if that is higher. So a number does not come again after damage or loss. It can after
+ * steadfast_state_remove, and after a power cut that took an unsynced save back. Where PATH is missing or damaged, IF_GENERATION
  * compares with a verified PATH.prev, so that what STEADFAST_LOAD_RECOVER gave can be saved again.
  *
- * Threads and processes may save to one path at the same time; the last rename wins. Such plain saves may be published
- * in another order than they were counted; saves with IF_GENERATION are not. Fork: parent and child may both go on.
+ * Threads and processes may save to one path at the same time; the last rename wins. Of such plain saves two may
+ * get the same number, and one with a lower number may replace one with a higher one; saves with IF_GENERATION do not. Fork: parent and child may both go on.
  */
 int32_t steadfast_state_save(const steadfast_context *context, const char *path, const void *data, size_t len,
                              const steadfast_save_options *options, steadfast_report *report);
@@ -467,7 +470,10 @@ int32_t steadfast_state_save_batch(const steadfast_context *context, steadfast_s
 
 /** steadfast_load_options.flags. */
 enum {
-  /** If the state at PATH is damaged, unreadable or missing, load PATH.prev instead. */
+  /**
+   * Load PATH.prev if PATH is missing, or if its load is STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST,
+   * _E_FORMAT, -EIO, -EBADMSG or -EUCLEAN.
+   */
   STEADFAST_LOAD_RECOVER = 1,
   /** The state must have the schema of the options. */
   STEADFAST_LOAD_REQUIRE_SCHEMA = 2
@@ -573,25 +579,28 @@ void steadfast_state_free(steadfast_state *state);
  *
  *  - `user`: as it was given to that call.
  *  - `old`: the verified state; NULL if there is none. It and its `data` are valid until the update returns.
- *  - `data`, `len`: get the new payload, in bytes. It must stay valid until the update returns or the function is called
- *    again. It may be a part of `old`.
+ *  - `data`, `len`: get the new payload, in bytes. They are NULL and 0 before, which saves an empty state. The payload must
+ *    stay valid until the update returns or the function is called again. It may be a part of `old`.
  *
- * Returns 0 to save it, a value above 0 to leave the state as it is, and one below 0 to give up with that code.
+ * Returns 0 to save it, a value above 0 to leave the state as it is, and one below 0 (a negated errno) to give up with
+ * that code.
  */
 typedef int32_t (*steadfast_update_fn)(void *user, const steadfast_state *old, const void **data,
                                        size_t *len);
 
 /**
- * Loads the state at `path`, calls `update` with it, and saves what that makes of it, if the state is still the same.
- * Otherwise it does so again with the one that is there by then: no change of another process that updates, or saves with
+ * Loads the state at `path`, calls `update` with it, and saves the result if nobody has replaced the state meanwhile.
+ * Otherwise it loads the new state and calls `update` again. No change of another process that updates, or saves with
  * STEADFAST_SAVE_IF_GENERATION, is lost.
  *
  *  - `context`: NULL for the default.
  *  - `path`: as for steadfast_state_save and steadfast_state_load.
  *  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
  *  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
- *    `timeout_ms` is also how long the call begins again: past it, the result is STEADFAST_E_CONFLICT.
- *  - `update`, `user`: called at least once if there is a whole state or none, on the calling thread.
+ *    After `timeout_ms` the call stops trying and returns STEADFAST_E_CONFLICT, or STEADFAST_E_BUSY. While another
+ *    process has a lease on the file, each load can take 10 seconds more.
+ *  - `update`, `user`: called at least once if there is a whole state or none, on the calling thread. None is also what a
+ *    missing directory looks like.
  *  - `report`: NULL for the default.
  *
  * Returns:
@@ -599,7 +608,7 @@ typedef int32_t (*steadfast_update_fn)(void *user, const steadfast_state *old, c
  *  - 0 with the report's on_disk OLD: `update` returned a value above 0. The generation is that of the state.
  *  - The code below 0 that `update` returned (OLD).
  *  - What steadfast_state_load returns for damage, STEADFAST_E_LOST and other errors but -ENOENT (OLD): `update` is not
- *    called. With STEADFAST_LOAD_RECOVER it gets PATH.prev where there is a whole one.
+ *    called. With STEADFAST_LOAD_RECOVER it gets PATH.prev where there is a whole one; only old->source tells.
  *
  * Threads and processes may update one path at the same time. `update` may use the library, but not wait for another update
  * of the same state.
@@ -626,7 +635,8 @@ int32_t steadfast_state_update(const steadfast_context *context, const char *pat
  *  - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there (OLD).
  *  - STEADFAST_E_BUSY, _E_SYMLINK, _E_NOT_REGULAR, _E_UNSUPPORTED, -EBUSY and damage with IF_GENERATION: as for
  *    steadfast_state_save (OLD).
- *  - Another negated errno: of the call that the report's step names. What could not be removed is where it was (OLD).
+ *  - Another negated errno: of the call that the report's step names (OLD). PATH is where it was, or at PATH.prev if it
+ *    could not be put back. An older PATH.prev may be gone.
  *
  * A state that is saved later begins at generation 1 again. Threads and fork: as for steadfast_state_save.
  */
@@ -636,8 +646,9 @@ int32_t steadfast_state_remove(const steadfast_context *context, const char *pat
 /* ============================================================================
  * 4. Locks
  *
- * A lock is a file that exists while the lock is held. It holds the PID of its owner in decimal and a newline
- * (steadfast_lock(5)). Locks are for one host.
+ * The holder of a lock has a file at PATH, with its PID in decimal and a newline (steadfast_lock(5)). If the holder
+ * dies, the file stays until the next steadfast_lock_acquire or steadfast_lock_clean_stale removes it. So a process
+ * may exit without a release. Locks are for one host.
  * ========================================================================= */
 
 /** steadfast_lock_options.flags. */
@@ -674,7 +685,7 @@ typedef struct {
   int64_t empty_grace_ms;
   /**
    * A descriptor (a pipe, an eventfd, a signalfd) that ends the wait of steadfast_lock_acquire with -ECANCELED when
-   * it becomes readable, without a race; 0 means none. The library only polls it.
+   * it becomes readable, without a race; 0 means none, and a negative value is -EINVAL. The library only polls it.
    */
   int32_t cancel_fd;
   /** 0. */
@@ -692,8 +703,9 @@ typedef struct steadfast_lock steadfast_lock;
  * by whoever opens the file by its name.
  *
  *  - `context`: NULL for the default. It may be freed while the lock is held.
- *  - `timeout_ms`: 0 tries once, a negative value waits without limit. A waiter sleeps until the holder releases or
- *    dies; waiters are served in the order in which they came.
+ *  - `timeout_ms`: 0 tries once and does not queue, a negative value waits without limit, also for a lock of this very
+ *    process. A waiter sleeps until the holder releases or dies. Waiters usually get the lock in the order in which they
+ *    came.
  *  - `options`, `report`: NULL for the defaults.
  *  - `out`: gets the lock, which steadfast_lock_release frees; NULL after an error.
  *
@@ -711,8 +723,9 @@ typedef struct steadfast_lock steadfast_lock;
  *
  * Descriptors. On Linux a mapping of the file keeps the flock, so that no descriptor of it stays open, and a program
  * that closes all its descriptors (closefrom) still holds the lock. With STEADFAST_LOCK_INHERIT, and on overlayfs and
- * FUSE, a descriptor keeps it. The directory's descriptor stays open in any case; if it is closed, the library opens the
- * directory anew when it needs it.
+ * FUSE, a descriptor keeps it. The directory's descriptor stays open in any case, and after a wait an inotify descriptor; if the program
+ * closes them, the library opens the directory anew when it needs it. A process that executes another program gives the
+ * flock up, but the file names it as long as it lives.
  *
  * Threads: two threads of one process exclude each other like two processes. Fork: a child does not own the lock.
  * Where a descriptor keeps the flock, a child that does not exec keeps the lock held until it ends or releases it.
@@ -730,7 +743,8 @@ int32_t steadfast_lock_acquire(const steadfast_context *context, const char *pat
  *  - STEADFAST_E_LOCK_LOST: the file had been removed or replaced. What is there now was not touched.
  *  - STEADFAST_E_WRONG_PROCESS: this is a forked child, or a child has adopted the lock. Only this process's
  *    descriptors were closed; the lock goes on.
- *  - Another code below 0: the file could not be removed and still names this process.
+ *  - Another code below 0: the file could not be removed and still names this process. Others take it for held until this
+ *    process ends. STEADFAST_E_BUSY: a child was adopting the lock for 10 seconds.
  *
  * A report whose size is too small is ignored.
  */
@@ -770,7 +784,8 @@ int32_t steadfast_lock_check(const steadfast_lock *lock, steadfast_report *repor
 int32_t steadfast_lock_adopt(steadfast_lock *lock, steadfast_report *report);
 
 /**
- * Removes the lock file at `path` if its owner is provably dead; never takes it from a live one.
+ * Removes the lock file at `path` if its owner is provably dead; never takes it from a live one, unless the options allow
+ * a guess.
  *
  *  - `context`, `options`, `report`: NULL for the defaults. The report's message says why, its pid is the process that
  *    the lock names.

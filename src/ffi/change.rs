@@ -21,25 +21,28 @@ use core::ptr::null;
 ///
 ///  - `user`: as it was given to that call.
 ///  - `old`: the verified state; NULL if there is none. It and its `data` are valid until the update returns.
-///  - `data`, `len`: get the new payload, in bytes. It must stay valid until the update returns or the function is called
-///    again. It may be a part of `old`.
+///  - `data`, `len`: get the new payload, in bytes. They are NULL and 0 before, which saves an empty state. The payload must
+///    stay valid until the update returns or the function is called again. It may be a part of `old`.
 ///
-/// Returns 0 to save it, a value above 0 to leave the state as it is, and one below 0 to give up with that code.
+/// Returns 0 to save it, a value above 0 to leave the state as it is, and one below 0 (a negated errno) to give up with
+/// that code.
 #[allow(non_camel_case_types)]
 pub type steadfast_update_fn = Option<
     unsafe extern "C" fn(user: *mut c_void, old: *const steadfast_state, data: *mut *const c_void, len: *mut usize) -> i32,
 >;
 
-/// Loads the state at `path`, calls `update` with it, and saves what that makes of it, if the state is still the same.
-/// Otherwise it does so again with the one that is there by then: no change of another process that updates, or saves with
+/// Loads the state at `path`, calls `update` with it, and saves the result if nobody has replaced the state meanwhile.
+/// Otherwise it loads the new state and calls `update` again. No change of another process that updates, or saves with
 /// STEADFAST_SAVE_IF_GENERATION, is lost.
 ///
 ///  - `context`: NULL for the default.
 ///  - `path`: as for steadfast_state_save and steadfast_state_load.
 ///  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
 ///  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
-///    `timeout_ms` is also how long the call begins again: past it, the result is STEADFAST_E_CONFLICT.
-///  - `update`, `user`: called at least once if there is a whole state or none, on the calling thread.
+///    After `timeout_ms` the call stops trying and returns STEADFAST_E_CONFLICT, or STEADFAST_E_BUSY. While another
+///    process has a lease on the file, each load can take 10 seconds more.
+///  - `update`, `user`: called at least once if there is a whole state or none, on the calling thread. None is also what a
+///    missing directory looks like.
 ///  - `report`: NULL for the default.
 ///
 /// Returns:
@@ -47,7 +50,7 @@ pub type steadfast_update_fn = Option<
 ///  - 0 with the report's on_disk OLD: `update` returned a value above 0. The generation is that of the state.
 ///  - The code below 0 that `update` returned (OLD).
 ///  - What steadfast_state_load returns for damage, STEADFAST_E_LOST and other errors but -ENOENT (OLD): `update` is not
-///    called. With STEADFAST_LOAD_RECOVER it gets PATH.prev where there is a whole one.
+///    called. With STEADFAST_LOAD_RECOVER it gets PATH.prev where there is a whole one; only old->source tells.
 ///
 /// Threads and processes may update one path at the same time. `update` may use the library, but not wait for another update
 /// of the same state.
@@ -94,7 +97,10 @@ pub unsafe extern "C" fn steadfast_state_update(
             request.check_name(path.name())?;
             let start = start()?;
             let hooks = start.hooks();
-            let saved = sequence::save(&mut Session::new(start, saving.timeout_ms), &mut path, &request);
+            // What is left of the time, and at least a moment: this attempt is made.
+            let left = until.left_ns(hooks).at(STEADFAST_STEP_CLOCK)?.unwrap_or(0) / 1_000_000;
+            let timeout_ms = if saving.timeout_ms < 0 { saving.timeout_ms } else { left.max(1) };
+            let saved = sequence::save(&mut Session::new(start, timeout_ms), &mut path, &request);
             let moved = saved.is_err_and(|outcome| outcome.status == STEADFAST_E_CONFLICT);
             if !moved || until.left_ns(hooks).at(STEADFAST_STEP_CLOCK)?.is_none() {
                 return saved;
@@ -120,7 +126,8 @@ pub unsafe extern "C" fn steadfast_state_update(
 ///  - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there (OLD).
 ///  - STEADFAST_E_BUSY, _E_SYMLINK, _E_NOT_REGULAR, _E_UNSUPPORTED, -EBUSY and damage with IF_GENERATION: as for
 ///    steadfast_state_save (OLD).
-///  - Another negated errno: of the call that the report's step names. What could not be removed is where it was (OLD).
+///  - Another negated errno: of the call that the report's step names (OLD). PATH is where it was, or at PATH.prev if it
+///    could not be put back. An older PATH.prev may be gone.
 ///
 /// A state that is saved later begins at generation 1 again. Threads and fork: as for steadfast_state_save.
 #[unsafe(no_mangle)]

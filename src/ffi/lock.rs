@@ -29,7 +29,7 @@ pub struct steadfast_lock_options {
     /// never: its creator may be about to write its PID.
     pub empty_grace_ms: i64,
     /// A descriptor (a pipe, an eventfd, a signalfd) that ends the wait of steadfast_lock_acquire with -ECANCELED when
-    /// it becomes readable, without a race; 0 means none. The library only polls it.
+    /// it becomes readable, without a race; 0 means none, and a negative value is -EINVAL. The library only polls it.
     pub cancel_fd: i32,
     /// 0.
     pub reserved: i32,
@@ -63,7 +63,8 @@ unsafe fn settings(options: *const steadfast_lock_options) -> Result<Settings, O
     Ok(Settings { flags: options.flags, mode, empty_grace_ms: options.empty_grace_ms, cancel_fd })
 }
 
-/// Removes the lock file at `path` if its owner is provably dead; never takes it from a live one.
+/// Removes the lock file at `path` if its owner is provably dead; never takes it from a live one, unless the options allow
+/// a guess.
 ///
 ///  - `context`, `options`, `report`: NULL for the defaults. The report's message says why, its pid is the process that
 ///    the lock names.
@@ -128,8 +129,9 @@ unsafe fn examine(
 /// by whoever opens the file by its name.
 ///
 ///  - `context`: NULL for the default. It may be freed while the lock is held.
-///  - `timeout_ms`: 0 tries once, a negative value waits without limit. A waiter sleeps until the holder releases or
-///    dies; waiters are served in the order in which they came.
+///  - `timeout_ms`: 0 tries once and does not queue, a negative value waits without limit, also for a lock of this very
+///    process. A waiter sleeps until the holder releases or dies. Waiters usually get the lock in the order in which they
+///    came.
 ///  - `options`, `report`: NULL for the defaults.
 ///  - `out`: gets the lock, which steadfast_lock_release frees; NULL after an error.
 ///
@@ -147,8 +149,9 @@ unsafe fn examine(
 ///
 /// Descriptors. On Linux a mapping of the file keeps the flock, so that no descriptor of it stays open, and a program
 /// that closes all its descriptors (closefrom) still holds the lock. With STEADFAST_LOCK_INHERIT, and on overlayfs and
-/// FUSE, a descriptor keeps it. The directory's descriptor stays open in any case; if it is closed, the library opens the
-/// directory anew when it needs it.
+/// FUSE, a descriptor keeps it. The directory's descriptor stays open in any case, and after a wait an inotify descriptor; if the program
+/// closes them, the library opens the directory anew when it needs it. A process that executes another program gives the
+/// flock up, but the file names it as long as it lives.
 ///
 /// Threads: two threads of one process exclude each other like two processes. Fork: a child does not own the lock.
 /// Where a descriptor keeps the flock, a child that does not exec keeps the lock held until it ends or releases it.
@@ -241,7 +244,8 @@ pub unsafe extern "C" fn steadfast_lock_adopt(lock: *mut steadfast_lock, report:
 ///  - STEADFAST_E_LOCK_LOST: the file had been removed or replaced. What is there now was not touched.
 ///  - STEADFAST_E_WRONG_PROCESS: this is a forked child, or a child has adopted the lock. Only this process's
 ///    descriptors were closed; the lock goes on.
-///  - Another code below 0: the file could not be removed and still names this process.
+///  - Another code below 0: the file could not be removed and still names this process. Others take it for held until this
+///    process ends. STEADFAST_E_BUSY: a child was adopting the lock for 10 seconds.
 ///
 /// A report whose size is too small is ignored.
 #[unsafe(no_mangle)]

@@ -32,7 +32,7 @@ pub struct steadfast_save_options {
     pub expected_generation: u64,
     /// How long to wait for other processes, in milliseconds: 0 means 10,000, a negative value no limit. A save waits
     /// for a lease on the file (fcntl(2)), and with IF_GENERATION for its flock, which savers of that kind hold. In a
-    /// batch it is for each state.
+    /// batch it is for the whole call, from the first wait on.
     pub timeout_ms: i64,
 }
 
@@ -70,19 +70,21 @@ pub struct steadfast_save_options {
 ///     - Another negated errno: of the call that the report's step names.
 ///
 /// Permissions. A file that is replaced hands on its owner, group, mode and POSIX access ACL. Where one of them cannot
-/// be kept, nobody may do more with the new file than with the old one: the group and the others lose what they would
-/// gain, and a set-id bit goes with its owner or group. Other extended attributes and other hard links are not kept. If
-/// the file system fixes modes, the result is 0 and the message says so; if the file would be open to more than the old
-/// one, it is the errno of fchmod(2). The temporary file has mode 0600 until it has its permissions.
+/// be kept, nobody may do more with the new file than with the old one, unless STEADFAST_SAVE_SET_MODE says so: the
+/// group and the others lose what they would gain. Without the owner or the group the set-user-ID or set-group-ID bit is
+/// removed. Other extended attributes and other hard links are not kept. If the file system ignores chmod(2), the result is
+/// 0 and the message says so; if the file would be open to more than the old one, it is the errno of fchmod(2). The
+/// temporary file has mode 0600 until it has its permissions.
 ///
 /// Generations. The report's generation is the number of the new state: 1 if there was neither PATH nor PATH.prev, 1
 /// more than the verified one at PATH, and with KEEP_PREVIOUS or IF_GENERATION 1 more than the higher one of PATH and
 /// PATH.prev. Over anything else (damage, a foreign file, only a PATH.prev) it is the clock in microseconds, or 1 more
-/// than PATH.prev's if that is higher. So a number never comes again. Where PATH is missing or damaged, IF_GENERATION
+/// than PATH.prev's if that is higher. So a number does not come again after damage or loss. It can after
+/// steadfast_state_remove, and after a power cut that took an unsynced save back. Where PATH is missing or damaged, IF_GENERATION
 /// compares with a verified PATH.prev, so that what STEADFAST_LOAD_RECOVER gave can be saved again.
 ///
-/// Threads and processes may save to one path at the same time; the last rename wins. Such plain saves may be published
-/// in another order than they were counted; saves with IF_GENERATION are not. Fork: parent and child may both go on.
+/// Threads and processes may save to one path at the same time; the last rename wins. Of such plain saves two may
+/// get the same number, and one with a lower number may replace one with a higher one; saves with IF_GENERATION do not. Fork: parent and child may both go on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_state_save(
     context: *const steadfast_context,

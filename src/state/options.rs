@@ -8,10 +8,9 @@ use core::ffi::CStr;
 /// Failing to make the file or its directory durable is an error instead of STEADFAST_NOT_DURABLE.
 pub const STEADFAST_SAVE_STRICT: u32 = 1 << 0;
 /// The previous generation, verified, stays as PATH.prev. A damaged or unsynced state never replaces a durable
-/// PATH.prev. If what is at PATH is no whole state, it is kept as PATH.prev if there is none yet: a person can read it,
-/// a load answers STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept and what was
-/// not. Where there are no hard links it is kept by a copy, which is synced: a save that does not sync, or cannot,
-/// leaves PATH.prev as it is there.
+/// PATH.prev. If PATH holds no whole state and there is no PATH.prev, it becomes PATH.prev: a person can read it, a load of
+/// it is STEADFAST_E_FORMAT. The result is then 0 as well, and the message says what was kept. Without hard links the
+/// library copies the state and syncs the copy. Without a sync it leaves PATH.prev unchanged there.
 pub const STEADFAST_SAVE_KEEP_PREVIOUS: u32 = 1 << 1;
 /// Compare and swap: the save is STEADFAST_E_CONFLICT unless the state there has expected_generation. Of several savers
 /// that expect the same generation, in any processes, exactly one succeeds. Needs flock(2).
@@ -31,8 +30,8 @@ pub const STEADFAST_SAVE_NO_SYNC: u32 = 1 << 6;
 /// file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
 /// (syncfs(2)).
 pub const STEADFAST_SAVE_SYNCFS: u32 = 1 << 7;
-/// The mode of the options is also given to a file that is there already, and may open it to more. With an access ACL its
-/// group bits become the mask.
+/// The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
+/// access ACL, the group bits of the mode become the ACL's mask.
 pub const STEADFAST_SAVE_SET_MODE: u32 = 1 << 10;
 /// All bits above.
 pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
@@ -44,7 +43,8 @@ pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_SYNCFS
     | STEADFAST_SAVE_SET_MODE;
 
-/// If the state at PATH is damaged, unreadable or missing, load PATH.prev instead.
+/// Load PATH.prev if PATH is missing, or if its load is STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST,
+/// _E_FORMAT, -EIO, -EBADMSG or -EUCLEAN.
 pub const STEADFAST_LOAD_RECOVER: u32 = 1 << 0;
 /// The state must have the schema of the options.
 pub const STEADFAST_LOAD_REQUIRE_SCHEMA: u32 = 1 << 1;

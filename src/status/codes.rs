@@ -11,7 +11,7 @@ pub const STEADFAST_OK: i32 = 0;
 /// steadfast_state_save: saved, but a sync failed, is not possible here or was not wanted. The report says which and
 /// why.
 pub const STEADFAST_NOT_DURABLE: i32 = 16;
-/// steadfast_state_load: loaded from PATH.prev, because the state at PATH is damaged, unreadable or missing.
+/// steadfast_state_load: loaded from PATH.prev, because PATH is missing or its load failed.
 pub const STEADFAST_RECOVERED: i32 = 17;
 
 /// There is no lock file.
@@ -59,7 +59,7 @@ pub const STEADFAST_E_NOT_SAVED_DURABLY: i32 = -10012;
 pub const STEADFAST_E_SAVED_NOT_DURABLE: i32 = -10013;
 /// The rename failed, and it is unknown whether it took effect. A load tells.
 pub const STEADFAST_E_INDETERMINATE: i32 = -10014;
-/// The lock is held.
+/// The lock is held, or it cannot be known whether it is.
 pub const STEADFAST_E_LOCKED: i32 = -10015;
 /// The lock file was removed or replaced by another process. What is there now was not touched.
 pub const STEADFAST_E_LOCK_LOST: i32 = -10016;

@@ -49,7 +49,7 @@ pub const SECTIONS: &[Section] = &[
     },
     Section {
         title: "The report",
-        about: "\nEvery function that can fail takes a report, or NULL. The report says which call failed, what is on disk, and the\n\
+        about: "\nEvery function about states and locks that can fail takes a report, or NULL. The report says which call failed, what is on disk, and the\n\
                 rest in words.",
         parts: &[
             Enum("steadfast_report.step: the call that failed.", &["STEADFAST_STEP_*"]),
@@ -82,8 +82,9 @@ pub const SECTIONS: &[Section] = &[
     },
     Section {
         title: "Locks",
-        about: "\nA lock is a file that exists while the lock is held. It holds the PID of its owner in decimal and a newline\n\
-                (steadfast_lock(5)). Locks are for one host.",
+        about: "\nThe holder of a lock has a file at PATH, with its PID in decimal and a newline (steadfast_lock(5)). If the holder\n\
+                dies, the file stays until the next steadfast_lock_acquire or steadfast_lock_clean_stale removes it. So a process\n\
+                may exit without a release. Locks are for one host.",
         parts: &[
             Enum(
                 "steadfast_lock_options.flags.",
