@@ -50,6 +50,19 @@ static void removed(void)
     is_int(remove_with(context, 0, 0), SAVED, "a file that is no state: removed");
     ok(nothing_left() && report.generation == 0, "its generation is not known");
 
+    begin(2);
+    unlink(previous);
+    if (link(path, previous) != 0)
+        bail_out("link");
+    is_int(remove_with(context, 0, 0), SAVED, "PATH.prev is the same file, as a killed saver leaves it: removed");
+    ok(nothing_left(), "and nothing is left");
+
+    begin(2);
+    if (truncate(path, 100) != 0)
+        bail_out("truncate");
+    is_int(remove_with(context, 0, 0), SAVED, "a damaged state over a good previous one: removed");
+    ok(nothing_left(), "and nothing is left");
+
     begin(1);
     mkdir(previous, 0700);
     ok(remove_with(context, 0, 0) == SAVED && !exists(path) && exists(previous), "a directory at PATH.prev is no generation, and stays");
@@ -101,7 +114,14 @@ static void swaps(void)
 }
 
 /* A new state is saved at the moment of a call. */
-static int moment;
+static int moment, swapped;
+static void swap_now(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_IF_GENERATION, .expected_generation = 2, .timeout_ms = 1 };
+    if (call == moment && f->made[call] == 1)
+        swapped = steadfast_state_save(NULL, path, "new", 3, &o, NULL);
+}
 static void save_now(struct faults *f, int call, const char *name)
 {
     (void)name;
@@ -118,7 +138,19 @@ static void beside(void)
         begin(2);
         is_int(remove_with(c, STEADFAST_SAVE_IF_GENERATION, 2), STEADFAST_E_CONFLICT,
                "saved just before it goes, IF_GENERATION: E_CONFLICT");
-        ok(holds(path, "new"), "the new one is there");
+        ok(holds(path, "new") && report.generation > 2, "the new one is there, and the report tells its generation");
+        f.before = swap_now;
+        for (int only_previous = 0; only_previous < 2; only_previous++) {
+            faults_reset(&f);
+            moment = STEADFAST_CALL_UNLINKAT;
+            begin(2);
+            if (only_previous && (unlink(previous), rename(path, previous)) != 0)
+                bail_out("rename");
+            is_int(remove_with(c, STEADFAST_SAVE_IF_GENERATION, 2), SAVED, "both want generation 2%s: the removal has it",
+                   only_previous ? ", at PATH.prev" : "");
+            ok(swapped == STEADFAST_E_BUSY && nothing_left(), "and the save has not: %s", steadfast_status_name(swapped));
+        }
+        f.before = save_now;
     }
     faults_reset(&f);
     moment = STEADFAST_CALL_UNLINKAT;

@@ -12,6 +12,7 @@ static struct {
     int no_data;          /* or nothing, with a length */
     int first_is_late;    /* in the first call somebody else saves */
     int always_late;      /* in every call */
+    int first_is_removed; /* in the first call somebody else removes it, and makes another one with the same number */
     int calls, was_null;
     uint64_t generation;
     uint32_t source;
@@ -30,6 +31,10 @@ static int32_t callback(void *user, const steadfast_state *old, const void **dat
     snprintf(change.seen, sizeof change.seen, "%.*s", old != NULL ? (int)old->len : 0, old != NULL ? (const char *)old->data : "");
     if (change.always_late || (change.first_is_late && change.calls == 1))
         save_with(NULL, path, "theirs", 0);
+    if (change.first_is_removed && change.calls == 1) {
+        steadfast_state_remove(NULL, path, NULL, NULL);
+        save_with(NULL, path, "theirs", 0);
+    }
     snprintf(made, sizeof made, "%s%s", change.seen, change.append != NULL ? change.append : "");
     *data = change.no_data ? NULL : change.whole ? old->data : made;
     *len = change.no_data ? 3 : change.whole ? old->len : strlen(made);
@@ -78,6 +83,9 @@ static void again(void)
     BEGIN(change.append = "+", change.first_is_late = 1);
     is_int(update(context, 0, 0), SAVED, "somebody else makes the first one meanwhile: done again");
     ok(change.calls == 2 && holds(path, "theirs+"), "with what is there by then");
+    BEGIN(save(path, "mine", 0), change.append = "+", change.first_is_removed = 1);
+    is_int(update(context, 0, 0), SAVED, "another state with the same number meanwhile: done again");
+    ok(change.calls == 2 && change.generation == 1 && holds(path, "theirs+"), "with what is there by then");
     BEGIN(save(path, "mine", 0), change.append = "+", change.always_late = 1);
     is_int(update(context, 0, 0), STEADFAST_E_CONFLICT, "for ever: E_CONFLICT, when the time is over");
     ok(change.calls > 1 && holds(path, "theirs"), "after %d tries", change.calls);

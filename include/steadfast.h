@@ -578,7 +578,8 @@ void steadfast_state_free(steadfast_state *state);
  * Makes a new state of the old one, for steadfast_state_update.
  *
  *  - `user`: as it was given to that call.
- *  - `old`: the verified state; NULL if there is none. It and its `data` are valid until the update returns.
+ *  - `old`: the verified state; NULL if there is none. It and its `data` are valid until its save is done: until the function
+ *    is called again, or the update returns.
  *  - `data`, `len`: get the new payload, in bytes. They are NULL and 0 before, which saves an empty state. The payload must
  *    stay valid until the update returns or the function is called again. It may be a part of `old`.
  *
@@ -597,8 +598,8 @@ typedef int32_t (*steadfast_update_fn)(void *user, const steadfast_state *old, c
  *  - `path`: as for steadfast_state_save and steadfast_state_load.
  *  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
  *  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
- *    After `timeout_ms` the call stops trying and returns STEADFAST_E_CONFLICT, or STEADFAST_E_BUSY. While another
- *    process has a lease on the file, each load can take 10 seconds more.
+ *    After `timeout_ms` of conflicts the call stops trying and returns STEADFAST_E_CONFLICT. Its last save can wait as
+ *    long again, and while another process has a lease on the file, a load 10 seconds.
  *  - `update`, `user`: called at least once if there is a whole state or none, on the calling thread. None is also what a
  *    missing directory looks like.
  *  - `report`: NULL for the default.
@@ -636,9 +637,9 @@ int32_t steadfast_state_update(const steadfast_context *context, const char *pat
  *  - STEADFAST_E_BUSY, _E_SYMLINK, _E_NOT_REGULAR, _E_UNSUPPORTED, -EBUSY and damage with IF_GENERATION: as for
  *    steadfast_state_save (OLD).
  *  - Another negated errno: of the call that the report's step names (OLD). PATH is where it was, or at PATH.prev if it
- *    could not be put back. An older PATH.prev may be gone.
+ *    could not be put back. An older PATH.prev may be gone, after STEADFAST_E_CONFLICT as well.
  *
- * A state that is saved later begins at generation 1 again. Threads and fork: as for steadfast_state_save.
+ * A load at the very moment may be STEADFAST_E_LOST. A state that is saved later begins at generation 1 again. Threads and fork: as for steadfast_state_save.
  */
 int32_t steadfast_state_remove(const steadfast_context *context, const char *path,
                                const steadfast_save_options *options, steadfast_report *report);

@@ -55,9 +55,9 @@ impl Explorer {
         })
     }
 
-    /// Beside a lock that is shared, a family takes turns by the first temporary name. Who is killed then leaves it.
+    /// Beside a lock that is shared, a family takes turns by a file. Who is killed then leaves it.
     fn is_turn(&self, left: &str, killed: u32) -> bool {
-        killed > 0 && !self.scenario.children.is_empty() && left == format!(".{}.0.tmp", String::from_utf8_lossy(LOCK))
+        killed > 0 && !self.scenario.children.is_empty() && left == format!(".{}.0.turn.tmp", String::from_utf8_lossy(LOCK))
     }
 
     /// Is what has the lock's name a file that one of the scheduled processes made with a routine of ours?

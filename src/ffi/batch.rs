@@ -59,8 +59,13 @@ impl batch::Entries for Entries {
     }
 
     fn get(&self, number: usize) -> Result<(&CStr, &[u8]), Outcome> {
-        let entry = unsafe { &*self.at(number) };
-        unsafe { Ok((borrow_path(entry.path), borrow_data(entry.data, entry.len)?)) }
+        // Only up to ENTRY_MINIMUM the memory is known to be the caller's.
+        let entry = self.at(number);
+        unsafe {
+            let (path, data, len) =
+                ((&raw const (*entry).path).read(), (&raw const (*entry).data).read(), (&raw const (*entry).len).read());
+            Ok((borrow_path(path), borrow_data(data, len)?))
+        }
     }
 
     fn set(&mut self, number: usize, outcome: &Outcome) {
@@ -126,7 +131,8 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
         }
         let mut entries = Entries { first: entries, size: unsafe { entries.cast::<usize>().read() }, count };
         let mut sizes = (0..count).map(|number| unsafe { entries.at(number).cast::<usize>().read() });
-        if entries.size < ENTRY_MINIMUM || !sizes.all(|size| size == entries.size) {
+        let aligned = entries.size.is_multiple_of(align_of::<steadfast_save_entry>());
+        if entries.size < ENTRY_MINIMUM || !aligned || !sizes.all(|size| size == entries.size) {
             return Err(invalid(Detail::StructTooSmall));
         }
         let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL);

@@ -6,7 +6,7 @@ use super::load::{load_request, state_of, steadfast_load_options, steadfast_stat
 use super::save::{borrow_data, save_request, steadfast_save_options};
 use super::sized::{invalid, read_sized};
 use super::status::steadfast_report;
-use crate::file::deadline::Deadline;
+use crate::file::deadline::Retry;
 use crate::file::path::{self, Path};
 use crate::hooks::{ENOENT, Errno};
 use crate::mem::Buffer;
@@ -20,7 +20,8 @@ use core::ptr::null;
 /// Makes a new state of the old one, for steadfast_state_update.
 ///
 ///  - `user`: as it was given to that call.
-///  - `old`: the verified state; NULL if there is none. It and its `data` are valid until the update returns.
+///  - `old`: the verified state; NULL if there is none. It and its `data` are valid until its save is done: until the function
+///    is called again, or the update returns.
 ///  - `data`, `len`: get the new payload, in bytes. They are NULL and 0 before, which saves an empty state. The payload must
 ///    stay valid until the update returns or the function is called again. It may be a part of `old`.
 ///
@@ -39,8 +40,8 @@ pub type steadfast_update_fn = Option<
 ///  - `path`: as for steadfast_state_save and steadfast_state_load.
 ///  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
 ///  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
-///    After `timeout_ms` the call stops trying and returns STEADFAST_E_CONFLICT, or STEADFAST_E_BUSY. While another
-///    process has a lease on the file, each load can take 10 seconds more.
+///    After `timeout_ms` of conflicts the call stops trying and returns STEADFAST_E_CONFLICT. Its last save can wait as
+///    long again, and while another process has a lease on the file, a load 10 seconds.
 ///  - `update`, `user`: called at least once if there is a whole state or none, on the calling thread. None is also what a
 ///    missing directory looks like.
 ///  - `report`: NULL for the default.
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn steadfast_state_update(
         let Some(update) = update else { return Err(invalid(Detail::NoUpdate)) };
         path::split(name.to_bytes()).map_err(bad_path)?;
         let start = || unsafe { context::borrow(context) }.start();
-        let until = Deadline::after(start()?.hooks(), saving.timeout_ms).at(STEADFAST_STEP_CLOCK)?;
+        let mut retry = Retry::new(saving.timeout_ms);
         loop {
             let mut room = load::Room { memory: Buffer::none(), given: false, needed: 0 };
             let old = match load::load(&start()?, name, &loading, &mut room) {
@@ -81,8 +82,13 @@ pub unsafe extern "C" fn steadfast_state_update(
                 Err(e) => return Err(e),
             };
             let generation = old.as_ref().map_or(0, |old| old.fields.generation);
+            if old.is_some() && generation == 0 {
+                // It cannot be told from none.
+                return Err(Outcome::new(STEADFAST_E_FORMAT));
+            }
+            let sha256 = old.as_ref().map(|old| old.sha256);
             let state =
-                old.map(|old| unsafe { state_of(&old, room.memory.bytes().as_ptr().cast_mut(), size_of::<steadfast_state>()) });
+                old.map(|old| unsafe { state_of(&old, room.memory.bytes_mut().as_mut_ptr(), size_of::<steadfast_state>()) });
             let (mut data, mut len) = (null(), 0usize);
             let answer = unsafe { update(user, state.as_ref().map_or(null(), |state| state), &mut data, &mut len) };
             if answer != 0 {
@@ -91,18 +97,15 @@ pub unsafe extern "C" fn steadfast_state_update(
             }
             let data = unsafe { borrow_data(data, len) }?;
             let flags = saving.flags | STEADFAST_SAVE_IF_GENERATION;
-            let request = SaveRequest { data, flags, expected_generation: generation, ..saving };
+            let request = SaveRequest { data, flags, expected_generation: generation, expected_sha256: sha256, ..saving };
             let mut path = Path::empty();
             parse_path(&mut path, name.to_bytes())?;
             request.check_name(path.name())?;
             let start = start()?;
             let hooks = start.hooks();
-            // What is left of the time, and at least a moment: this attempt is made.
-            let left = until.left_ns(hooks).at(STEADFAST_STEP_CLOCK)?.unwrap_or(0) / 1_000_000;
-            let timeout_ms = if saving.timeout_ms < 0 { saving.timeout_ms } else { left.max(1) };
-            let saved = sequence::save(&mut Session::new(start, timeout_ms), &mut path, &request);
+            let saved = sequence::save(&mut Session::new(start, saving.timeout_ms), &mut path, &request);
             let moved = saved.is_err_and(|outcome| outcome.status == STEADFAST_E_CONFLICT);
-            if !moved || until.left_ns(hooks).at(STEADFAST_STEP_CLOCK)?.is_none() {
+            if !moved || !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)? {
                 return saved;
             }
         }
@@ -127,9 +130,9 @@ pub unsafe extern "C" fn steadfast_state_update(
 ///  - STEADFAST_E_BUSY, _E_SYMLINK, _E_NOT_REGULAR, _E_UNSUPPORTED, -EBUSY and damage with IF_GENERATION: as for
 ///    steadfast_state_save (OLD).
 ///  - Another negated errno: of the call that the report's step names (OLD). PATH is where it was, or at PATH.prev if it
-///    could not be put back. An older PATH.prev may be gone.
+///    could not be put back. An older PATH.prev may be gone, after STEADFAST_E_CONFLICT as well.
 ///
-/// A state that is saved later begins at generation 1 again. Threads and fork: as for steadfast_state_save.
+/// A load at the very moment may be STEADFAST_E_LOST. A state that is saved later begins at generation 1 again. Threads and fork: as for steadfast_state_save.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_state_remove(
     context: *const steadfast_context,
@@ -142,6 +145,7 @@ pub unsafe extern "C" fn steadfast_state_remove(
     let name = unsafe { borrow_path(path) };
     let call = || {
         let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), KNOWN)?;
+        let request = SaveRequest { removes: true, ..request };
         let mut path = Path::empty();
         parse_path(&mut path, name.to_bytes())?;
         let mut session = Session::new(unsafe { context::borrow(context) }.start()?, request.timeout_ms);

@@ -126,7 +126,16 @@ pub(super) fn save_request<'a>(
     options: Option<&steadfast_save_options>,
     known: u32,
 ) -> Result<SaveRequest<'a>, Outcome> {
-    let mut request = SaveRequest { data, flags: 0, mode: 0, schema: 0, expected_generation: 0, timeout_ms: DEFAULT_TIMEOUT_MS };
+    let mut request = SaveRequest {
+        data,
+        flags: 0,
+        mode: 0,
+        schema: 0,
+        expected_generation: 0,
+        expected_sha256: None,
+        removes: false,
+        timeout_ms: DEFAULT_TIMEOUT_MS,
+    };
     let Some(options) = options else { return Ok(request) };
     request.flags = options.flags;
     request.mode = options.mode;

@@ -35,6 +35,11 @@ pub fn aside(name: &CStr, k: u32, shape: Shape) -> Result<Name, Errno> {
     beside(name, k, shape, b".past.tmp")
 }
 
+/// The name by which parent and children take turns at a lock that they share: `.NAME.0.turn.tmp`.
+pub fn turn(name: &CStr, shape: Shape) -> Result<Name, Errno> {
+    beside(name, 0, shape, b".turn.tmp")
+}
+
 fn beside(name: &CStr, k: u32, shape: Shape, suffix: &[u8]) -> Result<Name, Errno> {
     // A dot before the name and one after it, up to 10 digits, ".prev.tmp": room for the longer suffix, so that both
     // names of a number are of one shape.

@@ -98,21 +98,23 @@ pub fn give(
         special &= !0o2000;
     }
     let mut now = own.mode & 0o7777;
-    let mut lost = None;
     let mut permissions = Classes::of(old.stat.mode).without(owner_kept, group_kept);
+    if asked.always {
+        special = asked.bits() & 0o7000;
+        permissions = Classes::of(asked.bits());
+    }
     if let Some(mut acl) = Acl::read(hooks, old.fd)? {
         acl.restrict(owner_kept, group_kept);
+        if asked.always {
+            // Before it is set: nobody is to have more for a moment.
+            acl.set_classes(permissions);
+        }
         permissions = match hooks.fsetxattr(fd, ACCESS, acl.value.bytes()) {
             Ok(()) => {
                 now = now & 0o7000 | acl.classes().mode();
                 acl.classes()
             }
-            Err(e) if cannot_have_acl(e) => {
-                let alone = acl.classes_alone();
-                // The group bits that are asked for were to be the mask. There is no mask now.
-                lost = Some(alone.group);
-                alone
-            }
+            Err(e) if cannot_have_acl(e) => acl.classes_alone(),
             Err(e) => return Err(e),
         };
     } else if Acl::read(hooks, fd)?.is_some() {
@@ -120,12 +122,7 @@ pub fn give(
         hooks.fsetxattr(fd, ACCESS, &Acl::minimal(permissions))?;
         now = now & 0o7000 | permissions.mode();
     }
-    let mut wanted = special | permissions.mode();
-    if asked.always {
-        // With an ACL the kernel takes the group bits for the mask (chmod of a file with an ACL: acl(5)).
-        wanted = asked.bits() & !(lost.map_or(0, |group| !group & 7) << 3);
-    }
-    set_mode(hooks, fd, now, wanted | mark, true)
+    set_mode(hooks, fd, now, special | permissions.mode() | mark, true)
 }
 
 /// Owner and group of the old file: which of them the new one has now.
@@ -242,6 +239,22 @@ impl Acl {
         Classes { owner: part(OWNER), group, other: part(OTHER) }
     }
 
+    /// Gives the file this mode, as chmod(2) does (acl(5)): the group's permissions are the mask's, where there is one.
+    fn set_classes(&mut self, classes: Classes) {
+        let mask = if self.permissions(MASK).is_some() { MASK } else { GROUP };
+        for (wanted, permissions) in [(OWNER, classes.owner), (mask, classes.group), (OTHER, classes.other)] {
+            self.put(wanted, permissions);
+        }
+    }
+
+    fn put(&mut self, wanted: u16, permissions: u32) {
+        for entry in self.value.bytes_mut().get_mut(VERSION..).unwrap_or_default().chunks_exact_mut(ENTRY) {
+            if matches!(*entry, [tag, 0, ..] if u16::from(tag) == wanted) {
+                put(entry, wanted, permissions as u16);
+            }
+        }
+    }
+
     /// What the group's own entry grants, under the mask.
     fn group_alone(&self) -> u32 {
         self.permissions(GROUP).unwrap_or(0) & self.permissions(MASK).unwrap_or(7)
@@ -267,13 +280,8 @@ impl Acl {
             return;
         }
         let new = Classes { group: self.group_alone(), ..self.classes() }.without(owner_kept, group_kept);
-        for entry in self.value.bytes_mut().get_mut(VERSION..).unwrap_or_default().chunks_exact_mut(ENTRY) {
-            match *entry {
-                [tag, 0, ..] if u16::from(tag) == GROUP => put(entry, GROUP, new.group as u16),
-                [tag, 0, ..] if u16::from(tag) == OTHER => put(entry, OTHER, new.other as u16),
-                _ => {}
-            }
-        }
+        self.put(GROUP, new.group);
+        self.put(OTHER, new.other);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A forked child makes an inherited lock its own.
 
 use super::candidate::Writer;
-use super::held::{self, Held, Keeper};
+use super::held::{self, Directory, Held, Keeper};
 use super::identity::Identity;
 use super::options::Settings;
 use super::release::was_left_by_failure;
@@ -41,21 +41,28 @@ pub fn adopt(hooks: &Hooks, identity: &Identity, held: &mut Held, name: &CStr) -
     }
     let settings = Settings::default();
     let writer = Writer { identity, settings: &settings, own, close_on_exec: O_CLOEXEC, look: Retry::new(0) };
-    if !kept {
-        // The program has closed the inherited descriptor. Without the flock nothing tells a cleaner that the lock changes hands.
-        if !flock::exclusive(hooks, fd.raw(), &mut Retry::new(CLOSING_MS)).at(STEADFAST_STEP_LOCK_FILE)? {
-            return Err(Outcome::failed(Errno::of(EBADF), STEADFAST_STEP_LOCK_FILE));
-        }
-        held.check_name(entry)?;
-    }
+    // The program may have closed the inherited descriptor. Without the flock nothing tells a cleaner that the lock changes hands.
+    let anew = if kept { None } else { Some(keep_anew(hooks, held, &directory, entry)?) };
     // The inherited descriptor may write whatever the mode of the file is.
-    let written = writer.overwrite(hooks, if kept { inherited } else { fd.raw() }, held.pid)?;
+    let written = writer.overwrite(hooks, anew.as_ref().map_or(inherited, Fd::raw), held.pid)?;
     held.stat.mtime_ns = written.mtime_ns;
     held.belongs_to(hooks, identity, own);
-    if !kept {
-        // The turn is over, though its descriptor stays.
-        let _ = hooks.ofdlock(fd.raw(), STEADFAST_OFDLOCK_UNLOCK, 0, 1);
-        held.keeper = Keeper::Inherited(turn.fd.into_raw());
+    if let Some(keeper) = anew {
+        held.keeper = Keeper::Inherited(keeper.into_raw());
     }
     Ok(Outcome::new(STEADFAST_OK).with_pid(own))
+}
+
+/// Takes the flock by a new descriptor, which children and programs that are executed get as well, and which is never number
+/// 0, 1 or 2.
+fn keep_anew<'h>(hooks: &'h Hooks, held: &Held, directory: &Directory<'_>, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_LOCK_FILE;
+    let place = hooks.openat(directory.fd, c".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+    let _fillers = Fillers::of(&place);
+    let keeper = held.open_inheritable(entry)?;
+    if !flock::exclusive(hooks, keeper.raw(), &mut Retry::new(CLOSING_MS)).at(STEP)? {
+        return Err(Outcome::failed(Errno::of(EBADF), STEP));
+    }
+    held.check_name(entry)?;
+    Ok(keeper)
 }

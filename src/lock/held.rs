@@ -146,7 +146,16 @@ impl Held {
 
     /// Opens the lock file by its name, O_RDONLY or O_RDWR, and makes sure that it is ours.
     pub fn open<'h>(&self, entry: Entry<'h, '_>, access: i32) -> Result<Fd<'h>, Outcome> {
-        let fd = match entry.open(CAREFUL | access, 0) {
+        self.open_with(entry, CAREFUL | access)
+    }
+
+    /// The same, to read and write, for children and through exec.
+    pub fn open_inheritable<'h>(&self, entry: Entry<'h, '_>) -> Result<Fd<'h>, Outcome> {
+        self.open_with(entry, (CAREFUL | O_RDWR) & !O_CLOEXEC)
+    }
+
+    fn open_with<'h>(&self, entry: Entry<'h, '_>, flags: i32) -> Result<Fd<'h>, Outcome> {
+        let fd = match entry.open(flags, 0) {
             Ok(fd) => fd,
             Err(e) if e.is(ENOENT) => return Err(Outcome::because(STEADFAST_E_LOCK_LOST, Detail::TakenAway)),
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_FILE)),

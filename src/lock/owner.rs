@@ -79,6 +79,14 @@ pub fn judge(
 fn dead(hooks: &Hooks, identity: &Identity, fd: i32, stat: &steadfast_stat, pid: i32, why: Detail) -> Owner {
     let boot = identity.boot(hooks);
     let here = |attribute: Attribute| boot != 0 && attribute.boot == boot;
+    if has_unreliable_flock(hooks, fd) {
+        // It may be a live process of another PID namespace, whose flock is not seen.
+        let namespace = identity.pid_namespace(hooks, hooks.getpid().unwrap_or(0));
+        let of_ours = |attribute: Attribute| namespace != 0 && attribute.pid_namespace == namespace;
+        if !attribute(hooks, fd, stat, pid).is_some_and(of_ours) {
+            return Owner::Unknown(Detail::NamespaceUnseen);
+        }
+    }
     if shared_between_machines(hooks, fd) && !attribute(hooks, fd, stat, pid).is_some_and(here) {
         return Owner::Unknown(Detail::OtherMachine);
     }
@@ -96,8 +104,15 @@ pub fn is_ours(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
 }
 
 /// Has the file an attribute that speaks of its content, which names `pid` (0: nobody)?
-pub fn is_described(hooks: &Hooks, fd: i32, stat: &steadfast_stat, pid: i32) -> bool {
+fn is_described(hooks: &Hooks, fd: i32, stat: &steadfast_stat, pid: i32) -> bool {
     attribute(hooks, fd, stat, pid).is_some()
+}
+
+/// Is it known that no attribute speaks of the content, which names `pid`? Where there are none at all, it is not.
+pub fn is_known_undescribed(hooks: &Hooks, fd: i32, stat: &steadfast_stat, pid: i32) -> bool {
+    let mut bytes = [0u8; ATTRIBUTE_LEN];
+    let can_tell = hooks.fgetxattr(fd, ATTRIBUTE, &mut bytes).map_or_else(|e| e.is(ENODATA), |_| true);
+    can_tell && attribute(hooks, fd, stat, pid).is_none()
 }
 
 /// Unless it is known that there is none: an attribute that cannot be read may say anything.

@@ -72,7 +72,7 @@ fn unlink(entry: Entry<'_, '_>) -> Result<(), Outcome> {
 /// namespace of its own a child that succeeded has such a number too, but also the attribute.
 pub fn was_left_by_failure(hooks: &Hooks, fd: &Fd<'_>, named: i32) -> bool {
     let is_dead = hooks.probe(named).is_err_and(|e| e.is(ESRCH));
-    is_dead && hooks.fstat(fd.raw()).is_ok_and(|stat| !owner::is_described(hooks, fd.raw(), &stat, named))
+    is_dead && hooks.fstat(fd.raw()).is_ok_and(|stat| owner::is_known_undescribed(hooks, fd.raw(), &stat, named))
 }
 
 /// Does the lock file still name the process of this handle? A child that adopted the lock has written its own number; one

@@ -40,7 +40,11 @@ pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Turn<'h>, Out
             Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LOCK_FILE)),
         }
         if shared {
-            file = TurnFile::open(entry).at(STEADFAST_STEP_LOCK_FILE)?;
+            file = match TurnFile::open(entry) {
+                // Another user of the family has it: a child that has given its privileges up, or its parent.
+                Err(e) if e.is_one_of(&[EACCES, EPERM]) => None,
+                opened => opened.at(STEADFAST_STEP_LOCK_FILE)?,
+            };
             if file.is_some() {
                 break;
             }
@@ -57,19 +61,19 @@ pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Turn<'h>, Out
     Ok(Turn { fd, _file: file })
 }
 
-/// The first temporary name of the lock, held by a flock, and removed when this is dropped. Who is killed leaves an orphan,
-/// which the next turn takes over, and the next lock that needs the name removes.
+/// A name beside the lock, held by a flock, and removed when this is dropped. Who is killed leaves an orphan, which the next
+/// turn takes over.
 struct TurnFile<'h> {
     fd: Fd<'h>,
     dir: i32,
-    name: Name,
+    name: Option<Name>,
 }
 
 impl<'h> TurnFile<'h> {
     /// None: another process has it.
     fn open(lock: Entry<'h, '_>) -> Result<Option<TurnFile<'h>>, Errno> {
         let open = |shape| -> Result<_, Errno> {
-            let name = names::temporary(lock.name(), 0, shape)?;
+            let name = names::turn(lock.name(), shape)?;
             let fd = lock.sibling(name.c_str()).open(O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o600)?;
             Ok((fd, name))
         };
@@ -82,14 +86,26 @@ impl<'h> TurnFile<'h> {
             Err(e) if e.is(EAGAIN) => return Ok(None),
             other => other?,
         }
-        let is_named = lock.sibling(name.c_str()).is(&hooks.fstat(fd.raw())?)?;
-        Ok(is_named.then_some(TurnFile { fd, dir: lock.dir(), name }))
+        let mut file = TurnFile { fd, dir: lock.dir(), name: Some(name) };
+        let stat = hooks.fstat(file.fd.raw())?;
+        if !file.entry().map_or(Ok(false), |entry| entry.is(&stat))? {
+            // The name is another one's by now.
+            file.name = None;
+            return Ok(None);
+        }
+        Ok(Some(file))
+    }
+}
+
+impl TurnFile<'_> {
+    fn entry(&self) -> Option<Entry<'_, '_>> {
+        Some(Entry::of_raw(self.fd.hooks(), self.dir, self.name.as_ref()?.c_str()))
     }
 }
 
 impl Drop for TurnFile<'_> {
     fn drop(&mut self) {
         // An error leaves an orphan.
-        let _ = Entry::of_raw(self.fd.hooks(), self.dir, self.name.c_str()).unlink();
+        let _ = self.entry().map(|entry| entry.unlink());
     }
 }

@@ -19,13 +19,15 @@ pub struct Content {
     pub damage: i32,
     /// Of a whole state of this format.
     pub generation: Option<u64>,
+    /// Its digest, when it is whole.
+    pub sha256: Option<[u8; 32]>,
     /// Does its header say that it was not synced?
     unsynced: bool,
 }
 
 impl Content {
     fn damaged(damage: i32) -> Content {
-        Content { damage, generation: None, unsynced: false }
+        Content { damage, generation: None, sha256: None, unsynced: false }
     }
 
     /// A whole state?
@@ -181,9 +183,12 @@ impl<'h> Existing<'h> {
             return Ok(Content::damaged(if at < size { STEADFAST_E_TRUNCATED } else { STEADFAST_E_TRAILING }));
         }
         Ok(match format::check(&header, hasher) {
-            Ok((fields, _)) => {
-                Content { damage: 0, generation: Some(fields.generation), unsynced: format::says_unsynced(&header) }
-            }
+            Ok((fields, sha256)) => Content {
+                damage: 0,
+                generation: Some(fields.generation),
+                sha256: Some(sha256),
+                unsynced: format::says_unsynced(&header),
+            },
             Err(code) => Content { unsynced: format::says_unsynced(&header), ..Content::damaged(code) },
         })
     }

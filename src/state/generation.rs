@@ -12,25 +12,31 @@ use crate::status::*;
 const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
 
 /// What there is of PATH.prev.
-enum Previous {
+enum Previous<'h> {
     /// Nothing that a load would take for a generation.
     Missing,
-    /// Something, and its generation if that is verified.
-    There(Option<u64>),
+    /// Something, and its generation if that is verified. With its flock, where it is what a save compares with: nobody else
+    /// compares with it meanwhile.
+    There(Option<u64>, Option<Existing<'h>>),
 }
 
-impl Previous {
+impl<'h> Previous<'h> {
     fn number(&self) -> Option<u64> {
         match self {
             Previous::Missing => None,
-            Previous::There(number) => *number,
+            Previous::There(number, _) => *number,
         }
     }
 
     /// Looks at PATH.prev; its header says what it is, unless it has to be `whole`.
-    fn look(target: Entry<'_, '_>, whole: bool, retry: &mut Retry) -> Result<(Previous, i32), Outcome> {
+    fn look(target: Entry<'h, '_>, whole: bool, retry: &mut Retry) -> Result<(Previous<'h>, i32), Outcome> {
         let Ok(name) = names::previous(target.name()) else { return Ok((Previous::Missing, 0)) };
-        let mut previous = match Existing::open(target.sibling(name.c_str()), retry, STEP) {
+        let entry = target.sibling(name.c_str());
+        let opened = match Existing::open(entry, retry, STEP) {
+            Ok(Some(previous)) if whole => previous.hold(entry, retry),
+            opened => opened,
+        };
+        let mut previous = match opened {
             Ok(Some(previous)) => previous,
             Ok(None) => return Ok((Previous::Missing, 0)),
             // A load takes what is no regular file for nothing, too.
@@ -39,37 +45,43 @@ impl Previous {
         };
         if whole {
             let content = previous.verify(STEP)?;
-            return Ok((Previous::There(content.generation), content.damage));
+            return Ok((Previous::There(content.generation, Some(previous)), content.damage));
         }
-        Ok((Previous::There(previous.look(STEP)?.0), 0))
+        Ok((Previous::There(previous.look(STEP)?.0, None), 0))
     }
 }
 
 /// What is known of the state that a save replaces.
-pub struct Known {
+pub struct Known<'h> {
     /// The generation to write.
     pub next: u64,
+    /// The verified one that is there, at PATH or else at PATH.prev.
+    pub there: Option<u64>,
     /// Is there a state at PATH, which is replaced, as far as is known?
     pub replaces: bool,
+    /// PATH.prev with its flock, where the save was compared with it.
+    pub basis: Option<Existing<'h>>,
 }
 
 /// Step 3: reads what there is, compares, and counts. The current state is verified where it matters; a save that compares
 /// and swaps holds its flock already.
-pub fn count(
-    target: Entry<'_, '_>,
-    current: &mut Option<Existing<'_>>,
+pub fn count<'h>(
+    target: Entry<'h, '_>,
+    current: &mut Option<Existing<'h>>,
     request: &SaveRequest<'_>,
     now_ns: i64,
     retry: &mut Retry,
-) -> Result<Known, Outcome> {
+) -> Result<Known<'h>, Outcome> {
     let thorough = request.swaps() || request.keeps_previous();
     let mut number = None;
+    let mut sha256 = None;
     let mut replaces = false;
     let mut damage = 0;
     if let Some(current) = current.as_mut() {
         if thorough {
             let content = current.verify(STEP)?;
             (number, damage, replaces) = (content.generation, content.damage, content.is_whole());
+            sha256 = content.sha256;
         } else {
             (number, replaces) = current.look(STEP)?;
         }
@@ -86,9 +98,23 @@ pub fn count(
             damage = found.1;
         }
     }
+    let there = number.or(previous.number());
+    let mut basis = None;
+    if let (None, Previous::There(_, held)) = (number, &mut previous) {
+        basis = held.take();
+        sha256 = match &mut basis {
+            Some(basis) => basis.verify(STEP)?.sha256,
+            None => sha256,
+        };
+    }
     if request.swaps() {
-        let there = number.or(previous.number());
         compare(there, current.is_some(), damage, &previous, request)?;
+        if request.expected_sha256.is_some_and(|expected| sha256 != Some(expected)) {
+            return Err(Outcome::new(STEADFAST_E_CONFLICT).with_generation(there.unwrap_or(0)));
+        }
+    }
+    if request.removes {
+        return Ok(Known { next: 0, there, replaces, basis });
     }
     let last = number.max(previous.number());
     let after = |last: u64| last.checked_add(1).ok_or(Outcome::because(Errno::of(EOVERFLOW).code(), Detail::LastGeneration));
@@ -98,7 +124,7 @@ pub fn count(
         // Damage, a file that is not ours, or only a previous generation: the clock is above any number that was counted.
         _ => last.map_or(Ok(0), after)?.max((now_ns / 1000).max(1).unsigned_abs()),
     };
-    Ok(Known { next, replaces })
+    Ok(Known { next, there, replaces, basis })
 }
 
 /// IF_GENERATION: 0 means neither PATH nor PATH.prev. Where PATH is missing or damaged, a verified PATH.prev is what is
@@ -107,7 +133,7 @@ fn compare(
     there: Option<u64>,
     is_there: bool,
     damage: i32,
-    previous: &Previous,
+    previous: &Previous<'_>,
     request: &SaveRequest<'_>,
 ) -> Result<(), Outcome> {
     let create = request.expected_generation == 0;

@@ -62,6 +62,10 @@ pub struct SaveRequest<'a> {
     pub mode: u32,
     pub schema: u32,
     pub expected_generation: u64,
+    /// The digest that must be there as well, since a number may come again.
+    pub expected_sha256: Option<[u8; 32]>,
+    /// Is the state to be removed?
+    pub removes: bool,
     /// Negative: for ever.
     pub timeout_ms: i64,
 }

@@ -1,14 +1,14 @@
 //! Removing a state, so that no older one comes back.
 //!
-//! The newest one goes to PATH.prev first, over what is there, and then from there: whatever a crash cuts off, the newest
-//! one is there, or nothing.
+//! A state that is whole goes to PATH.prev first, over an older one, and then from there. Any other one goes first, and
+//! PATH.prev after it. Whatever a crash cuts off, the newest whole state is there, or nothing.
 
 use super::existing::Existing;
 use super::options::*;
 use super::resolve::Session;
 use super::saving::Saving;
 use super::sequence::sync_directory;
-use crate::file::entry::Entry;
+use crate::file::entry::{Entry, same};
 use crate::file::names;
 use crate::file::path::Path;
 use crate::hooks::*;
@@ -18,22 +18,12 @@ const STEP: i32 = STEADFAST_STEP_UNLINK;
 
 /// Removes the state at `path`, and its previous generation.
 pub fn remove(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
-    let saving = Saving::begin(session, path, request)?;
-    let target = saving.target(path.name());
-    let generation = match &saving.current {
-        Some(_) if request.swaps() => request.expected_generation,
-        Some(current) => current.look(STEADFAST_STEP_READ_CURRENT)?.0.unwrap_or(0),
-        None => 0,
-    };
-    let previous = names::previous(path.name()).ok();
-    let removed = match (&saving.current, &previous) {
-        (Some(current), Some(previous)) => through_previous(target, target.sibling(previous.c_str()), current, request.swaps())?,
-        (Some(_), None) => unlink(target)?,
-        (None, Some(previous)) => unlink(target.sibling(previous.c_str()))?,
-        (None, None) => false,
-    };
-    if !removed {
-        return Err(Outcome::failed(Errno::of(ENOENT), STEADFAST_STEP_OPEN_FILE));
+    let mut saving = Saving::begin(session, path, request)?;
+    let generation = saving.there.unwrap_or(0);
+    match remove_both(&mut saving, path, request)? {
+        Removed::Yes => {}
+        Removed::Nothing => return Err(Outcome::failed(Errno::of(ENOENT), STEADFAST_STEP_OPEN_FILE)),
+        Removed::Replaced => return Err(saving.conflict(path.name())),
     }
     let done = Outcome::new(STEADFAST_OK).with_generation(generation).with_on_disk(STEADFAST_ON_DISK_EITHER);
     if request.skips_sync() {
@@ -42,11 +32,48 @@ pub fn remove(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<
     Ok(sync_directory(&saving.dir, done, request))
 }
 
+enum Removed {
+    Yes,
+    /// Neither was there.
+    Nothing,
+    /// Another process has saved meanwhile.
+    Replaced,
+}
+
+fn remove_both(saving: &mut Saving<'_>, path: &Path, request: &SaveRequest<'_>) -> Result<Removed, Outcome> {
+    let name = names::previous(path.name()).ok();
+    let target = Entry::new(&saving.dir, path.name());
+    let previous = name.as_ref().map(|name| target.sibling(name.c_str()));
+    let before = match previous {
+        Some(previous) => previous.stat_if_there().at(STEP)?.filter(|before| !is_directory(before.mode)),
+        None => None,
+    };
+    let previous = previous.filter(|_| before.is_some());
+    let Some(current) = &mut saving.current else {
+        return Ok(if previous.map_or(Ok(false), unlink)? { Removed::Yes } else { Removed::Nothing });
+    };
+    if request.swaps() && !target.is(&current.stat).at(STEP)? {
+        return Ok(Removed::Replaced);
+    }
+    let durable = current.verify(STEADFAST_STEP_READ_CURRENT)?.is_whole() && !current.is_unsynced();
+    match (previous, before) {
+        (Some(previous), Some(before)) if durable && !same(&before, &current.stat) => {
+            return through_previous(target, previous, current, request.swaps());
+        }
+        // One file with two names, as a saver leaves it that was killed.
+        (Some(previous), Some(_)) if durable => drop(unlink(previous)?),
+        _ => {}
+    }
+    let removed = unlink(target)?;
+    let older = previous.map_or(Ok(false), unlink)?;
+    Ok(if removed || older { Removed::Yes } else { Removed::Nothing })
+}
+
 /// False: the name means nothing.
 fn unlink(entry: Entry<'_, '_>) -> Result<bool, Outcome> {
     match entry.unlink() {
         Ok(()) => Ok(true),
-        Err(e) if e.is(ENOENT) || e.is(ENAMETOOLONG) => Ok(false),
+        Err(e) if e.is(ENOENT) => Ok(false),
         Err(e) => Err(Outcome::failed(e, STEP)),
     }
 }
@@ -57,30 +84,34 @@ fn through_previous(
     previous: Entry<'_, '_>,
     current: &Existing<'_>,
     alone: bool,
-) -> Result<bool, Outcome> {
-    let conflict = || Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile);
-    if alone && !target.is(&current.stat).at(STEP)? {
-        return Err(conflict());
-    }
+) -> Result<Removed, Outcome> {
     match target.rename_file_to(&previous, &current.stat, 0) {
         Ok(()) => {}
         // Another process was first.
-        Err(e) if e.is(ENOENT) && alone => return Err(conflict()),
-        Err(e) if e.is(ENOENT) => return unlink(previous),
-        // There is a directory, or no such name can be: no load takes that for a generation.
-        Err(e) if e.is_one_of(&[EISDIR, ENAMETOOLONG]) => return unlink(target),
+        Err(e) if e.is(ENOENT) && alone => return Ok(Removed::Replaced),
+        Err(e) if e.is(ENOENT) => return Ok(if unlink(previous)? { Removed::Yes } else { Removed::Nothing }),
         Err(e) => return Err(Outcome::failed(e, STEP)),
     }
-    // What cannot be removed goes back, unless a new state is there by now.
-    let put_back = |_: &Outcome| match previous.rename_to(&target, RENAME_NOREPLACE) {
-        // link refuses an existing name as well.
-        Err(e) if e.unsupported() && previous.link_to(&target).is_ok() => {
-            let _ = previous.unlink();
-        }
-        _ => {}
-    };
     if alone && previous.is(&current.stat) == Ok(false) {
-        return Err(conflict()).inspect_err(put_back);
+        put_back(target, previous);
+        return Ok(Removed::Replaced);
     }
-    unlink(previous).inspect_err(put_back)
+    // ENOENT: another process removes it, too.
+    unlink(previous).inspect_err(|_| put_back(target, previous))?;
+    Ok(Removed::Yes)
+}
+
+/// What cannot be removed goes back, unless a new state is there by now. Somebody may have been told that it is durable there.
+fn put_back(target: Entry<'_, '_>, previous: Entry<'_, '_>) {
+    let mut back = previous.rename_to(&target, RENAME_NOREPLACE);
+    if back.is_err_and(Errno::unsupported) {
+        // link refuses an existing name as well.
+        back = previous.link_to(&target).and_then(|()| previous.unlink());
+    }
+    if back.is_err_and(|e| !e.is(EEXIST)) && target.stat_if_there().is_ok_and(|there| there.is_none()) {
+        back = previous.rename_to(&target, 0);
+    }
+    if back.is_ok() {
+        let _ = target.hooks().fsync(target.dir());
+    }
 }

@@ -44,6 +44,10 @@ pub struct Saving<'h> {
     pub dir: Fd<'h>,
     _fillers: Fillers<'h>,
     pub fields: Fields,
+    /// The verified generation that is there, at PATH or else at PATH.prev.
+    pub there: Option<u64>,
+    /// PATH.prev with its flock, where it was compared with.
+    _basis: Option<Existing<'h>>,
     /// Is there a state, as far as is known?
     pub had_state: bool,
     pub unsynced_parent: Option<Errno>,
@@ -94,7 +98,8 @@ impl<'h> Saving<'h> {
         let known = generation::count(target, &mut current, request, now, retry)?;
         let fields = Fields { generation: known.next, saved_at_ns: now, schema: request.schema };
         let retry = retry.again();
-        Ok(Saving { current, dir, _fillers: fillers, fields, had_state: known.replaces, unsynced_parent, retry })
+        let (there, _basis, had_state) = (known.there, known.basis, known.replaces);
+        Ok(Saving { current, dir, _fillers: fillers, fields, there, _basis, had_state, unsynced_parent, retry })
     }
 
     /// The hooks of its directory.
@@ -126,9 +131,10 @@ impl<'h> Saving<'h> {
     /// Step 6.
     fn give_permissions(&mut self, temp: &Temp<'h>, name: &CStr, request: &SaveRequest<'_>, mark: u32) -> Result<Mode, Outcome> {
         const STEP: i32 = STEADFAST_STEP_SET_MODE;
+        let own = temp.stat;
         for _ in 0..ATTEMPTS {
             let replaced = self.current.as_ref().map(Existing::replaced);
-            let given = ownership::give(self.hooks(), temp.fd.raw(), &temp.stat, replaced.as_ref(), request.asked(), mark);
+            let given = ownership::give(self.hooks(), temp.fd.raw(), &own, replaced.as_ref(), request.asked(), mark);
             let Some(there) = &self.current else { return given.at(STEP) };
             // FUSE servers that go by paths cannot be asked about a file that another saver has replaced.
             let may_be_gone = given.is_err_and(|e| e.is_one_of(&[ENOENT, ESTALE]));
@@ -139,6 +145,12 @@ impl<'h> Saving<'h> {
                 return Err(self.conflict(name));
             }
             self.current = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEP)?;
+            // It may have got the owner and the mode of the file that was there before.
+            let now = self.hooks().fstat(temp.fd.raw()).at(STEP)?;
+            if (now.uid, now.gid) != (own.uid, own.gid) {
+                self.hooks().fchown(temp.fd.raw(), own.uid, own.gid).at(STEP)?;
+            }
+            self.hooks().fchmod(temp.fd.raw(), 0o600 | mark).at(STEP)?;
         }
         Err(Outcome::failed(Errno::of(EAGAIN), STEP))
     }
