@@ -1,0 +1,180 @@
+//! Waiting for another generation of a state.
+//!
+//! The directories are watched, and never the file: of every name on the way, and of every link at its end. So a state that
+//! is renamed into place, a link that is pointed elsewhere (as Kubernetes does) and a directory that is replaced, or made
+//! later, are all seen.
+
+use super::existing::Existing;
+use super::options::*;
+use super::resolve::{self, LINKS};
+use crate::file::base::Start;
+use crate::file::deadline::{Deadline, Retry};
+use crate::file::entry::Entry;
+use crate::file::filesystem;
+use crate::file::names;
+use crate::file::path::{self, PATH_MAX, Path};
+use crate::hooks::*;
+use crate::mem::Text;
+use crate::status::*;
+use core::ffi::CStr;
+
+const STEP: i32 = STEADFAST_STEP_WAIT;
+
+/// How often it looks where nothing tells of a change.
+const LOOK_NS: i64 = 1_000_000_000;
+
+/// What was there when damage was told last: it is told once for each change.
+type Told = (u64, u64, u64, i64, i32);
+
+/// What has to be kept between two waits.
+pub struct Watch {
+    /// The inotify descriptor, where there is one.
+    pub inotify: Option<i32>,
+    told: Option<Told>,
+}
+
+/// What is there, and whether inotify tells of every change of it.
+struct Seen {
+    found: Result<u64, Outcome>,
+    told: Told,
+    tells_all: bool,
+}
+
+impl Watch {
+    /// Watches nothing yet.
+    pub fn new(hooks: &Hooks) -> Watch {
+        let Ok(first) = hooks.inotify() else { return Watch { inotify: None, told: None } };
+        // What lives on is never number 0, 1 or 2.
+        let inotify = if first.raw() > 2 { Ok(first) } else { hooks.inotify() };
+        Watch { inotify: inotify.ok().filter(|fd| fd.raw() > 2).map(Fd::into_raw), told: None }
+    }
+
+    /// Waits until the state at `path` has another generation than `known`; 0 stands for no state. Damage is an error, once
+    /// for each change.
+    pub fn wait(
+        &mut self,
+        start: &Start<'_>,
+        path: &CStr,
+        request: &LoadRequest,
+        known: u64,
+        deadline: Deadline,
+    ) -> Result<Outcome, Outcome> {
+        let hooks = start.hooks();
+        loop {
+            // What is told from now on comes after this look.
+            self.drain(hooks);
+            let seen = self.look(start, path, request);
+            match seen.found {
+                Ok(generation) if generation != known => {
+                    self.told = None;
+                    return Ok(Outcome::new(STEADFAST_OK).with_generation(generation));
+                }
+                Ok(_) => {}
+                Err(outcome) if self.told != Some(seen.told) => {
+                    self.told = Some(seen.told);
+                    return Err(outcome);
+                }
+                Err(_) => {}
+            }
+            let Some(left) = deadline.left_ns(hooks).at(STEADFAST_STEP_CLOCK)? else {
+                return Err(Outcome::failed(Errno::of(ETIMEDOUT), STEP).with_generation(known));
+            };
+            let left = if seen.tells_all { left } else { left.min(LOOK_NS) };
+            let mut fds = [steadfast_pollfd { fd: self.inotify.unwrap_or(-1), events: POLLIN, revents: 0 }];
+            hooks.poll(&mut fds, if left == i64::MAX { -1 } else { left }).at(STEP)?;
+        }
+    }
+
+    /// Takes the events that have come.
+    fn drain(&self, hooks: &Hooks) {
+        let Some(inotify) = self.inotify else { return };
+        let mut buf = [0u8; 4096];
+        while hooks.read(inotify, &mut buf).is_ok_and(|events| !events.is_empty()) {}
+    }
+
+    /// Watches every directory on the way, and then says what is there.
+    fn look(&self, start: &Start<'_>, whole: &CStr, request: &LoadRequest) -> Seen {
+        let mut tells_all = self.inotify.is_some();
+        let mut told = (0, 0, 0, 0, 0);
+        let mut path = Path::empty();
+        let mut see = || -> Result<u64, Outcome> {
+            path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
+            for _ in 0..LINKS {
+                self.watch_way(start, path.directory(), &mut tells_all);
+                let dir = match start.open_directory(path.directory(), 0) {
+                    Ok(dir) => dir,
+                    Err(e) if e.is(ENOENT) => return Ok(0),
+                    Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_DIRECTORY)),
+                };
+                let entry = Entry::new(&dir, path.name());
+                let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
+                match Existing::open(entry, &mut retry, STEADFAST_STEP_OPEN_FILE) {
+                    Err(e) if e.status == STEADFAST_E_SYMLINK => {
+                        let mut buf = [0u8; PATH_MAX];
+                        let link = resolve::read_link(entry, &mut buf)?;
+                        path.follow(link).at(STEADFAST_STEP_READ_LINK)?;
+                    }
+                    Err(e) => return Err(e),
+                    Ok(current) => return generation_of(entry, current, request, &mut retry, &mut told),
+                }
+            }
+            Err(Outcome::failed(Errno::of(ELOOP), STEADFAST_STEP_READ_LINK))
+        };
+        let found = see();
+        told.4 = found.as_ref().err().map_or(0, |outcome| outcome.status);
+        Seen { found, told, tells_all }
+    }
+
+    /// Watches the directory and all above it, as far as they are there and can be opened.
+    fn watch_way(&self, start: &Start<'_>, directory: &CStr, tells_all: &mut bool) {
+        let whole = directory.to_bytes();
+        let ends = whole.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at.max(1));
+        let first = if whole.first() == Some(&b'/') { None } else { Some(&b"."[..]) };
+        let prefixes = ends.filter_map(|end| whole.get(..end)).chain([whole]);
+        for prefix in first.into_iter().chain(prefixes) {
+            let Ok(prefix) = Text::<PATH_MAX>::of(&[prefix]) else { continue };
+            self.watch(start, prefix.c_str(), tells_all);
+        }
+    }
+
+    fn watch(&self, start: &Start<'_>, directory: &CStr, tells_all: &mut bool) {
+        const MASK: u32 = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR;
+        let (hooks, Some(inotify)) = (start.hooks(), self.inotify) else { return };
+        let Ok(dir) = start.open_directory(directory, O_PATH) else { return };
+        *tells_all &= !filesystem::changes_unseen(hooks, dir.raw());
+        let by_descriptor = match path::of_descriptor(dir.raw()) {
+            Ok(path) if !hooks.absent(STEADFAST_ABSENT_PROC) => hooks.inotify_watch(inotify, path.c_str(), MASK).is_ok(),
+            _ => false,
+        };
+        let by_path = || start.is_working_directory_for(directory) && hooks.inotify_watch(inotify, directory, MASK).is_ok();
+        *tells_all &= by_descriptor || by_path();
+    }
+}
+
+/// The verified generation of what is there: 0 for nothing. With RECOVER PATH.prev's counts where PATH is none.
+fn generation_of<'h>(
+    entry: Entry<'h, '_>,
+    current: Option<Existing<'h>>,
+    request: &LoadRequest,
+    retry: &mut Retry,
+    told: &mut Told,
+) -> Result<u64, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_READ_FILE;
+    let mut damage = None;
+    if let Some(mut current) = current {
+        *told = (current.stat.dev, current.stat.ino, current.stat.size, current.stat.mtime_ns, 0);
+        let content = current.verify(STEP)?;
+        match content.generation {
+            Some(generation) => return Ok(generation),
+            None => damage = Some(Outcome::new(content.damage)),
+        }
+    }
+    if request.has(STEADFAST_LOAD_RECOVER)
+        && let Ok(name) = names::previous(entry.name())
+        && let Ok(Some(mut previous)) = Existing::open(entry.sibling(name.c_str()), retry, STEP)
+        && let Some(generation) = previous.verify(STEP)?.generation
+    {
+        return Ok(generation);
+    }
+    damage.map_or(Ok(0), Err)
+}
