@@ -644,6 +644,62 @@ int32_t steadfast_state_update(const steadfast_context *context, const char *pat
 int32_t steadfast_state_remove(const steadfast_context *context, const char *path,
                                const steadfast_save_options *options, steadfast_report *report);
 
+/** A watch of a state. One thread uses it at a time; another may go on with it. */
+typedef struct steadfast_watch steadfast_watch;
+
+/**
+ * Begins to watch the state at `path`: for a generation other than the one that the caller knows.
+ *
+ * The directories on the way are watched, and never the file. So a state that is renamed into place, a link that is pointed
+ * elsewhere (Kubernetes' ConfigMaps) and a directory that is replaced, or made later, are all seen. There need not be
+ * anything at PATH.
+ *
+ *  - `context`: NULL for the default. It must live as long as the watch.
+ *  - `path`: symbolic links are followed.
+ *  - `options`: NULL for the defaults. Of the flags, STEADFAST_LOAD_RECOVER lets PATH.prev stand for a PATH that is damaged
+ *    or missing. STEADFAST_LOAD_REQUIRE_SCHEMA is -EINVAL.
+ *  - `out`: gets the watch, which steadfast_watch_close frees; NULL after an error.
+ *  - `report`: NULL for the default.
+ *
+ * Returns 0, -EINVAL, -ENOMEM, or another error for a path that cannot be one. Nothing on disk changes.
+ */
+int32_t steadfast_watch_open(const steadfast_context *context, const char *path,
+                             const steadfast_load_options *options, steadfast_watch **out,
+                             steadfast_report *report);
+
+/**
+ * Waits until the state has another generation than `known`, and returns at once if it has one already.
+ *
+ *  - `known`: the generation that the caller knows; 0: no state.
+ *  - `timeout_ms`: in milliseconds; 0 looks once, a negative value waits without limit.
+ *  - `report`: NULL for the default. Its generation is the one that is there.
+ *
+ * Returns:
+ *  - 0: another generation is there, whole. 0 in the report: none is there any more.
+ *  - -ETIMEDOUT: it is still the known one.
+ *  - -EINTR: a signal was handled.
+ *  - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST, _E_FORMAT, _E_NEWER, _E_NOT_REGULAR: the state is damaged,
+ *    or none. This is told once for each change.
+ *  - -EINVAL: `watch` is NULL. STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
+ *
+ * Changes that follow one another fast may be told as one. The whole state is read and verified after each. It sleeps until
+ * something happens in a directory on the way; without inotify, and on network file systems and FUSE, it looks once a second.
+ */
+int32_t steadfast_watch_wait(steadfast_watch *watch, uint64_t known, int64_t timeout_ms,
+                             steadfast_report *report);
+
+/**
+ * The watch's descriptor, for poll, epoll, asyncio or libuv. call steadfast_watch_wait with
+ * the known generation and a timeout of 0. -1: there is none (or `watch` is NULL); call it from time to time.
+ *
+ * On network file systems and FUSE the descriptor does not tell of every change. It belongs to the watch: do not read or
+ * close it.
+ */
+int32_t steadfast_watch_fd(const steadfast_watch *watch);
+
+/** Ends a watch and frees it. NULL is allowed. */
+void steadfast_watch_close(steadfast_watch *watch);
+
 /* ============================================================================
  * 4. Locks
  *

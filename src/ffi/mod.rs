@@ -10,3 +10,4 @@ pub mod lock;
 pub mod save;
 mod sized;
 pub mod status;
+pub mod watch;

@@ -14,3 +14,4 @@ pub mod resolve;
 mod saving;
 pub mod sequence;
 mod stream;
+pub mod watch;

@@ -49,6 +49,11 @@ impl Watch {
         Watch { inotify: inotify.ok().filter(|fd| fd.raw() > 2).map(Fd::into_raw), told: None }
     }
 
+    /// Sets the watches up.
+    pub fn begin(&self, start: &Start<'_>, path: &CStr, request: &LoadRequest) {
+        let _ = self.look(start, path, request);
+    }
+
     /// Waits until the state at `path` has another generation than `known`; 0 stands for no state. Damage is an error, once
     /// for each change.
     pub fn wait(

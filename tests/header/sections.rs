@@ -78,6 +78,11 @@ pub const SECTIONS: &[Section] = &[
             Item("steadfast_update_fn"),
             Item("steadfast_state_update"),
             Item("steadfast_state_remove"),
+            Item("steadfast_watch"),
+            Item("steadfast_watch_open"),
+            Item("steadfast_watch_wait"),
+            Item("steadfast_watch_fd"),
+            Item("steadfast_watch_close"),
         ],
     },
     Section {

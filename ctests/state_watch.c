@@ -1,0 +1,239 @@
+/* steadfast_watch: waits for another generation, through links and directories that come and go. */
+#include "tap.h"
+#include "state_test.h"
+
+#include <poll.h>
+
+static char d[300], path[330];
+static steadfast_watch *watch;
+
+/* What happens in the middle of a wait: each time it sleeps, the next of these. */
+static struct {
+    void (*happens[4])(void);
+    int sleeps;
+    int64_t longest_ns;
+    int interrupted;
+} moment;
+
+static int32_t poll_hook(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
+{
+    (void)user;
+    int number = moment.sleeps++;
+    if (timeout_ns > moment.longest_ns)
+        moment.longest_ns = timeout_ns;
+    if (moment.interrupted)
+        return -EINTR;
+    if (number < 4 && moment.happens[number] != NULL)
+        moment.happens[number]();
+    /* Where nothing tells of it the time passes at once. */
+    return fds[0].fd < 0 ? 0 : steadfast_hooks_default()->poll(NULL, fds, count, timeout_ns);
+}
+
+static steadfast_context *watching(uint32_t absent)
+{
+    steadfast_hooks h = test_hooks();
+    h.poll = poll_hook;
+    h.absent |= absent;
+    return test_context(&h);
+}
+
+static int open_watch(const steadfast_context *c, uint32_t flags)
+{
+    steadfast_load_options o = { .size = sizeof o, .flags = flags };
+    report = (steadfast_report){ .size = sizeof report };
+    return steadfast_watch_open(c, path, &o, &watch, &report);
+}
+
+static int wait_for_other(uint64_t known, int64_t timeout_ms)
+{
+    report = (steadfast_report){ .size = sizeof report };
+    return steadfast_watch_wait(watch, known, timeout_ms, &report);
+}
+
+#define DURING(...) \
+    (moment.sleeps = 0, memset(moment.happens, 0, sizeof moment.happens), \
+     memcpy(moment.happens, ((void (*[])(void)){ __VA_ARGS__ }), sizeof((void (*[])(void)){ __VA_ARGS__ })))
+
+static void save_it(void)
+{
+    if (steadfast_state_save(NULL, path, "new", 3, NULL, NULL) < 0)
+        bail_out("save");
+}
+
+static void save_beside(void)
+{
+    write_file(in(d, "other"), "x", 1);
+}
+
+static void generations(const steadfast_context *c, const char *how)
+{
+    unlink(path), unlink(in(d, "s.prev"));
+    is_int(open_watch(c, 0), 0, "%s: a watch of nothing", how);
+    is_int(wait_for_other(0, 0), -ETIMEDOUT, "%s: nothing is there, as known", how);
+    DURING(save_it);
+    is_int(wait_for_other(0, 20000), 0, "%s: the first one is seen", how);
+    ok(report.generation == 1 && moment.sleeps <= 2, "%s: generation 1, after %d sleeps", how, moment.sleeps);
+    is_int(wait_for_other(7, 0), 0, "%s: another generation than the known one is told at once", how);
+    DURING(save_beside, save_it);
+    is_int(wait_for_other(1, 20000), 0, "%s: the next one is seen", how);
+    ok(report.generation == 2, "%s: generation 2", how);
+    unlink(path);
+    ok(wait_for_other(2, 0) == 0 && report.generation == 0, "%s: that it is gone is another one, 0", how);
+    steadfast_watch_close(watch);
+}
+
+static void truncate_it(void)
+{
+    if (truncate(path, 100) != 0)
+        bail_out("truncate");
+}
+static void truncate_more(void)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (ftruncate(fd, 50) != 0)
+        bail_out("truncate");
+    close(fd);
+}
+
+static void damage(const steadfast_context *c)
+{
+    unlink(path), unlink(in(d, "s.prev"));
+    save(path, "one", 0), save(path, "two", STEADFAST_SAVE_KEEP_PREVIOUS);
+    open_watch(c, 0);
+    truncate_it();
+    is_int(wait_for_other(2, 0), STEADFAST_E_TRUNCATED, "damage is told");
+    is_int(wait_for_other(2, 0), -ETIMEDOUT, "once");
+    DURING(truncate_more);
+    is_int(wait_for_other(2, 20000), STEADFAST_E_TRUNCATED, "and again after another change");
+    DURING(save_it);
+    ok(wait_for_other(2, 20000) == 0 && report.generation > 2, "a save mends it");
+    steadfast_watch_close(watch);
+
+    unlink(path), unlink(in(d, "s.prev"));
+    save(path, "one", 0), save(path, "two", STEADFAST_SAVE_KEEP_PREVIOUS);
+    truncate_it();
+    open_watch(c, STEADFAST_LOAD_RECOVER);
+    ok(wait_for_other(2, 0) == 0 && report.generation == 1, "with RECOVER the previous one stands for it");
+    is_int(wait_for_other(1, 0), -ETIMEDOUT, "and is known then");
+    steadfast_watch_close(watch);
+}
+
+/* As Kubernetes swaps a ConfigMap: key -> ..data/key, ..data -> ..v1. */
+static void make_version(const char *name, int saves)
+{
+    char file[700];
+    snprintf(file, sizeof file, "%s/%s", d, name);
+    mkdir(file, 0700);
+    snprintf(file, sizeof file, "%s/%s/key", d, name);
+    for (int i = 0; i < saves; i++)
+        save(file, name, 0);
+}
+static void swap_data(void)
+{
+    make_version("..v2", 5);
+    if (symlink("..v2", in(d, "..tmp")) != 0 || rename(in(d, "..tmp"), in(d, "..data")) != 0)
+        bail_out("swap");
+}
+
+static void links(const steadfast_context *c)
+{
+    make_version("..v1", 1);
+    if (symlink("..v1", in(d, "..data")) != 0 || symlink("..data/key", in(d, "key")) != 0)
+        bail_out("symlink");
+    snprintf(path, sizeof path, "%s/key", d);
+    open_watch(c, 0);
+    ok(wait_for_other(0, 0) == 0 && report.generation == 1, "through two links");
+    DURING(swap_data);
+    ok(wait_for_other(1, 20000) == 0 && report.generation == 5, "the link in the middle is pointed elsewhere, as Kubernetes does: seen");
+    steadfast_watch_close(watch);
+}
+
+static void make_directories(void)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_CREATE_PARENTS };
+    steadfast_state_save(NULL, path, "deep", 4, &o, NULL);
+}
+static void replace_directory(void)
+{
+    if (rename(in(d, "a"), in(d, "gone")) != 0)
+        bail_out("rename");
+    make_directories();
+    save_it();
+}
+
+static void directories(const steadfast_context *c)
+{
+    snprintf(path, sizeof path, "%s/a/b/s", d);
+    is_int(open_watch(c, 0), 0, "a watch below a directory that is not there");
+    is_int(wait_for_other(0, 0), -ETIMEDOUT, "nothing is there");
+    DURING(make_directories);
+    ok(wait_for_other(0, 20000) == 0 && report.generation == 1, "the directories are made, and the state: seen");
+    DURING(replace_directory);
+    ok(wait_for_other(1, 20000) == 0 && report.generation == 2, "a directory above it is replaced: seen");
+    steadfast_watch_close(watch);
+    snprintf(path, sizeof path, "%s/s", d);
+}
+
+static void descriptor(const steadfast_context *c)
+{
+    unlink(path), unlink(in(d, "s.prev"));
+    open_watch(c, 0);
+    struct pollfd fd = { .fd = steadfast_watch_fd(watch), .events = POLLIN };
+    ok(fd.fd > 2 && (fcntl(fd.fd, F_GETFD) & FD_CLOEXEC) != 0, "a descriptor, close-on-exec");
+    is_int(poll(&fd, 1, 0), 0, "not readable at first");
+    save_it();
+    ok(poll(&fd, 1, 5000) == 1 && wait_for_other(0, 0) == 0 && report.generation == 1, "readable after a save, without a wait before");
+    is_int(wait_for_other(1, 0), -ETIMEDOUT, "known then");
+    is_int(poll(&fd, 1, 0), 0, "and not readable any more");
+    moment.interrupted = 1;
+    is_int(wait_for_other(1, 1000), -EINTR, "a signal ends the wait");
+    moment.interrupted = 0;
+    steadfast_watch_close(watch);
+}
+
+static void arguments(void)
+{
+    steadfast_load_options o = { .size = sizeof o, .flags = STEADFAST_LOAD_REQUIRE_SCHEMA };
+    steadfast_watch *out = (steadfast_watch *)&o;
+    is_int(steadfast_watch_open(NULL, path, &o, &out, NULL), -EINVAL, "REQUIRE_SCHEMA: EINVAL");
+    ok(out == NULL, "and *out is NULL");
+    is_int(steadfast_watch_open(NULL, "", NULL, &out, NULL), -EINVAL, "no path: EINVAL");
+    is_int(steadfast_watch_open(NULL, "d/", NULL, &out, NULL), -EISDIR, "a directory's path: EISDIR");
+    is_int(steadfast_watch_open(NULL, path, NULL, NULL, NULL), -EINVAL, "no out: EINVAL");
+    is_int(steadfast_watch_wait(NULL, 0, 0, NULL), -EINVAL, "no watch: EINVAL");
+    is_int(steadfast_watch_fd(NULL), -1, "no watch: no descriptor");
+    steadfast_watch_close(NULL);
+}
+
+int main(void)
+{
+    dir = make_temp_dir("watch");
+    snprintf(d, sizeof d, "%s", fresh("d"));
+    snprintf(path, sizeof path, "%s/s", d);
+    context = test_context(NULL);
+    int fds = count_fds();
+    steadfast_context *c = watching(0), *without = watching(STEADFAST_ABSENT_INOTIFY);
+    generations(c, "inotify");
+    generations(without, "without inotify");
+    open_watch(without, 0);
+    ok(steadfast_watch_fd(watch) == -1, "without inotify there is no descriptor");
+    moment.longest_ns = 0;
+    is_int(wait_for_other(0, 2), -ETIMEDOUT, "and the wait is bounded");
+    ok(moment.longest_ns <= 1000000000, "and it looks once a second");
+    steadfast_watch_close(watch);
+    damage(c);
+    links(c);
+    directories(c);
+    if ((test_absent() & STEADFAST_ABSENT_INOTIFY) != 0)
+        skip("inotify is absent", "the descriptor of a watch");
+    else
+        descriptor(c);
+    arguments();
+    steadfast_context_free(c);
+    steadfast_context_free(without);
+    is_int(count_fds(), fds, "no descriptor stays open");
+    steadfast_context_free(context);
+    remove_tree(dir);
+    free(dir);
+    return done_testing();
+}
