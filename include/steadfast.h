@@ -682,7 +682,7 @@ int32_t steadfast_watch_open(const steadfast_context *context, const char *path,
  *    or none. This is told once for each change.
  *  - -EINVAL: `watch` is NULL. STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
  *
- * Changes that follow one another fast may be told as one. The whole state is read and verified after each. It sleeps until
+ * Changes that follow one another fast may be told as one. A state is read and verified once after each. It sleeps until
  * something happens in a directory on the way; without inotify, and on network file systems and FUSE, it looks once a second.
  */
 int32_t steadfast_watch_wait(steadfast_watch *watch, uint64_t known, int64_t timeout_ms,
@@ -690,9 +690,8 @@ int32_t steadfast_watch_wait(steadfast_watch *watch, uint64_t known, int64_t tim
 
 /**
  * The watch's descriptor, for poll, epoll, asyncio or libuv. call steadfast_watch_wait with
- * the known generation and a timeout of 0. -1: there is none (or `watch` is NULL); call it from time to time.
- *
- * On network file systems and FUSE the descriptor does not tell of every change. It belongs to the watch: do not read or
+ * the known generation and a timeout of 0. -1: there is none that tells of every change (no inotify, a
+ * network file system, FUSE; or `watch` is NULL); call it once a second instead. It belongs to the watch: do not read or
  * close it.
  */
 int32_t steadfast_watch_fd(const steadfast_watch *watch);

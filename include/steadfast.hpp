@@ -564,6 +564,41 @@ report update(const path_arg &path, Change &&change, std::error_code &ec, const 
     }
 }
 
+/// Waits for another generation of a state. See steadfast_watch_open.
+class watch {
+public:
+    /// A context among the options has to live as long.
+    watch(const path_arg &path, std::error_code &ec, const load_options &options = {}) noexcept
+    {
+        report out;
+        if (path.valid(out))
+            steadfast_watch_open(options.hooks(), path.c_str(), options.c(), &c_, out.c_ptr());
+        ec = out.code();
+    }
+    watch(watch &&other) noexcept : c_(std::exchange(other.c_, nullptr)) {}
+    watch &operator=(watch &&other) noexcept
+    {
+        std::swap(c_, other.c_);
+        return *this;
+    }
+    ~watch() { steadfast_watch_close(c_); }
+
+    /// Another generation than `known` (0: no state) is in the report when the error code is clear. std::errc::timed_out when
+    /// the time is over; damage once for each change.
+    report wait(std::uint64_t known, timeout wait, std::error_code &ec) noexcept
+    {
+        report out;
+        steadfast_watch_wait(c_, known, wait.ms(), out.c_ptr());
+        ec = out.code();
+        return out;
+    }
+    /// For poll and epoll: when it is readable, wait with timeout 0. -1: do so once a second.
+    int fd() const noexcept { return steadfast_watch_fd(c_); }
+
+private:
+    steadfast_watch *c_ = nullptr;
+};
+
 /// What load_into put into the caller's memory.
 class loaded {
 public:

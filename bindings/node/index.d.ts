@@ -156,6 +156,22 @@ export type RemoveOptions = Pick<SaveOptions, 'strict' | 'ifGeneration' | 'follo
 export function remove(path: Path, options?: RemoveOptions): Promise<Saved>;
 export function removeSync(path: Path, options?: RemoveOptions): Saved;
 
+export interface WatchOptions {
+  /** The generation that is known, 0 (none) unless given: the first one that is seen is another. */
+  known?: bigint | number;
+  /** `PATH.prev` stands for a state that is damaged or missing. */
+  recover?: boolean;
+  /** Ends the iteration with an AbortError. */
+  signal?: AbortSignal;
+  context?: Context | FailingContext;
+}
+
+/**
+ * Each generation that the state at `path` has, as it comes; 0 stands for none. Directories and links on the way are
+ * watched, too, as of Kubernetes' ConfigMaps. Damage throws, and ends it.
+ */
+export function watch(path: Path, options?: WatchOptions): AsyncGenerator<bigint, void, undefined>;
+
 export interface LockOptions {
   /** Take a bare PID for reused when its process started after the lock was last written. */
   trustStartTime?: boolean;

@@ -19,6 +19,7 @@ exports.update = change.update;
 exports.updateSync = change.updateSync;
 exports.remove = change.remove;
 exports.removeSync = change.removeSync;
+exports.watch = require('./lib/watch.js').watch;
 exports.Lock = lock.Lock;
 exports.acquire = lock.acquire;
 exports.acquireSync = lock.acquireSync;

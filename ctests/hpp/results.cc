@@ -354,8 +354,8 @@ void changed_by_what_it_is(const scratch &dir)
         ec, steadfast::save_options().timeout(20ms));
     ok(ec == steadfast::errc::conflict && loaded(path) == "theirs", "for ever: errc::conflict, when the time is over");
 
-    ok(steadfast::save(path, "theirs", ec, steadfast::save_options().set_mode(0640)).durable()
-           && std::filesystem::status(path).permissions() == std::filesystem::perms(0640),
+    ok(steadfast::save(path, "theirs", ec, steadfast::save_options().set_mode(0640)).durable() &&
+           std::filesystem::status(path).permissions() == std::filesystem::perms(0640),
        "set_mode is for a file that is there");
     steadfast::remove(path, ec, steadfast::save_options().if_generation(1));
     ok(ec == steadfast::errc::conflict && loaded(path) == "theirs", "remove: another generation is errc::conflict");
@@ -363,6 +363,29 @@ void changed_by_what_it_is(const scratch &dir)
     ok(!ec && done.durable() && !std::filesystem::exists(path) && !std::filesystem::exists(path + ".prev"), "removed");
     steadfast::remove(path, ec);
     ok(ec == std::errc::no_such_file_or_directory, "nothing there: no_such_file_or_directory");
+}
+
+void watched(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "watched";
+    steadfast::watch watch(path, ec);
+    ok(!ec && watch.fd() > 2, "a watch of nothing");
+    watch.wait(0, 0ms, ec);
+    ok(ec == std::errc::timed_out, "nothing happens: timed_out");
+    std::thread saver([&] {
+        std::error_code error;
+        steadfast::save(path, "x", error);
+    });
+    steadfast::report seen = watch.wait(0, 20s, ec);
+    saver.join();
+    ok(!ec && seen.generation() == 1, "a save is seen");
+    steadfast::watch moved = std::move(watch);
+    ok(watch.fd() == -1 && moved.fd() > 2, "a watch can be moved");
+    seen = moved.wait(7, steadfast::timeout::forever(), ec);
+    ok(!ec && seen.generation() == 1, "another generation than the known one is told at once");
+    steadfast::watch none("", ec);
+    ok(ec == std::errc::invalid_argument && none.fd() == -1, "no path: invalid_argument");
 }
 
 } // namespace
@@ -380,6 +403,7 @@ int main()
     into_the_callers_memory(dir);
     batches(dir);
     changed_by_what_it_is(dir);
+    watched(dir);
     hooks_and_faults(dir);
     return done_testing();
 }

@@ -58,7 +58,7 @@ pub unsafe extern "C" fn steadfast_watch_open(
         let path = Text::of(&[name.to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
         let memory = Buffer::new(size_of::<steadfast_watch>()).at(STEADFAST_STEP_ALLOCATE)?;
         let start = unsafe { context::borrow(context) }.start()?;
-        let watch = Watch::new(start.hooks());
+        let mut watch = Watch::new(start.hooks());
         // What happens from now on is told by the descriptor.
         watch.begin(&start, path.c_str(), &request);
         let made = memory.into_raw().cast::<steadfast_watch>();
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn steadfast_watch_open(
 ///    or none. This is told once for each change.
 ///  - -EINVAL: `watch` is NULL. STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
 ///
-/// Changes that follow one another fast may be told as one. The whole state is read and verified after each. It sleeps until
+/// Changes that follow one another fast may be told as one. A state is read and verified once after each. It sleeps until
 /// something happens in a directory on the way; without inotify, and on network file systems and FUSE, it looks once a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_watch_wait(
@@ -107,13 +107,12 @@ pub unsafe extern "C" fn steadfast_watch_wait(
 }
 
 /// The watch's descriptor, for poll, epoll, asyncio or libuv. call steadfast_watch_wait with
-/// the known generation and a timeout of 0. -1: there is none (or `watch` is NULL); call it from time to time.
-///
-/// On network file systems and FUSE the descriptor does not tell of every change. It belongs to the watch: do not read or
+/// the known generation and a timeout of 0. -1: there is none that tells of every change (no inotify, a
+/// network file system, FUSE; or `watch` is NULL); call it once a second instead. It belongs to the watch: do not read or
 /// close it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_watch_fd(watch: *const steadfast_watch) -> i32 {
-    unsafe { watch.as_ref() }.and_then(|watch| watch.watch.inotify).unwrap_or(-1)
+    unsafe { watch.as_ref() }.and_then(|watch| watch.watch.descriptor()).unwrap_or(-1)
 }
 
 /// Ends a watch and frees it. NULL is allowed.
@@ -123,7 +122,5 @@ pub unsafe extern "C" fn steadfast_watch_close(watch: *mut steadfast_watch) {
         return;
     }
     let watch = unsafe { mem::unboxed(watch) };
-    if let Some(inotify) = watch.watch.inotify {
-        let _ = unsafe { context::borrow(watch.context) }.hooks.close(inotify);
-    }
+    watch.watch.close(&unsafe { context::borrow(watch.context) }.hooks);
 }

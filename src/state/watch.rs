@@ -28,29 +28,45 @@ type Told = (u64, u64, u64, i64, i32);
 
 /// What has to be kept between two waits.
 pub struct Watch {
-    /// The inotify descriptor, where there is one.
-    pub inotify: Option<i32>,
+    inotify: Option<i32>,
     told: Option<Told>,
+    /// A whole state that was verified, and its generation: it is not read again.
+    known: Option<(Told, u64)>,
+    /// Does inotify tell of every change?
+    tells_all: bool,
 }
 
-/// What is there, and whether inotify tells of every change of it.
+/// What is there.
 struct Seen {
     found: Result<u64, Outcome>,
     told: Told,
-    tells_all: bool,
 }
 
 impl Watch {
     /// Watches nothing yet.
     pub fn new(hooks: &Hooks) -> Watch {
-        let Ok(first) = hooks.inotify() else { return Watch { inotify: None, told: None } };
+        let mut watch = Watch { inotify: None, told: None, known: None, tells_all: false };
+        let Ok(first) = hooks.inotify() else { return watch };
         // What lives on is never number 0, 1 or 2.
         let inotify = if first.raw() > 2 { Ok(first) } else { hooks.inotify() };
-        Watch { inotify: inotify.ok().filter(|fd| fd.raw() > 2).map(Fd::into_raw), told: None }
+        watch.inotify = inotify.ok().filter(|fd| fd.raw() > 2).map(Fd::into_raw);
+        watch
+    }
+
+    /// The inotify descriptor, where there is one that tells of every change.
+    pub fn descriptor(&self) -> Option<i32> {
+        self.inotify.filter(|_| self.tells_all)
+    }
+
+    /// Closes it.
+    pub fn close(&self, hooks: &Hooks) {
+        if let Some(inotify) = self.inotify {
+            let _ = hooks.close(inotify);
+        }
     }
 
     /// Sets the watches up.
-    pub fn begin(&self, start: &Start<'_>, path: &CStr, request: &LoadRequest) {
+    pub fn begin(&mut self, start: &Start<'_>, path: &CStr, request: &LoadRequest) {
         let _ = self.look(start, path, request);
     }
 
@@ -84,7 +100,7 @@ impl Watch {
             let Some(left) = deadline.left_ns(hooks).at(STEADFAST_STEP_CLOCK)? else {
                 return Err(Outcome::failed(Errno::of(ETIMEDOUT), STEP).with_generation(known));
             };
-            let left = if seen.tells_all { left } else { left.min(LOOK_NS) };
+            let left = if self.tells_all { left } else { left.min(LOOK_NS) };
             let mut fds = [steadfast_pollfd { fd: self.inotify.unwrap_or(-1), events: POLLIN, revents: 0 }];
             hooks.poll(&mut fds, if left == i64::MAX { -1 } else { left }).at(STEP)?;
         }
@@ -98,17 +114,17 @@ impl Watch {
     }
 
     /// Watches every directory on the way, and then says what is there.
-    fn look(&self, start: &Start<'_>, whole: &CStr, request: &LoadRequest) -> Seen {
+    fn look(&mut self, start: &Start<'_>, whole: &CStr, request: &LoadRequest) -> Seen {
         let mut tells_all = self.inotify.is_some();
         let mut told = (0, 0, 0, 0, 0);
         let mut path = Path::empty();
-        let mut see = || -> Result<u64, Outcome> {
+        let mut see = || -> Result<(u64, bool), Outcome> {
             path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
             for _ in 0..LINKS {
                 self.watch_way(start, path.directory(), &mut tells_all);
                 let dir = match start.open_directory(path.directory(), 0) {
                     Ok(dir) => dir,
-                    Err(e) if e.is(ENOENT) => return Ok(0),
+                    Err(e) if e.is(ENOENT) => return Ok((0, false)),
                     Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_OPEN_DIRECTORY)),
                 };
                 let entry = Entry::new(&dir, path.name());
@@ -120,14 +136,27 @@ impl Watch {
                         path.follow(link).at(STEADFAST_STEP_READ_LINK)?;
                     }
                     Err(e) => return Err(e),
-                    Ok(current) => return generation_of(entry, current, request, &mut retry, &mut told),
+                    Ok(current) => {
+                        if let Some(current) = &current {
+                            told = (current.stat.dev, current.stat.ino, current.stat.size, current.stat.mtime_ns, 0);
+                        }
+                        return match self.known {
+                            Some((known, generation)) if current.is_some() && known == told => Ok((generation, true)),
+                            _ => generation_of(entry, current, request, &mut retry),
+                        };
+                    }
                 }
             }
             Err(Outcome::failed(Errno::of(ELOOP), STEADFAST_STEP_READ_LINK))
         };
         let found = see();
+        self.tells_all = tells_all;
+        self.known = match found {
+            Ok((generation, true)) => Some((told, generation)),
+            _ => None,
+        };
         told.4 = found.as_ref().err().map_or(0, |outcome| outcome.status);
-        Seen { found, told, tells_all }
+        Seen { found: found.map(|(generation, _)| generation), told }
     }
 
     /// Watches the directory and all above it, as far as they are there and can be opened.
@@ -156,21 +185,20 @@ impl Watch {
     }
 }
 
-/// The verified generation of what is there: 0 for nothing. With RECOVER PATH.prev's counts where PATH is none.
+/// The verified generation of what is there, 0 for nothing; and is it that of PATH? With RECOVER PATH.prev's counts where PATH
+/// is none.
 fn generation_of<'h>(
     entry: Entry<'h, '_>,
     current: Option<Existing<'h>>,
     request: &LoadRequest,
     retry: &mut Retry,
-    told: &mut Told,
-) -> Result<u64, Outcome> {
+) -> Result<(u64, bool), Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_FILE;
     let mut damage = None;
     if let Some(mut current) = current {
-        *told = (current.stat.dev, current.stat.ino, current.stat.size, current.stat.mtime_ns, 0);
         let content = current.verify(STEP)?;
         match content.generation {
-            Some(generation) => return Ok(generation),
+            Some(generation) => return Ok((generation, true)),
             None => damage = Some(Outcome::new(content.damage)),
         }
     }
@@ -179,7 +207,7 @@ fn generation_of<'h>(
         && let Ok(Some(mut previous)) = Existing::open(entry.sibling(name.c_str()), retry, STEP)
         && let Some(generation) = previous.verify(STEP)?.generation
     {
-        return Ok(generation);
+        return Ok((generation, false));
     }
-    damage.map_or(Ok(0), Err)
+    damage.map_or(Ok((0, false)), Err)
 }

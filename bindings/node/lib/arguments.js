@@ -42,6 +42,8 @@ const U32 = 0xffffffffn;
 const U64 = 0xffffffffffffffffn;
 const I63 = 0x7fffffffffffffffn;
 
+const toGeneration = (value, name) => BigInt(toUnsigned(value, name, U64));
+
 function flagsOf(options, table, others) {
   let flags = 0;
   for (const [name, value] of Object.entries(options)) {
@@ -98,4 +100,4 @@ const milliseconds = (timeout) => (Number.isFinite(timeout) ? Math.ceil(timeout)
 
 const toContext = (options) => context.pointerOf(options?.context);
 
-module.exports = { toPath, toBytes, toTimeout, milliseconds, toContext, saveOptions, loadOptions, lockOptions };
+module.exports = { toPath, toBytes, toGeneration, toTimeout, milliseconds, toContext, saveOptions, loadOptions, lockOptions };

@@ -21,6 +21,7 @@ const library = koffi.load(file);
 // Without names: koffi has one table of names for all packages of a process.
 const Context = koffi.opaque();
 const Lock = koffi.opaque();
+const Watch = koffi.opaque();
 const Report = koffi.struct({
   size: 'size_t', status: 'int32_t', os_error: 'int32_t', step: 'int32_t', on_disk: 'int32_t',
   generation: 'uint64_t', pid: 'int64_t', message: koffi.array('char', 216, 'String'),
@@ -45,6 +46,7 @@ const SaveEntry = koffi.struct({
 
 const context = koffi.pointer(Context);
 const lock = koffi.pointer(Lock);
+const watch = koffi.pointer(Watch);
 const report = koffi.inout(koffi.pointer(Report));
 const saving = koffi.pointer(SaveOptions);
 const loading = koffi.pointer(LoadOptions);
@@ -65,6 +67,9 @@ const SIGNATURES = {
   state_load_into: ['int32_t', [context, bytes, loading, 'void *', 'size_t', koffi.out(koffi.pointer('size_t')), report]],
   state_free: ['void', [koffi.pointer(State)]],
   state_remove: ['int32_t', [context, bytes, saving, report]],
+  watch_open: ['int32_t', [context, bytes, loading, koffi.out(koffi.pointer(watch)), report]],
+  watch_wait: ['int32_t', [watch, 'uint64_t', 'int64_t', report]],
+  watch_close: ['void', [watch]],
   lock_acquire: ['int32_t', [context, bytes, 'int64_t', locking, koffi.out(koffi.pointer(lock)), report]],
   lock_check: ['int32_t', [lock, report]],
   lock_release: ['int32_t', [lock, report]],

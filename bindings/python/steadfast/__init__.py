@@ -69,6 +69,7 @@ from ._report import (
     WrongProcessError,
 )
 from ._state import BatchError, BytesLike, Loaded, Removed, Saved, State, load, load_into, remove, save, save_batch, update
+from ._watch import Watch
 
 __version__ = "0.1.0"
 library_version: str = _lib.steadfast_version().decode("ascii")
@@ -136,6 +137,7 @@ __all__ = [
     "TruncatedError",
     "UnsupportedError",
     "Verdict",
+    "Watch",
     "WrongProcessError",
     "aio",
     "clean_stale",

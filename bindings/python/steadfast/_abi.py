@@ -269,6 +269,13 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
         [c_void_p, c_char_p, POINTER(CLoadOptions), POINTER(CSaveOptions), c_void_p, c_void_p, POINTER(CReport)],
     ),
     "steadfast_state_remove": (c_int32, [c_void_p, c_char_p, POINTER(CSaveOptions), POINTER(CReport)]),
+    "steadfast_watch_open": (
+        c_int32,
+        [c_void_p, c_char_p, POINTER(CLoadOptions), POINTER(c_void_p), POINTER(CReport)],
+    ),
+    "steadfast_watch_wait": (c_int32, [c_void_p, c_uint64, c_int64, POINTER(CReport)]),
+    "steadfast_watch_fd": (c_int32, [c_void_p]),
+    "steadfast_watch_close": (None, [c_void_p]),
     "steadfast_lock_clean_stale": (c_int32, [c_void_p, c_char_p, POINTER(CLockOptions), POINTER(CReport)]),
     "steadfast_lock_inspect": (c_int32, [c_void_p, c_char_p, POINTER(CLockOptions), POINTER(CReport)]),
     "steadfast_lock_acquire": (

@@ -7,7 +7,7 @@ cannot use up the workers that the holder needs; cancelling it wakes that thread
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Optional, TypeVar, Union
@@ -18,6 +18,7 @@ from ._lock import LockStatus
 from ._report import Report
 from ._state import BytesLike, Removed, Saved, State
 from ._wait import Cancel
+from ._watch import Watch
 
 T = TypeVar("T")
 
@@ -45,6 +46,43 @@ async def update(path: StrPath, change: Callable[[Optional[State]], Optional[Byt
 async def remove(path: StrPath, **options: Any) -> Removed:
     """steadfast.remove in a worker thread."""
     return await asyncio.to_thread(_state.remove, path, **options)
+
+
+async def watch(path: StrPath, *, known: int = 0, **options: Any) -> AsyncIterator[int]:
+    """Each generation other than `known` that the state at `path` has, as it comes; 0 stands for none. As steadfast.Watch.
+
+    `async for generation in steadfast.aio.watch(path):`
+    """
+    with Watch(path, **options) as watching:
+        while True:
+            generation = await _to_its_end(watching, known)
+            if generation is None:
+                await _readable(watching.fileno())
+            else:
+                known = generation
+                yield known
+
+
+async def _to_its_end(watching: Watch, known: int) -> Optional[int]:
+    """One look in a worker thread, which is not left behind when this is cancelled: the watch is closed then."""
+    future = asyncio.get_running_loop().run_in_executor(None, watching.wait, known, 0)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await _to_the_end(future)
+        raise
+
+
+async def _readable(descriptor: int) -> None:
+    if descriptor < 0:
+        await asyncio.sleep(1)
+        return
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)
 
 
 async def clean_stale(path: StrPath, **options: Any) -> LockStatus:

@@ -112,7 +112,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 43] = [
+const ALL: [Exemption; 44] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -128,6 +128,14 @@ const ALL: [Exemption; 43] = [
     because("a name that is gone is an answer to the question whether it is still this file's", |s| {
         s.is(&[SYS_statx]) && s.failed(&[ENOENT]) && !s.path("") && s.kind(&[Save, Load, Acquire])
     }),
+    because(
+        "over NFS and FUSE, a lock file that was replaced at this moment is gone for whoever opened it: it is opened again",
+        |s| {
+            let again = |next: &Made| next.number == SYS_openat && next.path == "lock";
+            let looks = s.kind(&[Acquire, Clean, Inspect]) && s.is(&[SYS_statx]) && s.path("") && s.failed(&[ENOENT, ESTALE]);
+            looks && s.run.calls[s.at..].iter().skip(1).take(2).any(again)
+        },
+    ),
     because("unlocked by close at the latest", |s| s.is(&[SYS_flock]) && s.made().args[1] as i32 & LOCK_UN != 0),
     // Saves.
     because("the kernel's word that there is no state is taken: this is the first", |s| {
