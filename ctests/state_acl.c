@@ -85,6 +85,37 @@ static void kept(const char *what, const struct acl *a)
     steadfast_context_free(unsynced);
 }
 
+static int set_while_open, set;
+
+static int32_t looks_at_mode(void *user, int32_t fd, const char *name, const void *buf, size_t len)
+{
+    struct stat st = { 0 };
+    (void)user;
+    if (fsetxattr(fd, name, buf, len, 0) != 0)
+        return -errno;
+    fstat(fd, &st);
+    set++;
+    set_while_open += (st.st_mode & 077) != 0;
+    return 0;
+}
+
+/* A kernel that sets the mode before the ACL (simple_set_acl of tmpfs) would let in whom the ACL forbids. */
+static void nobody_meanwhile(const struct acl *a)
+{
+    static const uint32_t WAYS[] = { 0, KEEP, STEADFAST_SAVE_SET_MODE };
+    steadfast_hooks h = test_hooks();
+    h.fsetxattr = looks_at_mode;
+    steadfast_context *looking = test_context(&h);
+    for (int i = 0; i < 3; i++) {
+        steadfast_save_options options = { .size = sizeof options, .flags = WAYS[i], .mode = 0604 };
+        begin(a);
+        set = set_while_open = 0;
+        ok(steadfast_state_save(looking, path, "second", 6, &options, NULL) == SAVED && set > 0 && set_while_open == 0,
+           "flags %u: nobody else may open the file while its ACL is set", WAYS[i]);
+    }
+    steadfast_context_free(looking);
+}
+
 static void many_entries(void)
 {
     struct acl a = { 0 };
@@ -175,6 +206,7 @@ int main(void)
     } else {
         kept("an ACL for a user and a group", &a);
         kept("an ACL that takes from a user", &with_other);
+        nobody_meanwhile(&with_other);
         many_entries();
         default_acl();
         others_read();

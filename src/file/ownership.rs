@@ -106,15 +106,19 @@ pub fn give(
     if let Some(mut acl) = Acl::read(hooks, old.fd)? {
         acl.restrict(owner_kept, group_kept);
         if asked.always {
-            // Before it is set: nobody is to have more for a moment.
             acl.set_classes(permissions);
         }
+        let (classes, alone) = (acl.classes(), acl.classes_alone());
+        // Closed, then opened by the mode: tmpfs and btrfs set the mode before the ACL, and whom the ACL forbids could open
+        // the file in between.
+        let closed = Classes { group: 0, other: 0, ..classes };
+        acl.set_classes(closed);
         permissions = match hooks.fsetxattr(fd, ACCESS, acl.value.bytes()) {
             Ok(()) => {
-                now = now & 0o7000 | acl.classes().mode();
-                acl.classes()
+                now = now & 0o7000 | closed.mode();
+                classes
             }
-            Err(e) if cannot_have_acl(e) => acl.classes_alone(),
+            Err(e) if cannot_have_acl(e) => alone,
             Err(e) => return Err(e),
         };
     } else if Acl::read(hooks, fd)?.is_some() {

@@ -7,7 +7,7 @@ use super::options::*;
 use super::resolve::{self, Session, Target};
 use super::stream::Record;
 use crate::file::deadline::Retry;
-use crate::file::entry::Entry;
+use crate::file::entry::{Entry, same};
 use crate::file::ownership::{self, Mode, UNSYNCED};
 use crate::file::path::Path;
 use crate::file::temp::Temp;
@@ -153,6 +153,22 @@ impl<'h> Saving<'h> {
             self.hooks().fchmod(temp.fd.raw(), 0o600 | mark).at(STEP)?;
         }
         Err(Outcome::failed(Errno::of(EAGAIN), STEP))
+    }
+
+    /// Has the name another file by now than the one that was found?
+    pub fn is_replaced(&self, name: &CStr) -> Result<bool, Outcome> {
+        let now = self.target(name).stat_if_there().at(STEADFAST_STEP_KEEP_PREVIOUS)?;
+        Ok(match (&self.current, now) {
+            (Some(current), Some(now)) => !same(&current.stat, &now),
+            (None, None) => false,
+            _ => true,
+        })
+    }
+
+    /// Opens what has the name now.
+    pub fn look_again(&mut self, name: &CStr) -> Result<(), Outcome> {
+        self.current = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEADFAST_STEP_KEEP_PREVIOUS)?;
+        Ok(())
     }
 
     /// Marks the new file as one that could not be synced. As the current state it is then never kept in the place of a

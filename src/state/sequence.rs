@@ -10,6 +10,9 @@ use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
 
+/// How often a state may be replaced while it is kept, before that is taken for a defect.
+const ATTEMPTS: u32 = 100;
+
 /// Saves `request` at `path`.
 pub fn save(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
     let mut saving = Saving::begin(session, path, request)?;
@@ -48,6 +51,19 @@ pub fn replace<'h>(
     }
     // 8: the previous generation. Without a sync that was wanted it is kept in any case: the new content may be lost.
     let mut kept = keep(saving, &written, name, request, synced)?;
+    // What an unsynced content replaces has to be what is kept: another saver may have published in between, durably.
+    for _ in 0..ATTEMPTS {
+        let matters = !matches!(synced, Synced::Yes) && kept.as_ref().is_some_and(|kept| kept.durable);
+        if !matters || !saving.is_replaced(name)? {
+            break;
+        }
+        if request.swaps() {
+            return Err(saving.conflict(name));
+        }
+        drop(kept.take());
+        saving.look_again(name)?;
+        kept = keep(saving, &written, name, request, synced)?;
+    }
     // A content that was not synced may be lost. Then the old state must be there still, as PATH.prev.
     let either = match synced {
         Synced::Yes => true,
