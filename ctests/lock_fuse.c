@@ -82,10 +82,33 @@ static void dead_locks(const char *name, int local)
     unlink(lock);
 }
 
+/* gocryptfs gives an inode number to another file while the first one is open: a flock that is held may look free, and its holder may be a
+ * process of another PID namespace. Only our own attribute says whose it is. */
+static void of_unseen_flocks(const char *name)
+{
+    struct attribute attribute;
+    write_pid(lock, dead_pid());
+    probe(context, dir, lock, NULL, STEADFAST_LOCK_UNDECIDED, "%s: a foreign lock of a dead process: UNDECIDED", name);
+    unlink(lock);
+    if (!has(STEADFAST_ABSENT_FLOCK))
+        return;
+    leave_lock(lock);
+    int attributed = read_attribute(lock, &attribute) && can_tell;
+    probe(context, dir, lock, NULL, attributed ? removed() : STEADFAST_LOCK_UNDECIDED, "%s: our lock of a dead process: %s", name,
+          attributed ? "REMOVED" : "UNDECIDED");
+    if (!attributed)
+        return;
+    leave_lock(lock);
+    read_attribute(lock, &attribute);
+    attribute.pid_namespace ^= 1;
+    forge(lock, dead_pid(), &attribute);
+    probe(context, dir, lock, NULL, STEADFAST_LOCK_UNDECIDED, "%s: our lock of another PID namespace: UNDECIDED", name);
+    unlink(lock);
+}
+
 static void types(void)
 {
-    static const char *const here[] = { "fuseblk",        "fuse.bindfs",         "fuse.mergerfs", "fuse.ntfs-3g",
-                                        "fuse.gocryptfs", "fuse.fuse-overlayfs", "fuse.encfs" };
+    static const char *const here[] = { "fuseblk", "fuse.bindfs", "fuse.mergerfs", "fuse.ntfs-3g", "fuse.fuse-overlayfs", "fuse.encfs" };
     static const char *const anywhere[] = { "fuse.sshfs", "fuse.glusterfs", "fuse", "fuse.unheard-of", "fuse.bindfs2", "fuse.bind" };
     int tells = has(STEADFAST_ABSENT_PROC);
     for (size_t i = 0; i < sizeof here / sizeof *here; i++) {
@@ -96,6 +119,8 @@ static void types(void)
         mount_is(anywhere[i]);
         dead_locks(anywhere[i], 0);
     }
+    mount_is("fuse.gocryptfs");
+    of_unseen_flocks("fuse.gocryptfs");
     mount_is(NULL);
     dead_locks("a mount that the table does not name", 0);
     unlink(table);

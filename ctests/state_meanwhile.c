@@ -12,7 +12,7 @@ static void save_at_rename(struct faults *f, int call, const char *name)
     if (call == STEADFAST_CALL_RENAMEAT && f->made[call] <= moments) {
         char text[40];
         snprintf(text, sizeof text, "theirs %ld", f->made[call]);
-        save_with(NULL, path, text, 0);
+        save_with(context, path, text, 0);
     }
 }
 
