@@ -146,7 +146,7 @@ int main(int argc, char **argv)
         int (*run)(int argc, char **argv);
         int changes;  /* something on disk */
     } commands[] = {
-        { "save", command_save, 1 }, { "load", command_load, 0 },       { "verify", command_verify, 0 }, { "info", command_info, 0 },
+        { "save", command_save, 1 },     { "load", command_load, 0 }, { "verify", command_verify, 0 },   { "info", command_info, 0 },
         { "remove", command_remove, 1 }, { "lock", command_lock, 0 }, { "inspect", command_inspect, 0 }, { "clean", command_clean, 1 },
     };
     keep_standard_streams();
