@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 /* Exit codes; `lock` has its own beside them, so that they do not meet those of the command it runs. */
 enum {
@@ -36,6 +37,24 @@ const char *option_value(int argc, char **argv, int *at, const char *name);
 /* A whole number of at most `most`; 0 when it is none. */
 int parse_number(const char *text, int base, uint64_t most, uint64_t *out);
 
+/* The exit code for a status of the states' calls. */
+int exit_code(int32_t status);
+
+/* What becomes a state (input.c). */
+struct bytes {
+    char *data;
+    size_t len, capacity;
+};
+/* All of standard input. 0, or -1 when it cannot be read or does not fit, which it says. */
+int read_input(struct bytes *bytes);
+/* What a program writes that gets `input`, or our own standard input. 0, or -1 when it did not end with 0, which it says. */
+int produce(char **command, const struct bytes *input, struct bytes *out);
+void bytes_free(struct bytes *bytes);
+/* Begins a program with these as its standard input and output, -1: our own. -1 when it cannot be, which it says. */
+pid_t start(char **command, int in, int out);
+/* Waits for it. Did it end with 0? Else it says how. */
+int ended_well(pid_t pid, const char *name);
+
 /* An object of --json, begun with the command's name and its path. Bytes that are no UTF-8 become U+FFFD; a path that has
    such follows once more, exactly, as "path_base64". */
 struct json {
@@ -52,7 +71,7 @@ void json_unsigned(struct json *json, const char *name, uint64_t number);
 void json_boolean(struct json *json, const char *name, int truth);
 void json_result(struct json *json, int exit_code, const steadfast_report *report);
 
-/* Signals of `lock` (signals.c). Of signals_catch, -1 when it cannot: what can be read when one has come. */
+/* Signals (signals.c). Of signals_catch, -1 when it cannot: what can be read when one has come. */
 struct arrival {
     int number;
     int by_kernel;  /* from the terminal, or a timer */
@@ -69,6 +88,9 @@ int signals_held(sigset_t *set);
 /* In a child: as they were before us. */
 void signals_restore(void);
 void signals_watch(void (*handler)(int));
+/* SIGPIPE, while we write; in a child it is as it was before us. */
+void signals_ignore_pipe(void);
+void signals_restore_pipe(void);
 /* Ends this process by the signal, so that whoever waits for it sees that, or with 128 + number. */
 void die_of(int number);
 
@@ -84,6 +106,8 @@ int command_save(int argc, char **argv);
 int command_load(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_info(int argc, char **argv);
+int command_update(int argc, char **argv);
+int command_watch(int argc, char **argv);
 int command_remove(int argc, char **argv);
 int command_lock(int argc, char **argv);
 int command_inspect(int argc, char **argv);

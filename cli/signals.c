@@ -158,6 +158,22 @@ void signals_watch(void (*handler)(int))
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
 }
 
+static void (*pipe_before)(int);
+static int pipe_ignored;
+
+void signals_ignore_pipe(void)
+{
+    pipe_before = signal(SIGPIPE, SIG_IGN);
+    pipe_ignored = 1;
+}
+
+void signals_restore_pipe(void)
+{
+    if (pipe_ignored) {
+        signal(SIGPIPE, pipe_before);
+    }
+}
+
 void die_of(int number)
 {
     /* The command has left a core, if there is to be one. */

@@ -13,11 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char HELP[] =
+static const char HELP_STATES[] =
     "usage: steadfast COMMAND [OPTIONS] PATH...\n"
     "\n"
     "State files: after a crash at any moment the old state or the new one is there, whole.\n"
-    "  save PATH <INPUT       save standard input\n"
+    "  save PATH [-- COMMAND [ARGUMENT]...]\n"
+    "                         save standard input; or what COMMAND writes, if it ends with 0\n"
     "    --strict               not durable is an error\n"
     "    --keep-previous        the generation before stays as PATH.prev\n"
     "    --if-generation N      only if generation N is there; 0: only if nothing is there, no previous one either\n"
@@ -31,11 +32,23 @@ static const char HELP[] =
     "  verify PATH            verify it and say so\n"
     "  info PATH              its generation, time, schema, length, digest and source\n"
     "    --recover              as above\n"
+    "  update PATH -- FILTER [ARGUMENT]...\n"
+    "                         save what FILTER makes of the state on its standard input, if it ends with 0; it runs again\n"
+    "                         when another process has saved meanwhile\n"
+    "    --strict, --keep-previous, --follow, --parents, --mode MODE, --recover\n"
+    "                           as above\n"
+    "    --schema N             another format number; without it the one of the state stays\n"
+    "  watch PATH [-- COMMAND [ARGUMENT]...]\n"
+    "                         print each new generation, or run COMMAND for it, with the number in STEADFAST_GENERATION\n"
+    "    --since N              the generation that is known, 0: none (the one that is there)\n"
+    "    --once                 end after the first one\n"
     "  remove PATH            remove it and PATH.prev, so that no older state comes back\n"
     "    --strict               not durable is an error\n"
     "    --if-generation N      only if generation N is there\n"
     "    --follow               remove what a symbolic link at PATH points to\n"
-    "\n"
+    "\n";
+
+static const char HELP_LOCKS[] =
     "Lock files: a PID and a newline; a stale one is never in the way, a live one never taken.\n"
     "  lock PATH -- COMMAND [ARGUMENT]...\n"
     "                         run a command under the lock, waiting for it; a signal reaches the command once\n"
@@ -43,15 +56,19 @@ static const char HELP[] =
     "    --nonblock             do not wait\n"
     "  inspect PATH           who holds it, since when, and why it is stale or not\n"
     "  clean PATH...          remove those that are stale\n"
-    "\n"
+    "\n";
+
+static const char HELP_ALL[] =
     "Every command takes --json before its path: one line with an object (clean: an array of one for each path) that has\n"
     "command, path, exit_code, status, status_name, message, errno and step, and what the command finds out besides:\n"
     "  save                   on_disk, generation, length\n"
+    "  update                 on_disk, generation, length\n"
+    "  watch                  generation; one line for each\n"
     "  remove                 on_disk, generation\n"
     "  load, verify, info     generation, saved, saved_at_ns, schema, length, sha256, source; load: data_base64\n"
     "  lock                   ran, pid; on standard error, when COMMAND has ended\n"
     "  inspect, clean         verdict, pid; inspect: process, since\n"
-    "A path that is not UTF-8 is shown with U+FFFD, and exactly in path_base64. Wrong arguments, and a standard input that cannot be read, are told in words.\n"
+    "A path that is not UTF-8 is shown with U+FFFD, and exactly in path_base64. Wrong arguments, a standard input that cannot be read, and a COMMAND or FILTER that fails, are told in words.\n"
     "\n"
     "Exit codes:\n"
     "  0    done\n"
@@ -69,13 +86,32 @@ static const char HELP[] =
     "  125  the lock could not be taken, or was taken away while COMMAND ran\n"
     "  126  COMMAND cannot be run\n"
     "  127  there is no COMMAND\n"
-    "  When standard output cannot be written to, save, remove and clean say so on standard error and keep their exit code: what was done stands.\n"
+    "  When standard output cannot be written to, save, update, remove and clean say so on standard error and keep their exit code: what was done stands.\n"
     "\n"
     "  steadfast --version, steadfast --help (or: steadfast help)\n";
 
 void complain(const steadfast_report *report)
 {
     fprintf(stderr, "steadfast: %s [%s]\n", report->message, steadfast_status_name(report->status));
+}
+
+int exit_code(int32_t status)
+{
+    switch (status) {
+    case STEADFAST_OK: return EXIT_DONE;
+    case STEADFAST_NOT_DURABLE:
+    case STEADFAST_RECOVERED:
+    case STEADFAST_E_SAVED_NOT_DURABLE:
+    case STEADFAST_E_INDETERMINATE: return EXIT_RESERVATION;
+    case STEADFAST_E_EMPTY:
+    case STEADFAST_E_TRUNCATED:
+    case STEADFAST_E_TRAILING:
+    case STEADFAST_E_DIGEST:
+    case STEADFAST_E_FORMAT: return EXIT_DAMAGED;
+    case STEADFAST_E_LOST: return EXIT_MISSING;
+    case STEADFAST_E_CONFLICT: return EXIT_CONFLICT;
+    default: return status == -ENOENT ? EXIT_MISSING : EXIT_FAILED;
+    }
 }
 
 int usage_error(const char *what, const char *argument)
@@ -128,6 +164,13 @@ int parse_number(const char *text, int base, uint64_t most, uint64_t *out)
     return 1;
 }
 
+static void help(FILE *out)
+{
+    fputs(HELP_STATES, out);
+    fputs(HELP_LOCKS, out);
+    fputs(HELP_ALL, out);
+}
+
 /* A standard stream that is closed must not become a file of ours. In its place stands what can be neither read nor written
    to, so that it fails as before; for the command of `lock` it is closed. */
 static void keep_standard_streams(void)
@@ -146,17 +189,18 @@ int main(int argc, char **argv)
         int (*run)(int argc, char **argv);
         int changes;  /* something on disk */
     } commands[] = {
-        { "save", command_save, 1 },     { "load", command_load, 0 }, { "verify", command_verify, 0 },   { "info", command_info, 0 },
-        { "remove", command_remove, 1 }, { "lock", command_lock, 0 }, { "inspect", command_inspect, 0 }, { "clean", command_clean, 1 },
+        { "save", command_save, 1 },       { "load", command_load, 0 },   { "verify", command_verify, 0 }, { "info", command_info, 0 },
+        { "update", command_update, 1 },   { "watch", command_watch, 0 }, { "remove", command_remove, 1 }, { "lock", command_lock, 0 },
+        { "inspect", command_inspect, 0 }, { "clean", command_clean, 1 },
     };
     keep_standard_streams();
     if (argc < 2) {
-        fputs(HELP, stderr);
+        help(stderr);
         return EXIT_USAGE;
     }
     int result = -1, changes = 0;
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        fputs(HELP, stdout);
+        help(stdout);
         result = EXIT_DONE;
     } else if (strcmp(argv[1], "--version") == 0) {
         printf("steadfast %s\n", steadfast_version());
@@ -167,7 +211,7 @@ int main(int argc, char **argv)
             changes = commands[i].changes;
             if (changes) {
                 /* Nobody reads what it says: the exit code tells all the same. */
-                signal(SIGPIPE, SIG_IGN);
+                signals_ignore_pipe();
             }
             result = commands[i].run(argc - 1, argv + 1);
         }

@@ -4,11 +4,13 @@ _steadfast()
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'save load verify info remove lock inspect clean help --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'save load verify info update watch remove lock inspect clean help --help --version' -- "$current")
         return
     fi
     case $command in
-    save) options='--strict --keep-previous --if-generation --follow --parents --mode --schema --json' ;;
+    save) options='--strict --keep-previous --if-generation --follow --parents --mode --schema --json --' ;;
+    update) options='--strict --keep-previous --follow --parents --mode --recover --schema --json --' ;;
+    watch) options='--since --once --json --' ;;
     load | info) options='--recover --schema --json' ;;
     verify) options='--schema --json' ;;
     remove) options='--strict --if-generation --follow --json' ;;
@@ -16,9 +18,9 @@ _steadfast()
     inspect | clean) options='--json' ;;
     *) return ;;
     esac
-    # Behind -- of lock stands a command line of its own.
-    if [ "$command" = lock ]; then
-        for ((i = 2; i < COMP_CWORD; i++)); do
+    # Behind -- after the path stands a command line of its own.
+    if [[ $options == *' --' ]]; then
+        for ((i = 3; i < COMP_CWORD; i++)); do
             if [ "${COMP_WORDS[i]}" = -- ]; then
                 if declare -F _command_offset >/dev/null; then
                     _command_offset $((i + 1))
@@ -30,7 +32,7 @@ _steadfast()
         done
     fi
     case $previous in
-    --if-generation | --mode | --schema | --timeout) return ;;
+    --if-generation | --mode | --schema | --since | --timeout) return ;;
     esac
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

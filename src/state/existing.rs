@@ -2,7 +2,7 @@
 
 use super::format::{self, HEADER, Hasher};
 use crate::file::deadline::Retry;
-use crate::file::entry::{CAREFUL, Entry};
+use crate::file::entry::{CAREFUL, Entry, same};
 use crate::file::flock;
 use crate::file::ownership::{Replaced, UNSYNCED};
 use crate::hooks::*;
@@ -93,12 +93,20 @@ impl<'h> Existing<'h> {
     }
 
     /// Takes the flock of what has the name, waiting as long as `retry` allows, and keeps it: what then has the name is
-    /// what is open. None when nothing has it any more.
-    pub fn hold(self, entry: Entry<'h, '_>, retry: &mut Retry) -> Result<Option<Existing<'h>>, Outcome> {
+    /// what is open. None when nothing has it any more. The flock of `held` is ours already, and would be waited for for ever.
+    pub fn hold(
+        self,
+        entry: Entry<'h, '_>,
+        held: Option<&steadfast_stat>,
+        retry: &mut Retry,
+    ) -> Result<Option<Existing<'h>>, Outcome> {
         const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
         let hooks = entry.hooks();
         let mut current = self;
         for _ in 0..ATTEMPTS {
+            if held.is_some_and(|held| same(held, &current.stat)) {
+                return Ok(Some(current));
+            }
             let mut taken = flock::exclusive(hooks, current.fd.raw(), retry);
             if taken.is_err_and(|e| e.is(EBADF)) {
                 // Over NFS and CIFS an exclusive flock needs a descriptor that is open for writing (flock(2)).

@@ -6,7 +6,7 @@ use super::options::SaveRequest;
 use crate::file::deadline::Retry;
 use crate::file::entry::Entry;
 use crate::file::names;
-use crate::hooks::{EOVERFLOW, Errno};
+use crate::hooks::{EOVERFLOW, Errno, steadfast_stat};
 use crate::status::*;
 
 const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
@@ -28,12 +28,17 @@ impl<'h> Previous<'h> {
         }
     }
 
-    /// Looks at PATH.prev; its header says what it is, unless it has to be `whole`.
-    fn look(target: Entry<'h, '_>, whole: bool, retry: &mut Retry) -> Result<(Previous<'h>, i32), Outcome> {
+    /// Looks at PATH.prev; its header says what it is, unless it has to be `whole`. The flock of `current` is held then.
+    fn look(
+        target: Entry<'h, '_>,
+        current: Option<&steadfast_stat>,
+        whole: bool,
+        retry: &mut Retry,
+    ) -> Result<(Previous<'h>, i32), Outcome> {
         let Ok(name) = names::previous(target.name()) else { return Ok((Previous::Missing, 0)) };
         let entry = target.sibling(name.c_str());
         let opened = match Existing::open(entry, retry, STEP) {
-            Ok(Some(previous)) if whole => previous.hold(entry, retry),
+            Ok(Some(previous)) if whole => previous.hold(entry, current, retry),
             opened => opened,
         };
         let mut previous = match opened {
@@ -92,7 +97,7 @@ pub fn count<'h>(
     let mut previous = Previous::Missing;
     if number.is_none() || thorough {
         let whole = request.swaps() && number.is_none();
-        let found = Previous::look(target, whole, retry)?;
+        let found = Previous::look(target, current.as_ref().map(|current| &current.stat), whole, retry)?;
         previous = found.0;
         if current.is_none() {
             damage = found.1;

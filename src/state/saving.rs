@@ -92,7 +92,7 @@ impl<'h> Saving<'h> {
         if request.swaps()
             && let Some(there) = current.take()
         {
-            current = there.hold(target, retry)?;
+            current = there.hold(target, None, retry)?;
         }
         let now = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?;
         let known = generation::count(target, &mut current, request, now, retry)?;

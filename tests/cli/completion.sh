@@ -23,10 +23,10 @@ commands=$(sed -n 's/^  \([a-z]*\) PATH.*/\1/p' <<<"$help" | sort)
 same commands "$(offers '' | grep -v -e '^-' -e '^help$')" "$commands"
 # Options that stand in the help below their command; load's --recover is info's too ("as above"), --schema verify's and info's.
 for command in $commands; do
-    expected=$(awk -v command="$command" '/^  [a-z]/ { on = $1 == command } on && /^    --/ { print $1 }' <<<"$help"; echo --json)
+    expected=$(awk -v command="$command" '/^  [a-z]/ { on = $1 == command } on && /^    --/ { for (i = 1; i <= NF; i++) if (sub(/^--/, "&", $i)) { sub(/,$/, "", $i); print $i } }' <<<"$help"; echo --json)
     case $command in
     verify | info) expected+=$'\n--schema' ;;
-    lock) expected+=$'\n--' ;;
+    save | update | watch | lock) expected+=$'\n--' ;;
     esac
     same "$command" "$(offers "$command" -)" "$(sort <<<"$expected")"
 done

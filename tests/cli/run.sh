@@ -316,6 +316,7 @@ if [ -n "$reader" ]; then
     result $? "every kind of JSON was read ($valid)"
 fi
 
+. "$here/programs.sh"
 . "$here/signals.sh"
 
 end

@@ -1,0 +1,146 @@
+/* What becomes a state: standard input, or what a program writes. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* One read. 1: something came, 0: the end, -1 with errno set: it cannot be read, or does not fit. */
+static int read_some(struct bytes *bytes, int fd)
+{
+    if (bytes->len == bytes->capacity) {
+        size_t capacity = bytes->capacity == 0 ? 65536 : bytes->capacity * 2;
+        char *larger = capacity < bytes->capacity ? NULL : realloc(bytes->data, capacity);
+        if (larger == NULL) {
+            errno = ENOMEM;
+            return -1;
+        }
+        bytes->data = larger;
+        bytes->capacity = capacity;
+    }
+    ssize_t got = read(fd, bytes->data + bytes->len, bytes->capacity - bytes->len);
+    if (got < 0) {
+        return errno == EINTR || errno == EAGAIN ? 1 : -1;
+    }
+    bytes->len += (size_t)got;
+    return got > 0;
+}
+
+int read_input(struct bytes *bytes)
+{
+    int got;
+    while ((got = read_some(bytes, STDIN_FILENO)) > 0) {}
+    if (got < 0) {
+        fprintf(stderr, "steadfast: standard input: %s\n", strerror(errno));
+    }
+    return got;
+}
+
+void bytes_free(struct bytes *bytes)
+{
+    free(bytes->data);
+    memset(bytes, 0, sizeof *bytes);
+}
+
+pid_t start(char **command, int in, int out)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        signals_restore_pipe();
+        if ((in < 0 || dup2(in, STDIN_FILENO) >= 0) && (out < 0 || dup2(out, STDOUT_FILENO) >= 0)) {
+            execvp(command[0], command);
+        }
+        int error = errno;
+        fprintf(stderr, "steadfast: %s: %s\n", command[0], strerror(error));
+        _exit(error == ENOENT ? 127 : 126);
+    }
+    if (pid < 0) {
+        fprintf(stderr, "steadfast: fork: %s\n", strerror(errno));
+    }
+    return pid;
+}
+
+int ended_well(pid_t pid, const char *name)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) {
+            fprintf(stderr, "steadfast: %s: %s\n", name, strerror(errno));
+            return 0;
+        }
+    }
+    if (WIFSIGNALED(status)) {
+        fprintf(stderr, "steadfast: %s: ended by signal %d\n", name, WTERMSIG(status));
+    } else if (WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "steadfast: %s: exit code %d\n", name, WEXITSTATUS(status));
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Writes `len` bytes to `to` while it reads `from` to its end, and closes both. */
+static int exchange(int to, int from, const char *data, size_t len, struct bytes *out)
+{
+    int got = 1, error = 0;
+    while (got > 0) {
+        struct pollfd fds[2] = { { from, POLLIN, 0 }, { to, POLLOUT, 0 } };
+        if (poll(fds, 2, -1) < 0) {
+            continue;  /* a signal */
+        }
+        if (fds[1].revents != 0) {
+            ssize_t put = write(to, data, len);
+            if (put > 0) {
+                data += put;
+                len -= (size_t)put;
+            }
+            /* One that does not read all may have seen enough. */
+            if (len == 0 || (put < 0 && errno != EAGAIN && errno != EINTR)) {
+                close(to);
+                to = -1;
+            }
+        }
+        if (fds[0].revents != 0) {
+            got = read_some(out, from);
+            error = errno;
+        }
+    }
+    close(from);
+    if (to >= 0) {
+        close(to);
+    }
+    errno = error;
+    return got;
+}
+
+int produce(char **command, const struct bytes *input, struct bytes *out)
+{
+    int in[2] = { -1, -1 }, from[2];
+    if ((input != NULL && signal_pipe(in) != 0) || signal_pipe(from) != 0) {
+        fprintf(stderr, "steadfast: pipe: %s\n", strerror(errno));
+        return -1;
+    }
+    /* Only our ends do not block. */
+    fcntl(from[1], F_SETFL, 0);
+    if (input != NULL) {
+        fcntl(in[0], F_SETFL, 0);
+    }
+    pid_t pid = start(command, in[0], from[1]);
+    close(from[1]);
+    if (input != NULL) {
+        close(in[0]);
+    }
+    int got = exchange(in[1], from[0], input != NULL ? input->data : NULL, input != NULL ? input->len : 0, out);
+    if (got < 0) {
+        fprintf(stderr, "steadfast: %s: %s\n", command[0], strerror(errno));
+    }
+    if (pid < 0) {
+        return -1;
+    }
+    return ended_well(pid, command[0]) && got == 0 ? 0 : -1;
+}
