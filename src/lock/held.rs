@@ -35,20 +35,21 @@ impl Place {
         let hooks = dir.hooks();
         let stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         let given = path.directory().to_bytes();
-        let mut buf = [0u8; PATH_MAX];
-        let mut whole = given;
         // The working directory may be another one by then.
-        if !given.starts_with(b"/")
-            && !hooks.absent(STEADFAST_ABSENT_PROC)
-            && let Ok(link) = path::of_descriptor(dir.raw())
-        {
-            whole = hooks.readlink(AT_FDCWD, link.c_str(), &mut buf).unwrap_or(given);
+        if given.starts_with(b"/") || hooks.absent(STEADFAST_ABSENT_PROC) {
+            return Ok(Place { dir: dir.raw(), stat, path: with_nul(given)? });
         }
-        let mut copy = Buffer::new(whole.len().saturating_add(1)).at(STEADFAST_STEP_ALLOCATE)?;
-        copy.append(whole);
-        copy.append(&[0]);
-        Ok(Place { dir: dir.raw(), stat, path: copy })
+        let mut buf = [0u8; PATH_MAX];
+        let found = path::of_descriptor(dir.raw()).and_then(|link| hooks.readlink(AT_FDCWD, link.c_str(), &mut buf));
+        Ok(Place { dir: dir.raw(), stat, path: with_nul(found.unwrap_or(given))? })
     }
+}
+
+fn with_nul(path: &[u8]) -> Result<Buffer, Outcome> {
+    let mut copy = Buffer::new(path.len().saturating_add(1)).at(STEADFAST_STEP_ALLOCATE)?;
+    copy.append(path);
+    copy.append(&[0]);
+    Ok(copy)
 }
 
 /// An inotify descriptor, and the directory that it watches. All such descriptors have one inode, and so have those of epoll:
