@@ -160,7 +160,7 @@ void part_lock(const struct place *where)
     steadfast_report report = { .size = sizeof report };
     struct lock_file place = lock_file(where->dir, "lock");
     struct contestant c[2] = { { .run = lock_bare, .arg = &place }, { .run = lock_ours, .arg = &place } };
-    against("acquire + release / O_EXCL, write PID, unlink", where, c, where->memory ? 1.7 : 1.5);
+    against("acquire + release / O_EXCL, write PID, unlink", where, c, where->memory ? 1.9 : 1.8);
     place.report = &report;
     against("  the same with a report", where, c, 0);
     place.report = NULL;

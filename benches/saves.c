@@ -12,7 +12,7 @@ static double target_plain(const struct place *place, size_t size)
 {
     if (place->memory)
         return size == K ? 1.35 : 0;
-    return size == K ? 1.03 : size == 64 * M ? 1.0 : size == 1024 * M ? 0.95 : 0;
+    return size == K ? 1.05 : size == 64 * M ? 1.0 : size == 1024 * M ? 0.95 : 0;
 }
 
 static void saves_of(const struct place *place, size_t size)

@@ -74,7 +74,6 @@ details! {
     Adopting "a child is adopting the lock, or its release is under way";
     NotInherited "the lock was taken without STEADFAST_LOCK_INHERIT";
     NoBeneath "STEADFAST_CONTEXT_BENEATH needs openat2, which this system lacks";
-    Refused "refused: nothing of this batch was saved";
     BadLockOptions "a mode has more than permission bits, or the grace period or cancel_fd is negative";
 }
 
