@@ -269,6 +269,11 @@ static void copies(void)
         ok(run(c, KEEP, EIO) < 0 && is_record(path, &kinds[0][DURABLE]) && at_previous(NONE, before) == (before == NONE ? 2 : 1),
            "with KEEP_PREVIOUS it is an error, and nothing changes");
     }
+    /* What a save that failed has left. */
+    put(DURABLE, NONE);
+    put_record(previous, &kinds[0][DURABLE]);
+    ok(run(c, NO_SYNC | KEEP, 0) == STEADFAST_NOT_DURABLE && report.on_disk == EITHER && at_previous(DURABLE, NONE) == 0,
+       "NO_SYNC, KEEP_PREVIOUS, no hard links, PATH.prev is a durable copy already: EITHER");
     steadfast_context_free(c);
 }
 

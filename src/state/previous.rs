@@ -4,7 +4,7 @@
 //! what was there before stays under the rotating name until the new state has been published. Every other order of
 //! renames and links shows a crash state without one of the two.
 
-use super::existing::Existing;
+use super::existing::{Content, Existing};
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names::{self, Shape};
@@ -182,12 +182,10 @@ impl<'h> Keeping<'h, '_> {
         let kept = match self.link(there, AGAIN)? {
             Linked::Yes => there.stat,
             // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
-            Linked::Unlinkable if !self.how.sync && content.is_whole() => {
-                return Ok(Some(Kept::unchanged(false, Detail::NotCopied)));
-            }
+            Linked::Unlinkable if !self.how.sync && content.is_whole() => return self.not_copied(content, retry),
             Linked::Unlinkable => match self.copy(there, self.rotating)? {
                 Some(stat) => stat,
-                None => return Ok(Some(Kept::unchanged(false, Detail::NotCopied))),
+                None => return self.not_copied(content, retry),
             },
             Linked::Replaced => return Ok(None),
         };
@@ -201,6 +199,17 @@ impl<'h> Keeping<'h, '_> {
             }
         };
         Ok(Some(Kept { undo: Some(undo), durable, note }))
+    }
+
+    /// There is no copy of the current state, unless a save before this one has left one at .prev.
+    fn not_copied(&self, current: Content, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
+        if let Some(mut there) = self.open_previous(retry)? {
+            let content = there.verify(STEP)?;
+            if content.is_whole() && content.sha256 == current.sha256 && !there.is_unsynced() {
+                return Ok(Some(Kept::unchanged(true, Detail::None)));
+            }
+        }
+        Ok(Some(Kept::unchanged(false, Detail::NotCopied)))
     }
 
     /// Is a whole and durable state at .prev?
