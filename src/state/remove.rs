@@ -92,6 +92,10 @@ fn through_previous(
         Err(e) if e.is(ENOENT) => return Ok(if unlink(previous)? { Removed::Yes } else { Removed::Nothing }),
         Err(e) => return Err(Outcome::failed(e, STEP)),
     }
+    // Over FUSE two names of one file may look like two files, and the rename has done nothing then.
+    if target.is(&current.stat) == Ok(true) {
+        unlink(target)?;
+    }
     if alone && previous.is(&current.stat) == Ok(false) {
         put_back(target, previous);
         return Ok(Removed::Replaced);
