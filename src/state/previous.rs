@@ -82,7 +82,7 @@ impl Drop for Undo<'_> {
         let previous = self.entry(&self.previous);
         // Another saver may have kept another state since, or have replaced the one that is kept here and rely on it. Where
         // nobody can look, nobody saves either.
-        let untouched = previous.is(&self.kept) == Ok(true) && self.entry(&self.target).is(&self.current) != Ok(false);
+        let untouched = previous.is(&self.kept) != Ok(false) && self.entry(&self.target).is(&self.current) != Ok(false);
         if !untouched {
             return self.forget();
         }
