@@ -23,7 +23,7 @@ const STEP: i32 = STEADFAST_STEP_WAIT;
 /// How often it looks where nothing tells of a change.
 const LOOK_NS: i64 = 1_000_000_000;
 
-/// What was there when damage was told last: it is told once for each change.
+/// What was there when damage was told last, so that each change is told once.
 type Told = (u64, u64, u64, i64, i32);
 
 /// What has to be kept between two waits.
