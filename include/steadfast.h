@@ -651,7 +651,8 @@ typedef struct steadfast_watch steadfast_watch;
  * Begins to watch the state at `path`: for a generation other than the one that the caller knows.
  *
  * The directories on the way are watched, and never the file. So a state that is renamed into place, a link that is pointed
- * elsewhere (Kubernetes' ConfigMaps) and a directory that is replaced, or made later, are all seen. There need not be
+ * elsewhere (Kubernetes' ConfigMaps) and a directory that is replaced, or made later, are all seen. A change in
+ * place is seen when the file is closed after it; truncate(2) and stores into a mapping close nothing. There need not be
  * anything at PATH.
  *
  *  - `context`: NULL for the default. It must live as long as the watch.
@@ -689,10 +690,10 @@ int32_t steadfast_watch_wait(steadfast_watch *watch, uint64_t known, int64_t tim
                              steadfast_report *report);
 
 /**
- * The watch's descriptor, for poll, epoll, asyncio or libuv. call steadfast_watch_wait with
- * the known generation and a timeout of 0. -1: there is none that tells of every change (no inotify, a
- * network file system, FUSE; or `watch` is NULL); call it once a second instead. It belongs to the watch: do not read or
- * close it.
+ * The watch's descriptor, for poll, epoll, asyncio or libuv. When it is readable, call steadfast_watch_wait with the known
+ * generation and a timeout of 0. Something else in a directory on the way makes it readable as well: then that call is
+ * -ETIMEDOUT. -1: there is none that tells of every change (no inotify, a network file system, FUSE; or `watch` is NULL); call
+ * it once a second instead. It belongs to the watch: do not read or close it.
  */
 int32_t steadfast_watch_fd(const steadfast_watch *watch);
 
