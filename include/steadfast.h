@@ -149,7 +149,10 @@ enum {
   STEADFAST_E_LOCKED = -10015,
   /** The lock file was removed or replaced by another process. What is there now was not touched. */
   STEADFAST_E_LOCK_LOST = -10016,
-  /** The lock belongs to another process: to the parent of this one, or to a child that has adopted it. */
+  /**
+   * The lock belongs to another process: to the parent of this one, or to a child that has adopted it. Or the writer belongs
+   * to the parent.
+   */
   STEADFAST_E_WRONG_PROCESS = -10017,
   /** A hook returned an invalid value. */
   STEADFAST_E_HOOK = -10018,
@@ -643,6 +646,146 @@ int32_t steadfast_state_update(const steadfast_context *context, const char *pat
  */
 int32_t steadfast_state_remove(const steadfast_context *context, const char *path,
                                const steadfast_save_options *options, steadfast_report *report);
+
+/**
+ * A state that is being written piece by piece. One thread uses it at a time; another may go on with it. It belongs to the
+ * process that opened it.
+ */
+typedef struct steadfast_writer steadfast_writer;
+
+/**
+ * Begins to save a state of any length at `path`, piece by piece. Nothing is seen at PATH before the commit.
+ *
+ * The pieces go to a temporary file in the same directory. The writer needs less than 1 MiB of memory, whatever the length.
+ *
+ *  - `context`: NULL for the default. It must live as long as the writer.
+ *  - `path`: as for steadfast_state_save. It is followed now, links at its end included: the commit saves in the directory that
+ *    is found now, also when that is renamed meanwhile or the working directory changes.
+ *  - `options`: NULL for the defaults. The flags are those of steadfast_state_save. With STEADFAST_SAVE_IF_GENERATION the
+ *    commit compares, and `timeout_ms` is for each of the two calls.
+ *  - `out`: gets the writer, which steadfast_writer_commit or steadfast_writer_abort frees; NULL after an error.
+ *  - `report`: NULL for the default.
+ *
+ * Returns 0, or an error of steadfast_state_save. Nothing at PATH changes, but directories of
+ * STEADFAST_SAVE_CREATE_PARENTS stay.
+ *
+ * If the process dies, the next save at PATH removes the temporary file. Fork: the writer stays the parent's. In a
+ * child every call is STEADFAST_E_WRONG_PROCESS; steadfast_writer_commit and steadfast_writer_abort free its memory and close its
+ * descriptors there, and leave the parent's as they are.
+ */
+int32_t steadfast_writer_open(const steadfast_context *context, const char *path,
+                              const steadfast_save_options *options, steadfast_writer **out,
+                              steadfast_report *report);
+
+/**
+ * Appends `len` bytes to the payload.
+ *
+ *  - `data`, `len`: in bytes; (NULL, 0) is legal.
+ *  - `report`: NULL for the default.
+ *
+ * Returns 0, or below 0 an error that every later call has as well, the commit too: a program may write without looking, and
+ * ask the commit.
+ *  - -ENOSPC, -EDQUOT, -EIO or another negated errno of write(2). -EFBIG: the file would exceed RLIMIT_FSIZE.
+ *  - -EBADF: the program closed a descriptor of the writer's (closefrom). No other file was written to.
+ *  - -EINVAL: an argument is invalid. If `writer` is NULL, nothing keeps the error.
+ *  - STEADFAST_E_WRONG_PROCESS: this is a forked child. The parent's writer does not get this error.
+ *
+ * Nothing at PATH changes.
+ */
+int32_t steadfast_writer_write(steadfast_writer *writer, const void *data, size_t len,
+                               steadfast_report *report);
+
+/**
+ * The writer's descriptor, to write to it with other means: write(2), splice(2), sendfile(2), fdopen(3) of a dup(2).
+ *
+ * Its position is the end of what was written, and it is shared: steadfast_writer_write goes on where the caller ended. At
+ * the commit, the payload is what the file has after its first 256 bytes, which are the library's. The descriptor has no
+ * O_APPEND, which splice(2) refuses. It is close-on-exec and never 0, 1 or 2.
+ *
+ *  - `out`: gets the descriptor. It belongs to the writer: do not close it. Do not sync it either: a failed sync would be told
+ *    once only. It cannot be used after the commit, and nobody may write to it any more when the commit begins: flush a FILE
+ *    before.
+ *  - `report`: NULL for the default.
+ *
+ * Returns 0, -EINVAL, an earlier error, or STEADFAST_E_WRONG_PROCESS. A writer whose descriptor was asked for is not saved if
+ * the sync of the file fails: see steadfast_writer_commit.
+ */
+int32_t steadfast_writer_fd(steadfast_writer *writer, int32_t *out, steadfast_report *report);
+
+/**
+ * Saves what was written, as steadfast_state_save would, and frees the writer in any case.
+ *
+ * The payload is hashed now, by reading it back from the file while the device writes it.
+ *
+ *  - `writer`: not to be used any more.
+ *  - `report`: NULL for the default. It is as for steadfast_state_save.
+ *
+ * Returns what steadfast_state_save returns, with the same on disk. After every error below 0 but the two that admit it
+ * (STEADFAST_E_SAVED_NOT_DURABLE and _E_INDETERMINATE) the old state is untouched, and the temporary file is removed. Besides:
+ *  - The error of an earlier call (OLD).
+ *  - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there by now (OLD).
+ *  - STEADFAST_E_SYMLINK: a link was put in the place of the state after the writer was opened, whatever the flags (OLD).
+ *  - STEADFAST_E_DIGEST: after a failed sync, or with NO_SYNC, the file does not hold what was written (OLD).
+ *  - STEADFAST_E_TRAILING, _E_TRUNCATED: somebody wrote to the descriptor while the payload was hashed (OLD).
+ *  - STEADFAST_E_NOT_SAVED_DURABLY: also without STRICT, if the sync of the file failed after steadfast_writer_fd: nobody knows
+ *    whether the file still holds what was written to its descriptor (OLD).
+ *  - -EBADF: the program closed a descriptor of the writer's (closefrom). The temporary file is left for the next save (OLD).
+ *  - STEADFAST_E_WRONG_PROCESS: this is a forked child. The parent's writer and its file are untouched (OLD).
+ *  - -EINVAL: `writer` is NULL.
+ */
+int32_t steadfast_writer_commit(steadfast_writer *writer, steadfast_report *report);
+
+/**
+ * Gives a writer up and frees it: the temporary file is removed, and PATH is as it was. NULL is allowed. If the program closed a
+ * descriptor of the writer's (closefrom), the temporary file is left for the next save.
+ */
+void steadfast_writer_abort(steadfast_writer *writer);
+
+/** A verified state that is read in parts. One thread uses it at a time; another may go on with it. */
+typedef struct steadfast_reader steadfast_reader;
+
+/**
+ * Opens the state at `path` and verifies all of it, to read parts of it. The length does not matter: the reader needs memory of
+ * 1 MiB and a few KiB, and 32 bytes for each MiB of the state.
+ *
+ * The reader keeps the state that it has verified: a save meanwhile replaces the file and does not change this one.
+ *
+ *  - `context`: NULL for the default. It must live as long as the reader.
+ *  - `path`, `options`: as for steadfast_state_load, but that max_len 0 is no limit.
+ *  - `out`: gets the reader, which steadfast_reader_close frees; NULL after an error.
+ *  - `about`: NULL, or its `size` must be set. It gets what steadfast_state_load would say of the state; `data` is NULL. There is
+ *    nothing to free.
+ *  - `report`: NULL for the default.
+ *
+ * Returns what steadfast_state_load returns: 0, STEADFAST_RECOVERED for PATH.prev, or an error. Nothing on disk changes.
+ *
+ * Fork: a child may go on with it.
+ */
+int32_t steadfast_reader_open(const steadfast_context *context, const char *path,
+                              const steadfast_load_options *options, steadfast_reader **out,
+                              steadfast_state *about, steadfast_report *report);
+
+/**
+ * Reads from the payload. Every byte that it gives is one that was verified when the reader was opened, whoever writes into the
+ * file meanwhile: the MiB around it is read and verified again, but for the one that was read last.
+ *
+ *  - `offset`: in the payload, in bytes.
+ *  - `buf`, `cap`: `cap` bytes; `buf` may be NULL if `cap` is 0.
+ *  - `out_len`: gets how many bytes were read. It is less than `cap` at the end of the payload only, and 0 there and beyond.
+ *    Unchanged after an error; `buf` may then have the first of the bytes.
+ *  - `report`: NULL for the default.
+ *
+ * Returns:
+ *  - 0.
+ *  - STEADFAST_E_DIGEST: the file was changed in place since.
+ *  - -EBADF: the program closed the reader's descriptor (closefrom).
+ *  - -EINVAL: an argument is invalid. Another negated errno: of the call that the report's step names.
+ */
+int32_t steadfast_reader_read(steadfast_reader *reader, uint64_t offset, void *buf, size_t cap,
+                              size_t *out_len, steadfast_report *report);
+
+/** Closes a reader and frees it. NULL is allowed. */
+void steadfast_reader_close(steadfast_reader *reader);
 
 /** A watch of a state. One thread uses it at a time; another may go on with it. */
 typedef struct steadfast_watch steadfast_watch;

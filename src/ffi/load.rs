@@ -170,9 +170,14 @@ pub(super) fn load_request(options: Option<&steadfast_load_options>) -> Result<L
 /// # Safety
 /// `record` is the whole record.
 pub(super) unsafe fn state_of(loaded: &load::Loaded, record: *mut u8, size: usize) -> steadfast_state {
+    steadfast_state { data: unsafe { record.add(HEADER) }.cast(), ..about(loaded, size) }
+}
+
+/// What there is to say about a loaded state, without its payload.
+pub(super) fn about(loaded: &load::Loaded, size: usize) -> steadfast_state {
     steadfast_state {
         size,
-        data: unsafe { record.add(HEADER) }.cast(),
+        data: core::ptr::null_mut(),
         len: loaded.len,
         generation: loaded.fields.generation,
         saved_at_ns: loaded.fields.saved_at_ns,

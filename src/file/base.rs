@@ -83,6 +83,11 @@ impl<'h> Start<'h> {
         self.hooks
     }
 
+    /// Where paths begin that are relative to `dir`, which is open as long as the answer is used.
+    pub fn moved_to(&self, dir: &Fd<'h>) -> Start<'h> {
+        Start { hooks: self.hooks, dir: dir.raw(), limit: self.limit, _opened: None }
+    }
+
     /// Is this the directory that no path may leave?
     pub fn is_limit(&self, directory: &steadfast_stat) -> bool {
         self.limit.is_some_and(|limit| same(&limit, directory))

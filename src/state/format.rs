@@ -41,11 +41,11 @@ const UNSYNCED_KEY: &[u8] = b" unsynced=1";
 const UNCHECKED_LIMIT: u64 = 1 << 62;
 
 /// The header of a payload of `len` bytes, but for its first line.
-pub fn header(fields: &Fields, len: usize, unsynced: bool) -> [u8; HEADER] {
+pub fn header(fields: &Fields, len: u64, unsynced: bool) -> [u8; HEADER] {
     let mut out = [b' '; HEADER];
     put(&mut out, COVERED..HEADER, |slots| copy(slots, BLANK));
     put(&mut out, HEADER - 1..HEADER, |slots| copy(slots, b"\n"));
-    put(&mut out, LEN, |slots| put_decimal(slots, len as u64));
+    put(&mut out, LEN, |slots| put_decimal(slots, len));
     put(&mut out, GENERATION, |slots| put_decimal(slots, fields.generation));
     put(&mut out, TIME, |slots| put_decimal(slots, fields.saved_at_ns.max(0).unsigned_abs()));
     put(&mut out, SCHEMA, |slots| put_decimal(slots, u64::from(fields.schema)));
@@ -126,7 +126,8 @@ impl Hasher {
         }
     }
 
-    fn finish(self) -> [u8; 32] {
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
         self.0.finalize().into()
     }
 }

@@ -50,8 +50,25 @@ pub struct Loaded {
     pub previous: bool,
 }
 
-/// Loads the state at `path`, following symbolic links as open(2) does.
-pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Room) -> Result<(Loaded, Outcome), Outcome> {
+/// What takes the file of a state.
+pub trait Taker<'h> {
+    /// Reads the whole file and verifies it.
+    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest) -> Result<Loaded, Outcome>;
+}
+
+impl<'h> Taker<'h> for Room {
+    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest) -> Result<Loaded, Outcome> {
+        read_file(fd, request, self)
+    }
+}
+
+/// Loads the state at `path` into `room`, following symbolic links as open(2) does.
+pub fn load<'h>(
+    start: &Start<'h>,
+    path: &CStr,
+    request: &LoadRequest,
+    room: &mut dyn Taker<'h>,
+) -> Result<(Loaded, Outcome), Outcome> {
     let mut attempts = ATTEMPTS;
     let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
     loop {
@@ -100,11 +117,11 @@ fn recoverable(status: i32) -> bool {
 }
 
 /// PATH.prev: loaded with RECOVER, else None when it is there. A link at PATH is followed to the end first.
-fn load_previous(
-    start: &Start<'_>,
+fn load_previous<'h>(
+    start: &Start<'h>,
     whole: &CStr,
     request: &LoadRequest,
-    room: &mut Room,
+    room: &mut dyn Taker<'h>,
     retry: &mut Retry,
 ) -> Result<Option<Loaded>, Outcome> {
     let missing = || Outcome::new(Errno::of(ENOENT).code());
@@ -131,7 +148,7 @@ fn load_previous(
         // Nor can anything have a name that is too long here.
         let nothing = |e: &Outcome| follows(e) || e.os_error == ENAMETOOLONG;
         let fd = fd.map_err(|e| if nothing(&e) { missing() } else { e })?;
-        return read_file(fd, request, room).map(Some);
+        return room.take(fd, request).map(Some);
     }
     let stat = entry.stat_if_there().at(STEADFAST_STEP_INSPECT_TARGET)?.ok_or_else(missing)?;
     if is_regular(stat.mode) { Ok(None) } else { Err(missing()) }
@@ -174,15 +191,15 @@ fn size_of_regular(fd: &Fd<'_>) -> Result<u64, Outcome> {
     if is_regular(stat.mode) { Ok(stat.size) } else { Err(Outcome::new(STEADFAST_E_NOT_REGULAR)) }
 }
 
-fn load_file(
-    start: &Start<'_>,
+fn load_file<'h>(
+    start: &Start<'h>,
     path: &CStr,
     request: &LoadRequest,
-    room: &mut Room,
+    room: &mut dyn Taker<'h>,
     retry: &mut Retry,
 ) -> Result<Loaded, Outcome> {
     let fd = opened(start.hooks(), retry, |more| start.open(path, CAREFUL & !O_NOFOLLOW | more))?;
-    read_file(fd, request, room)
+    room.take(fd, request)
 }
 
 /// Reads a whole file. A small state is complete after one read: only where it is not, fstat is asked what is there.
@@ -269,12 +286,18 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
         Ordering::Greater => return Err(Outcome::new(STEADFAST_E_TRAILING)),
         Ordering::Equal => {}
     }
-    let (fields, sha256) = format::check(&header, hasher).map_err(Outcome::new)?;
-    if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) && fields.schema != request.schema {
-        return Err(Outcome::new(STEADFAST_E_SCHEMA).with_generation(fields.generation));
-    }
+    let (fields, sha256) = check(&header, hasher, request)?;
     if base == 0 {
         memory.append(&[0]);
     }
     Ok(Loaded { len, fields, sha256, previous: false })
+}
+
+/// Checks a record whose bytes have all been hashed, and its schema.
+pub fn check(header: &[u8; HEADER], hasher: Hasher, request: &LoadRequest) -> Result<(Fields, [u8; 32]), Outcome> {
+    let (fields, sha256) = format::check(header, hasher).map_err(Outcome::new)?;
+    if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) && fields.schema != request.schema {
+        return Err(Outcome::new(STEADFAST_E_SCHEMA).with_generation(fields.generation));
+    }
+    Ok((fields, sha256))
 }

@@ -6,6 +6,7 @@ use super::generation;
 use super::options::*;
 use super::resolve::{self, Session, Target};
 use super::stream::Record;
+use super::streamed::Streamed;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::ownership::{self, Mode, UNSYNCED};
@@ -52,6 +53,8 @@ pub struct Saving<'h> {
     pub had_state: bool,
     pub unsynced_parent: Option<Errno>,
     pub retry: Retry,
+    /// The payload, where it is in a writer's file and nowhere else.
+    pub streamed: Option<Streamed>,
 }
 
 /// The new file, complete but for its sync.
@@ -73,6 +76,17 @@ impl<'h> Saving<'h> {
         begun
     }
 
+    /// Is there what the flags need?
+    pub fn check_platform(hooks: &Hooks, request: &SaveRequest<'_>) -> Result<(), Outcome> {
+        if request.has(STEADFAST_SAVE_STRICT) && hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
+            return Err(Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, Detail::NoDirFsyncStrict));
+        }
+        if request.swaps() && hooks.absent(STEADFAST_ABSENT_FLOCK) {
+            return Err(no_flock(Errno::of(ENOSYS)));
+        }
+        Ok(())
+    }
+
     fn look(
         session: &mut Session<'h>,
         path: &mut Path,
@@ -80,12 +94,7 @@ impl<'h> Saving<'h> {
         retry: &mut Retry,
     ) -> Result<Saving<'h>, Outcome> {
         let hooks = session.start.hooks();
-        if request.has(STEADFAST_SAVE_STRICT) && hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
-            return Err(Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, Detail::NoDirFsyncStrict));
-        }
-        if request.swaps() && hooks.absent(STEADFAST_ABSENT_FLOCK) {
-            return Err(no_flock(Errno::of(ENOSYS)));
-        }
+        Saving::check_platform(hooks, request)?;
         let Target { dir, mut current, unsynced_parent } = resolve::open(session, path, request, retry)?;
         let fillers = Fillers::of(&dir);
         let target = Entry::new(&dir, path.name());
@@ -99,7 +108,7 @@ impl<'h> Saving<'h> {
         let fields = Fields { generation: known.next, saved_at_ns: now, schema: request.schema };
         let retry = retry.again();
         let (there, _basis, had_state) = (known.there, known.basis, known.replaces);
-        Ok(Saving { current, dir, _fillers: fillers, fields, there, _basis, had_state, unsynced_parent, retry })
+        Ok(Saving { current, dir, _fillers: fillers, fields, there, _basis, had_state, unsynced_parent, retry, streamed: None })
     }
 
     /// The hooks of its directory.
@@ -122,7 +131,16 @@ impl<'h> Saving<'h> {
         let mark = if request.skips_sync() { UNSYNCED } else { 0 };
         let temp = Temp::create(self.target(name), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
         let fd = temp.fd.raw();
-        self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?;
+        match &mut self.streamed {
+            Some(streamed) => streamed.copy(hooks, fd)?,
+            None => self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?,
+        }
+        self.complete(temp, name, request)
+    }
+
+    /// Step 6 of a new file that has its content.
+    pub fn complete(&mut self, temp: Temp<'h>, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
+        let mark = if request.skips_sync() { UNSYNCED } else { 0 };
         let mode = self.give_permissions(&temp, name, request, mark)?;
         let note = if mode == Mode::Set { Detail::None } else { Detail::FixedMode };
         Ok(Written { temp, note })
@@ -172,16 +190,19 @@ impl<'h> Saving<'h> {
     }
 
     /// Marks the new file as one that could not be synced. As the current state it is then never kept in the place of a
-    /// durable one.
-    pub fn mark_unsynced(&self, temp: &Temp<'_>, request: &SaveRequest<'_>) {
+    /// durable one. An error: what a writer's file holds is not what was written to it.
+    pub fn mark_unsynced(&mut self, temp: &Temp<'_>, request: &SaveRequest<'_>) -> Result<(), Outcome> {
         let hooks = self.dir.hooks();
         // Both marks, as far as they can be made: some file systems have no sticky bit.
-        if let Ok(fd) = temp.entry().open(O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0) {
+        if let Some(streamed) = &mut self.streamed {
+            streamed.mark(hooks, temp.fd.raw(), &self.fields)?;
+        } else if let Ok(fd) = temp.entry().open(O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0) {
             let _ = self.record(request, true).write_header(hooks, fd.raw());
         }
         if let Ok(stat) = hooks.fstat(temp.fd.raw()) {
             let _ = hooks.fchmod(temp.fd.raw(), stat.mode & 0o7777 | UNSYNCED);
         }
+        Ok(())
     }
 
     /// Another process was first: with the generation that is there now.

@@ -17,8 +17,18 @@ const ATTEMPTS: u32 = 100;
 pub fn save(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
     let mut saving = Saving::begin(session, path, request)?;
     let written = saving.write(path.name(), request)?;
+    finish(&mut saving, written, path.name(), request)
+}
+
+/// Steps 7 to 10.
+pub fn finish<'h>(
+    saving: &mut Saving<'h>,
+    written: Written<'h>,
+    name: &CStr,
+    request: &SaveRequest<'_>,
+) -> Result<Outcome, Outcome> {
     let synced = if request.skips_sync() { Synced::Skipped } else { Synced::of(saving.dir.hooks().fsync(written.temp.fd.raw())) };
-    let outcome = replace(&mut saving, written, path.name(), request, synced)?;
+    let outcome = replace(saving, written, name, request, synced)?;
     Ok(sync_directory(&saving.dir, outcome, request))
 }
 
@@ -47,7 +57,7 @@ pub fn replace<'h>(
         if request.has(STEADFAST_SAVE_STRICT) {
             return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEADFAST_STEP_SYNC_FILE));
         }
-        saving.mark_unsynced(&written.temp, request);
+        saving.mark_unsynced(&written.temp, request)?;
     }
     // 8: the previous generation. Without a sync that was wanted it is kept in any case: the new content may be lost.
     let mut kept = keep(saving, &written, name, request, synced)?;

@@ -20,7 +20,7 @@ pub struct Record<'a> {
 
 impl Record<'_> {
     fn blank_header(&self) -> [u8; HEADER] {
-        format::header(&self.fields, self.data.len(), self.unsynced)
+        format::header(&self.fields, self.data.len() as u64, self.unsynced)
     }
 
     /// The whole header, by hashing everything.

@@ -63,7 +63,8 @@ pub const STEADFAST_E_INDETERMINATE: i32 = -10014;
 pub const STEADFAST_E_LOCKED: i32 = -10015;
 /// The lock file was removed or replaced by another process. What is there now was not touched.
 pub const STEADFAST_E_LOCK_LOST: i32 = -10016;
-/// The lock belongs to another process: to the parent of this one, or to a child that has adopted it.
+/// The lock belongs to another process: to the parent of this one, or to a child that has adopted it. Or the writer belongs
+/// to the parent.
 pub const STEADFAST_E_WRONG_PROCESS: i32 = -10017;
 /// A hook returned an invalid value.
 pub const STEADFAST_E_HOOK: i32 = -10018;

@@ -74,6 +74,11 @@ details! {
     Adopting "a child is adopting the lock, or its release is under way";
     NotInherited "the lock was taken without STEADFAST_LOCK_INHERIT";
     NoBeneath "STEADFAST_CONTEXT_BENEATH needs openat2, which this system lacks";
+    NoHandle "the writer or the reader is NULL";
+    ParentsWriter "the writer belongs to the process that opened it";
+    DescriptorGone "somebody closed a descriptor of the library's: the new state was given up";
+    ReaderGone "somebody closed the reader's descriptor";
+    PayloadUnknown "the sync failed, and nobody knows whether the file still holds what was written to its descriptor";
     BadLockOptions "a mode has more than permission bits, or the grace period or cancel_fd is negative";
 }
 

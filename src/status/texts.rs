@@ -50,7 +50,7 @@ statuses! {
     STEADFAST_E_INDETERMINATE "it cannot be determined whether the state was replaced";
     STEADFAST_E_LOCKED "the lock is held";
     STEADFAST_E_LOCK_LOST "the lock file was taken away or replaced";
-    STEADFAST_E_WRONG_PROCESS "the lock belongs to the parent process";
+    STEADFAST_E_WRONG_PROCESS "it belongs to another process";
     STEADFAST_E_HOOK "a hook returned an invalid value";
     STEADFAST_E_UNSUPPORTED "not supported by this platform or file system";
     STEADFAST_E_BUSY "other processes kept the file busy for too long";

@@ -1,0 +1,159 @@
+//! A save whose payload comes piece by piece.
+//!
+//! The pieces go to a temporary file, behind room for the header: as long as that is zeros, the file is no state. The commit
+//! looks at what is there, hashes the payload by reading it back while the device writes it, and goes on as a save does.
+
+use super::format::{HEADER, Hasher};
+use super::options::*;
+use super::resolve::{self, Session, Target};
+use super::saving::Saving;
+use super::sequence;
+use super::streamed::{PIECE, Streamed};
+use crate::file::base::Start;
+use crate::file::entry::{Entry, is_still};
+use crate::file::ownership::UNSYNCED;
+use crate::file::path::{Name, Path};
+use crate::file::temp::Temp;
+use crate::hooks::*;
+use crate::status::*;
+
+/// A save that waits for more of its payload.
+pub struct Writer<'h> {
+    temp: Temp<'h>,
+    /// Where the state will be: the path was followed to its end when the writer was opened.
+    dir: Fd<'h>,
+    dir_stat: steadfast_stat,
+    name: Name,
+    start: Start<'h>,
+    request: SaveRequest<'static>,
+    unsynced_parent: Option<Errno>,
+    /// The first error: the commit tells it.
+    failed: Option<Outcome>,
+    /// Of what was written so far; None when the caller got the descriptor.
+    payload: Option<Hasher>,
+    /// What the commit reads with: it is not to fail for lack of memory.
+    piece: Buffer,
+}
+
+impl<'h> Writer<'h> {
+    /// Finds the directory, and creates the temporary file in it.
+    pub fn open(session: &mut Session<'h>, path: &mut Path, request: SaveRequest<'static>) -> Result<Writer<'h>, Outcome> {
+        let hooks = session.start.hooks();
+        Saving::check_platform(hooks, &request)?;
+        let piece = Buffer::zeroed(PIECE).at(STEADFAST_STEP_ALLOCATE)?;
+        let mut retry = session.retry.again();
+        let Target { dir: first, unsynced_parent, .. } = resolve::open(session, path, &request, &mut retry)?;
+        // What lives on is never number 0, 1 or 2.
+        let _fillers = Fillers::of(&first);
+        let (dir, _first) = if first.raw() > 2 {
+            (first, None)
+        } else {
+            let anew = session.start.moved_to(&first).open_directory(c".", 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+            (anew, Some(first))
+        };
+        let dir_stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+        let mark = if request.skips_sync() { UNSYNCED } else { 0 };
+        let temp = Temp::create(Entry::new(&dir, path.name()), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
+        hooks.write_all(temp.fd.raw(), &[&[0; HEADER]]).at(STEADFAST_STEP_WRITE)?;
+        let name = Name::of(&[path.name().to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
+        let start = session.start.moved_to(&dir);
+        let payload = Some(Hasher::new(&[]));
+        Ok(Writer { temp, dir, dir_stat, name, start, request, unsynced_parent, failed: None, payload, piece })
+    }
+
+    /// Appends to the payload. After an error every call has that error.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<Outcome, Outcome> {
+        self.check()?;
+        let (hooks, fd) = (self.dir.hooks(), self.temp.fd.raw());
+        hooks.write_all(fd, &[bytes]).at(STEADFAST_STEP_WRITE).map_err(|outcome| self.fail(outcome))?;
+        if let Some(payload) = &mut self.payload {
+            payload.update(bytes);
+        }
+        Ok(Outcome::new(STEADFAST_OK))
+    }
+
+    /// The descriptor, whose position is where the payload ends. What the caller does with it is not seen.
+    pub fn descriptor(&mut self) -> Result<i32, Outcome> {
+        self.check()?;
+        self.payload = None;
+        Ok(self.temp.fd.raw())
+    }
+
+    /// An error that the commit has to tell.
+    pub fn fail(&mut self, outcome: Outcome) -> Outcome {
+        *self.failed.get_or_insert(outcome)
+    }
+
+    /// The first error so far. A descriptor that the program closed (closefrom) may be another file's by now.
+    fn check(&mut self) -> Result<(), Outcome> {
+        let (file, dir) = self.descriptors();
+        if !(file && dir) {
+            let gone = Outcome::because(Errno::of(EBADF).code(), Detail::DescriptorGone).with_step(STEADFAST_STEP_WRITE);
+            self.fail(gone);
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Are the numbers of the file and of the directory still theirs?
+    fn descriptors(&self) -> (bool, bool) {
+        let hooks = self.dir.hooks();
+        (is_still(hooks, self.temp.fd.raw(), &self.temp.stat), is_still(hooks, self.dir.raw(), &self.dir_stat))
+    }
+
+    /// Saves what was written. Whatever comes of it, the temporary file is gone then.
+    pub fn commit(mut self) -> Result<Outcome, Outcome> {
+        if let Err(outcome) = self.check() {
+            self.abort();
+            return Err(outcome);
+        }
+        // The temporary file goes before its directory.
+        let Writer { dir, temp, name, start, request, unsynced_parent, payload, piece, .. } = self;
+        let (hooks, fd) = (dir.hooks(), temp.fd.raw());
+        let len = hooks.fstat(fd).at(STEADFAST_STEP_READ_FILE)?.size.saturating_sub(HEADER as u64);
+        if !request.skips_sync() {
+            // Only a beginning: an error that it misses, the sync will report.
+            let _ = hooks.writeback(fd, STEADFAST_WRITEBACK_START);
+        }
+        // The path has been followed, and its parents have been made.
+        let flags = request.flags & !(STEADFAST_SAVE_FOLLOW_SYMLINK | STEADFAST_SAVE_CREATE_PARENTS);
+        let request = SaveRequest { flags, ..request };
+        let mut session = Session::new(start, request.timeout_ms);
+        let mut path = Path::empty();
+        path.set(name.bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
+        let mut saving = Saving::begin(&mut session, &mut path, &request)?;
+        saving.unsynced_parent = unsynced_parent;
+        let mut streamed = Streamed::new(fd, len, payload.map(Hasher::finish), piece);
+        streamed.seal(hooks, &saving.fields, request.skips_sync())?;
+        saving.streamed = Some(streamed);
+        let written = saving.complete(temp, path.name(), &request)?;
+        sequence::finish(&mut saving, written, path.name(), &request)
+    }
+
+    /// Gives it up, and removes the temporary file. Without its descriptor the name may be another writer's: then it is left
+    /// for the next save.
+    pub fn abort(self) {
+        let (file, dir) = self.descriptors();
+        self.close(file, dir, file && dir);
+    }
+
+    /// Closes it in a forked child: the file is the parent's, and so is its flock.
+    pub fn leave(self) {
+        let (file, dir) = self.descriptors();
+        self.close(file, dir, false);
+    }
+
+    /// Closes those of the two descriptors that are still its own.
+    fn close(self, file: bool, dir_is_ours: bool, removes: bool) {
+        let Writer { dir, mut temp, .. } = self;
+        if !removes {
+            temp.published();
+        }
+        let fd = temp.into_fd();
+        if !file {
+            fd.into_raw();
+        }
+        if !dir_is_ours {
+            dir.into_raw();
+        }
+    }
+}
