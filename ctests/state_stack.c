@@ -133,6 +133,27 @@ static void loads(void)
     steadfast_state_free(&state);
 }
 
+static void writes_pieces(void)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_FOLLOW_SYMLINK };
+    steadfast_writer *writer;
+    steadfast_writer_open(copies, link_path, &o, &writer, &report);
+    steadfast_writer_write(writer, large, LARGE, &report);
+    result = steadfast_writer_commit(writer, &report);
+}
+
+static void reads_pieces(void)
+{
+    steadfast_reader *reader;
+    char piece[10];
+    size_t len;
+    result = steadfast_reader_open(context, path, NULL, &reader, NULL, &report) == 0
+            && steadfast_reader_read(reader, 0, piece, sizeof piece, &len, &report) == 0
+        ? SAVED
+        : -1;
+    steadfast_reader_close(reader);
+}
+
 static void recover(const char *name)
 {
     steadfast_load_options o = { .size = sizeof o, .flags = STEADFAST_LOAD_RECOVER };
@@ -168,6 +189,8 @@ static const struct {
               { "a batch of 3 with KEEP_PREVIOUS", batch_of_three, 0 },
               { "a batch of 3 with KEEP_PREVIOUS, by copies", batch_by_copy, 0 },
               { "a batch of 250 with KEEP_PREVIOUS", batch_of_many, 0 },
+              { "a writer with KEEP_PREVIOUS, by a copy, through a link", writes_pieces, 0 },
+              { "a reader", reads_pieces, 0 },
               { "a load", loads, 0 },
               { "a load with RECOVER", recovers, 0 },
               { "a load with RECOVER, through a link", recovers_through_link, 0 } };

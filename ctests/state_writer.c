@@ -194,6 +194,14 @@ static void options(void)
     put("through"), commit();
     ok(holds(path, "through") && !exists(in(d, "elsewhere")), "where it leads at the commit does not matter");
     unlink(link);
+    save(in(d, "elsewhere"), "elsewhere", 0);
+    steadfast_writer_open(context, path, &o, &writer, NULL), put("x");
+    unlink(path);
+    if (symlink("elsewhere", path) != 0)
+        bail_out("symlink");
+    is_int(commit(), STEADFAST_E_SYMLINK, "a link that is put in its place meanwhile is not followed: E_SYMLINK");
+    ok(holds(in(d, "elsewhere"), "elsewhere"), "where it leads nothing changes");
+    unlink(path), unlink(in(d, "elsewhere"));
 
     snprintf(deep, sizeof deep, "%s/a/b/s", d);
     o.flags = STEADFAST_SAVE_CREATE_PARENTS;
@@ -322,7 +330,7 @@ static void closed(void)
     for (int which = 0; which < 3; which++) {
         begin();
         save(path, "old", 0);
-        int before = count_fds();
+        int before = count_fds(), theirs_now = -1;
         open_writer(context, 0, 0);
         put("half");
         int fd = descriptor();
@@ -338,8 +346,12 @@ static void closed(void)
             for (int n = 3; n < fd; n++) {
                 struct stat st, wanted;
                 if (fstat(n, &st) == 0 && stat(d, &wanted) == 0 && st.st_ino == wanted.st_ino)
-                    close(n);
+                    theirs_now = n;
             }
+            int theirs = open(dir, O_RDONLY | O_CLOEXEC);
+            if (theirs_now < 0 || dup2(theirs, theirs_now) < 0)
+                bail_out("no descriptor of the directory");
+            close(theirs);
         }
         is_int(put("more"), -EBADF, "a descriptor is %s: EBADF", which == 0 ? "another file's by now" : "closed");
         is_int(commit(), -EBADF, "and so is the commit");
@@ -349,11 +361,29 @@ static void closed(void)
             ok(text != NULL && strcmp(text, "untouched") == 0 && fcntl(fd, F_GETFD) >= 0, "the other file is neither written to nor closed");
             free(text), close(fd), unlink(other);
         }
+        if (theirs_now >= 0)
+            ok(fcntl(theirs_now, F_GETFD) >= 0 && close(theirs_now) == 0, "the other directory is not closed");
         is_int(count_fds(), before, "no descriptor stays open");
         save(path, "next", 0);
         ok(NO_FLOCK || *leftovers(d, "s") == '\0', "the next save removes what is left");
         unlink(in(d, ".s.0.tmp"));
     }
+}
+
+/* Its temporary name is another writer's by then. */
+static void closed_and_taken(void)
+{
+    steadfast_writer *first;
+    begin();
+    open_writer(context, 0, 0), put("first");
+    first = writer;
+    close(descriptor());
+    open_writer(context, 0, 0), put("second");
+    int taken = !exists(in(d, ".s.1.tmp"));
+    steadfast_writer_abort(first);
+    ok(NO_FLOCK || taken, "a descriptor is closed, and another writer takes the temporary name");
+    ok(commit() == SAVED && holds(path, "second"), "an abort leaves it to that one");
+    unlink(in(d, ".s.0.tmp"));
 }
 
 /* Writes from this one on find no room. */
@@ -559,6 +589,7 @@ int main(void)
     forked();
     died();
     closed();
+    closed_and_taken();
     full();
     failed_sync();
     standard_streams();
