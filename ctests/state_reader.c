@@ -168,6 +168,7 @@ static void changed(void)
     ok(gives(2 * MIB, 100, 100), "what was read last is given as it was");
     ok(gives(0, 10, 10), "another part");
     is_int(read_at(2 * MIB, 10), STEADFAST_E_DIGEST, "a byte is changed in the MiB around: E_DIGEST");
+    ok(gives(0, 10, 10), "the part that was read before is given still");
     is_int(read_at(MIB, 3 * MIB), STEADFAST_E_DIGEST, "and so is a read across it");
     ok(gives(3 * MIB, 100, 100) && gives(0, 10, 10), "the others are given still");
     change(256 + 2 * MIB + 20, large[2 * MIB + 20]);
@@ -186,10 +187,12 @@ static void changed(void)
 }
 
 /* The n-th read fails. */
-static int reads, failing;
+static int reads, failing, growing;
 static int64_t pread_as_told(void *user, int32_t fd, void *buf, size_t len, uint64_t offset)
 {
     (void)user;
+    if (growing && truncate(path, LARGE + 256 + 1) != 0)
+        return -EPROTO;
     return ++reads == failing ? -EIO : REAL->pread(NULL, fd, buf, len, offset);
 }
 
@@ -208,6 +211,8 @@ static void errors(void)
     is_int(read_at(0, 10), -EIO, "one that fails later: EIO");
     ok(gives(0, 10, 10), "and is tried again by the next call");
     steadfast_reader_close(reader);
+    growing = 1;
+    is_int(open_with(c, 0, NULL), STEADFAST_E_TRAILING, "a file that grows while it is verified: E_TRAILING");
     steadfast_context_free(c);
 }
 

@@ -431,7 +431,7 @@ static void full(void)
 
 /* How the next syncs of files end, and what happens to their file then. */
 static struct {
-    int errors[3], syncs, directory_syncs, spoils, writes_late;
+    int errors[3], syncs, directory_syncs, directory_error, spoils, writes_late, cuts_late;
     ino_t inodes[3];
 } sync_;
 
@@ -441,8 +441,7 @@ static int32_t fsync_as_told(void *user, int32_t fd)
     (void)user;
     fstat(fd, &st);
     if (S_ISDIR(st.st_mode)) {
-        sync_.directory_syncs++;
-        return 0;
+        return sync_.directory_syncs++ == 0 ? -sync_.directory_error : 0;
     }
     int number = sync_.syncs++;
     if (number >= 3)
@@ -462,7 +461,10 @@ static int64_t pread_as_told(void *user, int32_t fd, void *buf, size_t len, uint
         if (write(fd, "late", 4) != 4)
             return -EPROTO;
     }
-    return REAL->pread(NULL, fd, buf, len, offset);
+    int64_t result = REAL->pread(NULL, fd, buf, len, offset);
+    if (sync_.cuts_late && offset >= HEADER && ftruncate(fd, HEADER + 1) != 0)
+        return -EPROTO;
+    return result;
 }
 
 static int run(const steadfast_context *c, uint32_t flags, int first, int second, int spoils)
@@ -550,6 +552,29 @@ static void failed_sync(void)
     sync_.writes_late = 1;
     is_int(stream(c, 0, "a new state"), STEADFAST_E_TRAILING, "somebody writes while the payload is hashed: E_TRAILING");
     ok(holds(path, "old") && *leftovers(d, "s") == '\0', "the old state stands");
+    memset(&sync_, 0, sizeof sync_);
+    sync_.cuts_late = 1;
+    is_int(stream(c, 0, "a new state"), STEADFAST_E_TRUNCATED, "somebody cuts the file then: E_TRUNCATED");
+    ok(holds(path, "old") && *leftovers(d, "s") == '\0', "the old state stands");
+    steadfast_context_free(c);
+}
+
+/* The name of a directory that the open made could not be synced: that is not forgotten. */
+static void unsynced_parent(void)
+{
+    char deep[400];
+    steadfast_hooks h = test_hooks();
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_CREATE_PARENTS };
+    h.fsync = fsync_as_told;
+    steadfast_context *c = test_context(&h);
+    snprintf(deep, sizeof deep, "%s/made/s", d);
+    memset(&sync_, 0, sizeof sync_);
+    sync_.directory_error = EIO;
+    is_int(steadfast_writer_open(c, deep, &o, &writer, NULL), 0, "CREATE_PARENTS, and the sync of a parent fails");
+    put("x");
+    is_int(commit(), STEADFAST_NOT_DURABLE, "the commit is NOT_DURABLE");
+    ok(NO_DIR_FSYNC || (report.step == STEADFAST_STEP_MAKE_PARENT && report.os_error == EIO), "and names that sync");
+    remove_tree(in(d, "made"));
     steadfast_context_free(c);
 }
 
@@ -592,6 +617,7 @@ int main(void)
     closed_and_taken();
     full();
     failed_sync();
+    unsynced_parent();
     standard_streams();
     begin();
     ok(*leftovers(d, "") == '\0', "nothing is left over%s", leftovers(d, ""));

@@ -30,9 +30,12 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <istream>
 #include <iterator>
 #include <mutex>
+#include <ostream>
 #include <pthread.h>
+#include <streambuf>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -599,6 +602,226 @@ private:
     steadfast_watch *c_ = nullptr;
 };
 
+/// Saves a state of any length piece by piece: nothing is seen of it before commit(). Without one it is given up, also when an
+/// exception passes. See steadfast_writer_open.
+class writer {
+public:
+    /// A context among the options has to live as long.
+    writer(const path_arg &path, std::error_code &ec, const save_options &options = {}) noexcept
+    {
+        report out;
+        if (path.valid(out))
+            steadfast_writer_open(options.hooks(), path.c_str(), options.c(), &c_, out.c_ptr());
+        ec = out.code();
+    }
+    /// The same, throwing. (Not defined under -fno-exceptions.)
+    explicit writer(const path_arg &path, const save_options &options = {});
+    writer(writer &&other) noexcept : c_(std::exchange(other.c_, nullptr)) {}
+    writer &operator=(writer &&other) noexcept
+    {
+        std::swap(c_, other.c_);
+        return *this;
+    }
+    ~writer() { steadfast_writer_abort(c_); }
+
+    explicit operator bool() const noexcept { return c_ != nullptr; }
+    /// Appends. An error stays: the commit has it as well.
+    report write(const data_arg &data, std::error_code &ec) noexcept
+    {
+        report out;
+        steadfast_writer_write(c_, data.data(), data.size(), out.c_ptr());
+        ec = out.code();
+        return out;
+    }
+    /// To write to it with other means; -1 after an error. It belongs to the writer. See steadfast_writer_fd.
+    int fd(std::error_code &ec) noexcept
+    {
+        report out;
+        std::int32_t fd = -1;
+        steadfast_writer_fd(c_, &fd, out.c_ptr());
+        ec = out.code();
+        return fd;
+    }
+    /// Saves what was written. The writer is empty then.
+    report commit(std::error_code &ec) noexcept
+    {
+        report out;
+        steadfast_writer_commit(std::exchange(c_, nullptr), out.c_ptr());
+        ec = out.code();
+        return out;
+    }
+    /// The same three, throwing. (Not defined under -fno-exceptions.)
+    void write(const data_arg &data);
+    int fd();
+    report commit();
+    /// Gives it up: the state is as it was.
+    void abort() noexcept { steadfast_writer_abort(std::exchange(c_, nullptr)); }
+
+private:
+    steadfast_writer *c_ = nullptr;
+};
+
+/// Reads parts of a state, which is verified as a whole when it is opened, and in each part again. See steadfast_reader_open.
+class reader {
+public:
+    /// A context among the options has to live as long. max_size has no default here.
+    reader(const path_arg &path, std::error_code &ec, const load_options &options = {}) noexcept : about_()
+    {
+        about_.size = sizeof about_;
+        if (path.valid(report_))
+            steadfast_reader_open(options.hooks(), path.c_str(), options.c(), &c_, &about_, report_.c_ptr());
+        ec = report_.code();
+    }
+    /// The same, throwing. (Not defined under -fno-exceptions.)
+    explicit reader(const path_arg &path, const load_options &options = {});
+    reader(reader &&other) noexcept : c_(std::exchange(other.c_, nullptr)), about_(other.about_), report_(other.report_) {}
+    reader &operator=(reader &&other) noexcept
+    {
+        std::swap(c_, other.c_);
+        std::swap(about_, other.about_);
+        std::swap(report_, other.report_);
+        return *this;
+    }
+    ~reader() { steadfast_reader_close(c_); }
+
+    explicit operator bool() const noexcept { return c_ != nullptr; }
+    /// Of the payload, in bytes.
+    std::size_t size() const noexcept { return about_.len; }
+    std::uint64_t generation() const noexcept { return about_.generation; }
+    std::uint32_t schema() const noexcept { return about_.schema; }
+    /// Does it come from PATH.prev?
+    bool recovered() const noexcept { return about_.source == STEADFAST_SOURCE_PREVIOUS; }
+    const std::uint8_t (&sha256() const noexcept)[32] { return about_.sha256; }
+    /// Of the constructor.
+    const steadfast::report &report() const noexcept { return report_; }
+    /// How many bytes were read: less than `capacity` at the end only. errc::digest: the file was changed in place.
+    std::size_t read(std::uint64_t offset, void *buffer, std::size_t capacity, std::error_code &ec) noexcept
+    {
+        steadfast::report out;
+        std::size_t len = 0;
+        steadfast_reader_read(c_, offset, buffer, capacity, &len, out.c_ptr());
+        ec = out.code();
+        return len;
+    }
+    /// The same, throwing. (Not defined under -fno-exceptions.)
+    std::size_t read(std::uint64_t offset, void *buffer, std::size_t capacity);
+
+private:
+    steadfast_reader *c_ = nullptr;
+    steadfast_state about_;
+    steadfast::report report_;
+};
+
+namespace detail {
+
+/// What an output_stream has not yet given to its writer.
+class writer_buffer : public std::streambuf {
+public:
+    explicit writer_buffer(steadfast::writer &&to) noexcept : to_(std::move(to)) { setp(bytes_, bytes_ + sizeof bytes_); }
+
+    report commit(std::error_code &ec) noexcept
+    {
+        hand_over();
+        return to_.commit(ec);
+    }
+    void abort() noexcept { to_.abort(); }
+
+protected:
+    int_type overflow(int_type next) override
+    {
+        if (!hand_over())
+            return traits_type::eof();
+        if (traits_type::eq_int_type(next, traits_type::eof()))
+            return traits_type::not_eof(next);
+        return sputc(traits_type::to_char_type(next));
+    }
+    int sync() override { return hand_over() ? 0 : -1; }
+
+private:
+    bool hand_over() noexcept
+    {
+        std::error_code ec;
+        to_.write({pbase(), static_cast<std::size_t>(pptr() - pbase())}, ec);
+        setp(bytes_, bytes_ + sizeof bytes_);
+        return !ec;
+    }
+
+    steadfast::writer to_;
+    char bytes_[8192];
+};
+
+/// What an input_stream has read ahead. An error makes the stream bad.
+class reader_buffer : public std::streambuf {
+public:
+    reader_buffer(steadfast::reader &&from, std::ios &stream) noexcept : from_(std::move(from)), stream_(stream) {}
+
+    const steadfast::reader &from() const noexcept { return from_; }
+    std::error_code error() const noexcept { return error_; }
+
+protected:
+    int_type underflow() override
+    {
+        const std::uint64_t at = position();
+        const std::size_t len = from_.read(at, bytes_, sizeof bytes_, error_);
+        start_ = at;
+        setg(bytes_, bytes_, bytes_ + len);
+        if (error_)
+            stream_.setstate(std::ios_base::badbit);
+        return len > 0 ? traits_type::to_int_type(bytes_[0]) : traits_type::eof();
+    }
+    pos_type seekoff(off_type offset, std::ios_base::seekdir way, std::ios_base::openmode which) override
+    {
+        const std::uint64_t base = way == std::ios_base::beg ? 0 : way == std::ios_base::cur ? position() : from_.size();
+        return seekpos(pos_type(static_cast<off_type>(base) + offset), which);
+    }
+    pos_type seekpos(pos_type to, std::ios_base::openmode which) override
+    {
+        const off_type at = to;
+        if ((which & std::ios_base::in) == 0 || at < 0 || static_cast<std::uint64_t>(at) > from_.size())
+            return pos_type(off_type(-1));
+        start_ = static_cast<std::uint64_t>(at);
+        setg(bytes_, bytes_, bytes_);
+        return to;
+    }
+
+private:
+    std::uint64_t position() const noexcept { return start_ + static_cast<std::uint64_t>(gptr() - eback()); }
+
+    steadfast::reader from_;
+    std::ios &stream_;
+    std::error_code error_;
+    std::uint64_t start_ = 0;
+    char bytes_[8192];
+};
+
+} // namespace detail
+
+/// A writer as a std::ostream. What it has in its buffer is saved by commit() as well; without one everything is given up.
+class output_stream : public std::ostream {
+public:
+    explicit output_stream(writer &&to) : std::ostream(nullptr), buffer_(std::move(to)) { rdbuf(&buffer_); }
+
+    report commit(std::error_code &ec) noexcept { return buffer_.commit(ec); }
+    /// The same, throwing. (Not defined under -fno-exceptions.)
+    report commit();
+    void abort() noexcept { buffer_.abort(); }
+
+private:
+    detail::writer_buffer buffer_;
+};
+
+/// A reader as a std::istream, which can seek. bad() after an error: error() says which.
+class input_stream : public std::istream {
+public:
+    explicit input_stream(reader &&from) : std::istream(nullptr), buffer_(std::move(from), *this) { rdbuf(&buffer_); }
+
+    const reader &source() const noexcept { return buffer_.from(); }
+    std::error_code error() const noexcept { return buffer_.error(); }
+
+private:
+    detail::reader_buffer buffer_;
+};
+
 /// What load_into put into the caller's memory.
 class loaded {
 public:
@@ -888,6 +1111,61 @@ inline report save_batch(batch_entry *entries, std::size_t count, const save_opt
     const report out = save_batch(entries, count, ec, options);
     detail::throw_unless_done(out);
     return out;
+}
+
+inline writer::writer(const path_arg &path, const save_options &options)
+{
+    report out;
+    if (path.valid(out))
+        steadfast_writer_open(options.hooks(), path.c_str(), options.c(), &c_, out.c_ptr());
+    detail::throw_unless_done(out);
+}
+
+inline void writer::write(const data_arg &data)
+{
+    std::error_code ec;
+    detail::throw_unless_done(write(data, ec));
+}
+
+inline int writer::fd()
+{
+    report out;
+    std::int32_t fd = -1;
+    steadfast_writer_fd(c_, &fd, out.c_ptr());
+    detail::throw_unless_done(out);
+    return fd;
+}
+
+inline report writer::commit()
+{
+    std::error_code ec;
+    const report out = commit(ec);
+    detail::throw_unless_done(out);
+    return out;
+}
+
+inline reader::reader(const path_arg &path, const load_options &options) : about_()
+{
+    std::error_code ec;
+    *this = reader(path, ec, options);
+    detail::throw_unless_done(report_);
+}
+
+inline std::size_t reader::read(std::uint64_t offset, void *buffer, std::size_t capacity)
+{
+    steadfast::report out;
+    std::size_t len = 0;
+    steadfast_reader_read(c_, offset, buffer, capacity, &len, out.c_ptr());
+    detail::throw_unless_done(out);
+    return len;
+}
+
+inline report output_stream::commit()
+{
+    std::error_code ec;
+    const report done = commit(ec);
+    detail::throw_unless_done(done);
+    return done;
 }
 
 inline lock_status clean_stale(const path_arg &path, const lock_options &options = {})

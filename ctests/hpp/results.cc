@@ -388,6 +388,82 @@ void watched(const scratch &dir)
     ok(ec == std::errc::invalid_argument && none.fd() == -1, "no path: invalid_argument");
 }
 
+void streams(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "streamed";
+    steadfast::writer writer(path, ec);
+    ok(!ec && writer, "a writer");
+    writer.write("one, ", ec);
+    writer.write(std::string("two"), ec);
+    const int fd = writer.fd(ec);
+    ok(!ec && fd > 2 && write(fd, ", three", 7) == 7, "and its descriptor");
+    steadfast::writer moved = std::move(writer);
+    ok(!writer && moved && !std::filesystem::exists(path), "it can be moved, and nothing is seen");
+    steadfast::report done = moved.commit(ec);
+    ok(!ec && done.generation() == 1 && loaded(path) == "one, two, three" && !moved, "commit saves");
+    moved.commit(ec);
+    ok(ec == std::errc::invalid_argument, "once");
+    {
+        steadfast::writer left(path, ec);
+        left.write("left", ec);
+    }
+    steadfast::writer aborted(path, ec);
+    aborted.abort();
+    ok(loaded(path) == "one, two, three", "without a commit it is given up");
+    steadfast::writer none(dir / "no/such", ec);
+    ok(ec == std::errc::no_such_file_or_directory && !none, "no directory: no_such_file_or_directory");
+
+    steadfast::reader reader(path, ec);
+    char buffer[100];
+    ok(!ec && reader && reader.size() == 15 && reader.generation() == 1 && !reader.recovered(), "a reader");
+    ok(reader.read(5, buffer, 3, ec) == 3 && !ec && std::memcmp(buffer, "two", 3) == 0, "reads a part");
+    ok(reader.read(15, buffer, 3, ec) == 0 && !ec, "and nothing at the end");
+    steadfast::reader second = std::move(reader);
+    ok(!reader && second.read(0, buffer, sizeof buffer, ec) == 15, "it can be moved");
+    steadfast::reader missing(dir / "no", ec);
+    ok(ec == std::errc::no_such_file_or_directory && !missing, "nothing there: no_such_file_or_directory");
+
+    steadfast::output_stream out(steadfast::writer(path, ec));
+    for (int i = 0; i < 10000; i++)
+        out << i << '\n';
+    done = out.commit(ec);
+    ok(!ec && out && done.generation() == 2, "a stream");
+    steadfast::input_stream in(steadfast::reader(path, ec));
+    int right = 0;
+    for (int i = 0, read = -1; in >> read; i++)
+        right += read == i;
+    ok(right == 10000 && in.eof() && !in.bad(), "reads what it wrote");
+    std::string line;
+    in.clear();
+    in.seekg(-5, std::ios_base::end);
+    ok(std::getline(in, line) && line == "9999" && in.tellg() == std::istream::pos_type(static_cast<std::streamoff>(in.source().size())),
+       "it can seek");
+    in.seekg(1, std::ios_base::end);
+    ok(in.fail() && !in.bad(), "but not beyond the end");
+    std::FILE *file = std::fopen(path.c_str(), "r+");
+    std::fseek(file, 300, SEEK_SET);
+    std::fputc('!', file);
+    std::fclose(file);
+    steadfast::input_stream changed(steadfast::reader(path, ec));
+    ok(ec == steadfast::errc::digest && !(changed >> line) && changed.bad(), "damage: errc::digest, and a bad stream");
+    steadfast::save(path, "whole", ec);
+    steadfast::input_stream later(steadfast::reader(path, ec));
+    file = std::fopen(path.c_str(), "r+");
+    std::fseek(file, 256, SEEK_SET);
+    std::fputc('!', file);
+    std::fclose(file);
+    ok(!(later >> line) && later.bad() && later.error() == steadfast::errc::digest, "damage that comes later makes it bad");
+    {
+        steadfast::output_stream dropped(steadfast::writer(path, ec));
+        dropped << "dropped" << std::flush;
+    }
+    steadfast::output_stream empty(steadfast::writer(dir / "no/such", ec));
+    ok(!(empty << std::string(10000, 'x')) && !std::filesystem::exists(dir / "no"), "a stream without a writer is bad");
+    empty.commit(ec);
+    ok(ec == std::errc::invalid_argument, "and cannot be committed");
+}
+
 } // namespace
 
 int main()
@@ -404,6 +480,7 @@ int main()
     batches(dir);
     changed_by_what_it_is(dir);
     watched(dir);
+    streams(dir);
     hooks_and_faults(dir);
     return done_testing();
 }

@@ -54,6 +54,38 @@ void states(const scratch &dir)
     ok(saved && !saved.durable(), "a save that is not durable is done, and does not throw");
 }
 
+void streams(const scratch &dir)
+{
+    const std::string path = dir / "streamed";
+    steadfast::writer writer(path);
+    writer.write("one");
+    ok(writer.fd() > 2 && writer.commit().durable(), "a writer");
+    ok(thrown_by([&] { writer.write("x"); }).code() == std::errc::invalid_argument, "write throws");
+    ok(thrown_by([&] { writer.fd(); }).code() == std::errc::invalid_argument, "fd throws");
+    ok(thrown_by([&] { writer.commit(); }).code() == std::errc::invalid_argument, "commit throws");
+    ok(thrown_by([&] { steadfast::writer none(dir / "none/none"); }).code() == std::errc::no_such_file_or_directory, "a writer throws");
+    char buffer[3];
+    steadfast::reader reader(path);
+    ok(reader.size() == 3 && reader.read(1, buffer, 3) == 2, "a reader");
+    ok(thrown_by([&] { steadfast::reader none(dir / "none"); }).code() == std::errc::no_such_file_or_directory, "throws");
+    ok(thrown_by([&] { reader.read(0, nullptr, 3); }).code() == std::errc::invalid_argument, "read throws");
+    try {
+        steadfast::output_stream stream(steadfast::writer{path});
+        stream << "half" << std::flush;
+        steadfast::load(dir / "none");
+        stream.commit();
+    } catch (const steadfast::error &) {
+    }
+    const steadfast::state one = steadfast::load(path);
+    ok(one.view() == "one", "an exception on its way gives the new state up");
+    steadfast::output_stream stream(steadfast::writer{path});
+    stream << "whole";
+    ok(stream.commit().generation() == 2, "a stream");
+    const steadfast::state whole = steadfast::load(path);
+    ok(whole.view() == "whole", "saves at its commit");
+    ok(thrown_by([&] { stream.commit(); }).code() == std::errc::invalid_argument, "commit throws");
+}
+
 void locks(const scratch &dir)
 {
     const std::string path = dir / "lock";
@@ -109,6 +141,7 @@ int main()
 {
     const scratch dir;
     states(dir);
+    streams(dir);
     locks(dir);
     contexts(dir);
     unwinding(dir);

@@ -186,8 +186,9 @@ pub unsafe extern "C" fn steadfast_writer_commit(writer: *mut steadfast_writer, 
     if writer.is_null() {
         return unsafe { no_writer(report) };
     }
-    let steadfast_writer { writer, owner, path } = unsafe { mem::unboxed(writer) };
-    let mut left = Some(writer);
+    // Its path stays where it is: it is large.
+    let steadfast_writer { owner, path, .. } = unsafe { &*writer };
+    let mut left = Some(unsafe { (&raw const (*writer).writer).read() });
     let commit = || {
         if let Err(outcome) = owner.check() {
             left.take().into_iter().for_each(Writer::leave);
@@ -197,7 +198,8 @@ pub unsafe extern "C" fn steadfast_writer_commit(writer: *mut steadfast_writer, 
     };
     let status = unsafe { reported(path.c_str(), report, commit) };
     // A report that is no report: nothing was done.
-    give_up(left, &owner);
+    give_up(left, owner);
+    unsafe { mem::free(writer.cast()) };
     status
 }
 
