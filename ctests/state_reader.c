@@ -111,10 +111,15 @@ static void refused(void)
     static const struct {
         const char *what;
         int status;
-    } ROWS[] = { { "missing", -ENOENT }, { "empty", STEADFAST_E_EMPTY }, { "truncated", STEADFAST_E_TRUNCATED },
-                 { "cut within the header", STEADFAST_E_TRUNCATED }, { "with a byte after it", STEADFAST_E_TRAILING },
-                 { "with a changed payload", STEADFAST_E_DIGEST }, { "with a changed header", STEADFAST_E_DIGEST },
-                 { "no state", STEADFAST_E_FORMAT }, { "of a later format", STEADFAST_E_NEWER } };
+    } ROWS[] = { { "missing", -ENOENT },
+                 { "empty", STEADFAST_E_EMPTY },
+                 { "truncated", STEADFAST_E_TRUNCATED },
+                 { "cut within the header", STEADFAST_E_TRUNCATED },
+                 { "with a byte after it", STEADFAST_E_TRAILING },
+                 { "with a changed payload", STEADFAST_E_DIGEST },
+                 { "with a changed header", STEADFAST_E_DIGEST },
+                 { "no state", STEADFAST_E_FORMAT },
+                 { "of a later format", STEADFAST_E_NEWER } };
     for (int i = 0; i < 9; i++) {
         save_bytes(LARGE);
         if (i == 0 || i == 8)

@@ -148,9 +148,9 @@ static void reads_pieces(void)
     char piece[10];
     size_t len;
     result = steadfast_reader_open(context, path, NULL, &reader, NULL, &report) == 0
-            && steadfast_reader_read(reader, 0, piece, sizeof piece, &len, &report) == 0
-        ? SAVED
-        : -1;
+                     && steadfast_reader_read(reader, 0, piece, sizeof piece, &len, &report) == 0
+                 ? SAVED
+                 : -1;
     steadfast_reader_close(reader);
 }
 

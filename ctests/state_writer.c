@@ -117,7 +117,8 @@ static void unseen(void)
     struct stat st;
     ok(stat(half, &st) == 0 && (st.st_mode & 0777) == 0600 && st.st_size == HEADER + 5, "only its owner may open it");
     is_int(commit(), SAVED, "the commit");
-    ok(holds(path, "newer") && report.generation == 2 && report.on_disk == (NO_DIR_FSYNC ? STEADFAST_ON_DISK_EITHER : STEADFAST_ON_DISK_NEW),
+    ok(holds(path, "newer") && report.generation == 2
+           && report.on_disk == (NO_DIR_FSYNC ? STEADFAST_ON_DISK_EITHER : STEADFAST_ON_DISK_NEW),
        "saves what was written, as generation 2");
 
     is_int(open_writer(context, 0, 0), 0, "another one");
@@ -291,7 +292,7 @@ static void forked(void)
     if (child == 0) {
         int32_t fd;
         int wrong = put("child") == STEADFAST_E_WRONG_PROCESS && steadfast_writer_fd(writer, &fd, NULL) == STEADFAST_E_WRONG_PROCESS
-            && commit() == STEADFAST_E_WRONG_PROCESS && report.pid == getppid() && strstr(report.message, "writer") != NULL;
+                    && commit() == STEADFAST_E_WRONG_PROCESS && report.pid == getppid() && strstr(report.message, "writer") != NULL;
         _exit(wrong && count_fds() == fds ? 0 : 1);
     }
     is_int(wait_for(child), 0, "in a forked child everything is E_WRONG_PROCESS, which names the parent, and nothing stays open");
@@ -358,7 +359,8 @@ static void closed(void)
         ok(strstr(report.message, "closed") != NULL && holds(path, "old"), "which says why; the old state stands");
         if (which == 0) {
             char *text = read_file(other, NULL);
-            ok(text != NULL && strcmp(text, "untouched") == 0 && fcntl(fd, F_GETFD) >= 0, "the other file is neither written to nor closed");
+            ok(text != NULL && strcmp(text, "untouched") == 0 && fcntl(fd, F_GETFD) >= 0,
+               "the other file is neither written to nor closed");
             free(text), close(fd), unlink(other);
         }
         if (theirs_now >= 0)
@@ -495,7 +497,8 @@ static void failed_sync(void)
     ok(sync_.syncs == 2 && sync_.inodes[0] != sync_.inodes[1] && holds(path, "a new state") && !marked() && report.generation == 2,
        "the payload is copied to a fresh file, which is synced");
     is_int(run(c, 0, EIO, EIO, 0), STEADFAST_NOT_DURABLE, "one that fails twice");
-    ok((NO_LINK || sync_.syncs == 2) && sync_.directory_syncs == 0 && holds(path, "a new state") && marked() && report.step == STEADFAST_STEP_SYNC_FILE,
+    ok((NO_LINK || sync_.syncs == 2) && sync_.directory_syncs == 0 && holds(path, "a new state") && marked()
+           && report.step == STEADFAST_STEP_SYNC_FILE,
        "is saved, marked as unsynced, and the directory is not synced");
     ok(NO_LINK || (report.on_disk == STEADFAST_ON_DISK_EITHER && exists(previous)), "the old state is kept");
     begin();
@@ -544,7 +547,8 @@ static void failed_sync(void)
     open_writer(c, 0, 0);
     if (write(descriptor(), "theirs", 6) != 6)
         bail_out("write");
-    ok(commit() == STEADFAST_NOT_DURABLE && holds(path, "theirs") && marked(), "no sync here, after the descriptor was used: saved and marked");
+    ok(commit() == STEADFAST_NOT_DURABLE && holds(path, "theirs") && marked(),
+       "no sync here, after the descriptor was used: saved and marked");
 
     begin();
     save(path, "old", 0);

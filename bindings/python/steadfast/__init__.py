@@ -69,6 +69,7 @@ from ._report import (
     WrongProcessError,
 )
 from ._state import BatchError, BytesLike, Loaded, Removed, Saved, State, load, load_into, remove, save, save_batch, update
+from ._stream import StateReader, StateWriter, open
 from ._watch import Watch
 
 __version__ = "0.1.0"
@@ -129,6 +130,8 @@ __all__ = [
     "SavedNotDurableError",
     "SchemaError",
     "State",
+    "StateReader",
+    "StateWriter",
     "Step",
     "StrPath",
     "SymlinkError",
@@ -146,6 +149,7 @@ __all__ = [
     "library_version",
     "load",
     "load_into",
+    "open",
     "real",
     "remove",
     "save",

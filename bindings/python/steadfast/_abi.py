@@ -269,6 +269,23 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
         [c_void_p, c_char_p, POINTER(CLoadOptions), POINTER(CSaveOptions), c_void_p, c_void_p, POINTER(CReport)],
     ),
     "steadfast_state_remove": (c_int32, [c_void_p, c_char_p, POINTER(CSaveOptions), POINTER(CReport)]),
+    "steadfast_writer_open": (
+        c_int32,
+        [c_void_p, c_char_p, POINTER(CSaveOptions), POINTER(c_void_p), POINTER(CReport)],
+    ),
+    "steadfast_writer_write": (c_int32, [c_void_p, c_char_p, c_size_t, POINTER(CReport)]),
+    "steadfast_writer_fd": (c_int32, [c_void_p, POINTER(c_int32), POINTER(CReport)]),
+    "steadfast_writer_commit": (c_int32, [c_void_p, POINTER(CReport)]),
+    "steadfast_writer_abort": (None, [c_void_p]),
+    "steadfast_reader_open": (
+        c_int32,
+        [c_void_p, c_char_p, POINTER(CLoadOptions), POINTER(c_void_p), POINTER(CState), POINTER(CReport)],
+    ),
+    "steadfast_reader_read": (
+        c_int32,
+        [c_void_p, c_uint64, c_void_p, c_size_t, POINTER(c_size_t), POINTER(CReport)],
+    ),
+    "steadfast_reader_close": (None, [c_void_p]),
     "steadfast_watch_open": (
         c_int32,
         [c_void_p, c_char_p, POINTER(CLoadOptions), POINTER(c_void_p), POINTER(CReport)],
