@@ -291,7 +291,7 @@ int main(void)
     if (large == NULL || room == NULL)
         bail_out("malloc");
     for (size_t i = 0; i < LARGE; i++)
-        large[i] = (char)(i * 31 + i / 4096);
+        large[i] = (char)(i * 31 + i / 4096 + (i >> 20) * 17);
     context = test_context(NULL);
     int fds = count_fds();
     parts();

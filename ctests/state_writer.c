@@ -433,7 +433,7 @@ static void full(void)
 
 /* How the next syncs of files end, and what happens to their file then. */
 static struct {
-    int errors[3], syncs, directory_syncs, directory_error, spoils, writes_late, cuts_late;
+    int errors[3], syncs, directory_syncs, directory_error, spoils, writes_late, cuts_late, misread;
     ino_t inodes[3];
 } sync_;
 
@@ -464,6 +464,8 @@ static int64_t pread_as_told(void *user, int32_t fd, void *buf, size_t len, uint
             return -EPROTO;
     }
     int64_t result = REAL->pread(NULL, fd, buf, len, offset);
+    if (sync_.misread && offset >= HEADER)
+        sync_.misread = 0, ((char *)buf)[0] ^= 1;
     if (sync_.cuts_late && offset >= HEADER && ftruncate(fd, HEADER + 1) != 0)
         return -EPROTO;
     return result;
@@ -532,6 +534,10 @@ static void failed_sync(void)
         bail_out("pwrite");
     ok(commit() == STEADFAST_E_DIGEST && holds(path, "old"), "the same with NO_SYNC");
     close(fd);
+    memset(&sync_, 0, sizeof sync_);
+    sync_.errors[0] = EIO, sync_.misread = 1;
+    is_int(stream(c, 0, "a new state"), STEADFAST_E_DIGEST, "one that only the commit read wrongly, and the sync fails: E_DIGEST");
+    ok(holds(path, "old") && *leftovers(d, "s") == '\0', "the old state stands");
 
     /* What the caller wrote to the descriptor nobody knows. */
     memset(&sync_, 0, sizeof sync_);
@@ -606,7 +612,7 @@ int main(void)
     if ((large = malloc(LARGE)) == NULL)
         bail_out("malloc");
     for (size_t i = 0; i < LARGE; i++)
-        large[i] = (char)(i * 31 + i / 4096);
+        large[i] = (char)(i * 31 + i / 4096 + (i >> 20) * 17);
     context = test_context(NULL);
     int fds = count_fds();
     lengths();

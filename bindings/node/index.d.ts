@@ -1,4 +1,5 @@
 /// <reference types="node" />
+import type { Readable, Writable } from 'node:stream';
 
 /** A path: text, bytes in any encoding, or a file: URL. One with a NUL in it is refused. */
 export type Path = string | Uint8Array | URL;
@@ -171,6 +172,44 @@ export interface WatchOptions {
  * watched, too, as of Kubernetes' ConfigMaps. Damage throws, and ends it.
  */
 export function watch(path: Path, options?: WatchOptions): AsyncGenerator<bigint, void, undefined>;
+
+export interface WriteStreamOptions extends SaveOptions {
+  highWaterMark?: number;
+  /** Gives the state up. */
+  signal?: AbortSignal;
+}
+
+/** A state of any length on its way. */
+export interface StateWriteStream extends Writable {
+  /** From `finish` on. */
+  readonly saved: Saved | undefined;
+}
+
+/**
+ * A stream whose bytes are saved at its end: nothing is seen of them before, and `finish` says that they are saved. An error, and
+ * destroy, give them up.
+ */
+export function createWriteStream(path: Path, options?: WriteStreamOptions): StateWriteStream;
+
+export interface ReadStreamOptions extends LoadOptions {
+  /** The first byte, 0 unless given, and the last one, as for fs.createReadStream. */
+  start?: number;
+  end?: number;
+  highWaterMark?: number;
+  signal?: AbortSignal;
+}
+
+/** A verified state of any length. */
+export interface StateReadStream extends Readable {
+  /** From the event `ready` on. */
+  readonly state: (Omit<State, 'data'> & { readonly length: number }) | undefined;
+}
+
+/**
+ * Reads a state of any length, or a part of it. It is verified first, and each part again that is read: `STEADFAST_E_DIGEST` when the
+ * file was changed meanwhile. Without maxLength there is no limit.
+ */
+export function createReadStream(path: Path, options?: ReadStreamOptions): StateReadStream;
 
 export interface LockOptions {
   /** Take a bare PID for reused when its process started after the lock was last written. */

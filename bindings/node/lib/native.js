@@ -22,6 +22,8 @@ const library = koffi.load(file);
 const Context = koffi.opaque();
 const Lock = koffi.opaque();
 const Watch = koffi.opaque();
+const Writer = koffi.opaque();
+const Reader = koffi.opaque();
 const Report = koffi.struct({
   size: 'size_t', status: 'int32_t', os_error: 'int32_t', step: 'int32_t', on_disk: 'int32_t',
   generation: 'uint64_t', pid: 'int64_t', message: koffi.array('char', 216, 'String'),
@@ -47,6 +49,8 @@ const SaveEntry = koffi.struct({
 const context = koffi.pointer(Context);
 const lock = koffi.pointer(Lock);
 const watch = koffi.pointer(Watch);
+const writer = koffi.pointer(Writer);
+const reader = koffi.pointer(Reader);
 const report = koffi.inout(koffi.pointer(Report));
 const saving = koffi.pointer(SaveOptions);
 const loading = koffi.pointer(LoadOptions);
@@ -67,6 +71,13 @@ const SIGNATURES = {
   state_load_into: ['int32_t', [context, bytes, loading, 'void *', 'size_t', koffi.out(koffi.pointer('size_t')), report]],
   state_free: ['void', [koffi.pointer(State)]],
   state_remove: ['int32_t', [context, bytes, saving, report]],
+  writer_open: ['int32_t', [context, bytes, saving, koffi.out(koffi.pointer(writer)), report]],
+  writer_write: ['int32_t', [writer, bytes, 'size_t', report]],
+  writer_commit: ['int32_t', [writer, report]],
+  writer_abort: ['void', [writer]],
+  reader_open: ['int32_t', [context, bytes, loading, koffi.out(koffi.pointer(reader)), koffi.inout(koffi.pointer(State)), report]],
+  reader_read: ['int32_t', [reader, 'uint64_t', 'void *', 'size_t', koffi.out(koffi.pointer('size_t')), report]],
+  reader_close: ['void', [reader]],
   watch_open: ['int32_t', [context, bytes, loading, koffi.out(koffi.pointer(watch)), report]],
   watch_wait: ['int32_t', [watch, 'uint64_t', 'int64_t', report]],
   watch_close: ['void', [watch]],
