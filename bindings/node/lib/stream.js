@@ -86,13 +86,16 @@ class ReadStream extends Readable {
   #end;
 
   constructor(path, { highWaterMark = PIECE, signal, start = 0, end = Infinity, ...options }) {
+    // Before it is a stream: one that was begun would go on in spite of the error.
     const [name, how] = [toPath(path), loadOptions(options)];
+    const first = Number(toGeneration(start, 'start'));
+    const after = end === Infinity ? Infinity : Number(toGeneration(end, 'end')) + 1;
     super({ highWaterMark, signal, construct: (callback) => this.#open(name.bytes, callback) });
     this.#path = name.text;
     this.#options = how;
     this.#context = options.context; // has to live as long
-    this.#at = Number(toGeneration(start, 'start'));
-    this.#end = end === Infinity ? Infinity : Number(toGeneration(end, 'end')) + 1;
+    this.#at = first;
+    this.#end = after;
     this.state = undefined;
   }
 
