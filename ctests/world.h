@@ -17,6 +17,7 @@ struct subject {
     save_function *save;
     load_function *load;
     void (*mutate)(steadfast_hooks *table);   /* puts a wrong hook over a right one; NULL: none */
+    uint64_t excused;    /* bit STEADFAST_CALL_*: where that call failed, a temporary file may be left */
 };
 
 enum { NOTHING, WHOLE, DAMAGED };

@@ -127,7 +127,7 @@ pub unsafe extern "C" fn steadfast_writer_write(
     let Some(writer) = (unsafe { writer.as_mut() }) else { return unsafe { no_writer(report) } };
     let steadfast_writer { writer, owner, path } = writer;
     let call = || {
-        owner.check()?;
+        owner.check().map_err(|outcome| writer.fail(outcome))?;
         let data = unsafe { borrow_data(data, len) }.map_err(|outcome| writer.fail(outcome))?;
         writer.write(data)
     };
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn steadfast_writer_fd(writer: *mut steadfast_writer, out:
     let Some(writer) = (unsafe { writer.as_mut() }) else { return unsafe { no_writer(report) } };
     let steadfast_writer { writer, owner, path } = writer;
     let call = || {
-        owner.check()?;
+        owner.check().map_err(|outcome| writer.fail(outcome))?;
         if out.is_null() {
             return Err(invalid(Detail::NoOut));
         }
