@@ -7,6 +7,7 @@
 /* Allocations of the library are those made while this is on. It asks malloc and nothing else. */
 static int watching;
 static long allocations, fail_allocation, frees;
+static size_t allocated;
 
 static void *(*real_malloc)(size_t);
 static void (*real_free)(void *);
@@ -31,6 +32,8 @@ __attribute__((visibility("default"))) void *malloc(size_t size)
     }
     if (watching && ++allocations == fail_allocation)
         return NULL;
+    if (watching)
+        allocated += size;
     return real_malloc(size);
 }
 
@@ -50,6 +53,7 @@ static char path[300], lock_path[300];
 static void watch(long fail)
 {
     allocations = frees = 0;
+    allocated = 0;
     fail_allocation = fail;
     watching = 1;
 }
@@ -125,6 +129,38 @@ static int recover(void)
     return result == STEADFAST_RECOVERED ? 0 : result;
 }
 
+enum { STREAMED = (3 << 20) + 1 };
+static char *streamed;
+
+static int writer(void)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_NO_SYNC };
+    steadfast_writer *writer = (void *)&o;
+    int result = steadfast_writer_open(NULL, in(dir, "streamed"), &o, &writer, NULL);
+    if (result != 0)
+        return writer == NULL ? result : 1;
+    long opened = allocations;
+    steadfast_writer_write(writer, streamed, STREAMED, NULL);
+    result = steadfast_writer_commit(writer, NULL);
+    /* What the commit needs was asked for at the open. */
+    return allocations != opened ? 2 : result == STEADFAST_NOT_DURABLE ? 0 : result;
+}
+
+static int reader(void)
+{
+    static char *last = NULL;
+    char byte;
+    size_t len;
+    steadfast_reader *reader = (void *)&last;
+    int result = steadfast_reader_open(NULL, in(dir, "streamed"), NULL, &reader, NULL, NULL);
+    if (result != 0)
+        return reader == NULL ? result : 1;
+    for (uint64_t at = 0; result == 0 && at < STREAMED; at += 1 << 19)
+        result = steadfast_reader_read(reader, at, &byte, 1, &len, NULL);
+    steadfast_reader_close(reader);
+    return result;
+}
+
 static int lock(void)
 {
     steadfast_lock *held = NULL;
@@ -180,6 +216,15 @@ int main(void)
     each("state_save_batch", batch, 3);
     each("state_load", load, 1);
     each("state_load, recovered", recover, 1);
+    if ((streamed = calloc(1, STREAMED)) == NULL)
+        bail_out("calloc");
+    writer();
+    each("writer", writer, 2);
+    ok(allocated > 0 && allocated <= 1 << 20, "a writer of 3 MiB takes %zu bytes, at most 1 MiB", allocated);
+    each("reader", reader, 3);
+    ok(allocated > 0 && allocated <= (1 << 20) + 8192 + 4 * 32, "a reader takes %zu bytes: 1 MiB, a few KiB, and 32 bytes for each MiB",
+       allocated);
+    free(streamed);
     each("lock_acquire", lock, 2);
     each("lock_clean_stale", clean, 0);
     remove_tree(dir);

@@ -8,7 +8,6 @@
 #define KEEP STEADFAST_SAVE_KEEP_PREVIOUS
 #define IFGEN STEADFAST_SAVE_IF_GENERATION
 
-
 static int32_t save_in_pieces(const steadfast_context *context, const char *path, const void *data, size_t len,
                               const steadfast_save_options *options, steadfast_report *report)
 {

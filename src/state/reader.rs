@@ -54,7 +54,7 @@ fn verify<'h>(fd: Fd<'h>, request: &LoadRequest) -> Result<(Reader<'h>, Loaded),
     let len = format::expected_len(header.get(..read).unwrap_or(&header), stat.size).map_err(Outcome::new)?;
     let pieces = usize::try_from(len.div_ceil(PIECE)).ok().filter(|_| request.max_len == 0 || len <= request.max_len);
     let digests = List::new(pieces.ok_or(Outcome::new(STEADFAST_E_TOO_LARGE))?).at(STEADFAST_STEP_ALLOCATE)?;
-    let piece = Buffer::zeroed(len.min(PIECE) as usize).at(STEADFAST_STEP_ALLOCATE)?;
+    let piece = Buffer::new(len.min(PIECE) as usize).at(STEADFAST_STEP_ALLOCATE)?;
     let mut reader = Reader { fd, stat, len, digests, piece, held: None };
     let mut hasher = Hasher::new(&header);
     for number in 0..len.div_ceil(PIECE) {
@@ -135,9 +135,9 @@ impl<'h> Reader<'h> {
     fn fetch(&mut self, number: u64) -> Result<&[u8], Outcome> {
         let want = self.len_of(number);
         let offset = number.saturating_mul(PIECE).saturating_add(HEADER as u64);
-        let room = self.piece.bytes_mut().get_mut(..want).ok_or(Outcome::internal())?;
-        let bytes = self.fd.hooks().pread(self.fd.raw(), room, offset).at(STEP)?;
-        if bytes.len() == want { Ok(bytes) } else { Err(Outcome::new(STEADFAST_E_TRUNCATED)) }
+        self.piece.truncate(0);
+        self.fd.hooks().fill(self.fd.raw(), &mut self.piece, offset, want).at(STEP)?;
+        self.piece.bytes().get(..want).ok_or(Outcome::new(STEADFAST_E_TRUNCATED))
     }
 
     /// Closes it, if its descriptor is still its own.

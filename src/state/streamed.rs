@@ -92,16 +92,14 @@ impl Streamed {
         while at < self.len {
             let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
             let want = left.min(PIECE);
-            let room = self.piece.bytes_mut().get_mut(..want).ok_or(Outcome::internal())?;
-            let bytes = hooks.pread(fd, room, at.saturating_add(HEADER as u64)).at(STEADFAST_STEP_READ_FILE)?;
-            if bytes.len() < want {
-                return Err(Outcome::new(STEADFAST_E_TRUNCATED));
-            }
+            self.piece.truncate(0);
+            hooks.fill(fd, &mut self.piece, at.saturating_add(HEADER as u64), want).at(STEADFAST_STEP_READ_FILE)?;
+            let bytes = self.piece.bytes().get(..want).ok_or(Outcome::new(STEADFAST_E_TRUNCATED))?;
             hashers.iter_mut().for_each(|hasher| hasher.update(bytes));
             if let Some(to) = to {
                 hooks.write_all(to, &[bytes]).at(STEADFAST_STEP_WRITE)?;
             }
-            at = at.saturating_add(bytes.len() as u64);
+            at = at.saturating_add(want as u64);
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ impl<'h> Writer<'h> {
     pub fn open(session: &mut Session<'h>, path: &mut Path, request: SaveRequest<'static>) -> Result<Writer<'h>, Outcome> {
         let hooks = session.start.hooks();
         Saving::check_platform(hooks, &request)?;
-        let piece = Buffer::zeroed(PIECE).at(STEADFAST_STEP_ALLOCATE)?;
+        let piece = Buffer::new(PIECE).at(STEADFAST_STEP_ALLOCATE)?;
         let mut retry = session.retry.again();
         let Target { dir: first, unsynced_parent, .. } = resolve::open(session, path, &request, &mut retry)?;
         // What lives on is never number 0, 1 or 2.
