@@ -267,7 +267,7 @@ static const char *complains(struct world *w, checker *check, const struct subje
 static void killed(struct world *w, checker *check, const char *name, const char *because, save_function *save, load_function *load,
                    void (*mutate)(steadfast_hooks *))
 {
-    struct subject subject = { name, save, load, mutate };
+    struct subject subject = { .name = name, .save = save, .load = load, .mutate = mutate };
     const struct scenario *s = check == check_save ? SAVES : LOADS;
     size_t count = check == check_save ? sizeof SAVES / sizeof SAVES[0] : sizeof LOADS / sizeof LOADS[0];
     const char *wrong = NULL;
@@ -286,7 +286,7 @@ static void killed(struct world *w, checker *check, const char *name, const char
 int main(void)
 {
     static struct world w;
-    struct subject library = { "steadfast", steadfast_state_save, steadfast_state_load, NULL };
+    struct subject library = { .name = "steadfast", .save = steadfast_state_save, .load = steadfast_state_load };
     const char *wrong = NULL;
     world_begin(&w);
     for (size_t i = 0; i < 3 && wrong == NULL; i++)

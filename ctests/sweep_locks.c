@@ -163,7 +163,7 @@ static const char *check_lock(const struct lock_scenario *s, const struct fault 
     if (fault->error == EINTR && !fault->for_ever && fault->at != 0 && result != baseline)
         COMPLAIN("one EINTR made it %d (%s)", result, steadfast_status_name(result));
     wrong = leftovers(dir, "lock");
-    if (*wrong != '\0' && !may_leave_temp(&f))
+    if (*wrong != '\0' && !may_leave_temp(&f, 0))
         COMPLAIN("%s: left over:%.500s", steadfast_status_name(result), wrong);
 
     /* And life goes on: what is left of the fault keeps nobody from taking the lock. */

@@ -10,6 +10,7 @@ mod history;
 mod judge;
 mod removal;
 mod states;
+mod streams;
 mod trace;
 
 use judge::*;

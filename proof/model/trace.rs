@@ -138,6 +138,20 @@ impl Recorder {
         if result == 0 { self.known.get(&(stat.st_dev, stat.st_ino)).copied() } else { None }
     }
 
+    unsafe fn wrote(&mut self, fd: i32, at: usize, buf: *const c_void, written: i64) {
+        if let (Some(file), true) = (self.file(fd), written > 0) {
+            let bytes = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), written as usize) };
+            let size = identity(fd).0.st_size as usize;
+            self.events.push(Event::Size { file, len: size.max(at + bytes.len()) });
+            // Two parts: what a sector holds and the rest.
+            let (first, rest) = bytes.split_at(bytes.len().min(512));
+            self.events.push(Event::Part { file, at, bytes: first.to_vec() });
+            if !rest.is_empty() {
+                self.events.push(Event::Part { file, at: at + first.len(), bytes: rest.to_vec() });
+            }
+        }
+    }
+
     /// As when the holder is dead.
     pub fn drop_flocks(&self) {
         for (&fd, node) in &self.fds {
@@ -176,6 +190,7 @@ impl Recorder {
         table.absent = absent;
         table.openat = Some(openat);
         table.write = Some(write);
+        table.pwrite = Some(pwrite);
         table.fsync = Some(fsync);
         table.fdatasync = Some(fdatasync);
         table.syncfs = Some(syncfs);
@@ -247,17 +262,16 @@ unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: 
         let r = recorder(user);
         let at = libc::lseek(fd, 0, libc::SEEK_CUR) as usize;
         let written = (real().write.unwrap())(user, fd, buf, len);
-        if let (Some(file), true) = (r.file(fd), written > 0) {
-            let bytes = std::slice::from_raw_parts(buf.cast::<u8>(), written as usize);
-            let size = identity(fd).0.st_size as usize;
-            r.events.push(Event::Size { file, len: size.max(at + bytes.len()) });
-            // Two parts: what a sector holds and the rest.
-            let (first, rest) = bytes.split_at(bytes.len().min(512));
-            r.events.push(Event::Part { file, at, bytes: first.to_vec() });
-            if !rest.is_empty() {
-                r.events.push(Event::Part { file, at: at + first.len(), bytes: rest.to_vec() });
-            }
-        }
+        r.wrote(fd, at, buf, written);
+        written
+    }
+}
+
+unsafe extern "C" fn pwrite(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
+    unsafe {
+        let r = recorder(user);
+        let written = (real().pwrite.unwrap())(user, fd, buf, len, offset);
+        r.wrote(fd, offset as usize, buf, written);
         written
     }
 }
