@@ -1,6 +1,7 @@
 /* steadfast_writer: a state that is written piece by piece. Nothing of it is seen before the commit, which is a save. */
 #include "tap.h"
 #include "state_test.h"
+#include "context_test.h"
 
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -589,6 +590,37 @@ static void unsynced_parent(void)
     steadfast_context_free(c);
 }
 
+/* A context at a directory that no path leaves. */
+static void beneath(void)
+{
+    int status, here = open_directory(d);
+    steadfast_context *c = context_at(here, STEADFAST_CONTEXT_BENEATH, NULL, &status);
+    if (status != 0) {
+        skip(steadfast_status_name(status), "a writer and a reader below a directory");
+        close(here);
+        return;
+    }
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_CREATE_PARENTS | STEADFAST_SAVE_FOLLOW_SYMLINK | KEEP };
+    steadfast_reader *reader;
+    char byte = 0;
+    size_t len = 0;
+    is_int(steadfast_writer_open(c, "../s", &o, &writer, NULL), -EXDEV, "BENEATH: a path that leaves it: EXDEV");
+    for (int i = 0; i < 2; i++) {
+        is_int(steadfast_writer_open(c, "sub/s", &o, &writer, NULL), 0, "one that does not");
+        put("x");
+        is_int(commit(), SAVED, "is saved");
+    }
+    ok(holds(in(d, "sub/s"), "x") && holds(in(d, "sub/s.prev"), "x") && report.generation == 2, "there");
+    ok(steadfast_reader_open(c, "../d/sub/s", NULL, &reader, NULL, NULL) == -EXDEV
+           && steadfast_reader_open(c, "sub/s", NULL, &reader, NULL, NULL) == 0
+           && steadfast_reader_read(reader, 0, &byte, 1, &len, NULL) == 0 && len == 1 && byte == 'x',
+       "the same for a reader");
+    steadfast_reader_close(reader);
+    steadfast_context_free(c);
+    close(here);
+    remove_tree(in(d, "sub"));
+}
+
 /* The standard streams are closed: what lives on gets none of their numbers. */
 static void standard_streams(void)
 {
@@ -629,6 +661,7 @@ int main(void)
     full();
     failed_sync();
     unsynced_parent();
+    beneath();
     standard_streams();
     begin();
     ok(*leftovers(d, "") == '\0', "nothing is left over%s", leftovers(d, ""));
