@@ -7,6 +7,7 @@ use super::sized::{invalid, read_sized, write_sized};
 use super::status::steadfast_report;
 use crate::file::path::{self, PATH_MAX};
 use crate::mem::{self, Buffer, Text};
+use crate::state::options::*;
 use crate::state::reader::Reader;
 use crate::status::*;
 use core::ffi::{c_char, c_void};
@@ -48,6 +49,9 @@ pub unsafe extern "C" fn steadfast_reader_open(
     unsafe { set_null(out) };
     let call = || {
         let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
+        if request.flags & !(STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_SCHEMA) != 0 {
+            return Err(invalid(Detail::UnknownFlag));
+        }
         let minimum = core::mem::offset_of!(steadfast_state, generation);
         if out.is_null() || (!about.is_null() && unsafe { about.cast::<usize>().read() } < minimum) {
             return Err(invalid(Detail::NoOut));

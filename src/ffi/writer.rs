@@ -49,6 +49,15 @@ impl Owner {
     }
 }
 
+/// The flags that make sense for a record that is written piece by piece.
+const KNOWN: u32 = STEADFAST_SAVE_STRICT
+    | STEADFAST_SAVE_KEEP_PREVIOUS
+    | STEADFAST_SAVE_IF_GENERATION
+    | STEADFAST_SAVE_FOLLOW_SYMLINK
+    | STEADFAST_SAVE_CREATE_PARENTS
+    | STEADFAST_SAVE_NO_SYNC
+    | STEADFAST_SAVE_SET_MODE;
+
 /// Without a writer there is no path to name.
 const NO_WRITER: &CStr = c"(no writer)";
 
@@ -81,7 +90,7 @@ pub unsafe extern "C" fn steadfast_writer_open(
     let name = unsafe { borrow_path(path) };
     unsafe { set_null(out) };
     let call = || {
-        let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL & !STEADFAST_SAVE_SYNCFS)?;
+        let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), KNOWN)?;
         if out.is_null() {
             return Err(invalid(Detail::NoOut));
         }
