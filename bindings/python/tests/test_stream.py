@@ -21,7 +21,8 @@ def test_round_trip(path):
             assert file.write(LARGE[at : at + 77777]) == min(77777, len(LARGE) - at)
         assert not os.path.exists(path)
         assert file.saved is None
-    assert file.closed and file.saved.durable and file.saved.generation == 1
+    saved = file.saved
+    assert file.closed and saved is not None and saved.durable and saved.generation == 1
     assert steadfast.load(path).data == LARGE
     assert os.stat(path).st_mode & 0o777 == 0o640
     with steadfast.open(path, schema=3) as file:
@@ -110,7 +111,7 @@ def test_not_durable(path):
     file.write(b"x")
     with pytest.warns(steadfast.NotDurableWarning) as warned:
         file.close()
-    assert not file.saved.durable and len(warned) == 1
+    assert file.saved is not None and not file.saved.durable and len(warned) == 1
     with steadfast.open(path, "wb", sync=False) as file:
         pass
     assert steadfast.load(path).data == b""
@@ -127,7 +128,7 @@ def test_descriptor(path):
 def test_other_libraries(path):
     with steadfast.open(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr("name", b"text" * 100000)
-    with steadfast.open(path) as file, zipfile.ZipFile(file) as archive:
+    with steadfast.open(path) as source, zipfile.ZipFile(source) as archive:
         assert archive.read("name") == b"text" * 100000
     with steadfast.open(path) as source, steadfast.open(path + "2", "wb") as copy:
         shutil.copyfileobj(source, copy)
@@ -185,10 +186,10 @@ def test_forked_child(path):
 
 def test_arguments(path):
     with pytest.raises(ValueError):
-        steadfast.open(path, "ab")
+        steadfast.open(path, "ab")  # type: ignore[call-overload]
     with pytest.raises(TypeError):
-        steadfast.open(path, "rb", strict=True)
+        steadfast.open(path, "rb", strict=True)  # type: ignore[call-overload]
     with steadfast.open(path, "wb") as file, pytest.raises(TypeError):
-        file.write("text")
+        file.write("text")  # type: ignore[arg-type]
     with pytest.raises(steadfast.NotFoundError):
         steadfast.open(path + "no/such", "wb")
