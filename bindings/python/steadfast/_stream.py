@@ -99,7 +99,7 @@ class StateWriter(io.BufferedWriter):
     """A state of any length that is being written: close() saves it, and nothing is seen of it before.
 
     In a `with` statement an exception gives it up, and so does abort(). One that is neither closed nor aborted is given up
-    with a ResourceWarning.
+    with a ResourceWarning. An io.TextIOWrapper around it closes it, and so saves it, after an exception as well: call abort() then.
     """
 
     def __init__(self, raw: _RawWriter) -> None:
