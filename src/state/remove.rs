@@ -8,6 +8,7 @@ use super::options::*;
 use super::resolve::Session;
 use super::saving::Saving;
 use super::sequence::sync_directory;
+use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names;
 use crate::file::path::Path;
@@ -58,7 +59,7 @@ fn remove_both(saving: &mut Saving<'_>, path: &Path, request: &SaveRequest<'_>) 
     let durable = current.verify(STEADFAST_STEP_READ_CURRENT)?.is_whole() && !current.is_unsynced();
     match (previous, before) {
         (Some(previous), Some(before)) if durable && !same(&before, &current.stat) => {
-            return through_previous(target, previous, current, request.swaps());
+            return through_previous(target, previous, current, request.swaps(), &mut saving.retry);
         }
         // One file with two names, as a saver leaves it that was killed.
         (Some(previous), Some(_)) if durable => drop(unlink(previous)?),
@@ -82,8 +83,9 @@ fn unlink(entry: Entry<'_, '_>) -> Result<bool, Outcome> {
 fn through_previous(
     target: Entry<'_, '_>,
     previous: Entry<'_, '_>,
-    current: &Existing<'_>,
+    current: &mut Existing<'_>,
     alone: bool,
+    retry: &mut Retry,
 ) -> Result<Removed, Outcome> {
     match target.rename_file_to(&previous, &current.stat, 0) {
         Ok(()) => {}
@@ -92,8 +94,7 @@ fn through_previous(
         Err(e) if e.is(ENOENT) => return Ok(if unlink(previous)? { Removed::Yes } else { Removed::Nothing }),
         Err(e) => return Err(Outcome::failed(e, STEP)),
     }
-    // Over FUSE two names of one file may look like two files, and the rename has done nothing then.
-    if target.is(&current.stat) == Ok(true) {
+    if stayed(target, current, retry)? {
         unlink(target)?;
     }
     if alone && previous.is(&current.stat) == Ok(false) {
@@ -103,6 +104,19 @@ fn through_previous(
     // ENOENT: another process removes it, too.
     unlink(previous).inspect_err(|_| put_back(target, previous))?;
     Ok(Removed::Yes)
+}
+
+/// Has the rename done nothing? It does nothing for two names of one file, which over FUSE may look like two files, before the
+/// rename and after it. The digest tells: it covers the time of the save.
+fn stayed(target: Entry<'_, '_>, current: &mut Existing<'_>, retry: &mut Retry) -> Result<bool, Outcome> {
+    match target.stat_if_there() {
+        Ok(Some(there)) if same(&there, &current.stat) => return Ok(true),
+        Ok(Some(_)) => {}
+        _ => return Ok(false),
+    }
+    let Ok(Some(mut there)) = Existing::open(target, retry, STEP) else { return Ok(false) };
+    let sha256 = current.verify(STEP)?.sha256;
+    Ok(sha256.is_some() && there.verify(STEP)?.sha256 == sha256)
 }
 
 /// What cannot be removed goes back, unless a new state is there by now. Somebody may have been told that it is durable there.
