@@ -70,6 +70,9 @@ pub unsafe extern "C" fn steadfast_state_update(
         let loading = load_request(unsafe { read_sized(load_options, 12) }?.as_ref())?;
         let options = unsafe { read_sized(save_options, 12) }?;
         let saving = save_request(&[], options.as_ref(), SAVE_ALL & !(STEADFAST_SAVE_SYNCFS | STEADFAST_SAVE_IF_GENERATION))?;
+        if (loading.kind() == Kind::Plain) != (saving.kind() == Kind::Plain) {
+            return Err(invalid(Detail::PlainAlone));
+        }
         let Some(update) = update else { return Err(invalid(Detail::NoUpdate)) };
         path::split(name.to_bytes()).map_err(bad_path)?;
         let start = || unsafe { context::borrow(context) }.start();
@@ -140,8 +143,11 @@ pub unsafe extern "C" fn steadfast_state_remove(
     options: *const steadfast_save_options,
     report: *mut steadfast_report,
 ) -> i32 {
-    const KNOWN: u32 =
-        STEADFAST_SAVE_STRICT | STEADFAST_SAVE_IF_GENERATION | STEADFAST_SAVE_FOLLOW_SYMLINK | STEADFAST_SAVE_NO_SYNC;
+    const KNOWN: u32 = STEADFAST_SAVE_STRICT
+        | STEADFAST_SAVE_IF_GENERATION
+        | STEADFAST_SAVE_FOLLOW_SYMLINK
+        | STEADFAST_SAVE_NO_SYNC
+        | STEADFAST_SAVE_PLAIN;
     let name = unsafe { borrow_path(path) };
     let call = || {
         let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), KNOWN)?;

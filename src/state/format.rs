@@ -126,7 +126,8 @@ impl Hasher {
         }
     }
 
-    fn finish(self) -> [u8; 32] {
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
         self.0.finalize().into()
     }
 }

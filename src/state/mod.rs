@@ -2,11 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod exchange;
 mod existing;
 pub mod format;
 mod generation;
 pub mod load;
+mod load_plain;
 pub mod options;
+pub mod plain;
 mod previous;
 mod publish;
 pub mod remove;
