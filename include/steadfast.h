@@ -89,7 +89,17 @@ enum {
    */
   STEADFAST_NOT_DURABLE = 16,
   /** steadfast_state_load: loaded from PATH.prev, because PATH is missing or its load failed. */
-  STEADFAST_RECOVERED = 17
+  STEADFAST_RECOVERED = 17,
+  /**
+   * STEADFAST_SAVE_PLAIN: saved and durable, but no attribute could be kept. STEADFAST_LOAD_PLAIN: loaded, but there is nothing
+   * to verify the content by.
+   */
+  STEADFAST_UNVERIFIED = 18,
+  /**
+   * STEADFAST_LOAD_PLAIN: loaded; the library saved the file, and somebody has changed it since, on purpose as far as can be
+   * seen.
+   */
+  STEADFAST_CHANGED = 19
 };
 
 /**
@@ -155,6 +165,8 @@ enum {
   STEADFAST_E_HOOK = -10018,
   /** The platform or the file system lacks what this needs. */
   STEADFAST_E_UNSUPPORTED = -10019,
+  /** STEADFAST_LOAD_REQUIRE_VERIFIED: the content cannot be verified. */
+  STEADFAST_E_UNVERIFIED = -10020,
   /**
    * Another process kept the file busy for longer than the timeout: by its flock, by a lease, or by adopting a lock. The
    * old state stands. The message says what was waited for.
@@ -332,6 +344,12 @@ enum {
    */
   STEADFAST_SAVE_SYNCFS = 128,
   /**
+   * PATH holds exactly `data`, and what a record's header would say stands in its extended attribute user.steadfast. The
+   * layout is in steadfast_state(5). Such a file is loaded with STEADFAST_LOAD_PLAIN. Where the attribute cannot be kept the
+   * result is STEADFAST_UNVERIFIED, with STRICT STEADFAST_E_UNSUPPORTED.
+   */
+  STEADFAST_SAVE_PLAIN = 256,
+  /**
    * The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
    * access ACL, the group bits of the mode become the ACL's mask.
    */
@@ -476,7 +494,16 @@ enum {
    */
   STEADFAST_LOAD_RECOVER = 1,
   /** The state must have the schema of the options. */
-  STEADFAST_LOAD_REQUIRE_SCHEMA = 2
+  STEADFAST_LOAD_REQUIRE_SCHEMA = 2,
+  /**
+   * PATH is a file as STEADFAST_SAVE_PLAIN makes it, or anybody's: the data is its whole content. If its attribute does not
+   * confirm it the result is STEADFAST_UNVERIFIED or STEADFAST_CHANGED, and the generation is a content tag: 2^63 plus the
+   * first 63 bits of the content's SHA-256. STEADFAST_SAVE_IF_GENERATION takes a tag as well. RECOVER takes only a verified
+   * PATH.prev, and takes it also if PATH is empty and not verified.
+   */
+  STEADFAST_LOAD_PLAIN = 4,
+  /** With PLAIN: STEADFAST_UNVERIFIED and STEADFAST_CHANGED are STEADFAST_E_UNVERIFIED. */
+  STEADFAST_LOAD_REQUIRE_VERIFIED = 8
 };
 
 /** How to load. Zero is the default of every member. */
