@@ -350,6 +350,12 @@ enum {
    */
   STEADFAST_SAVE_PLAIN = 256,
   /**
+   * The file that is replaced also hands on its attributes user.* and its SELinux and SMACK labels; never capabilities, ima or
+   * evm, which stand for the old content. If one of them cannot be stored the result is what it would be without, and the
+   * message says so.
+   */
+  STEADFAST_SAVE_KEEP_ATTRIBUTES = 512,
+  /**
    * The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
    * access ACL, the group bits of the mode become the ACL's mask.
    */
@@ -1252,6 +1258,8 @@ struct steadfast_hooks {
   int32_t (*unmap)(void *user, uint64_t address);
   /** pwrite(2). The position of the descriptor, which a child may share, stays. */
   int64_t (*pwrite)(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset);
+  /** flistxattr(2). Only saves with STEADFAST_SAVE_KEEP_ATTRIBUTES call it. */
+  int64_t (*flistxattr)(void *user, int32_t fd, void *buf, size_t len);
 };
 
 /** The table of the real calls, for hooks that call them. It is static. Its `user` is NULL and is not used. */
@@ -1338,7 +1346,9 @@ enum {
   /** The unmap hook. */
   STEADFAST_CALL_UNMAP = 38,
   /** The pwrite hook. */
-  STEADFAST_CALL_PWRITE = 39
+  STEADFAST_CALL_PWRITE = 39,
+  /** The flistxattr hook. */
+  STEADFAST_CALL_FLISTXATTR = 40
 };
 
 /**

@@ -8,7 +8,8 @@ use crate::mem::copy;
 use crate::status::*;
 use core::ffi::CStr;
 
-const NAME: &CStr = c"user.steadfast";
+/// The name of the attribute.
+pub const NAME: &CStr = c"user.steadfast";
 /// The length of what we write. On ext4 with inodes of 256 bytes it fits beside the inode.
 const LEN: usize = 60;
 const VERSION: u8 = 1;

@@ -65,6 +65,7 @@ details! {
     NotKept "saved, but what was there was no whole state and was not kept: the previous generation was left in its place";
     NotCopied "saved, but the previous generation was not kept: there are no hard links here, and a copy that is not synced may be lost";
     AttributeNeeded "with STRICT a plain file needs its attribute, which cannot be stored here";
+    AttributesLost "saved, but not all extended attributes of the old file could be stored";
     NoAttribute "saved, but without the attribute that verifies it: it cannot be stored here";
     EditKept "saved; what somebody wrote there during a save that was cut off is still beside it, under a name that ends in .edit";
     Changing "another process keeps changing the file";
