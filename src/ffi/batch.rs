@@ -75,8 +75,8 @@ impl batch::Entries for Entries {
             (*entry).os_error = outcome.os_error;
             (*entry).generation = outcome.generation;
             if self.size >= size_of::<steadfast_save_entry>() {
-                (*entry).step = outcome.step;
-                (*entry).on_disk = outcome.on_disk;
+                (*entry).step = i32::from(outcome.step);
+                (*entry).on_disk = i32::from(outcome.on_disk);
             }
         }
     }
@@ -142,9 +142,9 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
             .inspect_err(|_| entries.refuse());
         let (mut outcome, worst) = saved?;
         name = unsafe { borrow_path((*entries.at(worst)).path) };
-        if outcome.step == STEADFAST_STEP_ARGUMENTS {
+        if i32::from(outcome.step) == STEADFAST_STEP_ARGUMENTS {
             // Only a batch that is refused whole has that step.
-            outcome.step = STEADFAST_STEP_NONE;
+            outcome = outcome.with_step(STEADFAST_STEP_NONE);
         }
         Ok(outcome)
     };
