@@ -359,7 +359,15 @@ enum {
    * The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
    * access ACL, the group bits of the mode become the ACL's mask.
    */
-  STEADFAST_SAVE_SET_MODE = 1024
+  STEADFAST_SAVE_SET_MODE = 1024,
+  /**
+   * Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
+   * not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
+   * STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
+   * does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Not in a
+   * batch: -EINVAL.
+   */
+  STEADFAST_SAVE_IN_PLACE = 2048
 };
 
 /** How to save. Zero is the default of every member. */

@@ -142,7 +142,8 @@ impl<'h> Saving<'h> {
         Entry::new(&self.dir, name)
     }
 
-    fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
+    /// The record to write.
+    pub fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
         Record { fields: self.fields, data: request.data, unsynced }
     }
 
