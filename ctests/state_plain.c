@@ -283,11 +283,19 @@ static void swaps(void)
     is_int(save_plain_as(context, "ours", SWAP | KEEP, report.generation), DONE, "anybody's file, by its tag: saved");
     ok(loads(previous, 0, WHOLE, "by hand"), "and kept");
 
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    begin();
+    save_plain("one", 0), save_plain("two", KEEP);
+    write_in_place(path, "", 0);
+    load_plain(path, STEADFAST_LOAD_RECOVER);
+    is_int(save_plain_as(context, "two again", SWAP, report.generation), DONE, "what RECOVER gave for an emptied file can be saved again");
+    write_in_place(path, "", 0);
+    load_plain(path, 0);
+    is_int(save_plain_as(context, "ours", SWAP, report.generation), DONE, "and so can the emptied file be replaced, by its tag");
+
+    int fd;
     char d[300];
     snprintf(d, sizeof d, "%s", path);
     *strrchr(d, '/') = '\0';
-    close(fd);
     fd = open(d, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     flock(fd, LOCK_SH);
     load_plain(path, 0);
