@@ -1,6 +1,7 @@
 //! Loading: one buffer is read, hashed and handed out.
 
 use super::format::{self, COVERED, Fields, HEADER, Hasher};
+use super::load_plain;
 use super::options::*;
 use super::resolve;
 use crate::file::base::Start;
@@ -20,7 +21,7 @@ const DEFAULT_MAX_LEN: u64 = 1 << 30;
 /// Up to here the whole file is read in one call; longer ones are checked by their header first.
 const SMALL: u64 = 65536;
 /// Longer ones are read in pieces of this length, each hashed while it is in the cache.
-const PIECE: usize = 1 << 18;
+pub const PIECE: usize = 1 << 18;
 /// How often a missing state is looked for again that another process is saving for the first time.
 const ATTEMPTS: u32 = 100;
 
@@ -36,7 +37,7 @@ pub struct Room {
 
 impl Room {
     /// The longest payload that `request` allows here.
-    fn most(&self, request: &LoadRequest) -> u64 {
+    pub fn most(&self, request: &LoadRequest) -> u64 {
         let (room, default) = if self.given { (self.memory.capacity() as u64, u64::MAX) } else { (u64::MAX, DEFAULT_MAX_LEN) };
         room.min(if request.max_len == 0 { default } else { request.max_len })
     }
@@ -48,6 +49,8 @@ pub struct Loaded {
     pub fields: Fields,
     pub sha256: [u8; 32],
     pub previous: bool,
+    /// STEADFAST_OK, or what a plain file has instead.
+    pub status: i32,
 }
 
 /// Loads the state at `path`, following symbolic links as open(2) does.
@@ -56,7 +59,14 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
     let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
     loop {
         let error = match load_file(start, path, request, room, &mut retry) {
-            Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
+            Ok(loaded) if loaded.len == 0 && loaded.status != STEADFAST_OK && request.has(STEADFAST_LOAD_RECOVER) => {
+                // Nothing confirms that it is to be empty: a verified PATH.prev is better.
+                if let Ok(Some(previous)) = load_previous(start, path, request, room, &mut retry) {
+                    return Ok(succeed(recovered(previous)));
+                }
+                return load_file(start, path, request, room, &mut retry).map(succeed);
+            }
+            Ok(loaded) => return Ok(succeed(loaded)),
             Err(outcome) => outcome,
         };
         let missing = error.status == Errno::of(ENOENT).code();
@@ -67,7 +77,7 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
         }
         let found = match load_previous(start, path, request, room, &mut retry) {
             Ok(Some(loaded)) => {
-                let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
+                let (loaded, outcome) = succeed(recovered(loaded));
                 Ok((loaded, outcome.after(error)))
             }
             Ok(None) => Err(error.with_status(STEADFAST_E_LOST)),
@@ -88,9 +98,13 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
     }
 }
 
-fn succeed(loaded: Loaded, status: i32) -> (Loaded, Outcome) {
-    let generation = loaded.fields.generation;
-    (loaded, Outcome::new(status).with_generation(generation))
+fn succeed(loaded: Loaded) -> (Loaded, Outcome) {
+    let outcome = Outcome::new(loaded.status).with_generation(loaded.fields.generation);
+    (loaded, outcome)
+}
+
+fn recovered(loaded: Loaded) -> Loaded {
+    Loaded { previous: true, status: STEADFAST_RECOVERED, ..loaded }
 }
 
 /// Is this damage, or an unreadable disk, for which the previous generation is kept?
@@ -131,7 +145,9 @@ fn load_previous(
         // Nor can anything have a name that is too long here.
         let nothing = |e: &Outcome| follows(e) || e.os_error == ENAMETOOLONG;
         let fd = fd.map_err(|e| if nothing(&e) { missing() } else { e })?;
-        return read_file(fd, request, room).map(Some);
+        let loaded = read_file(fd, request, room, retry)?;
+        // A plain file that nothing confirms is nobody's previous generation.
+        return if loaded.status == STEADFAST_OK { Ok(Some(loaded)) } else { Err(Outcome::new(STEADFAST_E_UNVERIFIED)) };
     }
     let stat = entry.stat_if_there().at(STEADFAST_STEP_INSPECT_TARGET)?.ok_or_else(missing)?;
     if is_regular(stat.mode) { Ok(None) } else { Err(missing()) }
@@ -182,11 +198,14 @@ fn load_file(
     retry: &mut Retry,
 ) -> Result<Loaded, Outcome> {
     let fd = opened(start.hooks(), retry, |more| start.open(path, CAREFUL & !O_NOFOLLOW | more))?;
-    read_file(fd, request, room)
+    read_file(fd, request, room, retry)
 }
 
 /// Reads a whole file. A small state is complete after one read: only where it is not, fstat is asked what is there.
-fn read_file(fd: Fd<'_>, request: &LoadRequest, room: &mut Room) -> Result<Loaded, Outcome> {
+fn read_file(fd: Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Retry) -> Result<Loaded, Outcome> {
+    if request.kind() == Kind::Plain {
+        return load_plain::read(&fd, request, room, retry).inspect_err(|_| room.memory.clear());
+    }
     fd.hooks().glance(fd.raw(), |glance| {
         let mut seen = glance.unwrap_or_default();
         if is_all(seen.len()) {
@@ -256,7 +275,7 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
     let end = HEADER.saturating_sub(base).saturating_add(len);
     loop {
         let enough = hashed.saturating_add(PIECE).min(end);
-        hooks.fill(fd, memory, base as u64, enough).at(STEP)?;
+        hooks.fill(fd, memory, base as i64, enough).at(STEP)?;
         let piece = memory.bytes().get(hashed..).ok_or(Outcome::internal())?;
         hasher.update(piece);
         hashed = hashed.saturating_add(piece.len());
@@ -276,5 +295,5 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
     if base == 0 {
         memory.append(&[0]);
     }
-    Ok(Loaded { len, fields, sha256, previous: false })
+    Ok(Loaded { len, fields, sha256, previous: false, status: STEADFAST_OK })
 }

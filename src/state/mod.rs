@@ -2,11 +2,16 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod copy;
+mod exchange;
 mod existing;
 pub mod format;
 mod generation;
+mod in_place;
 pub mod load;
+mod load_plain;
 pub mod options;
+pub mod plain;
 mod previous;
 mod publish;
 pub mod remove;

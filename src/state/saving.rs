@@ -1,16 +1,19 @@
 //! A save on its way: what it found, and the new file.
 
+use super::exchange;
 use super::existing::{Existing, no_flock};
 use super::format::Fields;
 use super::generation;
 use super::options::*;
+use super::plain::{self, Attribute};
 use super::resolve::{self, Session, Target};
-use super::stream::Record;
+use super::stream::{self, Record};
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::ownership::{self, Mode, UNSYNCED};
 use crate::file::path::Path;
 use crate::file::temp::Temp;
+use crate::file::xattr;
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
@@ -41,6 +44,8 @@ impl Synced {
 /// A save that has looked at what is there, and changed nothing yet.
 pub struct Saving<'h> {
     pub current: Option<Existing<'h>>,
+    /// Of a save that compares and swaps a plain file: the directory's flock. Before `dir`, whose it is.
+    _turn: Option<Flock<'h>>,
     pub dir: Fd<'h>,
     _fillers: Fillers<'h>,
     pub fields: Fields,
@@ -52,6 +57,12 @@ pub struct Saving<'h> {
     pub had_state: bool,
     pub unsynced_parent: Option<Errno>,
     pub retry: Retry,
+    /// Of a plain file: what was written.
+    attribute: Option<Attribute>,
+    /// Did a saver that was killed leave somebody's edit beside it?
+    pub edit_left: bool,
+    /// Why it has no attribute.
+    pub unverified: Option<Errno>,
 }
 
 /// The new file, complete but for its sync.
@@ -89,6 +100,11 @@ impl<'h> Saving<'h> {
         let Target { dir, mut current, unsynced_parent } = resolve::open(session, path, request, retry)?;
         let fillers = Fillers::of(&dir);
         let target = Entry::new(&dir, path.name());
+        let mut turn = None;
+        if exchange::is_needed(request) {
+            turn = Some(exchange::take_turn(&dir, retry)?);
+            current = Existing::open(target, retry, STEADFAST_STEP_INSPECT_TARGET)?;
+        }
         if request.swaps()
             && let Some(there) = current.take()
         {
@@ -99,7 +115,21 @@ impl<'h> Saving<'h> {
         let fields = Fields { generation: known.next, saved_at_ns: now, schema: request.schema };
         let retry = retry.again();
         let (there, _basis, had_state) = (known.there, known.basis, known.replaces);
-        Ok(Saving { current, dir, _fillers: fillers, fields, there, _basis, had_state, unsynced_parent, retry })
+        Ok(Saving {
+            current,
+            _turn: turn,
+            dir,
+            _fillers: fillers,
+            fields,
+            there,
+            _basis,
+            had_state,
+            unsynced_parent,
+            retry,
+            attribute: None,
+            edit_left: false,
+            unverified: None,
+        })
     }
 
     /// The hooks of its directory.
@@ -112,20 +142,55 @@ impl<'h> Saving<'h> {
         Entry::new(&self.dir, name)
     }
 
-    fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
+    /// The record to write.
+    pub fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
         Record { fields: self.fields, data: request.data, unsynced }
     }
 
     /// Steps 4 to 6: the new file. Only its owner may open it before it has the permissions of the one that it replaces.
     pub fn write(&mut self, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
         let hooks = self.hooks();
-        let mark = if request.skips_sync() { UNSYNCED } else { 0 };
+        let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
         let temp = Temp::create(self.target(name), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
         let fd = temp.fd.raw();
-        self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?;
+        match request.kind() {
+            Kind::Record => self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?,
+            Kind::Plain => self.write_plain(fd, request)?,
+        }
+        let kept = match &self.current {
+            // Before the mode, which may forbid it.
+            Some(current) if request.has(STEADFAST_SAVE_KEEP_ATTRIBUTES) => {
+                xattr::copy(hooks, current.fd(), fd, plain::NAME).at(STEADFAST_STEP_SET_MODE)?
+            }
+            _ => true,
+        };
         let mode = self.give_permissions(&temp, name, request, mark)?;
-        let note = if mode == Mode::Set { Detail::None } else { Detail::FixedMode };
+        let note = match mode {
+            _ if self.unverified.is_some() => Detail::NoAttribute,
+            _ if !kept => Detail::AttributesLost,
+            Mode::Set => Detail::None,
+            Mode::Fixed(_) => Detail::FixedMode,
+        };
         Ok(Written { temp, note })
+    }
+
+    /// The content alone, and then the attribute: it has to be there before the mode may forbid it.
+    fn write_plain(&mut self, fd: i32, request: &SaveRequest<'_>) -> Result<(), Outcome> {
+        const STEP: i32 = STEADFAST_STEP_WRITE;
+        let hooks = self.hooks();
+        let sha256 = stream::write_plain(hooks, fd, request.data).at(STEP)?;
+        let mtime_ns = hooks.fstat(fd).at(STEP)?.mtime_ns;
+        let len = request.data.len() as u64;
+        let synced = Attribute { sha256, generation: self.fields.generation, len, flags: 0, mtime_ns, schema: request.schema };
+        let attribute = if request.skips_sync() { synced.unsynced() } else { synced };
+        match attribute.write(hooks, fd).at(STEP)? {
+            Ok(()) => self.attribute = Some(attribute),
+            Err(e) if request.has(STEADFAST_SAVE_STRICT) => {
+                return Err(Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::AttributeNeeded).caused_by(e, STEP));
+            }
+            Err(e) => self.unverified = Some(e),
+        }
+        Ok(())
     }
 
     /// Step 6.
@@ -142,7 +207,7 @@ impl<'h> Saving<'h> {
                 return given.at(STEP);
             }
             if request.swaps() {
-                return Err(self.conflict(name));
+                return Err(self.conflict(name, request.kind()));
             }
             self.current = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEP)?;
             // It may have got the owner and the mode of the file that was there before.
@@ -175,6 +240,12 @@ impl<'h> Saving<'h> {
     /// durable one.
     pub fn mark_unsynced(&self, temp: &Temp<'_>, request: &SaveRequest<'_>) {
         let hooks = self.dir.hooks();
+        if request.kind() == Kind::Plain {
+            if let Some(attribute) = self.attribute {
+                let _ = attribute.unsynced().write(hooks, temp.fd.raw());
+            }
+            return;
+        }
         // Both marks, as far as they can be made: some file systems have no sticky bit.
         if let Ok(fd) = temp.entry().open(O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0) {
             let _ = self.record(request, true).write_header(hooks, fd.raw());
@@ -185,12 +256,23 @@ impl<'h> Saving<'h> {
     }
 
     /// Another process was first: with the generation that is there now.
-    pub fn conflict(&mut self, name: &CStr) -> Outcome {
+    pub fn conflict(&mut self, name: &CStr, kind: Kind) -> Outcome {
         let there = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEADFAST_STEP_READ_CURRENT);
-        let generation = match &there {
-            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
+        let generation = match there {
+            Ok(Some(mut there)) if kind == Kind::Plain => {
+                there.verify(kind, STEADFAST_STEP_READ_CURRENT).map_or(None, |content| content.number())
+            }
+            Ok(Some(there)) => there.look(kind, STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
             _ => None,
         };
         Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile).with_generation(generation.unwrap_or(0))
+    }
+}
+
+/// The result of a save, where nothing but the attribute is missing.
+pub fn verdict(outcome: Outcome, unverified: Option<Errno>) -> Outcome {
+    match unverified {
+        Some(e) if outcome.status == STEADFAST_OK => outcome.with_status(STEADFAST_UNVERIFIED).caused_by(e, STEADFAST_STEP_WRITE),
+        _ => outcome,
     }
 }

@@ -2,8 +2,9 @@
 //! device writes.
 
 use super::format::{self, Fields, HEADER, Hasher};
+use super::plain;
 use crate::hooks::*;
-use crate::mem::{Pieces, copy};
+use crate::mem::{Buffer, Pieces, copy};
 
 /// From this length on the device is given something to do before all is hashed.
 const LARGE: usize = 4 << 20;
@@ -91,6 +92,29 @@ impl Record<'_> {
         drop(stream);
         hooks.ftruncate(fd, len as u64)
     }
+}
+
+/// Writes a plain file to `fd`, which is empty: the digest. What is hashed is the copy that is written.
+pub fn write_plain(hooks: &Hooks, fd: i32, data: &[u8]) -> Result<[u8; 32], Errno> {
+    const PIECE: usize = 1 << 18;
+    let mut hasher = plain::hasher();
+    let mut small = [0u8; 4096];
+    if let Some(copied) = small.get_mut(..data.len()) {
+        copy(copied, data);
+        hasher.update(copied);
+        hooks.write_all(fd, &[copied])?;
+        return Ok(hasher.finish());
+    }
+    let mut piece = Buffer::new(PIECE.min(data.len()))?;
+    for source in data.chunks(PIECE) {
+        piece.truncate(0);
+        for hot in source.chunks(HOT) {
+            piece.append(hot);
+            hasher.update(piece.bytes().get(piece.bytes().len().saturating_sub(hot.len())..).ok_or(Errno::INTERNAL)?);
+        }
+        hooks.write_all(fd, &[piece.bytes()])?;
+    }
+    Ok(hasher.finish())
 }
 
 /// A file that is written piece by piece: one is under way while the next is made ready.
