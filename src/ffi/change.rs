@@ -38,7 +38,8 @@ pub type steadfast_update_fn = Option<
 ///
 ///  - `context`: NULL for the default.
 ///  - `path`: as for steadfast_state_save and steadfast_state_load.
-///  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
+///  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev. PLAIN stands in
+///    both options or in neither, otherwise the result is -EINVAL.
 ///  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
 ///    After `timeout_ms` of conflicts the call stops trying and returns STEADFAST_E_CONFLICT. Its last save can wait as
 ///    long again, and while another process has a lease on the file, a load 10 seconds.
@@ -120,8 +121,8 @@ pub unsafe extern "C" fn steadfast_state_update(
 ///
 ///  - `context`: NULL for the default.
 ///  - `path`: its directory must be writable and readable. What is there need not be a whole state.
-///  - `options`: NULL for the defaults. The flags STRICT, IF_GENERATION, FOLLOW_SYMLINK and NO_SYNC count, the others are
-///    -EINVAL; `timeout_ms` and expected_generation as for a save.
+///  - `options`: NULL for the defaults. The flags STRICT, IF_GENERATION, FOLLOW_SYMLINK, NO_SYNC and PLAIN count, the others
+///    are -EINVAL; `timeout_ms` and expected_generation as for a save.
 ///  - `report`: NULL for the default. Its generation is the one that was removed, if that is known.
 ///
 /// Returns, and what a power cut then leaves (the report's on_disk):

@@ -68,6 +68,9 @@ pub const STEADFAST_SOURCE_PREVIOUS: u32 = 1;
 ///  - 0: the current state.
 ///  - STEADFAST_RECOVERED: with STEADFAST_LOAD_RECOVER, PATH.prev, because the current state is damaged, missing or
 ///    unreadable (-EIO, -EBADMSG, -EUCLEAN). The report keeps the step and errno of that failure.
+///  - STEADFAST_UNVERIFIED: with PLAIN, the file has no attribute that verifies it. STEADFAST_CHANGED: it was saved by the library,
+///    and somebody has changed it since. The data is what the file holds, `generation` a content tag, `saved_at_ns` its
+///    modification time, `schema` 0. With REQUIRE_VERIFIED both are STEADFAST_E_UNVERIFIED, and there is no data.
 ///  - -ENOENT: there is no state and no previous one.
 ///  - STEADFAST_E_LOST: there is no state, but a previous one.
 ///  - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST: the state is damaged.
@@ -75,7 +78,7 @@ pub const STEADFAST_SOURCE_PREVIOUS: u32 = 1;
 ///    schema.
 ///  - STEADFAST_E_TOO_LARGE: longer than max_len. No memory of that length was allocated.
 ///  - STEADFAST_E_NOT_REGULAR: no regular file. A device is read from once before the library finds that out.
-///  - STEADFAST_E_BUSY: another process kept a lease on the file (fcntl(2)) for 10 seconds.
+///  - STEADFAST_E_BUSY: for 10 seconds another process kept a lease on the file (fcntl(2)), or with PLAIN went on changing it.
 ///  - STEADFAST_E_HOOK, _E_INTERNAL, -ENOMEM, -EINVAL, or a negated errno of the call that the report's step names.
 ///
 /// Damage is never reported as an I/O error, and an I/O error is never reported as damage. Nothing on disk changes.

@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod copy;
 mod exchange;
 mod existing;
 pub mod format;
 mod generation;
+mod in_place;
 pub mod load;
 mod load_plain;
 pub mod options;

@@ -34,9 +34,19 @@ pub const STEADFAST_SAVE_SYNCFS: u32 = 1 << 7;
 /// layout is in steadfast_state(5). Such a file is loaded with STEADFAST_LOAD_PLAIN. Where the attribute cannot be kept the
 /// result is STEADFAST_UNVERIFIED, with STRICT STEADFAST_E_UNSUPPORTED.
 pub const STEADFAST_SAVE_PLAIN: u32 = 1 << 8;
+/// The file that is replaced also hands on its attributes user.* and its SELinux and SMACK labels; never capabilities, ima or
+/// evm, which stand for the old content. If one of them cannot be stored the result is what it would be without, and the
+/// message says so.
+pub const STEADFAST_SAVE_KEEP_ATTRIBUTES: u32 = 1 << 9;
 /// The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
 /// access ACL, the group bits of the mode become the ACL's mask.
 pub const STEADFAST_SAVE_SET_MODE: u32 = 1 << 10;
+/// Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
+/// not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
+/// STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
+/// does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Not in a
+/// batch: -EINVAL.
+pub const STEADFAST_SAVE_IN_PLACE: u32 = 1 << 11;
 /// All bits above.
 pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_KEEP_PREVIOUS
@@ -46,7 +56,9 @@ pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_NO_SYNC
     | STEADFAST_SAVE_SYNCFS
     | STEADFAST_SAVE_PLAIN
-    | STEADFAST_SAVE_SET_MODE;
+    | STEADFAST_SAVE_KEEP_ATTRIBUTES
+    | STEADFAST_SAVE_SET_MODE
+    | STEADFAST_SAVE_IN_PLACE;
 
 /// Load PATH.prev if PATH is missing, or if its load is STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST,
 /// _E_FORMAT, -EIO, -EBADMSG or -EUCLEAN.

@@ -8,14 +8,15 @@ use crate::mem::copy;
 use crate::status::*;
 use core::ffi::CStr;
 
-const NAME: &CStr = c"user.steadfast";
+/// The name of the attribute.
+pub const NAME: &CStr = c"user.steadfast";
 /// The length of what we write. On ext4 with inodes of 256 bytes it fits beside the inode.
 const LEN: usize = 60;
 const VERSION: u8 = 1;
 /// From this version on the attribute says something else.
 const OTHER_VERSION: u8 = 128;
 /// The content is being written in place.
-const IN_PLACE: u8 = 1 << 0;
+pub const IN_PLACE: u8 = 1 << 0;
 const UNSYNCED: u8 = 1 << 1;
 
 /// The first content tag. Every generation is below it.

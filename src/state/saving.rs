@@ -5,7 +5,7 @@ use super::existing::{Existing, no_flock};
 use super::format::Fields;
 use super::generation;
 use super::options::*;
-use super::plain::Attribute;
+use super::plain::{self, Attribute};
 use super::resolve::{self, Session, Target};
 use super::stream::{self, Record};
 use crate::file::deadline::Retry;
@@ -13,6 +13,7 @@ use crate::file::entry::{Entry, same};
 use crate::file::ownership::{self, Mode, UNSYNCED};
 use crate::file::path::Path;
 use crate::file::temp::Temp;
+use crate::file::xattr;
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
@@ -141,7 +142,8 @@ impl<'h> Saving<'h> {
         Entry::new(&self.dir, name)
     }
 
-    fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
+    /// The record to write.
+    pub fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
         Record { fields: self.fields, data: request.data, unsynced }
     }
 
@@ -155,9 +157,17 @@ impl<'h> Saving<'h> {
             Kind::Record => self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?,
             Kind::Plain => self.write_plain(fd, request)?,
         }
+        let kept = match &self.current {
+            // Before the mode, which may forbid it.
+            Some(current) if request.has(STEADFAST_SAVE_KEEP_ATTRIBUTES) => {
+                xattr::copy(hooks, current.fd(), fd, plain::NAME).at(STEADFAST_STEP_SET_MODE)?
+            }
+            _ => true,
+        };
         let mode = self.give_permissions(&temp, name, request, mark)?;
         let note = match mode {
             _ if self.unverified.is_some() => Detail::NoAttribute,
+            _ if !kept => Detail::AttributesLost,
             Mode::Set => Detail::None,
             Mode::Fixed(_) => Detail::FixedMode,
         };

@@ -24,5 +24,5 @@ exports.CALLS = [
   'any', 'openat', 'close', 'write', 'fsync', 'renameat', 'unlinkat', 'linkat', 'mkdirat', 'readlinkat', 'read', 'pread',
   'fstat', 'fstatat', 'fstatfs', 'fchmod', 'fchown', 'flock', 'ofdlock', 'fgetxattr', 'fsetxattr', 'getpid', 'geteuid',
   'kill', 'pidfd_open', 'poll', 'inotify_init', 'inotify_add_watch', 'clock', 'sigxfsz', 'fdatasync', 'syncfs', 'ftruncate', 'writeback', 'aio',
-  'fsync_many', 'openat2', 'map', 'unmap', 'pwrite',
+  'fsync_many', 'openat2', 'map', 'unmap', 'pwrite', 'flistxattr',
 ];

@@ -213,6 +213,7 @@ HOOKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "map": (c_int64, (c_int32,)),
     "unmap": (c_int32, (c_uint64,)),
     "pwrite": (c_int64, (c_int32, c_void_p, c_size_t, c_uint64)),
+    "flistxattr": (c_int64, (c_int32, c_void_p, c_size_t)),
 }
 HOOK_TYPES = {name: ctypes.CFUNCTYPE(result, c_void_p, *arguments) for name, (result, arguments) in HOOKS.items()}
 
