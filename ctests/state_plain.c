@@ -189,6 +189,9 @@ static void verdicts(void)
     steadfast_context *kept = context;
     context = faults_context(&f);
     is_int(load_plain(path, 0), -EIO, "an attribute that cannot be read: EIO");
+    save_with(NULL, path, "first", PLAIN);
+    f.error = EACCES, f.for_ever = 1;
+    is_int(load_plain(path, 0), STEADFAST_UNVERIFIED, "one that may not be read: UNVERIFIED");
     steadfast_context_free(context);
     context = kept;
 }

@@ -20,7 +20,11 @@ pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
         if !is_regular(stat.mode) {
             return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
         }
-        let stored = Stored::read(hooks, fd.raw()).at(STEP)?;
+        let stored = match Stored::read(hooks, fd.raw()) {
+            // A content that may be read, and an attribute that may not.
+            Err(e) if e.is_one_of(&[EPERM, EACCES]) => Stored::None,
+            read => read.at(STEP)?,
+        };
         let (len, sha256) = content(fd, stat.size, request, room)?;
         let (verdict, generation) = match stored.judge(len as u64, stat.mtime_ns, &sha256) {
             Verdict::Verified(attribute) => {

@@ -115,7 +115,7 @@ impl Stored {
     pub fn read(hooks: &Hooks, fd: i32) -> Result<Stored, Errno> {
         match xattr::read(hooks, fd, NAME) {
             Ok(value) => Ok(Stored::of(value.bytes())),
-            Err(e) if e.is(ENODATA) || xattr::is_refused(e) => Ok(Stored::None),
+            Err(e) if e.is(ENODATA) || e.unsupported() => Ok(Stored::None),
             Err(e) => Err(e),
         }
     }
