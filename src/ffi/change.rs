@@ -12,7 +12,7 @@ use crate::hooks::{ENOENT, Errno};
 use crate::mem::Buffer;
 use crate::state::options::*;
 use crate::state::resolve::Session;
-use crate::state::{load, remove, sequence};
+use crate::state::{load, loaded, remove, sequence};
 use crate::status::*;
 use core::ffi::{c_char, c_void};
 use core::ptr::null;
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn steadfast_state_update(
         let start = || unsafe { context::borrow(context) }.start();
         let mut retry = Retry::new(saving.timeout_ms);
         loop {
-            let mut room = load::Room { memory: Buffer::none(), given: false, needed: 0 };
+            let mut room = loaded::Room { memory: Buffer::none(), given: false, needed: 0 };
             let old = match load::load(&start()?, name, &loading, &mut room) {
                 Ok((loaded, _)) => Some(loaded),
                 Err(e) if e.status == Errno::of(ENOENT).code() => None,

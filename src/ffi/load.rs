@@ -7,8 +7,8 @@ use super::status::steadfast_report;
 use crate::file::path;
 use crate::mem::{self, Buffer};
 use crate::state::format::HEADER;
-use crate::state::load;
 use crate::state::options::*;
+use crate::state::{load, loaded};
 use crate::status::*;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn steadfast_state_load(
         if out.is_null() || unsafe { out.cast::<usize>().read() } < core::mem::offset_of!(steadfast_state, generation) {
             return Err(invalid(Detail::NoOut));
         }
-        let mut room = load::Room { memory: Buffer::none(), given: false, needed: 0 };
+        let mut room = loaded::Room { memory: Buffer::none(), given: false, needed: 0 };
         let (loaded, outcome) = unsafe { load(context, name, options, &mut room) }?;
         unsafe { write_sized(out, state_of(&loaded, room.memory.into_raw(), 0)) };
         Ok(outcome)
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn steadfast_state_load_into(
         if out_len.is_null() || cap > isize::MAX as usize {
             return Err(invalid(Detail::NoOut));
         }
-        let mut room = load::Room { memory: unsafe { Buffer::over(memory, cap) }, given: true, needed: 0 };
+        let mut room = loaded::Room { memory: unsafe { Buffer::over(memory, cap) }, given: true, needed: 0 };
         let loaded = unsafe { load(context, name, options, &mut room) };
         let len = match &loaded {
             Ok((loaded, _)) => loaded.len,
@@ -152,8 +152,8 @@ unsafe fn load(
     context: *const steadfast_context,
     path: &CStr,
     options: *const steadfast_load_options,
-    room: &mut load::Room,
-) -> Result<(load::Loaded, Outcome), Outcome> {
+    room: &mut loaded::Room,
+) -> Result<(loaded::Loaded, Outcome), Outcome> {
     let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
     path::split(path.to_bytes()).map_err(bad_path)?;
     load::load(&unsafe { context::borrow(context) }.start()?, path, &request, room)
@@ -172,7 +172,7 @@ pub(super) fn load_request(options: Option<&steadfast_load_options>) -> Result<L
 ///
 /// # Safety
 /// `record` is the whole record.
-pub(super) unsafe fn state_of(loaded: &load::Loaded, record: *mut u8, size: usize) -> steadfast_state {
+pub(super) unsafe fn state_of(loaded: &loaded::Loaded, record: *mut u8, size: usize) -> steadfast_state {
     steadfast_state {
         size,
         data: unsafe { record.add(HEADER) }.cast(),

@@ -53,6 +53,7 @@ pub struct steadfast_save_options {
 ///    the file the old state is kept as PATH.prev. A power cut leaves one of the two (EITHER), or perhaps no whole
 ///    state (UNKNOWN): if the old one could not be kept, or with NO_SYNC unless KEEP_PREVIOUS keeps a durable one.
 ///  - STEADFAST_UNVERIFIED: with PLAIN, the new content, durable (NEW); its attribute could not be stored, so no load can verify it.
+///    The report's generation is the content tag that a load gives.
 ///  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same as NOT_DURABLE after a failed sync of the directory (EITHER).
 ///  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, with NO_SYNC as
 ///    above). A load tells.

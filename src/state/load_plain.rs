@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::format::{Fields, HEADER};
-use super::load::{Loaded, PIECE, Room};
+use super::loaded::{Loaded, PIECE, Room};
 use super::options::*;
 use super::plain::{self, Stored, Verdict};
 use crate::file::deadline::Retry;

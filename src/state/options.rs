@@ -120,6 +120,11 @@ impl SaveRequest<'_> {
         self.has(STEADFAST_SAVE_IF_GENERATION)
     }
 
+    /// Does it swap a plain file, which anybody may write?
+    pub fn exchanges(&self) -> bool {
+        self.swaps() && self.kind() == Kind::Plain && !self.removes
+    }
+
     /// Is the previous generation to be kept?
     pub fn keeps_previous(&self) -> bool {
         self.has(STEADFAST_SAVE_KEEP_PREVIOUS)

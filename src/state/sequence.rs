@@ -102,7 +102,7 @@ pub fn replace<'h>(
         Detail::None => written.note,
         note => note,
     };
-    let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.fields.generation).with_on_disk(on_disk);
+    let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.generation()).with_on_disk(on_disk);
     if let Some(e) = saving.unsynced_parent {
         done = done.caused_by(e, STEADFAST_STEP_MAKE_PARENT);
     }
