@@ -85,7 +85,8 @@ static void writes(const steadfast_context *c, const char *kind)
     begin(1), mounted = 0, unwritable = 1;
     is_int(save_it(c, "new", 0, 0), -EROFS, "a directory that may not be written: EROFS");
     is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_E_UNSUPPORTED, "with IN_PLACE, without a PATH.prev: E_UNSUPPORTED");
-    ok(load_gives(path, 0, "one") == 0 && strstr(report.message, "PATH.prev") != NULL, "the old one stands, and the message says what it needs");
+    ok(load_gives(path, 0, "one") == 0 && strstr(report.message, "PATH.prev") != NULL,
+       "the old one stands, and the message says what it needs");
     begin(2), mounted = 0, unwritable = 1;
     is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "with one: saved");
     ok(load_gives(path, 0, "new") == 0 && load_gives(previous, 0, "two") == 0, "PATH.prev is written in place as well");
@@ -114,7 +115,8 @@ static void writes(const steadfast_context *c, const char *kind)
     ok(steadfast_state_save(c, path, "x", 1, &o, NULL) == 0 && stat(path, &st) == 0 && (st.st_mode & 07777) == 0640, "and opens");
     begin(1);
     is_int(save_it(c, "new", IN_PLACE | STEADFAST_SAVE_NO_SYNC, 0), STEADFAST_NOT_DURABLE, "NO_SYNC: NOT_DURABLE");
-    ok(load_gives(previous, 0, "one") == 0 && report.on_disk == STEADFAST_ON_DISK_EITHER, "EITHER: the old content is durable as PATH.prev");
+    ok(load_gives(previous, 0, "one") == 0 && report.on_disk == STEADFAST_ON_DISK_EITHER,
+       "EITHER: the old content is durable as PATH.prev");
     is_int(save_it(c, "newer", IN_PLACE, 0), STEADFAST_OK, "saved over it");
     ok(load_gives(path, 0, "newer") == 0, "and loaded");
     begin(2);
@@ -142,22 +144,22 @@ static void failures(const steadfast_context *c, const char *kind)
             int now = load_gives(path, 0, "new"), old = load_gives(path, 0, "two");
             int recovered = load_gives(path, STEADFAST_LOAD_RECOVER, "two");
             int right = status >= 0 ? now == 0
-                : status == STEADFAST_E_INDETERMINATE || status == STEADFAST_E_SAVED_NOT_DURABLE
-                ? now == 0 || old == 0 || recovered == STEADFAST_RECOVERED
-                : old == 0;
+                        : status == STEADFAST_E_INDETERMINATE || status == STEADFAST_E_SAVED_NOT_DURABLE
+                            ? now == 0 || old == 0 || recovered == STEADFAST_RECOVERED
+                            : old == 0;
             told[status == 0 ? 0 : status > 0 ? 1 : status == STEADFAST_E_INDETERMINATE ? 2 : 3]++;
             if (!right) {
                 wrong++;
-                diag("call %ld fails%s: %d, now %d, old %d, recovered %d: %s", nth, for_ever ? " for ever" : "", status, now, old, recovered,
-                     report.message);
+                diag("call %ld fails%s: %d, now %d, old %d, recovered %d: %s", nth, for_ever ? " for ever" : "", status, now, old,
+                     recovered, report.message);
             }
             if (nth > calls)
                 break;
         }
     }
     ok(wrong == 0 && told[1] > 0 && told[2] > 0 && told[3] > 10,
-       "%s, each call fails, once and for ever: what is told is true (%d saved, %d not durable, %d indeterminate, %d not saved)", kind, told[0],
-       told[1], told[2], told[3]);
+       "%s, each call fails, once and for ever: what is told is true (%d saved, %d not durable, %d indeterminate, %d not saved)", kind,
+       told[0], told[1], told[2], told[3]);
 }
 
 /* A saver that is killed before each call: the new content, the old one, or damage and the old one as PATH.prev. */
@@ -195,8 +197,8 @@ static void deaths(const steadfast_context *c, const char *kind)
             break;
     }
     ok(wrong == 0 && damaged > 0 && die_at > 15,
-       "%s, killed before each of its calls: the old content, the new one, or damage and PATH.prev; the next save succeeds (%d damaged)", kind,
-       damaged);
+       "%s, killed before each of its calls: the old content, the new one, or damage and PATH.prev; the next save succeeds (%d damaged)",
+       kind, damaged);
 }
 
 int main(void)
@@ -239,7 +241,8 @@ int main(void)
         }
     }
     steadfast_save_entry entry = { .size = sizeof entry, .path = path, .data = "x", .len = 1 };
-    is_int(steadfast_state_save_batch(c, &entry, 1, &(steadfast_save_options){ .size = sizeof(steadfast_save_options), .flags = IN_PLACE }, NULL),
+    is_int(steadfast_state_save_batch(c, &entry, 1, &(steadfast_save_options){ .size = sizeof(steadfast_save_options), .flags = IN_PLACE },
+                                      NULL),
            -EINVAL, "in a batch: EINVAL");
     is_int(count_fds(), fds, "no descriptor is left");
     steadfast_context_free(c);
