@@ -13,14 +13,24 @@ pub fn is_missing(error: Errno) -> bool {
 
 /// Takes the exclusive flock of `fd`, waiting as long as `retry` allows: false when it is still held then.
 pub fn exclusive(hooks: &Hooks, fd: i32, retry: &mut Retry) -> Result<bool, Errno> {
+    let taken = waited_for(hooks, retry, || hooks.flock(fd, LOCK_EX | LOCK_NB))?;
+    Ok(taken.is_some())
+}
+
+/// The same, given up when the answer is dropped; None when it is still held.
+pub fn guarded<'h>(hooks: &'h Hooks, fd: i32, retry: &mut Retry) -> Result<Option<Flock<'h>>, Errno> {
+    waited_for(hooks, retry, || hooks.lock(fd, LOCK_EX | LOCK_NB))
+}
+
+fn waited_for<T>(hooks: &Hooks, retry: &mut Retry, take: impl Fn() -> Result<T, Errno>) -> Result<Option<T>, Errno> {
     loop {
-        match hooks.flock(fd, LOCK_EX | LOCK_NB) {
-            Ok(()) => return Ok(true),
+        match take() {
+            Ok(taken) => return Ok(Some(taken)),
             Err(e) if e.is(EAGAIN) => {}
             Err(e) => return Err(e),
         }
         if !retry.sleep(hooks)? {
-            return Ok(false);
+            return Ok(None);
         }
     }
 }

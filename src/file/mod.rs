@@ -12,3 +12,4 @@ pub mod ownership;
 pub mod path;
 pub mod proc_lines;
 pub mod temp;
+pub mod xattr;

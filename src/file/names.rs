@@ -40,6 +40,11 @@ pub fn turn(name: &CStr, shape: Shape) -> Result<Name, Errno> {
     beside(name, 0, shape, b".turn.tmp")
 }
 
+/// The name of a plain file that is being swapped, and of an edit that came out: `.NAME.k.edit`.
+pub fn edit(name: &CStr, k: u32, shape: Shape) -> Result<Name, Errno> {
+    beside(name, k, shape, b".edit")
+}
+
 fn beside(name: &CStr, k: u32, shape: Shape, suffix: &[u8]) -> Result<Name, Errno> {
     // A dot before the name and one after it, up to 10 digits, ".prev.tmp": room for the longer suffix, so that both
     // names of a number are of one shape.

@@ -1,5 +1,6 @@
 //! Owner, mode and access ACL of a file that replaces another one. Nobody may do more with it than with the old one.
 
+use super::xattr;
 use crate::hooks::*;
 use crate::mem::Buffer;
 use core::ffi::CStr;
@@ -28,7 +29,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn bits(self) -> u32 {
+    /// The mode.
+    pub fn bits(self) -> u32 {
         if self.mode == 0 { 0o600 } else { self.mode }
     }
 }
@@ -118,7 +120,7 @@ pub fn give(
                 now = now & 0o7000 | closed.mode();
                 classes
             }
-            Err(e) if cannot_have_acl(e) => alone,
+            Err(e) if xattr::is_refused(e) => alone,
             Err(e) => return Err(e),
         };
     } else if Acl::read(hooks, fd)?.is_some() {
@@ -170,11 +172,6 @@ fn set_mode(hooks: &Hooks, fd: i32, now: u32, wanted: u32, replaces: bool) -> Re
     if replaces && wider { Err(error) } else { Ok(Mode::Fixed(error)) }
 }
 
-/// Does this error of fsetxattr say that the file cannot have this ACL here?
-fn cannot_have_acl(error: Errno) -> bool {
-    error.unsupported() || error.is_one_of(&[EPERM, EACCES, ENOSPC, EDQUOT, E2BIG])
-}
-
 /// An access ACL: a version, then entries of a tag, permissions and an id, little-endian.
 struct Acl {
     value: Buffer,
@@ -191,22 +188,9 @@ const OTHER: u16 = 32;
 impl Acl {
     /// The ACL of a file; None when it has none or its file system knows none.
     fn read(hooks: &Hooks, fd: i32) -> Result<Option<Acl>, Errno> {
-        /// XATTR_SIZE_MAX (xattr(7)).
-        const LONGEST: usize = 65536;
-        let mut few = [0u8; 512];
-        match hooks.fgetxattr(fd, ACCESS, &mut few) {
-            Ok(len) => {
-                let mut value = Buffer::new(len)?;
-                value.append(few.get(..len).ok_or(Errno::INTERNAL)?);
-                Ok(Some(Acl { value }))
-            }
+        match xattr::read(hooks, fd, ACCESS) {
+            Ok(value) => Ok(Some(Acl { value })),
             Err(e) if e.is(ENODATA) || e.unsupported() => Ok(None),
-            Err(e) if e.is(ERANGE) => {
-                let mut value = Buffer::zeroed(LONGEST)?;
-                let len = hooks.fgetxattr(fd, ACCESS, value.bytes_mut())?;
-                value.truncate(len);
-                Ok(Some(Acl { value }))
-            }
             Err(e) => Err(e),
         }
     }

@@ -84,8 +84,10 @@ pub const STEADFAST_CALL_MAP: u32 = 37;
 pub const STEADFAST_CALL_UNMAP: u32 = 38;
 /// The pwrite hook.
 pub const STEADFAST_CALL_PWRITE: u32 = 39;
+/// The flistxattr hook.
+pub const STEADFAST_CALL_FLISTXATTR: u32 = 40;
 /// The last of them.
-pub(crate) const LAST: u32 = STEADFAST_CALL_PWRITE;
+pub(crate) const LAST: u32 = STEADFAST_CALL_FLISTXATTR;
 
 /// Fails the `nth` of the calls it counts.
 pub struct Fault {

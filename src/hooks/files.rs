@@ -130,6 +130,15 @@ impl Hooks {
         Ok(count as usize)
     }
 
+    /// flistxattr(2): the length of the names in `buf`, each with a NUL.
+    pub fn flistxattr(&self, fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.unless_absent(STEADFAST_ABSENT_XATTR, EOPNOTSUPP)?;
+        let (pointer, len) = (buf.as_mut_ptr().cast(), buf.len());
+        let count =
+            self.call(STEADFAST_CALL_FLISTXATTR, most(len), |hook, user| unsafe { (hook.flistxattr)(user, fd, pointer, len) })?;
+        Ok(count as usize)
+    }
+
     /// fsetxattr(2).
     pub fn fsetxattr(&self, fd: i32, name: &CStr, value: &[u8]) -> Result<(), Errno> {
         self.unless_absent(STEADFAST_ABSENT_XATTR, EOPNOTSUPP)?;

@@ -43,6 +43,8 @@ pub fn take_turns<'h>(held: &Held, entry: Entry<'h, '_>) -> Result<Turn<'h>, Out
             file = match TurnFile::open(entry) {
                 // Another user of the family has it: a child that has given its privileges up, or its parent.
                 Err(e) if e.is_one_of(&[EACCES, EPERM]) => None,
+                // FUSE: it was removed between the kernel's look and the server's open.
+                Err(e) if e.is_one_of(&[ENOENT, ESTALE]) => None,
                 opened => opened.at(STEADFAST_STEP_LOCK_FILE)?,
             };
             if file.is_some() {

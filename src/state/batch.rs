@@ -3,7 +3,7 @@
 
 use super::options::*;
 use super::resolve::Session;
-use super::saving::{Saving, Synced, Written};
+use super::saving::{self, Saving, Synced, Written};
 use super::sequence::{replace, sync_directory};
 use crate::file::entry::same;
 use crate::file::filesystem;
@@ -49,6 +49,8 @@ struct Waiting {
     number: usize,
     directory: usize,
     outcome: Outcome,
+    /// Why it has no attribute.
+    unverified: Option<Errno>,
 }
 
 struct Batch<'h, 'e, E> {
@@ -197,7 +199,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
                     self.directories.len().saturating_sub(1)
                 }
             };
-            let waiting = Waiting { number: slot.number, directory, outcome: slot.outcome };
+            let waiting = Waiting { number: slot.number, directory, outcome: slot.outcome, unverified: slot.saving.unverified };
             self.waiting.push(waiting).at(STEADFAST_STEP_ALLOCATE)?;
         }
         Ok(())
@@ -265,8 +267,8 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
             let synced = sync_directory(&directory.fd, Outcome::new(STEADFAST_OK), self.request);
             for index in 0..self.waiting.len() {
                 let Some(waiting) = self.waiting.get(index).filter(|waiting| waiting.directory == at) else { continue };
-                let (number, own) = (waiting.number, waiting.outcome);
-                self.settle(number, together(own, synced));
+                let (number, own, unverified) = (waiting.number, waiting.outcome, waiting.unverified);
+                self.settle(number, saving::verdict(together(own, synced), unverified));
             }
         }
         while self.waiting.pop().is_some() {}

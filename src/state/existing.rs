@@ -1,6 +1,8 @@
 //! What is at the target, or at PATH.prev, now.
 
 use super::format::{self, HEADER, Hasher};
+use super::options::Kind;
+use super::plain::{self, Stored, Verdict};
 use crate::file::deadline::Retry;
 use crate::file::entry::{CAREFUL, Entry, same};
 use crate::file::flock;
@@ -17,17 +19,34 @@ const ATTEMPTS: u32 = 10_000;
 pub struct Content {
     /// 0 when it is a whole state, or STEADFAST_E_NEWER for a whole one of a later format, else what is wrong with it.
     pub damage: i32,
-    /// Of a whole state of this format.
+    /// Of a whole state of this format, or of a plain file that is verified.
     pub generation: Option<u64>,
+    /// The content tag of a plain file that has no generation of its own.
+    pub tag: Option<u64>,
     /// Its digest, when it is whole.
     pub sha256: Option<[u8; 32]>,
-    /// Does its header say that it was not synced?
+    /// Is it marked as one that was not synced?
     unsynced: bool,
 }
 
 impl Content {
     fn damaged(damage: i32) -> Content {
-        Content { damage, generation: None, sha256: None, unsynced: false }
+        Content { damage, generation: None, tag: None, sha256: None, unsynced: false }
+    }
+
+    /// A plain file that nothing confirms.
+    fn foreign(sha256: [u8; 32]) -> Content {
+        Content { tag: Some(plain::tag(&sha256)), sha256: Some(sha256), ..Content::damaged(0) }
+    }
+
+    /// A content that may be somebody's, and that nothing confirms?
+    pub fn is_foreign(&self) -> bool {
+        self.damage == 0 && self.generation.is_none()
+    }
+
+    /// The generation, or the tag that stands for it.
+    pub fn number(&self) -> Option<u64> {
+        self.generation.or(self.tag)
     }
 
     /// A whole state?
@@ -82,9 +101,19 @@ impl<'h> Existing<'h> {
         Ok(Some(Existing { fd, stat, held: false, content: None }))
     }
 
+    /// Is something mounted there, so that no other file can get the name?
+    pub fn is_mount_root(&self) -> bool {
+        self.stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0
+    }
+
     /// What the new file takes over from this one.
     pub fn replaced(&self) -> Replaced {
         Replaced { fd: self.fd.raw(), stat: self.stat }
+    }
+
+    /// The hooks that it was opened with.
+    pub fn hooks(&self) -> &'h Hooks {
+        self.fd.hooks()
     }
 
     /// Its descriptor.
@@ -141,11 +170,25 @@ impl<'h> Existing<'h> {
         Ok(fits.then_some(header))
     }
 
-    /// The generation that its header's own check confirms; and does the header look like a state, of this format or a
-    /// later one?
-    pub fn look(&self, step: i32) -> Result<(Option<u64>, bool), Outcome> {
-        let header = self.header().at(step)?;
-        Ok((header.as_ref().and_then(format::checked_generation), header.is_some()))
+    /// The generation that its header's own check confirms, or its attribute; and does it look like a state, of this format
+    /// or a later one? A plain file always does.
+    pub fn look(&self, kind: Kind, step: i32) -> Result<(Option<u64>, bool), Outcome> {
+        let attribute = || -> Result<Option<u64>, Outcome> {
+            Ok(match Stored::read(self.fd.hooks(), self.fd()).at(step)? {
+                Stored::Ours(attribute) if attribute.fits(&self.stat) => Some(attribute.generation),
+                _ => None,
+            })
+        };
+        if kind == Kind::Plain
+            && let Some(generation) = attribute()?
+        {
+            return Ok((Some(generation), true));
+        }
+        match self.header().at(step)? {
+            Some(header) => Ok((format::checked_generation(&header), true)),
+            None if kind == Kind::Plain => Ok((None, true)),
+            None => Ok((attribute()?, false)),
+        }
     }
 
     /// Is it, as far as is known, not durable? Asked after [`verify`](Existing::verify).
@@ -153,17 +196,68 @@ impl<'h> Existing<'h> {
         self.stat.mode & UNSYNCED != 0 || self.content.is_some_and(|content| content.unsynced)
     }
 
-    /// Reads it through and checks it, once.
-    pub fn verify(&mut self, step: i32) -> Result<Content, Outcome> {
+    /// Reads it through and checks it, once: as the `kind` that is saved, or as the other one.
+    pub fn verify(&mut self, kind: Kind, step: i32) -> Result<Content, Outcome> {
         if let Some(content) = self.content {
             return Ok(content);
         }
-        let content = self.read_through().at(step)?;
+        let content = match kind {
+            Kind::Record => self.verify_record().at(step)?,
+            Kind::Plain => self.verify_plain().at(step)?,
+        };
         self.content = Some(content);
         Ok(content)
     }
 
-    fn read_through(&self) -> Result<Content, Errno> {
+    /// A record; the number of a plain file counts as well.
+    fn verify_record(&self) -> Result<Content, Errno> {
+        let record = self.read_record()?;
+        if record.is_whole() || Stored::read(self.fd.hooks(), self.fd())? == Stored::None {
+            return Ok(record);
+        }
+        let plain = self.read_plain()?;
+        Ok(Content { generation: plain.generation, sha256: plain.sha256, unsynced: plain.unsynced, ..record })
+    }
+
+    /// A plain file. The number of a record counts as well, and so does the tag that a load of it as a plain file gives.
+    fn verify_plain(&self) -> Result<Content, Errno> {
+        let plain = self.read_plain()?;
+        if !plain.is_foreign() {
+            return Ok(plain);
+        }
+        let record = self.read_record()?;
+        Ok(if record.is_whole() { Content { tag: plain.tag, sha256: plain.sha256, ..record } } else { plain })
+    }
+
+    fn read_plain(&self) -> Result<Content, Errno> {
+        let (hooks, fd) = (self.fd.hooks(), self.fd());
+        let stored = Stored::read(hooks, fd)?;
+        let mut piece = [0u8; 8192];
+        let mut hasher = plain::hasher();
+        let mut at = 0u64;
+        loop {
+            let bytes = hooks.pread(fd, &mut piece, at)?;
+            hasher.update(bytes);
+            let len = bytes.len();
+            at = at.saturating_add(len as u64);
+            if len < piece.len() {
+                break;
+            }
+        }
+        let sha256 = hasher.finish();
+        Ok(match stored.judge(at, self.stat.mtime_ns, &sha256) {
+            Verdict::Verified(attribute) => Content {
+                generation: Some(attribute.generation),
+                sha256: Some(sha256),
+                unsynced: attribute.is_unsynced(),
+                ..Content::damaged(0)
+            },
+            Verdict::Changed | Verdict::Unverified => Content::foreign(sha256),
+            Verdict::Damaged(code) => Content::damaged(code),
+        })
+    }
+
+    fn read_record(&self) -> Result<Content, Errno> {
         let (hooks, fd, size) = (self.fd.hooks(), self.fd.raw(), self.stat.size);
         let mut piece = [0u8; 8192];
         let mut header = [0u8; HEADER];
@@ -196,14 +290,20 @@ impl<'h> Existing<'h> {
                 generation: Some(fields.generation),
                 sha256: Some(sha256),
                 unsynced: format::says_unsynced(&header),
+                ..Content::damaged(0)
             },
             Err(code) => Content { unsynced: format::says_unsynced(&header), ..Content::damaged(code) },
         })
     }
 }
 
+/// Is it whole, verified and, as far as is known, on the disk?
+pub fn is_durable(content: Content, file: &Existing<'_>) -> bool {
+    content.is_whole() && !content.is_foreign() && !file.is_unsynced()
+}
+
 /// Another process kept the save waiting for too long. It is named, if the system tells.
-fn busy(entry: Entry<'_, '_>, detail: Detail) -> Outcome {
+pub fn busy(entry: Entry<'_, '_>, detail: Detail) -> Outcome {
     let holder = entry.stat().ok().and_then(|stat| flock::holder(entry.hooks(), &stat));
     Outcome::because(STEADFAST_E_BUSY, detail).with_step(STEADFAST_STEP_READ_CURRENT).with_pid(holder.unwrap_or(0))
 }

@@ -2,7 +2,8 @@
 //! comes again.
 
 use super::existing::Existing;
-use super::options::SaveRequest;
+use super::options::{Kind, SaveRequest};
+use super::plain::TAGS;
 use crate::file::deadline::Retry;
 use crate::file::entry::Entry;
 use crate::file::names;
@@ -28,10 +29,11 @@ impl<'h> Previous<'h> {
         }
     }
 
-    /// Looks at PATH.prev; its header says what it is, unless it has to be `whole`. The flock of `current` is held then.
+    /// Looks at PATH.prev; its header or attribute says what it is, unless it has to be `whole`. The flock of `current` is held then.
     fn look(
         target: Entry<'h, '_>,
         current: Option<&steadfast_stat>,
+        kind: Kind,
         whole: bool,
         retry: &mut Retry,
     ) -> Result<(Previous<'h>, i32), Outcome> {
@@ -49,10 +51,10 @@ impl<'h> Previous<'h> {
             Err(e) => return Err(e),
         };
         if whole {
-            let content = previous.verify(STEP)?;
+            let content = previous.verify(kind, STEP)?;
             return Ok((Previous::There(content.generation, Some(previous)), content.damage));
         }
-        Ok((Previous::There(previous.look(STEP)?.0, None), 0))
+        Ok((Previous::There(previous.look(kind, STEP)?.0, None), 0))
     }
 }
 
@@ -78,42 +80,48 @@ pub fn count<'h>(
     retry: &mut Retry,
 ) -> Result<Known<'h>, Outcome> {
     let thorough = request.swaps() || request.keeps_previous();
+    let kind = request.kind();
     let mut number = None;
+    let mut tag = None;
     let mut sha256 = None;
     let mut replaces = false;
     let mut damage = 0;
     if let Some(current) = current.as_mut() {
         if thorough {
-            let content = current.verify(STEP)?;
+            let content = current.verify(kind, STEP)?;
             (number, damage, replaces) = (content.generation, content.damage, content.is_whole());
-            sha256 = content.sha256;
+            (sha256, tag) = (content.sha256, content.tag);
         } else {
-            (number, replaces) = current.look(STEP)?;
+            (number, replaces) = current.look(kind, STEP)?;
         }
     }
     if request.swaps() && damage == STEADFAST_E_NEWER {
         return Err(Outcome::new(damage));
     }
+    // For an empty file that nothing confirms a load with RECOVER gives PATH.prev, as for damage.
+    let emptied = current.as_ref().is_some_and(|current| current.stat.size == 0);
+    let own = number.or(tag.filter(|&tag| !emptied || tag == request.expected_generation));
     let mut previous = Previous::Missing;
     if number.is_none() || thorough {
-        let whole = request.swaps() && number.is_none();
-        let found = Previous::look(target, current.as_ref().map(|current| &current.stat), whole, retry)?;
+        let whole = request.swaps() && own.is_none();
+        let found = Previous::look(target, current.as_ref().map(|current| &current.stat), kind, whole, retry)?;
         previous = found.0;
         if current.is_none() {
             damage = found.1;
         }
     }
-    let there = number.or(previous.number());
+    let there = own.or(previous.number()).or(tag);
     let mut basis = None;
-    if let (None, Previous::There(_, held)) = (number, &mut previous) {
+    if let (None, Previous::There(_, held)) = (own, &mut previous) {
         basis = held.take();
         sha256 = match &mut basis {
-            Some(basis) => basis.verify(STEP)?.sha256,
+            Some(basis) => basis.verify(kind, STEP)?.sha256,
             None => sha256,
         };
     }
     if request.swaps() {
-        compare(there, current.is_some(), damage, &previous, request)?;
+        let expected = tag.filter(|&tag| tag == request.expected_generation);
+        compare(expected.or(there), current.is_some(), damage, &previous, request)?;
         if request.expected_sha256.is_some_and(|expected| sha256 != Some(expected)) {
             return Err(Outcome::new(STEADFAST_E_CONFLICT).with_generation(there.unwrap_or(0)));
         }
@@ -122,12 +130,17 @@ pub fn count<'h>(
         return Ok(Known { next: 0, there, replaces, basis });
     }
     let last = number.max(previous.number());
-    let after = |last: u64| last.checked_add(1).ok_or(Outcome::because(Errno::of(EOVERFLOW).code(), Detail::LastGeneration));
+    let after = |last: u64| {
+        let next = last.checked_add(1).filter(|&next| next < TAGS || kind == Kind::Record);
+        next.ok_or(Outcome::because(Errno::of(EOVERFLOW).code(), Detail::LastGeneration))
+    };
+    // A plain file that has no number gets the one before, where it is kept.
+    let room = |last: u64| if kind == Kind::Plain && current.is_some() { after(last).and_then(after) } else { after(last) };
     let next = match (number, &previous, current.is_some()) {
         (Some(_), _, _) => after(last.unwrap_or(0))?,
         (None, Previous::Missing, false) => 1,
         // Damage, a file that is not ours, or only a previous generation: the clock is above any number that was counted.
-        _ => last.map_or(Ok(0), after)?.max((now_ns / 1000).max(1).unsigned_abs()),
+        _ => last.map_or(Ok(0), room)?.max((now_ns / 1000).max(1).unsigned_abs()),
     };
     Ok(Known { next, there, replaces, basis })
 }

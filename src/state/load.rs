@@ -1,6 +1,8 @@
 //! Loading: one buffer is read, hashed and handed out.
 
 use super::format::{self, COVERED, Fields, HEADER, Hasher};
+use super::load_plain;
+use super::loaded::{Loaded, PIECE, Room, Taker};
 use super::options::*;
 use super::resolve;
 use crate::file::base::Start;
@@ -15,50 +17,14 @@ use crate::status::*;
 use core::cmp::Ordering;
 use core::ffi::CStr;
 
-/// max_len when none is given and memory is allocated: 1 GiB.
-const DEFAULT_MAX_LEN: u64 = 1 << 30;
 /// Up to here the whole file is read in one call; longer ones are checked by their header first.
 const SMALL: u64 = 65536;
-/// Longer ones are read in pieces of this length, each hashed while it is in the cache.
-const PIECE: usize = 1 << 18;
 /// How often a missing state is looked for again that another process is saving for the first time.
 const ATTEMPTS: u32 = 100;
 
-/// Where the payload goes.
-pub struct Room {
-    /// The caller's memory, for the payload alone. Or, when none was given, the whole record: the payload begins
-    /// at byte 256 and has a NUL after it.
-    pub memory: Buffer,
-    pub given: bool,
-    /// How long the payload is that was found too large.
-    pub needed: u64,
-}
-
-impl Room {
-    /// The longest payload that `request` allows here.
-    fn most(&self, request: &LoadRequest) -> u64 {
-        let (room, default) = if self.given { (self.memory.capacity() as u64, u64::MAX) } else { (u64::MAX, DEFAULT_MAX_LEN) };
-        room.min(if request.max_len == 0 { default } else { request.max_len })
-    }
-}
-
-/// A verified state.
-pub struct Loaded {
-    pub len: usize,
-    pub fields: Fields,
-    pub sha256: [u8; 32],
-    pub previous: bool,
-}
-
-/// What takes the file of a state.
-pub trait Taker<'h> {
-    /// Reads the whole file and verifies it.
-    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest) -> Result<Loaded, Outcome>;
-}
-
 impl<'h> Taker<'h> for Room {
-    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest) -> Result<Loaded, Outcome> {
-        read_file(fd, request, self)
+    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest, retry: &mut Retry) -> Result<Loaded, Outcome> {
+        read_file(fd, request, self, retry)
     }
 }
 
@@ -73,7 +39,14 @@ pub fn load<'h>(
     let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
     loop {
         let error = match load_file(start, path, request, room, &mut retry) {
-            Ok(loaded) => return Ok(succeed(loaded, STEADFAST_OK)),
+            Ok(loaded) if loaded.len == 0 && loaded.status != STEADFAST_OK && request.has(STEADFAST_LOAD_RECOVER) => {
+                // Nothing confirms that it is to be empty: a verified PATH.prev is better.
+                if let Ok(Some(previous)) = load_previous(start, path, request, room, &mut retry) {
+                    return Ok(succeed(recovered(previous)));
+                }
+                return load_file(start, path, request, room, &mut retry).map(succeed);
+            }
+            Ok(loaded) => return Ok(succeed(loaded)),
             Err(outcome) => outcome,
         };
         let missing = error.status == Errno::of(ENOENT).code();
@@ -84,7 +57,7 @@ pub fn load<'h>(
         }
         let found = match load_previous(start, path, request, room, &mut retry) {
             Ok(Some(loaded)) => {
-                let (loaded, outcome) = succeed(Loaded { previous: true, ..loaded }, STEADFAST_RECOVERED);
+                let (loaded, outcome) = succeed(recovered(loaded));
                 Ok((loaded, outcome.after(error)))
             }
             Ok(None) => Err(error.with_status(STEADFAST_E_LOST)),
@@ -105,9 +78,13 @@ pub fn load<'h>(
     }
 }
 
-fn succeed(loaded: Loaded, status: i32) -> (Loaded, Outcome) {
-    let generation = loaded.fields.generation;
-    (loaded, Outcome::new(status).with_generation(generation))
+fn succeed(loaded: Loaded) -> (Loaded, Outcome) {
+    let outcome = Outcome::new(loaded.status).with_generation(loaded.fields.generation);
+    (loaded, outcome)
+}
+
+fn recovered(loaded: Loaded) -> Loaded {
+    Loaded { previous: true, status: STEADFAST_RECOVERED, ..loaded }
 }
 
 /// Is this damage, or an unreadable disk, for which the previous generation is kept?
@@ -148,7 +125,9 @@ fn load_previous<'h>(
         // Nor can anything have a name that is too long here.
         let nothing = |e: &Outcome| follows(e) || e.os_error == ENAMETOOLONG;
         let fd = fd.map_err(|e| if nothing(&e) { missing() } else { e })?;
-        return room.take(fd, request).map(Some);
+        let loaded = room.take(fd, request, retry)?;
+        // A plain file that nothing confirms is nobody's previous generation.
+        return if loaded.status == STEADFAST_OK { Ok(Some(loaded)) } else { Err(Outcome::new(STEADFAST_E_UNVERIFIED)) };
     }
     let stat = entry.stat_if_there().at(STEADFAST_STEP_INSPECT_TARGET)?.ok_or_else(missing)?;
     if is_regular(stat.mode) { Ok(None) } else { Err(missing()) }
@@ -199,11 +178,14 @@ fn load_file<'h>(
     retry: &mut Retry,
 ) -> Result<Loaded, Outcome> {
     let fd = opened(start.hooks(), retry, |more| start.open(path, CAREFUL & !O_NOFOLLOW | more))?;
-    room.take(fd, request)
+    room.take(fd, request, retry)
 }
 
 /// Reads a whole file. A small state is complete after one read: only where it is not, fstat is asked what is there.
-fn read_file(fd: Fd<'_>, request: &LoadRequest, room: &mut Room) -> Result<Loaded, Outcome> {
+fn read_file(fd: Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Retry) -> Result<Loaded, Outcome> {
+    if request.kind() == Kind::Plain {
+        return load_plain::read(&fd, request, room, retry).inspect_err(|_| room.memory.clear());
+    }
     fd.hooks().glance(fd.raw(), |glance| {
         let mut seen = glance.unwrap_or_default();
         if is_all(seen.len()) {
@@ -273,7 +255,7 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
     let end = HEADER.saturating_sub(base).saturating_add(len);
     loop {
         let enough = hashed.saturating_add(PIECE).min(end);
-        hooks.fill(fd, memory, base as u64, enough).at(STEP)?;
+        hooks.fill(fd, memory, base as i64, enough).at(STEP)?;
         let piece = memory.bytes().get(hashed..).ok_or(Outcome::internal())?;
         hasher.update(piece);
         hashed = hashed.saturating_add(piece.len());
@@ -290,7 +272,7 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
     if base == 0 {
         memory.append(&[0]);
     }
-    Ok(Loaded { len, fields, sha256, previous: false })
+    Ok(Loaded { len, fields, sha256, previous: false, status: STEADFAST_OK })
 }
 
 /// Checks a record whose bytes have all been hashed, and its schema.

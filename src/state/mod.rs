@@ -2,11 +2,17 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod copy;
+mod exchange;
 mod existing;
 pub mod format;
 mod generation;
+mod in_place;
 pub mod load;
+mod load_plain;
+pub mod loaded;
 pub mod options;
+pub mod plain;
 mod previous;
 mod publish;
 pub mod reader;
@@ -16,5 +22,6 @@ mod saving;
 pub mod sequence;
 mod stream;
 mod streamed;
+mod turn;
 pub mod watch;
 pub mod writer;

@@ -30,9 +30,23 @@ pub const STEADFAST_SAVE_NO_SYNC: u32 = 1 << 6;
 /// file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
 /// (syncfs(2)).
 pub const STEADFAST_SAVE_SYNCFS: u32 = 1 << 7;
+/// PATH holds exactly `data`, and what a record's header would say stands in its extended attribute user.steadfast. The
+/// layout is in steadfast_state(5). Such a file is loaded with STEADFAST_LOAD_PLAIN. Where the attribute cannot be kept the
+/// result is STEADFAST_UNVERIFIED, with STRICT STEADFAST_E_UNSUPPORTED.
+pub const STEADFAST_SAVE_PLAIN: u32 = 1 << 8;
+/// The file that is replaced also hands on its attributes user.* and its SELinux and SMACK labels; never capabilities, ima or
+/// evm, which stand for the old content. If one of them cannot be stored the result is what it would be without, and the
+/// message says so.
+pub const STEADFAST_SAVE_KEEP_ATTRIBUTES: u32 = 1 << 9;
 /// The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
 /// access ACL, the group bits of the mode become the ACL's mask.
 pub const STEADFAST_SAVE_SET_MODE: u32 = 1 << 10;
+/// Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
+/// not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
+/// STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
+/// does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Not in a
+/// batch: -EINVAL.
+pub const STEADFAST_SAVE_IN_PLACE: u32 = 1 << 11;
 /// All bits above.
 pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_KEEP_PREVIOUS
@@ -41,18 +55,38 @@ pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_CREATE_PARENTS
     | STEADFAST_SAVE_NO_SYNC
     | STEADFAST_SAVE_SYNCFS
-    | STEADFAST_SAVE_SET_MODE;
+    | STEADFAST_SAVE_PLAIN
+    | STEADFAST_SAVE_KEEP_ATTRIBUTES
+    | STEADFAST_SAVE_SET_MODE
+    | STEADFAST_SAVE_IN_PLACE;
 
 /// Load PATH.prev if PATH is missing, or if its load is STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST,
 /// _E_FORMAT, -EIO, -EBADMSG or -EUCLEAN.
 pub const STEADFAST_LOAD_RECOVER: u32 = 1 << 0;
 /// The state must have the schema of the options.
 pub const STEADFAST_LOAD_REQUIRE_SCHEMA: u32 = 1 << 1;
+/// PATH is a file as STEADFAST_SAVE_PLAIN makes it, or anybody's: the data is its whole content. If its attribute does not
+/// confirm it the result is STEADFAST_UNVERIFIED or STEADFAST_CHANGED, and the generation is a content tag: 2^63 plus the
+/// first 63 bits of the content's SHA-256. STEADFAST_SAVE_IF_GENERATION takes a tag as well. RECOVER takes only a verified
+/// PATH.prev, and takes it also if PATH is empty and not verified.
+pub const STEADFAST_LOAD_PLAIN: u32 = 1 << 2;
+/// With PLAIN: STEADFAST_UNVERIFIED and STEADFAST_CHANGED are STEADFAST_E_UNVERIFIED.
+pub const STEADFAST_LOAD_REQUIRE_VERIFIED: u32 = 1 << 3;
 /// All bits above.
-pub const LOAD_ALL: u32 = STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_SCHEMA;
+pub const LOAD_ALL: u32 =
+    STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_SCHEMA | STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_REQUIRE_VERIFIED;
 
 /// How long a save waits for other processes when it is not told: 10 s.
 pub const DEFAULT_TIMEOUT_MS: i64 = 10_000;
+
+/// How a file holds a state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A header, then the payload.
+    Record,
+    /// The payload alone.
+    Plain,
+}
 
 /// What to save, and how.
 #[derive(Clone, Copy)]
@@ -76,9 +110,19 @@ impl SaveRequest<'_> {
         self.flags & flags != 0
     }
 
+    /// How the file is to hold the state.
+    pub fn kind(&self) -> Kind {
+        if self.has(STEADFAST_SAVE_PLAIN) { Kind::Plain } else { Kind::Record }
+    }
+
     /// Does it compare and swap?
     pub fn swaps(&self) -> bool {
         self.has(STEADFAST_SAVE_IF_GENERATION)
+    }
+
+    /// Does it swap a plain file, which anybody may write?
+    pub fn exchanges(&self) -> bool {
+        self.swaps() && self.kind() == Kind::Plain && !self.removes
     }
 
     /// Is the previous generation to be kept?
@@ -112,6 +156,11 @@ pub struct LoadRequest {
 }
 
 impl LoadRequest {
+    /// How the file holds the state.
+    pub fn kind(&self) -> Kind {
+        if self.has(STEADFAST_LOAD_PLAIN) { Kind::Plain } else { Kind::Record }
+    }
+
     /// Is this flag set?
     pub fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0

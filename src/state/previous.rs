@@ -4,7 +4,9 @@
 //! what was there before stays under the rotating name until the new state has been published. Every other order of
 //! renames and links shows a crash state without one of the two.
 
-use super::existing::{Content, Existing};
+use super::copy;
+use super::existing::{Content, Existing, is_durable};
+use super::options::Kind;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names::{self, Shape};
@@ -34,6 +36,11 @@ pub struct How {
     pub sync: bool,
     /// Is it the state that was compared with, and no other, that may be replaced?
     pub swap: bool,
+    pub kind: Kind,
+    /// The generation that a plain file gets which nothing confirms.
+    pub number: u64,
+    /// Can a file here have the attribute that confirms it?
+    pub verifiable: bool,
 }
 
 /// What stands at .prev while the new state is published. Dropped, it puts back what was there before; a save that fails
@@ -163,10 +170,12 @@ enum Linked {
 impl<'h> Keeping<'h, '_> {
     /// Keeps `there`; None when it is no longer what is at the target.
     fn keep(&self, there: &mut Existing<'h>, retry: &mut Retry, attempts: u32) -> Result<Option<Kept<'h>>, Outcome> {
-        let content = there.verify(STEP)?;
-        let durable = content.is_whole() && !there.is_unsynced();
+        let content = there.verify(self.how.kind, STEP)?;
+        // What may be somebody's gets an attribute, so that a load can take it.
+        let adopted = content.is_foreign() && there.stat.size > 0 && self.how.verifiable;
+        let durable = adopted || is_durable(content, there);
         let note = if content.is_whole() { Detail::None } else { Detail::KeptUnverified };
-        if !durable && let Some(kept) = self.stays(content.is_whole(), retry)? {
+        if !durable && let Some(kept) = self.stays(content, there.stat.size, retry)? {
             return Ok(Some(kept));
         }
         let before = self.previous.stat_if_there().at(STEP)?;
@@ -179,11 +188,13 @@ impl<'h> Keeping<'h, '_> {
             let _ = self.rotating.unlink();
             return Ok(Some(Kept::unchanged(durable, note)));
         }
-        let kept = match self.link(there, AGAIN)? {
+        // The attribute is not for the file itself: it may have other names, and the save may fail.
+        let linked = if adopted { Linked::Unlinkable } else { self.link(there, AGAIN)? };
+        let kept = match linked {
             Linked::Yes => there.stat,
             // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
             Linked::Unlinkable if !self.how.sync && content.is_whole() => return self.not_copied(content, retry),
-            Linked::Unlinkable => match self.copy(there, self.rotating)? {
+            Linked::Unlinkable => match self.copy(there, self.rotating, adopted)? {
                 Some(stat) => stat,
                 None => return self.not_copied(content, retry),
             },
@@ -204,8 +215,8 @@ impl<'h> Keeping<'h, '_> {
     /// There is no copy of the current state, unless a save before this one has left one at .prev.
     fn not_copied(&self, current: Content, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
         if let Some(mut there) = self.open_previous(retry)? {
-            let content = there.verify(STEP)?;
-            if content.is_whole() && content.sha256 == current.sha256 && !there.is_unsynced() {
+            let content = there.verify(self.how.kind, STEP)?;
+            if content.sha256 == current.sha256 && is_durable(content, &there) {
                 return Ok(Some(Kept::unchanged(true, Detail::None)));
             }
         }
@@ -215,7 +226,7 @@ impl<'h> Keeping<'h, '_> {
     /// Is a whole and durable state at .prev?
     fn is_durable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
         Ok(match self.open_previous(retry)? {
-            Some(mut there) => there.verify(STEP)?.is_whole() && !there.is_unsynced(),
+            Some(mut there) => is_durable(there.verify(self.how.kind, STEP)?, &there),
             None => false,
         })
     }
@@ -228,16 +239,25 @@ impl<'h> Keeping<'h, '_> {
         }
     }
 
-    /// Is what is at .prev to stay, since the current state is `whole` but not durable, or no state at all?
-    fn stays(&self, whole: bool, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
+    /// Is what is at .prev to stay, since the current state is whole but not durable, or no state at all?
+    fn stays(&self, current: Content, size: u64, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
         let there = self.open_previous(retry)?;
+        let whole = current.is_whole() && !(current.is_foreign() && size == 0);
+        if !whole && self.how.kind == Kind::Plain {
+            return Ok(Some(Kept::unchanged(
+                self.is_durable(retry)?,
+                if self.how.wanted { Detail::NotKept } else { Detail::None },
+            )));
+        }
         let Some(mut there) = there else {
             // Nothing is in the way. But what is no state is only kept if that was asked for.
             return Ok(if whole || self.how.wanted { None } else { Some(Kept::unchanged(false, Detail::None)) });
         };
-        let content = there.verify(STEP)?;
-        let durable = content.is_whole() && !there.is_unsynced();
-        if whole && !durable {
+        let content = there.verify(self.how.kind, STEP)?;
+        let durable = is_durable(content, &there);
+        // Nor does it take the place of one of the other kind.
+        let other_kind = content.generation.is_some() && !there.is_unsynced();
+        if whole && !durable && !other_kind {
             return Ok(None);
         }
         let note = if whole { Detail::None } else { Detail::NotKept };
@@ -305,7 +325,7 @@ impl<'h> Keeping<'h, '_> {
             Err(e) if e.is(ENOENT) => Ok(false),
             Err(e) if is_unlinkable(e) => match self.open_previous(&mut Retry::new(0))? {
                 Some(there) => {
-                    let copied = self.copy(&there, self.aside)?;
+                    let copied = self.copy(&there, self.aside, false)?;
                     copied.map(|_| true).ok_or(Outcome::failed(Errno::of(EOPNOTSUPP), STEP))
                 }
                 None => Ok(false),
@@ -315,21 +335,13 @@ impl<'h> Keeping<'h, '_> {
     }
 
     /// A second file, byte for byte as `there`, which gets the name `to`: that name is ours, as long as the new state's
-    /// temporary file is. The answer: its stat; None, and no copy, when it cannot be synced here.
-    fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>) -> Result<Option<steadfast_stat>, Outcome> {
+    /// temporary file is. A plain file that is `adopted` gets an attribute, any other that of `there`. The
+    /// answer: its stat; None, and no copy, when it cannot be synced here.
+    fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>, adopted: bool) -> Result<Option<steadfast_stat>, Outcome> {
         let hooks = self.target.hooks();
         let mut copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
         let fd = copy.fd.raw();
-        let mut piece = [0u8; 8192];
-        let mut at = 0u64;
-        loop {
-            let bytes = hooks.pread(there.fd(), &mut piece, at).at(STEP)?;
-            if bytes.is_empty() {
-                break;
-            }
-            hooks.write_all(fd, &[bytes]).at(STEP)?;
-            at = at.saturating_add(bytes.len() as u64);
-        }
+        copy::fill(there, fd, adopted.then_some(self.how.number))?;
         let mark = there.stat.mode & ownership::UNSYNCED;
         ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), AS_BEFORE, mark).at(STEP)?;
         match if self.how.sync { hooks.fsync(fd) } else { Ok(()) } {

@@ -1,5 +1,6 @@
 //! Step 9: the new file gets the name.
 
+use super::exchange;
 use super::options::SaveRequest;
 use super::saving::Saving;
 use crate::file::temp::Temp;
@@ -16,7 +17,7 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
     if request.swaps() {
         match &saving.current {
             None => flags = RENAME_NOREPLACE,
-            Some(current) if !target.is(&current.stat).at(STEP)? => return Err(saving.conflict(name)),
+            Some(current) if !target.is(&current.stat).at(STEP)? => return Err(saving.conflict(name, request.kind())),
             Some(_) => {}
         }
     }
@@ -24,6 +25,9 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
         // Another process, for which there is a flock, has taken it for the orphan of a dead writer.
         temp.published();
         return Err(Outcome::failed(Errno::of(EAGAIN), STEP));
+    }
+    if request.exchanges() && saving.current.is_some() {
+        return if exchange::swap(saving, temp, target)? { Ok(()) } else { Err(saving.conflict(name, request.kind())) };
     }
     let mut renamed = temp.entry().rename_to(&target, flags);
     if flags != 0 && renamed.is_err_and(Errno::unsupported) {
@@ -42,7 +46,7 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
     temp.remove_if_ours();
     match happened {
         Ok(true) => Ok(()),
-        Ok(false) if flags != 0 && error.is(EEXIST) => Err(saving.conflict(name)),
+        Ok(false) if flags != 0 && error.is(EEXIST) => Err(saving.conflict(name, request.kind())),
         Ok(false) if error.is(EBUSY) => Err(Outcome::failed(error, STEP).with_detail(Detail::MountPoint)),
         Ok(false) => Err(Outcome::failed(error, STEP)),
         // Which is then on disk, the caller knows.

@@ -4,9 +4,11 @@
 //! handed out: what somebody writes into the file meanwhile is found, and never given for the state.
 
 use super::format::{self, HEADER, Hasher};
-use super::load::{self, Loaded, Taker};
+use super::load;
+use super::loaded::{Loaded, Taker};
 use super::options::*;
 use crate::file::base::Start;
+use crate::file::deadline::Retry;
 use crate::file::entry::is_still;
 use crate::hooks::*;
 use crate::mem::List;
@@ -35,7 +37,7 @@ pub struct Reader<'h> {
 struct Place<'h>(Option<Reader<'h>>);
 
 impl<'h> Taker<'h> for Place<'h> {
-    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest) -> Result<Loaded, Outcome> {
+    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest, _retry: &mut Retry) -> Result<Loaded, Outcome> {
         let (reader, loaded) = verify(fd, request)?;
         self.0 = Some(reader);
         Ok(loaded)
@@ -67,7 +69,8 @@ fn verify<'h>(fd: Fd<'h>, request: &LoadRequest) -> Result<(Reader<'h>, Loaded),
         return Err(Outcome::new(STEADFAST_E_TRAILING));
     }
     let (fields, sha256) = load::check(&header, hasher, request)?;
-    let loaded = Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false };
+    let loaded =
+        Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false, status: STEADFAST_OK };
     Ok((reader, loaded))
 }
 
@@ -136,7 +139,7 @@ impl<'h> Reader<'h> {
         let want = self.len_of(number);
         let offset = number.saturating_mul(PIECE).saturating_add(HEADER as u64);
         self.piece.truncate(0);
-        self.fd.hooks().fill(self.fd.raw(), &mut self.piece, offset, want).at(STEP)?;
+        self.fd.hooks().fill(self.fd.raw(), &mut self.piece, offset as i64, want).at(STEP)?;
         self.piece.bytes().get(..want).ok_or(Outcome::new(STEADFAST_E_TRUNCATED))
     }
 

@@ -8,6 +8,7 @@ use super::options::*;
 use super::resolve::Session;
 use super::saving::Saving;
 use super::sequence::sync_directory;
+use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names;
 use crate::file::path::Path;
@@ -23,7 +24,7 @@ pub fn remove(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<
     match remove_both(&mut saving, path, request)? {
         Removed::Yes => {}
         Removed::Nothing => return Err(Outcome::failed(Errno::of(ENOENT), STEADFAST_STEP_OPEN_FILE)),
-        Removed::Replaced => return Err(saving.conflict(path.name())),
+        Removed::Replaced => return Err(saving.conflict(path.name(), request.kind())),
     }
     let done = Outcome::new(STEADFAST_OK).with_generation(generation).with_on_disk(STEADFAST_ON_DISK_EITHER);
     if request.skips_sync() {
@@ -55,10 +56,10 @@ fn remove_both(saving: &mut Saving<'_>, path: &Path, request: &SaveRequest<'_>) 
     if request.swaps() && !target.is(&current.stat).at(STEP)? {
         return Ok(Removed::Replaced);
     }
-    let durable = current.verify(STEADFAST_STEP_READ_CURRENT)?.is_whole() && !current.is_unsynced();
+    let durable = current.verify(request.kind(), STEADFAST_STEP_READ_CURRENT)?.is_whole() && !current.is_unsynced();
     match (previous, before) {
         (Some(previous), Some(before)) if durable && !same(&before, &current.stat) => {
-            return through_previous(target, previous, current, request.swaps());
+            return through_previous(target, previous, current, request, &mut saving.retry);
         }
         // One file with two names, as a saver leaves it that was killed.
         (Some(previous), Some(_)) if durable => drop(unlink(previous)?),
@@ -82,9 +83,11 @@ fn unlink(entry: Entry<'_, '_>) -> Result<bool, Outcome> {
 fn through_previous(
     target: Entry<'_, '_>,
     previous: Entry<'_, '_>,
-    current: &Existing<'_>,
-    alone: bool,
+    current: &mut Existing<'_>,
+    request: &SaveRequest<'_>,
+    retry: &mut Retry,
 ) -> Result<Removed, Outcome> {
+    let alone = request.swaps();
     match target.rename_file_to(&previous, &current.stat, 0) {
         Ok(()) => {}
         // Another process was first.
@@ -92,8 +95,7 @@ fn through_previous(
         Err(e) if e.is(ENOENT) => return Ok(if unlink(previous)? { Removed::Yes } else { Removed::Nothing }),
         Err(e) => return Err(Outcome::failed(e, STEP)),
     }
-    // Over FUSE two names of one file may look like two files, and the rename has done nothing then.
-    if target.is(&current.stat) == Ok(true) {
+    if stayed(target, current, request.kind(), retry)? {
         unlink(target)?;
     }
     if alone && previous.is(&current.stat) == Ok(false) {
@@ -103,6 +105,19 @@ fn through_previous(
     // ENOENT: another process removes it, too.
     unlink(previous).inspect_err(|_| put_back(target, previous))?;
     Ok(Removed::Yes)
+}
+
+/// Has the rename done nothing? It does nothing for two names of one file, which over FUSE may look like two files, before the
+/// rename and after it. The digest tells: it covers the time of the save.
+fn stayed(target: Entry<'_, '_>, current: &mut Existing<'_>, kind: Kind, retry: &mut Retry) -> Result<bool, Outcome> {
+    match target.stat_if_there() {
+        Ok(Some(there)) if same(&there, &current.stat) => return Ok(true),
+        Ok(Some(_)) => {}
+        _ => return Ok(false),
+    }
+    let Ok(Some(mut there)) = Existing::open(target, retry, STEP) else { return Ok(false) };
+    let sha256 = current.verify(kind, STEP)?.sha256;
+    Ok(sha256.is_some() && there.verify(kind, STEP)?.sha256 == sha256)
 }
 
 /// What cannot be removed goes back, unless a new state is there by now. Somebody may have been told that it is durable there.

@@ -4,14 +4,17 @@ use super::existing::{Existing, no_flock};
 use super::format::Fields;
 use super::generation;
 use super::options::*;
+use super::plain::{self, Attribute};
 use super::resolve::{self, Session, Target};
-use super::stream::Record;
+use super::stream::{self, Record};
 use super::streamed::Streamed;
+use super::turn;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::ownership::{self, Mode, UNSYNCED};
 use crate::file::path::Path;
 use crate::file::temp::Temp;
+use crate::file::xattr;
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
@@ -42,6 +45,8 @@ impl Synced {
 /// A save that has looked at what is there, and changed nothing yet.
 pub struct Saving<'h> {
     pub current: Option<Existing<'h>>,
+    /// Of a save that compares and swaps a plain file: the directory's flock. Before `dir`, whose it is.
+    _turn: Option<Flock<'h>>,
     pub dir: Fd<'h>,
     _fillers: Fillers<'h>,
     pub fields: Fields,
@@ -55,6 +60,12 @@ pub struct Saving<'h> {
     pub retry: Retry,
     /// The payload, where it is in a writer's file and nowhere else.
     pub streamed: Option<Streamed>,
+    /// Of a plain file: what was written.
+    attribute: Option<Attribute>,
+    /// Did a saver that was killed leave somebody's edit beside it?
+    pub edit_left: bool,
+    /// Why it has no attribute.
+    pub unverified: Option<Errno>,
 }
 
 /// The new file, complete but for its sync.
@@ -98,6 +109,11 @@ impl<'h> Saving<'h> {
         let Target { dir, mut current, unsynced_parent } = resolve::open(session, path, request, retry)?;
         let fillers = Fillers::of(&dir);
         let target = Entry::new(&dir, path.name());
+        let mut taken = None;
+        if request.exchanges() {
+            taken = Some(turn::take_turn(&dir, retry)?);
+            current = Existing::open(target, retry, STEADFAST_STEP_INSPECT_TARGET)?;
+        }
         if request.swaps()
             && let Some(there) = current.take()
         {
@@ -108,7 +124,22 @@ impl<'h> Saving<'h> {
         let fields = Fields { generation: known.next, saved_at_ns: now, schema: request.schema };
         let retry = retry.again();
         let (there, _basis, had_state) = (known.there, known.basis, known.replaces);
-        Ok(Saving { current, dir, _fillers: fillers, fields, there, _basis, had_state, unsynced_parent, retry, streamed: None })
+        Ok(Saving {
+            current,
+            _turn: taken,
+            dir,
+            _fillers: fillers,
+            fields,
+            there,
+            _basis,
+            had_state,
+            unsynced_parent,
+            retry,
+            streamed: None,
+            attribute: None,
+            edit_left: false,
+            unverified: None,
+        })
     }
 
     /// The hooks of its directory.
@@ -121,29 +152,63 @@ impl<'h> Saving<'h> {
         Entry::new(&self.dir, name)
     }
 
-    fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
+    /// The record to write.
+    pub fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
         Record { fields: self.fields, data: request.data, unsynced }
     }
 
     /// Steps 4 to 6: the new file. Only its owner may open it before it has the permissions of the one that it replaces.
     pub fn write(&mut self, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
         let hooks = self.hooks();
-        let mark = if request.skips_sync() { UNSYNCED } else { 0 };
+        let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
         let temp = Temp::create(self.target(name), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
         let fd = temp.fd.raw();
-        match &mut self.streamed {
-            Some(streamed) => streamed.copy(hooks, fd)?,
-            None => self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?,
+        match (request.kind(), &mut self.streamed) {
+            (Kind::Record, Some(streamed)) => streamed.copy(hooks, fd)?,
+            (Kind::Record, None) => self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?,
+            (Kind::Plain, _) => self.write_plain(fd, request)?,
         }
         self.complete(temp, name, request)
     }
 
     /// Step 6 of a new file that has its content.
     pub fn complete(&mut self, temp: Temp<'h>, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
-        let mark = if request.skips_sync() { UNSYNCED } else { 0 };
+        let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
+        let kept = match &self.current {
+            // Before the mode, which may forbid it.
+            Some(current) if request.has(STEADFAST_SAVE_KEEP_ATTRIBUTES) => {
+                xattr::copy(self.hooks(), current.fd(), temp.fd.raw(), plain::NAME).at(STEADFAST_STEP_SET_MODE)?
+            }
+            _ => true,
+        };
         let mode = self.give_permissions(&temp, name, request, mark)?;
-        let note = if mode == Mode::Set { Detail::None } else { Detail::FixedMode };
+        let note = match mode {
+            _ if self.unverified.is_some() => Detail::NoAttribute,
+            _ if !kept => Detail::AttributesLost,
+            Mode::Set => Detail::None,
+            Mode::Fixed(_) => Detail::FixedMode,
+        };
         Ok(Written { temp, note })
+    }
+
+    /// The content alone, and then the attribute: it has to be there before the mode may forbid it.
+    fn write_plain(&mut self, fd: i32, request: &SaveRequest<'_>) -> Result<(), Outcome> {
+        const STEP: i32 = STEADFAST_STEP_WRITE;
+        let hooks = self.hooks();
+        let sha256 = stream::write_plain(hooks, fd, request.data).at(STEP)?;
+        let mtime_ns = hooks.fstat(fd).at(STEP)?.mtime_ns;
+        let len = request.data.len() as u64;
+        let synced = Attribute { sha256, generation: self.fields.generation, len, flags: 0, mtime_ns, schema: request.schema };
+        let attribute = if request.skips_sync() { synced.unsynced() } else { synced };
+        self.attribute = Some(attribute);
+        match attribute.write(hooks, fd).at(STEP)? {
+            Ok(()) => {}
+            Err(e) if request.has(STEADFAST_SAVE_STRICT) => {
+                return Err(Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::AttributeNeeded).caused_by(e, STEP));
+            }
+            Err(e) => self.unverified = Some(e),
+        }
+        Ok(())
     }
 
     /// Step 6.
@@ -160,7 +225,7 @@ impl<'h> Saving<'h> {
                 return given.at(STEP);
             }
             if request.swaps() {
-                return Err(self.conflict(name));
+                return Err(self.conflict(name, request.kind()));
             }
             self.current = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEP)?;
             // It may have got the owner and the mode of the file that was there before.
@@ -189,10 +254,24 @@ impl<'h> Saving<'h> {
         Ok(())
     }
 
+    /// What a load of the new file gives as its generation: without an attribute, its tag.
+    pub fn generation(&self) -> u64 {
+        match (self.attribute, self.unverified) {
+            (Some(attribute), Some(_)) => plain::tag(&attribute.sha256),
+            _ => self.fields.generation,
+        }
+    }
+
     /// Marks the new file as one that could not be synced. As the current state it is then never kept in the place of a
     /// durable one. An error: what a writer's file holds is not what was written to it.
     pub fn mark_unsynced(&mut self, temp: &Temp<'_>, request: &SaveRequest<'_>) -> Result<(), Outcome> {
         let hooks = self.dir.hooks();
+        if request.kind() == Kind::Plain {
+            if let (Some(attribute), None) = (self.attribute, self.unverified) {
+                let _ = attribute.unsynced().write(hooks, temp.fd.raw());
+            }
+            return Ok(());
+        }
         // Both marks, as far as they can be made: some file systems have no sticky bit.
         if let Some(streamed) = &mut self.streamed {
             streamed.mark(hooks, temp.fd.raw(), &self.fields)?;
@@ -206,12 +285,23 @@ impl<'h> Saving<'h> {
     }
 
     /// Another process was first: with the generation that is there now.
-    pub fn conflict(&mut self, name: &CStr) -> Outcome {
+    pub fn conflict(&mut self, name: &CStr, kind: Kind) -> Outcome {
         let there = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEADFAST_STEP_READ_CURRENT);
-        let generation = match &there {
-            Ok(Some(there)) => there.look(STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
+        let generation = match there {
+            Ok(Some(mut there)) if kind == Kind::Plain => {
+                there.verify(kind, STEADFAST_STEP_READ_CURRENT).map_or(None, |content| content.number())
+            }
+            Ok(Some(there)) => there.look(kind, STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
             _ => None,
         };
         Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile).with_generation(generation.unwrap_or(0))
+    }
+}
+
+/// The result of a save, where nothing but the attribute is missing.
+pub fn verdict(outcome: Outcome, unverified: Option<Errno>) -> Outcome {
+    match unverified {
+        Some(e) if outcome.status == STEADFAST_OK => outcome.with_status(STEADFAST_UNVERIFIED).caused_by(e, STEADFAST_STEP_WRITE),
+        _ => outcome,
     }
 }

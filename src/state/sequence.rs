@@ -1,10 +1,12 @@
 //! The save sequence. Its order is the proof; the steps are numbered as the report names them.
 
+use super::existing::Existing;
+use super::in_place;
 use super::options::*;
 use super::previous::{self, How, Kept};
 use super::publish::publish;
 use super::resolve::Session;
-use super::saving::{Saving, Synced, Written};
+use super::saving::{Saving, Synced, Written, verdict};
 use crate::file::path::Path;
 use crate::hooks::*;
 use crate::status::*;
@@ -16,8 +18,14 @@ const ATTEMPTS: u32 = 100;
 /// Saves `request` at `path`.
 pub fn save(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
     let mut saving = Saving::begin(session, path, request)?;
-    let written = saving.write(path.name(), request)?;
-    finish(&mut saving, written, path.name(), request)
+    if saving.current.as_ref().is_some_and(Existing::is_mount_root) {
+        return in_place::save(&mut saving, path.name(), request);
+    }
+    let written = saving.write(path.name(), request);
+    match written.and_then(|written| finish(&mut saving, written, path.name(), request)) {
+        Err(e) if in_place::gets_round(&e, request) => in_place::save(&mut saving, path.name(), request),
+        saved => saved,
+    }
 }
 
 /// Steps 7 to 10.
@@ -29,7 +37,7 @@ pub fn finish<'h>(
 ) -> Result<Outcome, Outcome> {
     let synced = if request.skips_sync() { Synced::Skipped } else { Synced::of(saving.dir.hooks().fsync(written.temp.fd.raw())) };
     let outcome = replace(saving, written, name, request, synced)?;
-    Ok(sync_directory(&saving.dir, outcome, request))
+    Ok(verdict(sync_directory(&saving.dir, outcome, request), saving.unverified))
 }
 
 /// Steps 7 to 9, the sync of the new file having been tried. What is left is the directory's sync, where the status is
@@ -68,7 +76,7 @@ pub fn replace<'h>(
             break;
         }
         if request.swaps() {
-            return Err(saving.conflict(name));
+            return Err(saving.conflict(name, request.kind()));
         }
         drop(kept.take());
         saving.look_again(name)?;
@@ -96,8 +104,12 @@ pub fn replace<'h>(
     let _ = hooks.flock(written.temp.fd.raw(), LOCK_UN);
     saving.current = None;
     let note = kept.as_ref().map_or(Detail::None, |kept| kept.note);
-    let note = if note == Detail::None { written.note } else { note };
-    let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.fields.generation).with_on_disk(on_disk);
+    let note = match note {
+        Detail::None if saving.edit_left => Detail::EditKept,
+        Detail::None => written.note,
+        note => note,
+    };
+    let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.generation()).with_on_disk(on_disk);
     if let Some(e) = saving.unsynced_parent {
         done = done.caused_by(e, STEADFAST_STEP_MAKE_PARENT);
     }
@@ -125,11 +137,19 @@ fn keep<'h>(
     if !wanted && !matches!(synced, Synced::Failed(_) | Synced::Unsupported(_)) {
         return Ok(None);
     }
-    let how = How { wanted, sync: !request.skips_sync(), swap: request.swaps() };
+    let how = How {
+        wanted,
+        sync: !request.skips_sync(),
+        swap: request.swaps(),
+        kind: request.kind(),
+        // A plain file that nothing confirms gets the number before.
+        number: saving.fields.generation.saturating_sub(1).max(1),
+        verifiable: saving.unverified.is_none(),
+    };
     let target = saving.target(name);
     match previous::keep(target, &written.temp, &mut saving.current, how, &mut saving.retry) {
         Ok(kept) => Ok(Some(kept)),
-        Err(outcome) if outcome.status == STEADFAST_E_CONFLICT => Err(saving.conflict(name)),
+        Err(outcome) if outcome.status == STEADFAST_E_CONFLICT => Err(saving.conflict(name, request.kind())),
         Err(outcome) if wanted => Err(outcome),
         Err(_) => Ok(None),
     }

@@ -93,7 +93,7 @@ impl Streamed {
             let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
             let want = left.min(PIECE);
             self.piece.truncate(0);
-            hooks.fill(fd, &mut self.piece, at.saturating_add(HEADER as u64), want).at(STEADFAST_STEP_READ_FILE)?;
+            hooks.fill(fd, &mut self.piece, at.saturating_add(HEADER as u64) as i64, want).at(STEADFAST_STEP_READ_FILE)?;
             let bytes = self.piece.bytes().get(..want).ok_or(Outcome::new(STEADFAST_E_TRUNCATED))?;
             hashers.iter_mut().for_each(|hasher| hasher.update(bytes));
             if let Some(to) = to {

@@ -194,10 +194,18 @@ fn generation_of<'h>(
     retry: &mut Retry,
 ) -> Result<(u64, bool), Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_FILE;
-    let mut damage = None;
+    let kind = request.kind();
+    let (mut damage, mut unverified) = (None, None);
     if let Some(mut current) = current {
-        let content = current.verify(STEP)?;
-        match content.generation {
+        let content = current.verify(kind, STEP)?;
+        let empty = content.is_foreign() && current.stat.size == 0 && request.has(STEADFAST_LOAD_RECOVER);
+        match content.number() {
+            // A number of the other kind is no state of this one.
+            Some(_) if content.damage != 0 => damage = Some(Outcome::new(content.damage)),
+            Some(_) if content.is_foreign() && request.has(STEADFAST_LOAD_REQUIRE_VERIFIED) => {
+                damage = Some(Outcome::new(STEADFAST_E_UNVERIFIED));
+            }
+            Some(generation) if empty => unverified = Some(generation),
             Some(generation) => return Ok((generation, true)),
             None => damage = Some(Outcome::new(content.damage)),
         }
@@ -205,9 +213,14 @@ fn generation_of<'h>(
     if request.has(STEADFAST_LOAD_RECOVER)
         && let Ok(name) = names::previous(entry.name())
         && let Ok(Some(mut previous)) = Existing::open(entry.sibling(name.c_str()), retry, STEP)
-        && let Some(generation) = previous.verify(STEP)?.generation
+        && let content = previous.verify(kind, STEP)?
+        && let Some(generation) = content.generation.filter(|_| content.damage == 0)
     {
         return Ok((generation, false));
     }
-    damage.map_or(Ok((0, false)), Err)
+    match (unverified, damage) {
+        (Some(generation), _) => Ok((generation, false)),
+        (None, Some(damage)) => Err(damage),
+        (None, None) => Ok((0, false)),
+    }
 }

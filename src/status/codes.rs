@@ -13,6 +13,12 @@ pub const STEADFAST_OK: i32 = 0;
 pub const STEADFAST_NOT_DURABLE: i32 = 16;
 /// steadfast_state_load: loaded from PATH.prev, because PATH is missing or its load failed.
 pub const STEADFAST_RECOVERED: i32 = 17;
+/// STEADFAST_SAVE_PLAIN: saved and durable, but no attribute could be kept. STEADFAST_LOAD_PLAIN: loaded, but there is nothing
+/// to verify the content by.
+pub const STEADFAST_UNVERIFIED: i32 = 18;
+/// STEADFAST_LOAD_PLAIN: loaded; the library saved the file, and somebody has changed it since, on purpose as far as can be
+/// seen.
+pub const STEADFAST_CHANGED: i32 = 19;
 
 /// There is no lock file.
 pub const STEADFAST_LOCK_ABSENT: i32 = 0;
@@ -70,6 +76,8 @@ pub const STEADFAST_E_WRONG_PROCESS: i32 = -10017;
 pub const STEADFAST_E_HOOK: i32 = -10018;
 /// The platform or the file system lacks what this needs.
 pub const STEADFAST_E_UNSUPPORTED: i32 = -10019;
+/// STEADFAST_LOAD_REQUIRE_VERIFIED: the content cannot be verified.
+pub const STEADFAST_E_UNVERIFIED: i32 = -10020;
 /// Another process kept the file busy for longer than the timeout: by its flock, by a lease, or by adopting a lock. The
 /// old state stands. The message says what was waited for.
 pub const STEADFAST_E_BUSY: i32 = -10021;

@@ -33,6 +33,8 @@ statuses! {
     STEADFAST_LOCK_STALE "the lock is stale";
     STEADFAST_NOT_DURABLE "saved, but not known to survive a power cut";
     STEADFAST_RECOVERED "loaded from the previous generation";
+    STEADFAST_UNVERIFIED "there is nothing to verify the content by";
+    STEADFAST_CHANGED "somebody has changed the file since it was saved";
     STEADFAST_E_EMPTY "the state file is empty";
     STEADFAST_E_TRUNCATED "the state file is truncated";
     STEADFAST_E_TRAILING "the state file has bytes after its end";
@@ -53,6 +55,7 @@ statuses! {
     STEADFAST_E_WRONG_PROCESS "it belongs to another process";
     STEADFAST_E_HOOK "a hook returned an invalid value";
     STEADFAST_E_UNSUPPORTED "not supported by this platform or file system";
+    STEADFAST_E_UNVERIFIED "the content cannot be verified";
     STEADFAST_E_BUSY "other processes kept the file busy for too long";
     STEADFAST_E_INTERNAL "internal error: a defect of steadfast; please report it";
 }

@@ -280,6 +280,8 @@ pub struct steadfast_hooks {
     pub unmap: Option<unsafe extern "C" fn(user: *mut c_void, address: u64) -> i32>,
     /// pwrite(2). The position of the descriptor, which a child may share, stays.
     pub pwrite: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64>,
+    /// flistxattr(2). Only saves with STEADFAST_SAVE_KEEP_ATTRIBUTES call it.
+    pub flistxattr: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64>,
 }
 
 // The library only reads a table that it hands out.

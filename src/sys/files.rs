@@ -260,6 +260,17 @@ pub unsafe extern "C" fn fgetxattr(_: *mut c_void, fd: i32, name: *const c_char,
     }
 }
 
+pub unsafe extern "C" fn flistxattr(_: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        long(unsafe { libc::flistxattr(fd, buf.cast(), len) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (fd, buf, len);
+        i64::from(-libc::EOPNOTSUPP)
+    }
+}
 pub unsafe extern "C" fn fsetxattr(_: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
     #[cfg(target_os = "linux")]
     {

@@ -28,7 +28,10 @@ pub const SECTIONS: &[Section] = &[
         parts: &[
             Item("steadfast_version"),
             Item("steadfast_abi_version"),
-            Enum("Done.", &["STEADFAST_OK", "STEADFAST_NOT_DURABLE", "STEADFAST_RECOVERED"]),
+            Enum(
+                "Done.",
+                &["STEADFAST_OK", "STEADFAST_NOT_DURABLE", "STEADFAST_RECOVERED", "STEADFAST_UNVERIFIED", "STEADFAST_CHANGED"],
+            ),
             Enum(
                 "Verdicts about a lock, from steadfast_lock_clean_stale and steadfast_lock_inspect. They are answers, not degrees of\n\
                  success.",

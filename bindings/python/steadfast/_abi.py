@@ -42,6 +42,8 @@ LOCK_INHERIT = 4
 
 LOAD_RECOVER = 1
 LOAD_REQUIRE_SCHEMA = 2
+LOAD_PLAIN = 4
+LOAD_REQUIRE_VERIFIED = 8
 
 SAVE_STRICT = 1
 SAVE_KEEP_PREVIOUS = 2
@@ -50,11 +52,16 @@ SAVE_FOLLOW_SYMLINK = 8
 SAVE_CREATE_PARENTS = 16
 SAVE_NO_SYNC = 64
 SAVE_SYNCFS = 128
+SAVE_PLAIN = 256
+SAVE_KEEP_ATTRIBUTES = 512
 SAVE_SET_MODE = 1024
+SAVE_IN_PLACE = 2048
 
 OK = 0
 NOT_DURABLE = 16
 RECOVERED = 17
+UNVERIFIED = 18
+CHANGED = 19
 
 E_EMPTY = -10000
 E_TRUNCATED = -10001
@@ -76,6 +83,7 @@ E_LOCK_LOST = -10016
 E_WRONG_PROCESS = -10017
 E_HOOK = -10018
 E_UNSUPPORTED = -10019
+E_UNVERIFIED = -10020
 E_BUSY = -10021
 E_INTERNAL = -10022
 
@@ -213,6 +221,7 @@ HOOKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "map": (c_int64, (c_int32,)),
     "unmap": (c_int32, (c_uint64,)),
     "pwrite": (c_int64, (c_int32, c_void_p, c_size_t, c_uint64)),
+    "flistxattr": (c_int64, (c_int32, c_void_p, c_size_t)),
 }
 HOOK_TYPES = {name: ctypes.CFUNCTYPE(result, c_void_p, *arguments) for name, (result, arguments) in HOOKS.items()}
 

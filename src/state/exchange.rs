@@ -1,0 +1,141 @@
+//! Comparing and swapping plain files, which anybody may write: names are exchanged, and what came out is looked at.
+//!
+//! A rename cannot be told which file it is to replace. So the new file and the old one exchange their names: is it not the
+//! file that was compared with, it is somebody's edit, and goes back. Compared and then renamed, 232 of 1,209 edits of a
+//! racing editor were lost.
+#![forbid(unsafe_code)]
+
+use super::existing::Existing;
+use super::options::Kind;
+use super::saving::Saving;
+use crate::file::deadline::Retry;
+use crate::file::entry::{Entry, same};
+use crate::file::names;
+use crate::file::path::Name;
+use crate::file::temp::Temp;
+use crate::hooks::*;
+use crate::status::*;
+
+const STEP: i32 = STEADFAST_STEP_RENAME;
+
+/// How often an edit may be replaced by another while it goes back.
+const ATTEMPTS: u32 = 1000;
+
+/// How many edits may be left beside a file by savers that were killed.
+const LEFT: u32 = 100;
+
+/// Gives `temp` the name of the current file, if that is still what it was. False: somebody's edit is there, or nothing any
+/// more. Where there is no exchange it compares and renames, and an edit in between is lost.
+pub fn swap(saving: &mut Saving<'_>, temp: &mut Temp<'_>, target: Entry<'_, '_>) -> Result<bool, Outcome> {
+    let Some(current) = &saving.current else { return Ok(false) };
+    let compared = current.stat;
+    let (name, left) = rename_to_edit(temp, target, &mut saving.retry)?;
+    let edit = target.sibling(name.c_str());
+    // From here on the new file has the name of an edit, which no cleaner of orphans touches.
+    temp.published();
+    let ours = temp.stat;
+    saving.edit_left = left;
+    let unchanged = |out: &steadfast_stat| same(out, &compared) && (out.mtime_ns, out.size) == (compared.mtime_ns, compared.size);
+    let mut exchanged = edit.rename_to(&target, RENAME_EXCHANGE);
+    if exchanged.is_err_and(Errno::unsupported) {
+        exchanged = match target.stat_if_there() {
+            Ok(Some(there)) if unchanged(&there) => edit.rename_to(&target, 0),
+            Ok(_) => Err(Errno::of(ENOENT)),
+            Err(e) => Err(e),
+        };
+        if exchanged.is_ok() {
+            return Ok(true);
+        }
+    }
+    // An answer may be lost after the exchange.
+    if let Err(e) = exchanged
+        && target.is(&ours) != Ok(true)
+    {
+        remove(edit, &ours);
+        return if e.is(ENOENT) { Ok(false) } else { Err(Outcome::failed(e, STEP)) };
+    }
+    if edit.stat().is_ok_and(|out| unchanged(&out)) {
+        let _ = edit.unlink();
+        return Ok(true);
+    }
+    put_back(edit, target, ours)
+}
+
+/// Somebody's edit came out: it goes back, until what comes out is what was put in last.
+fn put_back(edit: Entry<'_, '_>, target: Entry<'_, '_>, ours: steadfast_stat) -> Result<bool, Outcome> {
+    let indeterminate = |e: Errno| Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEP);
+    let mut put_in = ours;
+    for _ in 0..ATTEMPTS {
+        let back = edit.stat().map_err(indeterminate)?;
+        match edit.rename_to(&target, RENAME_EXCHANGE) {
+            Ok(()) => {}
+            // Somebody has removed what we had put there: the edit that we hold is the last content.
+            Err(e) if e.is(ENOENT) => {
+                return match edit.rename_to(&target, RENAME_NOREPLACE) {
+                    Ok(()) => Ok(false),
+                    Err(e) => Err(indeterminate(e)),
+                };
+            }
+            Err(e) => return Err(indeterminate(e)),
+        }
+        let out = edit.stat().map_err(indeterminate)?;
+        if same(&out, &put_in) {
+            let _ = edit.unlink();
+            return Ok(false);
+        }
+        put_in = back;
+    }
+    Err(indeterminate(Errno::of(EAGAIN)))
+}
+
+/// Renames the new file to the first free `.NAME.k.edit`; and is somebody's edit left under one before it?
+fn rename_to_edit(temp: &Temp<'_>, target: Entry<'_, '_>, retry: &mut Retry) -> Result<(Name, bool), Outcome> {
+    let mut left = false;
+    for number in 0..LEFT {
+        let name = names::edit(target.name(), number, temp.shape).at(STEP)?;
+        let edit = target.sibling(name.c_str());
+        for _ in 0..2 {
+            let mut renamed = temp.entry().rename_to(&edit, RENAME_NOREPLACE);
+            if renamed.is_err_and(Errno::unsupported) {
+                // Without renameat2 there is no exchange either.
+                renamed = match edit.stat_if_there().at(STEP)? {
+                    None => temp.entry().rename_to(&edit, 0),
+                    Some(_) => Err(Errno::of(EEXIST)),
+                };
+            }
+            match renamed {
+                Ok(()) => return Ok((name, left)),
+                Err(e) if e.is(EEXIST) && was_never_acknowledged(edit, target, retry)? => {
+                    let _ = edit.unlink();
+                }
+                Err(e) if e.is(EEXIST) => {
+                    left = true;
+                    break;
+                }
+                Err(e) => return Err(Outcome::failed(e, STEP)),
+            }
+        }
+    }
+    Err(Outcome::failed(Errno::of(EEXIST), STEP))
+}
+
+/// Is the file at `edit` one of ours, which a killed saver was about to publish, or has replaced? A verified one whose
+/// generation the target does not have is; anything else is somebody's.
+fn was_never_acknowledged(edit: Entry<'_, '_>, target: Entry<'_, '_>, retry: &mut Retry) -> Result<bool, Outcome> {
+    let mut generation = |entry| -> Result<Option<u64>, Outcome> {
+        match Existing::open(entry, retry, STEP) {
+            Ok(Some(mut file)) => Ok(file.verify(Kind::Plain, STEP)?.generation),
+            Ok(None) => Ok(None),
+            Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => Ok(None),
+            Err(e) => Err(e),
+        }
+    };
+    let there = generation(edit)?;
+    Ok(there.is_some() && there != generation(target)?)
+}
+
+fn remove(edit: Entry<'_, '_>, ours: &steadfast_stat) {
+    if edit.is(ours) == Ok(true) {
+        let _ = edit.unlink();
+    }
+}

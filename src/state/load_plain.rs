@@ -1,0 +1,99 @@
+//! Loading a plain file: its whole content, and what its attribute says of it.
+#![forbid(unsafe_code)]
+
+use super::format::{Fields, HEADER};
+use super::loaded::{Loaded, PIECE, Room};
+use super::options::*;
+use super::plain::{self, Stored, Verdict};
+use crate::file::deadline::Retry;
+use crate::hooks::*;
+use crate::mem::Buffer;
+use crate::status::*;
+
+const STEP: i32 = STEADFAST_STEP_READ_FILE;
+
+/// Reads the open file `fd`. Somebody may be writing it: it is then read again, as long as `retry` allows.
+pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Retry) -> Result<Loaded, Outcome> {
+    let hooks = fd.hooks();
+    loop {
+        let stat = hooks.fstat(fd.raw()).at(STEP)?;
+        if !is_regular(stat.mode) {
+            return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
+        }
+        let stored = match Stored::read(hooks, fd.raw()) {
+            // A content that may be read, and an attribute that may not.
+            Err(e) if e.is_one_of(&[EPERM, EACCES]) => Stored::None,
+            read => read.at(STEP)?,
+        };
+        let (len, sha256) = content(fd, stat.size, request, room)?;
+        let (verdict, generation) = match stored.judge(len as u64, stat.mtime_ns, &sha256) {
+            Verdict::Verified(attribute) => {
+                let fields =
+                    Fields { generation: attribute.generation, saved_at_ns: attribute.mtime_ns, schema: attribute.schema };
+                return loaded(len, fields, sha256, STEADFAST_OK, request);
+            }
+            verdict => (verdict, plain::tag(&sha256)),
+        };
+        // Is it a content that was there at one moment?
+        let now = hooks.fstat(fd.raw()).at(STEP)?;
+        if (now.size, now.mtime_ns) != (stat.size, stat.mtime_ns) || len as u64 != stat.size {
+            if !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)? {
+                return Err(Outcome::because(STEADFAST_E_BUSY, Detail::Changing).with_step(STEP));
+            }
+            continue;
+        }
+        let status = match verdict {
+            Verdict::Damaged(code) => return Err(Outcome::new(code)),
+            Verdict::Changed => STEADFAST_CHANGED,
+            _ => STEADFAST_UNVERIFIED,
+        };
+        return loaded(len, Fields { generation, saved_at_ns: stat.mtime_ns, schema: 0 }, sha256, status, request);
+    }
+}
+
+fn loaded(len: usize, fields: Fields, sha256: [u8; 32], status: i32, request: &LoadRequest) -> Result<Loaded, Outcome> {
+    let told = |status| Outcome::new(status).with_generation(fields.generation);
+    if status != STEADFAST_OK && request.has(STEADFAST_LOAD_REQUIRE_VERIFIED) {
+        return Err(told(STEADFAST_E_UNVERIFIED));
+    }
+    if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) && fields.schema != request.schema {
+        return Err(told(STEADFAST_E_SCHEMA));
+    }
+    Ok(Loaded { len, fields, sha256, previous: false, status })
+}
+
+/// Reads and hashes a file of `size` bytes: its length by now, or one byte more than `size` if it has grown, and the digest.
+fn content(fd: &Fd<'_>, size: u64, request: &LoadRequest, room: &mut Room) -> Result<(usize, [u8; 32]), Outcome> {
+    let (hooks, fd) = (fd.hooks(), fd.raw());
+    let addressable = usize::try_from(size).ok().filter(|&len| len <= (isize::MAX as usize).saturating_sub(HEADER + 2));
+    let Some(len) = addressable.filter(|_| size <= room.most(request)) else {
+        room.needed = size;
+        return Err(Outcome::new(STEADFAST_E_TOO_LARGE));
+    };
+    // Memory of ours has room for a header, as every state's that is handed out.
+    let mut base = 0;
+    room.memory.clear();
+    if !room.given {
+        base = HEADER;
+        room.memory = Buffer::new(len.saturating_add(HEADER + 2)).at(STEADFAST_STEP_ALLOCATE)?;
+        room.memory.append(&[0; HEADER]);
+    }
+    let memory = &mut room.memory;
+    let mut hasher = plain::hasher();
+    let end = base.saturating_add(len);
+    let mut hashed = base;
+    loop {
+        let enough = hashed.saturating_add(PIECE).min(end);
+        hooks.fill(fd, memory, (base as i64).saturating_neg(), enough).at(STEP)?;
+        let piece = memory.bytes().get(hashed..).ok_or(Outcome::internal())?;
+        hasher.update(piece);
+        hashed = hashed.saturating_add(piece.len());
+        if enough == end || hashed < enough {
+            break;
+        }
+    }
+    if !room.given {
+        room.memory.append(&[0]);
+    }
+    Ok((hashed.saturating_sub(base), hasher.finish()))
+}
