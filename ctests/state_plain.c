@@ -1,9 +1,9 @@
 /* Plain files: the caller's own bytes, with an attribute that verifies them. */
 #include "tap.h"
 #include "state_test.h"
+#include "plain_test.h"
 
 #include <sys/file.h>
-#include <sys/xattr.h>
 
 #define PLAIN STEADFAST_SAVE_PLAIN
 #define KEEP STEADFAST_SAVE_KEEP_PREVIOUS
@@ -55,31 +55,6 @@ static int loads(const char *what, uint32_t flags, int status, const char *text)
         return 1;
     diag("load: %d \"%s\", not %d \"%s\"", got, loaded, status, text);
     return 0;
-}
-
-static int is_exactly(const char *what, const char *text)
-{
-    size_t len = 0;
-    if (!exists(what))
-        return 0;
-    char *bytes = read_file(what, &len);
-    int same = len == strlen(text) && memcmp(bytes, text, len) == 0;
-    free(bytes);
-    return same;
-}
-
-/* Writes in place, as somebody who knows nothing of us; the time stays, or it changes. */
-static void write_in_place(const char *what, const char *text, int keep_time)
-{
-    struct stat st;
-    if (stat(what, &st) != 0)
-        bail_out("stat");
-    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, st.st_mtim };
-    if (!keep_time)
-        times[1].tv_sec -= 10;
-    write_file(what, text, strlen(text));
-    if (utimensat(AT_FDCWD, what, times, 0) != 0)
-        bail_out("utimensat");
 }
 
 static void saves_and_loads(void)
@@ -535,8 +510,7 @@ int main(void)
     snprintf(previous, sizeof previous, "%s.prev", path);
     snprintf(edited, sizeof edited, "%s/edited", d);
     dir = strdup(d);
-    write_text(path, "");
-    no_attributes = (test_absent() & STEADFAST_ABSENT_XATTR) != 0 || setxattr(path, "user.steadfast", "x", 1, 0) != 0;
+    no_attributes = !has_attributes(path);
     int fds = count_fds();
     saves_and_loads();
     large();

@@ -1,6 +1,7 @@
 /* steadfast_reader: parts of a state that was verified. Every byte is one that was verified when it was opened. */
 #include "tap.h"
 #include "state_test.h"
+#include "plain_test.h"
 #include "record.h"
 
 enum { LARGE = (5 << 20) + 12345, MIB = 1 << 20 };
@@ -8,6 +9,10 @@ enum { LARGE = (5 << 20) + 12345, MIB = 1 << 20 };
 static char d[300], path[330], previous[340];
 static steadfast_reader *reader;
 static char *large, *room;
+static int no_attributes;
+#define PLAIN STEADFAST_LOAD_PLAIN
+/* What a plain file of ours answers. */
+#define WHOLE (no_attributes ? STEADFAST_UNVERIFIED : STEADFAST_OK)
 
 static int open_with(const steadfast_context *c, uint32_t flags, steadfast_state *about)
 {
@@ -263,6 +268,175 @@ static void descriptors(void)
     is_int(wait_for(child), 0, "closed standard streams stay closed, and the reader has another descriptor");
 }
 
+static void save_plain(const void *data, size_t len, uint32_t flags)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_PLAIN | flags, .schema = 5 };
+    if (steadfast_state_save(NULL, path, data, len, &o, NULL) < 0)
+        bail_out("save");
+}
+
+/* Does a reader of the plain file answer this, and give this text? */
+static int reads_plain(uint32_t flags, int status, const char *text)
+{
+    steadfast_state about = { .size = sizeof about };
+    size_t len = 0;
+    int got = open_with(context, PLAIN | flags, &about);
+    if (got != status || (got < 0) != (reader == NULL)) {
+        diag("opened: %s", report.message);
+        return 0;
+    }
+    if (got < 0)
+        return 1;
+    int same = steadfast_reader_read(reader, 0, room, 100, &len, NULL) == 0 && len == strlen(text) && memcmp(room, text, len) == 0
+               && about.len == len && about.data == NULL && report.generation == about.generation
+               && (about.generation >> 63 == 1) == (about.schema == 0) && (about.schema == 5 || about.schema == 0);
+    steadfast_reader_close(reader);
+    return same;
+}
+
+static void plain_files(void)
+{
+    static const size_t LENGTHS[] = { 0, 1, MIB - 1, MIB, MIB + 1, LARGE };
+    for (size_t i = 0; i < sizeof LENGTHS / sizeof LENGTHS[0]; i++) {
+        size_t len = LENGTHS[i];
+        unlink(path);
+        save_plain(large, len, 0);
+        is_int(open_with(context, PLAIN, NULL), WHOLE, "a plain file of %zu bytes", len);
+        ok(gives(0, LARGE, len) && gives(len, 10, 0) && (len == 0 || gives(len - 1, 100, 1)), "all of it, its end, and nothing beyond");
+        steadfast_reader_close(reader);
+    }
+    static const struct {
+        const char *text;
+        int keep_time, status;
+        const char *what;
+    } ROWS[] = {
+        { "first", 0, STEADFAST_OK, "the same bytes at another time" },
+        { "other", 0, STEADFAST_CHANGED, "others, at another time" },
+        { "", 0, STEADFAST_CHANGED, "emptied at another time" },
+        { "other", 1, STEADFAST_E_DIGEST, "others, at the same time" },
+        { "firs", 1, STEADFAST_E_TRUNCATED, "shorter" },
+        { "first!", 1, STEADFAST_E_TRAILING, "longer" },
+        { "", 1, STEADFAST_E_EMPTY, "empty" },
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        if (no_attributes)
+            break;
+        unlink(path);
+        save_plain("first", 5, 0);
+        write_in_place(path, ROWS[i].text, ROWS[i].keep_time);
+        ok(reads_plain(0, ROWS[i].status, ROWS[i].text), "%s: %s", ROWS[i].what, steadfast_status_name(ROWS[i].status));
+        ok(ROWS[i].status != STEADFAST_CHANGED || reads_plain(STEADFAST_LOAD_REQUIRE_VERIFIED, STEADFAST_E_UNVERIFIED, ""),
+           "with REQUIRE_VERIFIED");
+    }
+    unlink(path);
+    write_text(path, "by hand");
+    ok(reads_plain(0, STEADFAST_UNVERIFIED, "by hand"), "anybody's file: UNVERIFIED, and it is read");
+    ok(reads_plain(STEADFAST_LOAD_REQUIRE_VERIFIED, STEADFAST_E_UNVERIFIED, ""), "with REQUIRE_VERIFIED: E_UNVERIFIED, and no reader");
+    is_int(open_reader(), STEADFAST_E_FORMAT, "without PLAIN: E_FORMAT");
+    steadfast_load_options o = { .size = sizeof o, .flags = PLAIN, .max_len = 6 };
+    is_int(steadfast_reader_open(context, path, &o, &reader, NULL, NULL), STEADFAST_E_TOO_LARGE, "longer than max_len: E_TOO_LARGE");
+    o.max_len = 7;
+    is_int(steadfast_reader_open(context, path, &o, &reader, NULL, NULL), STEADFAST_UNVERIFIED, "as long as it");
+    steadfast_reader_close(reader);
+    unlink(path);
+    is_int(open_with(context, PLAIN, NULL), -ENOENT, "nothing there: ENOENT");
+    is_int(open_with(context, 1u << 20, NULL), -EINVAL, "a flag that nobody knows: EINVAL");
+}
+
+static void plain_recovers(void)
+{
+    const uint32_t recover = STEADFAST_LOAD_RECOVER;
+    unlink(path), unlink(previous);
+    write_text(path, "");
+    write_text(previous, "older, by hand");
+    ok(reads_plain(recover, STEADFAST_UNVERIFIED, ""), "an unverified previous one is not taken for an empty file");
+    unlink(path);
+    ok(reads_plain(recover, STEADFAST_E_UNVERIFIED, ""), "nor for a missing one");
+    unlink(previous);
+    if (no_attributes)
+        return;
+    save_plain("one", 3, 0), save_plain("two", 3, STEADFAST_SAVE_KEEP_PREVIOUS);
+    ok(reads_plain(recover, 0, "two"), "RECOVER: the current one, if it is verified");
+    write_in_place(path, "mine", 0);
+    ok(reads_plain(recover, STEADFAST_CHANGED, "mine"), "and if somebody has changed it");
+    write_in_place(path, "", 0);
+    ok(reads_plain(recover, STEADFAST_RECOVERED, "one"), "emptied: the previous one");
+    save_plain("two", 3, 0);
+    write_in_place(path, "owt", 1);
+    ok(reads_plain(0, STEADFAST_E_DIGEST, ""), "damage");
+    ok(reads_plain(recover, STEADFAST_RECOVERED, "one"), "with RECOVER: the previous one");
+    unlink(path);
+    ok(reads_plain(0, STEADFAST_E_LOST, "") && reads_plain(recover, STEADFAST_RECOVERED, "one"), "missing: the previous one");
+    unlink(previous);
+}
+
+/* Somebody writes into a plain file after it was opened. */
+static void plain_changed(void)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        int expected = kind == 0 ? WHOLE : kind == 1 && !no_attributes ? STEADFAST_CHANGED : STEADFAST_UNVERIFIED;
+        unlink(path);
+        if (kind < 2)
+            save_plain(large, kind == 0 ? LARGE : 3, 0);
+        if (kind > 0) {
+            write_file(path, large, LARGE);
+            struct timespec times[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+            utimensat(AT_FDCWD, path, times, 0);
+        }
+        is_int(open_with(context, PLAIN, NULL), expected, "a plain file that is %s", kind == 0 ? "ours" : kind == 1 ? "changed" : "anybody's");
+        ok(gives(0, 10, 10) && gives(3 * MIB - 5, 10, 10), "parts of it");
+        change(MIB + 7, '!');
+        ok(gives(3 * MIB, 100, 100), "a byte is changed: another part is given still");
+        is_int(read_at(MIB + 100, 10), STEADFAST_E_DIGEST, "the MiB around it is not: E_DIGEST");
+        if (truncate(path, 3 * MIB + 10) != 0)
+            bail_out("truncate");
+        ok(read_at(4 * MIB, 10) == STEADFAST_E_DIGEST && gives(0, 10, 10), "nor what was cut");
+        steadfast_reader_close(reader);
+    }
+}
+
+/* At the first reads somebody changes what is being opened. */
+static int changes_left, cuts, adds;
+static int64_t pread_while_changing(void *user, int32_t fd, void *buf, size_t len, uint64_t offset)
+{
+    (void)user;
+    int64_t result = REAL->pread(NULL, fd, buf, len, offset);
+    if (changes_left > 0) {
+        changes_left--;
+        if (cuts ? truncate(path, MIB + 5) != 0 : adds && truncate(path, 2 * MIB + 5) != 0)
+            return -EPROTO;
+        struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1000 + changes_left } };
+        change(0, (char)('a' + changes_left));
+        utimensat(AT_FDCWD, path, times, 0);
+    }
+    return result;
+}
+
+static void plain_changing(void)
+{
+    steadfast_hooks h = test_hooks();
+    h.pread = pread_while_changing;
+    steadfast_context *c = test_context(&h);
+    for (int way = 0; way < 3; way++) {
+        unlink(path);
+        write_file(path, large, 2 * MIB);
+        changes_left = 2, cuts = way == 1, adds = way == 2;
+        char first = large[0];
+        size_t len = way == 0 ? 2 * MIB : way == 1 ? MIB + 5 : 2 * MIB + 5;
+        is_int(open_with(c, PLAIN, NULL), STEADFAST_UNVERIFIED, "somebody %s a file while it is opened", way == 0 ? "writes to" : way == 1 ? "cuts" : "adds to");
+        large[0] = 'a';
+        char after[5];
+        memcpy(after, large + 2 * MIB, 5);
+        memset(large + 2 * MIB, 0, 5);
+        ok(gives(0, LARGE, len), "what is read is what was there at last");
+        memcpy(large + 2 * MIB, after, 5);
+        large[0] = first;
+        steadfast_reader_close(reader);
+    }
+    unlink(path);
+    steadfast_context_free(c);
+}
+
 static void arguments(void)
 {
     steadfast_state about = { .size = 8 };
@@ -293,6 +467,7 @@ int main(void)
     for (size_t i = 0; i < LARGE; i++)
         large[i] = (char)(i * 31 + i / 4096 + (i >> 20) * 17);
     context = test_context(NULL);
+    no_attributes = !has_attributes(path);
     int fds = count_fds();
     parts();
     told();
@@ -301,6 +476,10 @@ int main(void)
     changed();
     errors();
     descriptors();
+    plain_files();
+    plain_recovers();
+    plain_changed();
+    plain_changing();
     arguments();
     is_int(count_fds(), fds, "no descriptor stays open");
     steadfast_context_free(context);

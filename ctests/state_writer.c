@@ -2,17 +2,27 @@
 #include "tap.h"
 #include "state_test.h"
 #include "context_test.h"
+#include "plain_test.h"
 
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 
 #define KEEP STEADFAST_SAVE_KEEP_PREVIOUS
 #define NO_SYNC STEADFAST_SAVE_NO_SYNC
+#define PLAIN STEADFAST_SAVE_PLAIN
+#define SWAP STEADFAST_SAVE_IF_GENERATION
 enum { LARGE = 5 << 20, HEADER = 256 };
 
 static char d[300], path[330], previous[340];
 static steadfast_writer *writer;
 static char *large;
+static int no_attributes;
+/* What a durable commit of a plain file answers, and a load of it. */
+#define PLAIN_SAVED (NO_DIR_FSYNC ? STEADFAST_NOT_DURABLE : WHOLE)
+#define WHOLE (no_attributes ? STEADFAST_UNVERIFIED : STEADFAST_OK)
+/* Where the payload begins in the file of the writer. */
+static off_t start = HEADER;
 
 /* Each test begins with nothing there. */
 static void begin(void)
@@ -22,7 +32,7 @@ static void begin(void)
 
 static int open_writer(const steadfast_context *c, uint32_t flags, uint64_t expected)
 {
-    steadfast_save_options o = { .size = sizeof o, .flags = flags, .expected_generation = expected };
+    steadfast_save_options o = { .size = sizeof o, .flags = flags, .expected_generation = expected, .timeout_ms = 200 };
     report = (steadfast_report){ .size = sizeof report };
     return steadfast_writer_open(c, path, &o, &writer, &report);
 }
@@ -57,6 +67,25 @@ static int stream(const steadfast_context *c, uint32_t flags, const char *text)
         return status;
     put(text);
     return commit();
+}
+
+/* Does a load of the plain file give this, and this status? */
+static int loads_plain(const char *what, const void *data, size_t len, int status)
+{
+    steadfast_load_options o = { .size = sizeof o, .flags = STEADFAST_LOAD_PLAIN };
+    steadfast_state state = { .size = sizeof state };
+    report = (steadfast_report){ .size = sizeof report };
+    int got = steadfast_state_load(NULL, what, &o, &state, &report);
+    int same = got == status && (got < 0 || (state.len == len && (len == 0 || memcmp(state.data, data, len) == 0)));
+    if (!same)
+        diag("load: %s", report.message);
+    steadfast_state_free(&state);
+    return same;
+}
+
+static int loads(const char *text, int status)
+{
+    return loads_plain(path, text, strlen(text), status);
 }
 
 static int holds_bytes(const void *data, size_t len)
@@ -435,7 +464,7 @@ static void full(void)
 
 /* How the next syncs of files end, and what happens to their file then. */
 static struct {
-    int errors[3], syncs, directory_syncs, directory_error, spoils, writes_late, cuts_late, misread;
+    int errors[3], syncs, directory_syncs, directory_error, spoils, writes_late, cuts_late, misread, reads;
     ino_t inodes[3];
 } sync_;
 
@@ -452,7 +481,7 @@ static int32_t fsync_as_told(void *user, int32_t fd)
         return -EIO;
     sync_.inodes[number] = st.st_ino;
     /* The page that could not be written was dropped: what is read is what the disk has. */
-    if (sync_.spoils == number + 1 && pwrite(fd, "\0", 1, HEADER + 2) != 1)
+    if (sync_.spoils == number + 1 && pwrite(fd, "\0", 1, start + 2) != 1)
         return -EPROTO;
     return -sync_.errors[number];
 }
@@ -460,15 +489,16 @@ static int32_t fsync_as_told(void *user, int32_t fd)
 static int64_t pread_as_told(void *user, int32_t fd, void *buf, size_t len, uint64_t offset)
 {
     (void)user;
-    if (sync_.writes_late && offset >= HEADER) {
+    sync_.reads++;
+    if (sync_.writes_late && offset >= (uint64_t)start) {
         sync_.writes_late = 0;
         if (write(fd, "late", 4) != 4)
             return -EPROTO;
     }
     int64_t result = REAL->pread(NULL, fd, buf, len, offset);
-    if (sync_.misread && offset >= HEADER)
+    if (sync_.misread && offset >= (uint64_t)start)
         sync_.misread = 0, ((char *)buf)[0] ^= 1;
-    if (sync_.cuts_late && offset >= HEADER && ftruncate(fd, HEADER + 1) != 0)
+    if (sync_.cuts_late && offset >= (uint64_t)start && ftruncate(fd, start + 1) != 0)
         return -EPROTO;
     return result;
 }
@@ -571,6 +601,244 @@ static void failed_sync(void)
     steadfast_context_free(c);
 }
 
+static void plain_lengths(void)
+{
+    static const size_t LENGTHS[] = { 0, 1, 255, 256, 257, 4096, 131071, 131072, 131073, LARGE };
+    steadfast_hooks h = test_hooks();
+    h.pread = pread_as_told;
+    steadfast_context *c = test_context(&h);
+    steadfast_save_options o = { .size = sizeof o, .mode = 0640, .schema = 7, .flags = PLAIN };
+    steadfast_load_options l = { .size = sizeof l, .flags = STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_REQUIRE_SCHEMA, .schema = 7 };
+    for (int with_fd = 0; with_fd < 2; with_fd++) {
+        for (size_t i = 0; i < sizeof LENGTHS / sizeof LENGTHS[0]; i++) {
+            size_t len = LENGTHS[i], len_of_file = 0;
+            begin();
+            if (steadfast_writer_open(c, path, &o, &writer, NULL) != 0)
+                bail_out("no writer");
+            memset(&sync_, 0, sizeof sync_);
+            int fd = with_fd ? descriptor() : -1, good = 1;
+            size_t step = 1;
+            for (size_t at = 0; at < len; at += step, step = step * 3 % 100003 + 1) {
+                size_t now = step < len - at ? step : len - at;
+                if (with_fd && i % 2 == 0)
+                    good &= write(fd, large + at, now) == (ssize_t)now;
+                else
+                    put_bytes(large + at, now);
+            }
+            is_int(commit(), PLAIN_SAVED, "plain: %zu bytes in odd pieces%s", len, with_fd ? ", with the descriptor" : "");
+            uint64_t generation = report.generation;
+            char *bytes = read_file(path, &len_of_file);
+            struct stat st;
+            ok(good && bytes != NULL && len_of_file == len && (len == 0 || memcmp(bytes, large, len) == 0)
+                   && (no_attributes || generation == 1),
+               "the file has these bytes and no other");
+            ok((sync_.reads > 0) == (with_fd && len > 0), "it was %sread back", with_fd ? "" : "not ");
+            ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0640 && loads_plain(path, large, len, WHOLE), "with its mode, and it loads");
+            steadfast_state state = { .size = sizeof state };
+            ok(no_attributes || (steadfast_state_load(NULL, path, &l, &state, NULL) == 0 && state.generation == generation),
+               "by its number, with its schema");
+            steadfast_state_free(&state);
+            free(bytes);
+        }
+    }
+    steadfast_context_free(c);
+}
+
+static void plain_options(void)
+{
+    char half[400];
+    struct stat st;
+    steadfast_save_options o = { .size = sizeof o, .flags = PLAIN | STEADFAST_SAVE_IN_PLACE };
+    is_int(steadfast_writer_open(NULL, path, &o, &writer, NULL), -EINVAL, "IN_PLACE: EINVAL");
+    begin();
+    is_int(open_writer(context, PLAIN, 0), 0, "a writer of a plain file");
+    put("half");
+    snprintf(half, sizeof half, "%s/.s.0.tmp", d);
+    ok(!exists(path) && stat(half, &st) == 0 && (st.st_mode & 0777) == 0600 && is_exactly(half, "half"),
+       "its temporary file has what was written, and only its owner may open it");
+    int fd = descriptor();
+    ok(lseek(fd, 0, SEEK_CUR) == 4 && write(fd, ", done", 6) == 6, "its descriptor is at the end of it");
+    is_int(commit(), PLAIN_SAVED, "the commit");
+    ok(is_exactly(path, "half, done") && loads("half, done", WHOLE) && *leftovers(d, "s") == '\0', "saves it all");
+    open_writer(context, PLAIN, 0), put("given up");
+    steadfast_writer_abort(writer);
+    ok(is_exactly(path, "half, done") && *leftovers(d, "s") == '\0', "an abort leaves the old file and nothing else");
+
+    is_int(stream(context, PLAIN | KEEP, "two"), PLAIN_SAVED, "KEEP_PREVIOUS");
+    ok(loads("two", WHOLE) && is_exactly(previous, "half, done") && loads_plain(previous, "half, done", 10, WHOLE),
+       "keeps the old file, with its attribute");
+    is_int(stream(context, PLAIN | NO_SYNC, "unsynced"), STEADFAST_NOT_DURABLE, "NO_SYNC");
+    char attribute[60] = "";
+    ok(loads("unsynced", WHOLE) && stat(path, &st) == 0 && (st.st_mode & 07777) == 0600
+           && (no_attributes || (getxattr(path, "user.steadfast", attribute, 60) == 60 && attribute[47] == 2)),
+       "is marked in the attribute, and not in the mode");
+    if (no_attributes) {
+        skip("no extended attributes", "attributes that are kept or refused");
+        return;
+    }
+    for (int plain = 0; plain < 2; plain++) {
+        uint32_t flags = plain ? PLAIN : 0;
+        begin();
+        stream(context, flags, "one");
+        if (setxattr(path, "user.mine", "1", 1, 0) != 0)
+            bail_out("setxattr");
+        is_int(stream(context, flags | STEADFAST_SAVE_KEEP_ATTRIBUTES, "two"), SAVED, "KEEP_ATTRIBUTES, a %s", plain ? "plain file" : "record");
+        ok(getxattr(path, "user.mine", NULL, 0) == 1 && (plain ? loads("two", 0) : holds(path, "two")), "keeps them, and its own is new");
+        stream(context, flags, "three");
+        ok(getxattr(path, "user.mine", NULL, 0) < 0, "without it they go");
+    }
+    begin();
+    save(path, "old", PLAIN);
+    struct faults f = { .fail_at = 1, .only = STEADFAST_CALL_FSETXATTR, .error = EOPNOTSUPP, .for_ever = 1 };
+    steadfast_context *c = faults_context(&f);
+    is_int(stream(c, PLAIN | STEADFAST_SAVE_STRICT, "new"), STEADFAST_E_UNSUPPORTED, "STRICT, and the attribute is refused: E_UNSUPPORTED");
+    ok(loads("old", 0) && *leftovers(d, "s") == '\0', "the old file stands");
+    is_int(stream(c, PLAIN, "new"), NO_DIR_FSYNC ? STEADFAST_NOT_DURABLE : STEADFAST_UNVERIFIED, "without STRICT: UNVERIFIED");
+    uint64_t tag = report.generation;
+    ok(says("without the attribute") && loads("new", STEADFAST_UNVERIFIED) && report.generation == tag, "with the tag that a load gives");
+    steadfast_context_free(c);
+}
+
+/* An editor acts just before the second rename: the exchange. */
+static int renames;
+static void edit_before_the_exchange(struct faults *f, int call, const char *name)
+{
+    (void)f, (void)name;
+    if (call != STEADFAST_CALL_RENAMEAT || ++renames != 2)
+        return;
+    write_text(in(d, "edited"), "an edit");
+    if (rename(in(d, "edited"), path) != 0)
+        bail_out("rename");
+}
+
+static void plain_swaps(void)
+{
+    begin();
+    if (NO_FLOCK) {
+        is_int(open_writer(context, PLAIN | SWAP, 0), STEADFAST_E_UNSUPPORTED, "plain: IF_GENERATION without flock, at the open");
+        return;
+    }
+    open_writer(context, PLAIN | SWAP, 0), put("one");
+    is_int(commit(), PLAIN_SAVED, "plain: IF_GENERATION 0 where nothing is");
+    uint64_t there = report.generation;
+    open_writer(context, PLAIN | SWAP, there), put("two");
+    is_int(commit(), PLAIN_SAVED, "the generation that is there");
+    there = report.generation;
+    ok(loads("two", WHOLE) && *leftovers(d, "s") == '\0', "is swapped, and nothing is left beside it");
+    open_writer(context, PLAIN | SWAP, there), put("three");
+    write_in_place(path, "theirs", 0);
+    is_int(commit(), STEADFAST_E_CONFLICT, "somebody writes before the commit: E_CONFLICT");
+    uint64_t tag = report.generation;
+    ok(tag >> 63 == 1 && is_exactly(path, "theirs") && *leftovers(d, "s") == '\0', "theirs stays, and its tag is told");
+    open_writer(context, PLAIN | SWAP, tag);
+    if (write(descriptor(), "ours", 4) != 4)
+        bail_out("write");
+    is_int(commit(), PLAIN_SAVED, "the tag, and written to the descriptor");
+    ok(loads("ours", WHOLE), "is swapped");
+    there = report.generation;
+    int fd = open(d, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    flock(fd, LOCK_SH);
+    is_int(open_writer(context, PLAIN | SWAP, there), 0, "somebody has the directory's flock: a writer is opened");
+    put("x");
+    is_int(commit(), STEADFAST_E_BUSY, "and its commit is E_BUSY");
+    close(fd);
+    ok(is_exactly(path, "ours") && *leftovers(d, "s") == '\0', "the old file stands");
+    if ((test_absent() & STEADFAST_ABSENT_RENAMEAT2) != 0)
+        return;
+    struct faults f = { .before = edit_before_the_exchange, .no_real_sync = 1 };
+    steadfast_context *c = faults_context(&f);
+    open_writer(c, PLAIN | SWAP, there), put("x");
+    renames = 0;
+    is_int(commit(), STEADFAST_E_CONFLICT, "an editor renames just before the exchange: E_CONFLICT");
+    ok(is_exactly(path, "an edit") && *leftovers(d, "s") == '\0', "the edit is there, and nothing beside it");
+    steadfast_context_free(c);
+}
+
+static int plain_marked(void)
+{
+    char attribute[60] = "";
+    return no_attributes || (getxattr(path, "user.steadfast", attribute, 60) == 60 && (attribute[47] & 2) != 0);
+}
+
+static void plain_failed_sync(void)
+{
+    steadfast_hooks h = test_hooks();
+    h.fsync = fsync_as_told;
+    h.pread = pread_as_told;
+    steadfast_context *c = test_context(&h);
+    start = 0;
+    begin();
+    save(path, "old", PLAIN);
+    is_int(run(c, PLAIN, EIO, 0, 0), PLAIN_SAVED, "plain: a sync that fails once");
+    ok(sync_.syncs == 2 && sync_.inodes[0] != sync_.inodes[1] && loads("a new state", WHOLE) && (no_attributes || !plain_marked()),
+       "the content is copied to a fresh file, which is synced");
+    is_int(run(c, PLAIN, EIO, EIO, 0), STEADFAST_NOT_DURABLE, "one that fails twice");
+    ok(loads("a new state", WHOLE) && plain_marked(), "is saved, and marked as unsynced");
+    begin();
+    save(path, "old", PLAIN);
+    is_int(run(c, PLAIN | STEADFAST_SAVE_STRICT, EIO, EIO, 0),
+           STEADFAST_E_NOT_SAVED_DURABLY, "with STRICT it is not");
+    is_int(run(c, PLAIN, EIO, 0, 1), STEADFAST_E_DIGEST, "a page that could not be written is lost: E_DIGEST");
+    ok(loads("old", WHOLE) && !exists(previous) && *leftovers(d, "s") == '\0', "the old file stands");
+    is_int(run(c, PLAIN, EINVAL, 0, 0), STEADFAST_NOT_DURABLE, "no sync here");
+    ok(loads("a new state", WHOLE) && plain_marked(), "saved and marked");
+
+    /* The attribute has the digest of what was handed over, whatever became of the pages. */
+    if (!no_attributes) {
+        begin();
+        open_writer(c, PLAIN, 0), put("a new state");
+        int fd = open(in(d, ".s.0.tmp"), O_WRONLY | O_CLOEXEC);
+        if (pwrite(fd, "\0", 1, 2) != 1)
+            bail_out("pwrite");
+        close(fd);
+        commit();
+        ok(loads_plain(path, NULL, 0, STEADFAST_E_DIGEST), "a page that was lost before the commit is found by a load");
+    }
+    static const struct {
+        const char *what;
+        int cut, status;
+    } OTHERS[] = { { "longer", 12, STEADFAST_E_TRAILING }, { "shorter", 3, STEADFAST_E_TRUNCATED } };
+    begin();
+    save(path, "old", PLAIN);
+    for (int i = 0; i < 2; i++) {
+        open_writer(c, PLAIN, 0), put("a new state");
+        if (truncate(in(d, ".s.0.tmp"), OTHERS[i].cut) != 0)
+            bail_out("truncate");
+        is_int(commit(), OTHERS[i].status, "the file is %s than what was written: %s", OTHERS[i].what, steadfast_status_name(OTHERS[i].status));
+        ok(loads("old", WHOLE) && *leftovers(d, "s") == '\0', "the old file stands");
+    }
+
+    static const int ERRORS[] = { EIO, EINVAL };
+    for (int i = 0; i < 2; i++) {
+        begin();
+        save(path, "old", PLAIN);
+        memset(&sync_, 0, sizeof sync_);
+        sync_.errors[0] = ERRORS[i];
+        open_writer(c, PLAIN, 0);
+        if (write(descriptor(), "theirs", 6) != 6)
+            bail_out("write");
+        int status = commit();
+        if (i == 0)
+            ok(status == STEADFAST_E_NOT_SAVED_DURABLY && loads("old", WHOLE) && *leftovers(d, "s") == '\0',
+               "a sync that fails after the descriptor was used: E_NOT_SAVED_DURABLY, and the old file stands");
+        else
+            ok(status == STEADFAST_NOT_DURABLE && loads("theirs", WHOLE) && plain_marked(), "no sync here, after it was used: saved and marked");
+    }
+    for (int cuts = 0; cuts < 2; cuts++) {
+        begin();
+        memset(&sync_, 0, sizeof sync_);
+        open_writer(c, PLAIN, 0);
+        if (write(descriptor(), "theirs", 6) != 6)
+            bail_out("write");
+        sync_.writes_late = !cuts, sync_.cuts_late = cuts;
+        is_int(commit(), cuts ? STEADFAST_E_TRUNCATED : STEADFAST_E_TRAILING, "the descriptor's file is %s while it is hashed",
+               cuts ? "cut" : "written to");
+        ok(!exists(path) && *leftovers(d, "s") == '\0', "nothing is saved");
+    }
+    start = HEADER;
+    steadfast_context_free(c);
+}
+
 /* The name of a directory that the open made could not be synced: that is not forgotten. */
 static void unsynced_parent(void)
 {
@@ -647,6 +915,7 @@ int main(void)
     for (size_t i = 0; i < LARGE; i++)
         large[i] = (char)(i * 31 + i / 4096 + (i >> 20) * 17);
     context = test_context(NULL);
+    no_attributes = !has_attributes(path);
     int fds = count_fds();
     lengths();
     unseen();
@@ -660,6 +929,10 @@ int main(void)
     closed_and_taken();
     full();
     failed_sync();
+    plain_lengths();
+    plain_options();
+    plain_swaps();
+    plain_failed_sync();
     unsynced_parent();
     beneath();
     standard_streams();

@@ -718,8 +718,8 @@ typedef struct steadfast_writer steadfast_writer;
  *  - `context`: NULL for the default. It must live as long as the writer.
  *  - `path`: as for steadfast_state_save. It is followed now, links at its end included: the commit saves in the directory that
  *    is found now, also when that is renamed meanwhile or the working directory changes.
- *  - `options`: NULL for the defaults. The flags are those of steadfast_state_save. With STEADFAST_SAVE_IF_GENERATION the
- *    commit compares, and `timeout_ms` is for each of the two calls.
+ *  - `options`: NULL for the defaults. The flags are those of steadfast_state_save, but for STEADFAST_SAVE_IN_PLACE, which is
+ *    -EINVAL as SYNCFS is. With STEADFAST_SAVE_IF_GENERATION the commit compares, and `timeout_ms` is for each of the two calls.
  *  - `out`: gets the writer, which steadfast_writer_commit or steadfast_writer_abort frees; NULL after an error.
  *  - `report`: NULL for the default.
  *
@@ -756,8 +756,9 @@ int32_t steadfast_writer_write(steadfast_writer *writer, const void *data, size_
  * The writer's descriptor, to write to it with other means: write(2), splice(2), sendfile(2), fdopen(3) of a dup(2).
  *
  * Its position is the end of what was written, and it is shared: steadfast_writer_write goes on where the caller ended. At
- * the commit, the payload is what the file has after its first 256 bytes, which are the library's. The descriptor has no
- * O_APPEND, which splice(2) refuses. It is close-on-exec and never 0, 1 or 2.
+ * the commit, the payload is what the file has after its first 256 bytes, which are the library's; with
+ * STEADFAST_SAVE_PLAIN it is the whole file. The descriptor has no O_APPEND, which splice(2) refuses. It is close-on-exec and
+ * never 0, 1 or 2.
  *
  *  - `out`: gets the descriptor. It belongs to the writer: do not close it. Do not sync it either: a failed sync would be told
  *    once only. It cannot be used after the commit, and nobody may write to it any more when the commit begins: flush a FILE
@@ -772,7 +773,8 @@ int32_t steadfast_writer_fd(steadfast_writer *writer, int32_t *out, steadfast_re
 /**
  * Saves what was written, as steadfast_state_save would, and frees the writer in any case.
  *
- * The payload is hashed now, by reading it back from the file while the device writes it.
+ * The payload is hashed now, by reading it back from the file while the device writes it. With STEADFAST_SAVE_PLAIN it was
+ * hashed while it was written, and is read back only after steadfast_writer_fd.
  *
  *  - `writer`: not to be used any more.
  *  - `report`: NULL for the default. It is as for steadfast_state_save.
@@ -782,8 +784,9 @@ int32_t steadfast_writer_fd(steadfast_writer *writer, int32_t *out, steadfast_re
  *  - The error of an earlier call (OLD).
  *  - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there by now (OLD).
  *  - STEADFAST_E_SYMLINK: a link was put in the place of the state after the writer was opened, whatever the flags (OLD).
- *  - STEADFAST_E_DIGEST: after a failed sync, or with NO_SYNC, the file does not hold what was written (OLD).
- *  - STEADFAST_E_TRAILING, _E_TRUNCATED: somebody wrote to the descriptor while the payload was hashed (OLD).
+ *  - STEADFAST_E_DIGEST: after a failed sync, for a record also with NO_SYNC, the file does not hold what was written (OLD).
+ *  - STEADFAST_E_TRAILING, _E_TRUNCATED: the file is longer or shorter than what was written: somebody else wrote to it, or
+ *    somebody wrote to the descriptor while the payload was hashed (OLD).
  *  - STEADFAST_E_NOT_SAVED_DURABLY: also without STRICT, if the sync of the file failed after steadfast_writer_fd: nobody knows
  *    whether the file still holds what was written to its descriptor (OLD).
  *  - -EBADF: the program closed a descriptor of the writer's (closefrom). The temporary file is left for the next save (OLD).
@@ -808,13 +811,15 @@ typedef struct steadfast_reader steadfast_reader;
  * The reader keeps the state that it has verified: a save meanwhile replaces the file and does not change this one.
  *
  *  - `context`: NULL for the default. It must live as long as the reader.
- *  - `path`, `options`: as for steadfast_state_load, but that max_len 0 is no limit.
+ *  - `path`, `options`: as for steadfast_state_load, but that max_len 0 is no limit. With STEADFAST_LOAD_PLAIN a file that is
+ *    CHANGED or UNVERIFIED can be read as well, as it was when it was opened.
  *  - `out`: gets the reader, which steadfast_reader_close frees; NULL after an error.
  *  - `about`: NULL, or its `size` must be set. It gets what steadfast_state_load would say of the state; `data` is NULL. There is
  *    nothing to free.
  *  - `report`: NULL for the default.
  *
- * Returns what steadfast_state_load returns: 0, STEADFAST_RECOVERED for PATH.prev, or an error. Nothing on disk changes.
+ * Returns what steadfast_state_load returns: 0, STEADFAST_RECOVERED for PATH.prev, STEADFAST_UNVERIFIED or _CHANGED, or an
+ * error. Nothing on disk changes.
  *
  * Fork: a child may go on with it.
  */
@@ -823,8 +828,8 @@ int32_t steadfast_reader_open(const steadfast_context *context, const char *path
                               steadfast_state *about, steadfast_report *report);
 
 /**
- * Reads from the payload. Every byte that it gives is one that was verified when the reader was opened, whoever writes into the
- * file meanwhile: the MiB around it is read and verified again, but for the one that was read last.
+ * Reads from the payload. Every byte that it gives is one that was hashed when the reader was opened, whoever writes into the
+ * file meanwhile: the MiB around it is read and hashed again, but for the one that was read last.
  *
  *  - `offset`: in the payload, in bytes.
  *  - `buf`, `cap`: `cap` bytes; `buf` may be NULL if `cap` is 0.

@@ -7,7 +7,6 @@ use super::sized::{invalid, read_sized, write_sized};
 use super::status::steadfast_report;
 use crate::file::path::{self, PATH_MAX};
 use crate::mem::{self, Buffer, Text};
-use crate::state::options::*;
 use crate::state::reader::Reader;
 use crate::status::*;
 use core::ffi::{c_char, c_void};
@@ -27,13 +26,15 @@ pub struct steadfast_reader {
 /// The reader keeps the state that it has verified: a save meanwhile replaces the file and does not change this one.
 ///
 ///  - `context`: NULL for the default. It must live as long as the reader.
-///  - `path`, `options`: as for steadfast_state_load, but that max_len 0 is no limit.
+///  - `path`, `options`: as for steadfast_state_load, but that max_len 0 is no limit. With STEADFAST_LOAD_PLAIN a file that is
+///    CHANGED or UNVERIFIED can be read as well, as it was when it was opened.
 ///  - `out`: gets the reader, which steadfast_reader_close frees; NULL after an error.
 ///  - `about`: NULL, or its `size` must be set. It gets what steadfast_state_load would say of the state; `data` is NULL. There is
 ///    nothing to free.
 ///  - `report`: NULL for the default.
 ///
-/// Returns what steadfast_state_load returns: 0, STEADFAST_RECOVERED for PATH.prev, or an error. Nothing on disk changes.
+/// Returns what steadfast_state_load returns: 0, STEADFAST_RECOVERED for PATH.prev, STEADFAST_UNVERIFIED or _CHANGED, or an
+/// error. Nothing on disk changes.
 ///
 /// Fork: a child may go on with it.
 #[unsafe(no_mangle)]
@@ -49,9 +50,6 @@ pub unsafe extern "C" fn steadfast_reader_open(
     unsafe { set_null(out) };
     let call = || {
         let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
-        if request.flags & !(STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_SCHEMA) != 0 {
-            return Err(invalid(Detail::UnknownFlag));
-        }
         let minimum = core::mem::offset_of!(steadfast_state, generation);
         if out.is_null() || (!about.is_null() && unsafe { about.cast::<usize>().read() } < minimum) {
             return Err(invalid(Detail::NoOut));
@@ -74,8 +72,8 @@ pub unsafe extern "C" fn steadfast_reader_open(
     unsafe { reported(name, report, call) }
 }
 
-/// Reads from the payload. Every byte that it gives is one that was verified when the reader was opened, whoever writes into the
-/// file meanwhile: the MiB around it is read and verified again, but for the one that was read last.
+/// Reads from the payload. Every byte that it gives is one that was hashed when the reader was opened, whoever writes into the
+/// file meanwhile: the MiB around it is read and hashed again, but for the one that was read last.
 ///
 ///  - `offset`: in the payload, in bytes.
 ///  - `buf`, `cap`: `cap` bytes; `buf` may be NULL if `cap` is 0.

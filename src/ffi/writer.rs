@@ -49,13 +49,15 @@ impl Owner {
     }
 }
 
-/// The flags that make sense for a record that is written piece by piece.
+/// The flags that make sense for a state that is written piece by piece.
 const KNOWN: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_KEEP_PREVIOUS
     | STEADFAST_SAVE_IF_GENERATION
     | STEADFAST_SAVE_FOLLOW_SYMLINK
     | STEADFAST_SAVE_CREATE_PARENTS
     | STEADFAST_SAVE_NO_SYNC
+    | STEADFAST_SAVE_PLAIN
+    | STEADFAST_SAVE_KEEP_ATTRIBUTES
     | STEADFAST_SAVE_SET_MODE;
 
 /// Without a writer there is no path to name.
@@ -68,8 +70,8 @@ const NO_WRITER: &CStr = c"(no writer)";
 ///  - `context`: NULL for the default. It must live as long as the writer.
 ///  - `path`: as for steadfast_state_save. It is followed now, links at its end included: the commit saves in the directory that
 ///    is found now, also when that is renamed meanwhile or the working directory changes.
-///  - `options`: NULL for the defaults. The flags are those of steadfast_state_save. With STEADFAST_SAVE_IF_GENERATION the
-///    commit compares, and `timeout_ms` is for each of the two calls.
+///  - `options`: NULL for the defaults. The flags are those of steadfast_state_save, but for STEADFAST_SAVE_IN_PLACE, which is
+///    -EINVAL as SYNCFS is. With STEADFAST_SAVE_IF_GENERATION the commit compares, and `timeout_ms` is for each of the two calls.
 ///  - `out`: gets the writer, which steadfast_writer_commit or steadfast_writer_abort frees; NULL after an error.
 ///  - `report`: NULL for the default.
 ///
@@ -146,8 +148,9 @@ pub unsafe extern "C" fn steadfast_writer_write(
 /// The writer's descriptor, to write to it with other means: write(2), splice(2), sendfile(2), fdopen(3) of a dup(2).
 ///
 /// Its position is the end of what was written, and it is shared: steadfast_writer_write goes on where the caller ended. At
-/// the commit, the payload is what the file has after its first 256 bytes, which are the library's. The descriptor has no
-/// O_APPEND, which splice(2) refuses. It is close-on-exec and never 0, 1 or 2.
+/// the commit, the payload is what the file has after its first 256 bytes, which are the library's; with
+/// STEADFAST_SAVE_PLAIN it is the whole file. The descriptor has no O_APPEND, which splice(2) refuses. It is close-on-exec and
+/// never 0, 1 or 2.
 ///
 ///  - `out`: gets the descriptor. It belongs to the writer: do not close it. Do not sync it either: a failed sync would be told
 ///    once only. It cannot be used after the commit, and nobody may write to it any more when the commit begins: flush a FILE
@@ -173,7 +176,8 @@ pub unsafe extern "C" fn steadfast_writer_fd(writer: *mut steadfast_writer, out:
 
 /// Saves what was written, as steadfast_state_save would, and frees the writer in any case.
 ///
-/// The payload is hashed now, by reading it back from the file while the device writes it.
+/// The payload is hashed now, by reading it back from the file while the device writes it. With STEADFAST_SAVE_PLAIN it was
+/// hashed while it was written, and is read back only after steadfast_writer_fd.
 ///
 ///  - `writer`: not to be used any more.
 ///  - `report`: NULL for the default. It is as for steadfast_state_save.
@@ -183,8 +187,9 @@ pub unsafe extern "C" fn steadfast_writer_fd(writer: *mut steadfast_writer, out:
 ///  - The error of an earlier call (OLD).
 ///  - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there by now (OLD).
 ///  - STEADFAST_E_SYMLINK: a link was put in the place of the state after the writer was opened, whatever the flags (OLD).
-///  - STEADFAST_E_DIGEST: after a failed sync, or with NO_SYNC, the file does not hold what was written (OLD).
-///  - STEADFAST_E_TRAILING, _E_TRUNCATED: somebody wrote to the descriptor while the payload was hashed (OLD).
+///  - STEADFAST_E_DIGEST: after a failed sync, for a record also with NO_SYNC, the file does not hold what was written (OLD).
+///  - STEADFAST_E_TRAILING, _E_TRUNCATED: the file is longer or shorter than what was written: somebody else wrote to it, or
+///    somebody wrote to the descriptor while the payload was hashed (OLD).
 ///  - STEADFAST_E_NOT_SAVED_DURABLY: also without STRICT, if the sync of the file failed after steadfast_writer_fd: nobody knows
 ///    whether the file still holds what was written to its descriptor (OLD).
 ///  - -EBADF: the program closed a descriptor of the writer's (closefrom). The temporary file is left for the next save (OLD).

@@ -12,8 +12,19 @@ use crate::status::*;
 
 const STEP: i32 = STEADFAST_STEP_READ_FILE;
 
-/// Reads the open file `fd`. Somebody may be writing it: it is then read again, as long as `retry` allows.
+/// Loads the open file `fd` into `room`.
 pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Retry) -> Result<Loaded, Outcome> {
+    verify(fd, request, retry, &mut |size| content(fd, size, request, room))
+}
+
+/// Judges the open file `fd`. Somebody may be writing it: it is then read again, as long as `retry` allows. `content` reads and
+/// hashes a file of some size: its length by now, or one byte more than the size if it has grown, and the digest.
+pub fn verify(
+    fd: &Fd<'_>,
+    request: &LoadRequest,
+    retry: &mut Retry,
+    content: &mut dyn FnMut(u64) -> Result<(u64, [u8; 32]), Outcome>,
+) -> Result<Loaded, Outcome> {
     let hooks = fd.hooks();
     loop {
         let stat = hooks.fstat(fd.raw()).at(STEP)?;
@@ -25,8 +36,8 @@ pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
             Err(e) if e.is_one_of(&[EPERM, EACCES]) => Stored::None,
             read => read.at(STEP)?,
         };
-        let (len, sha256) = content(fd, stat.size, request, room)?;
-        let (verdict, generation) = match stored.judge(len as u64, stat.mtime_ns, &sha256) {
+        let (len, sha256) = content(stat.size)?;
+        let (verdict, generation) = match stored.judge(len, stat.mtime_ns, &sha256) {
             Verdict::Verified(attribute) => {
                 let fields =
                     Fields { generation: attribute.generation, saved_at_ns: attribute.mtime_ns, schema: attribute.schema };
@@ -36,7 +47,7 @@ pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
         };
         // Is it a content that was there at one moment?
         let now = hooks.fstat(fd.raw()).at(STEP)?;
-        if (now.size, now.mtime_ns) != (stat.size, stat.mtime_ns) || len as u64 != stat.size {
+        if (now.size, now.mtime_ns) != (stat.size, stat.mtime_ns) || len != stat.size {
             if !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)? {
                 return Err(Outcome::because(STEADFAST_E_BUSY, Detail::Changing).with_step(STEP));
             }
@@ -51,7 +62,7 @@ pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
     }
 }
 
-fn loaded(len: usize, fields: Fields, sha256: [u8; 32], status: i32, request: &LoadRequest) -> Result<Loaded, Outcome> {
+fn loaded(len: u64, fields: Fields, sha256: [u8; 32], status: i32, request: &LoadRequest) -> Result<Loaded, Outcome> {
     let told = |status| Outcome::new(status).with_generation(fields.generation);
     if status != STEADFAST_OK && request.has(STEADFAST_LOAD_REQUIRE_VERIFIED) {
         return Err(told(STEADFAST_E_UNVERIFIED));
@@ -59,11 +70,11 @@ fn loaded(len: usize, fields: Fields, sha256: [u8; 32], status: i32, request: &L
     if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) && fields.schema != request.schema {
         return Err(told(STEADFAST_E_SCHEMA));
     }
-    Ok(Loaded { len, fields, sha256, previous: false, status })
+    Ok(Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false, status })
 }
 
-/// Reads and hashes a file of `size` bytes: its length by now, or one byte more than `size` if it has grown, and the digest.
-fn content(fd: &Fd<'_>, size: u64, request: &LoadRequest, room: &mut Room) -> Result<(usize, [u8; 32]), Outcome> {
+/// Reads all of it into `room`.
+fn content(fd: &Fd<'_>, size: u64, request: &LoadRequest, room: &mut Room) -> Result<(u64, [u8; 32]), Outcome> {
     let (hooks, fd) = (fd.hooks(), fd.raw());
     let addressable = usize::try_from(size).ok().filter(|&len| len <= (isize::MAX as usize).saturating_sub(HEADER + 2));
     let Some(len) = addressable.filter(|_| size <= room.most(request)) else {
@@ -95,5 +106,5 @@ fn content(fd: &Fd<'_>, size: u64, request: &LoadRequest, room: &mut Room) -> Re
     if !room.given {
         room.memory.append(&[0]);
     }
-    Ok((hashed.saturating_sub(base), hasher.finish()))
+    Ok((hashed.saturating_sub(base) as u64, hasher.finish()))
 }

@@ -5,14 +5,17 @@
 
 use super::format::{self, HEADER, Hasher};
 use super::load;
+use super::load_plain;
 use super::loaded::{Loaded, Taker};
 use super::options::*;
+use super::plain;
 use crate::file::base::Start;
 use crate::file::deadline::Retry;
 use crate::file::entry::is_still;
 use crate::hooks::*;
 use crate::mem::List;
 use crate::status::*;
+use core::cmp::Ordering;
 use core::ffi::CStr;
 
 const STEP: i32 = STEADFAST_STEP_READ_FILE;
@@ -24,12 +27,18 @@ const PIECE: u64 = 1 << 20;
 pub struct Reader<'h> {
     fd: Fd<'h>,
     stat: steadfast_stat,
-    /// Of the payload.
+    pieces: Pieces,
+}
+
+/// The payload of a file, piece by piece.
+struct Pieces {
+    /// Where it begins.
+    start: usize,
     len: u64,
     /// SHA-256 of each piece.
     digests: List<[u8; 32]>,
     /// Memory for one, and the number of the verified one that is in it.
-    piece: Buffer,
+    memory: Buffer,
     held: Option<u64>,
 }
 
@@ -37,41 +46,39 @@ pub struct Reader<'h> {
 struct Place<'h>(Option<Reader<'h>>);
 
 impl<'h> Taker<'h> for Place<'h> {
-    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest, _retry: &mut Retry) -> Result<Loaded, Outcome> {
-        let (reader, loaded) = verify(fd, request)?;
-        self.0 = Some(reader);
+    fn take(&mut self, fd: Fd<'h>, request: &LoadRequest, retry: &mut Retry) -> Result<Loaded, Outcome> {
+        let mut read = None;
+        let loaded = match request.kind() {
+            Kind::Record => verify_record(&fd, request, &mut read),
+            Kind::Plain => load_plain::verify(&fd, request, retry, &mut |size| {
+                let (pieces, hasher) = Pieces::read(&fd, 0, size, request, plain::hasher())?;
+                Ok((read.insert(pieces).len, hasher.finish()))
+            }),
+        }?;
+        let stat = fd.hooks().fstat(fd.raw()).at(STEP)?;
+        self.0 = Some(Reader { fd, stat, pieces: read.ok_or(Outcome::internal())? });
         Ok(loaded)
     }
 }
 
-/// Reads the whole file.
-fn verify<'h>(fd: Fd<'h>, request: &LoadRequest) -> Result<(Reader<'h>, Loaded), Outcome> {
+/// Reads a whole record.
+fn verify_record(fd: &Fd<'_>, request: &LoadRequest, read: &mut Option<Pieces>) -> Result<Loaded, Outcome> {
     let hooks = fd.hooks();
     let stat = hooks.fstat(fd.raw()).at(STEP)?;
     if !is_regular(stat.mode) {
         return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
     }
     let mut header = [0u8; HEADER];
-    let read = hooks.pread(fd.raw(), &mut header, 0).at(STEP)?.len();
-    let len = format::expected_len(header.get(..read).unwrap_or(&header), stat.size).map_err(Outcome::new)?;
-    let pieces = usize::try_from(len.div_ceil(PIECE)).ok().filter(|_| request.max_len == 0 || len <= request.max_len);
-    let digests = List::new(pieces.ok_or(Outcome::new(STEADFAST_E_TOO_LARGE))?).at(STEADFAST_STEP_ALLOCATE)?;
-    let piece = Buffer::new(len.min(PIECE) as usize).at(STEADFAST_STEP_ALLOCATE)?;
-    let mut reader = Reader { fd, stat, len, digests, piece, held: None };
-    let mut hasher = Hasher::new(&header);
-    for number in 0..len.div_ceil(PIECE) {
-        let bytes = reader.fetch(number)?;
-        hasher.update(bytes);
-        let digest = digest(bytes);
-        reader.digests.push(digest).at(STEADFAST_STEP_ALLOCATE)?;
-    }
-    if !hooks.pread(reader.fd.raw(), &mut [0], len.saturating_add(HEADER as u64)).at(STEP)?.is_empty() {
-        return Err(Outcome::new(STEADFAST_E_TRAILING));
+    let seen = hooks.pread(fd.raw(), &mut header, 0).at(STEP)?.len();
+    let len = format::expected_len(header.get(..seen).unwrap_or(&header), stat.size).map_err(Outcome::new)?;
+    let (pieces, hasher) = Pieces::read(fd, HEADER, len, request, Hasher::new(&header))?;
+    match read.insert(pieces).len.cmp(&len) {
+        Ordering::Less => return Err(Outcome::new(STEADFAST_E_TRUNCATED)),
+        Ordering::Greater => return Err(Outcome::new(STEADFAST_E_TRAILING)),
+        Ordering::Equal => {}
     }
     let (fields, sha256) = load::check(&header, hasher, request)?;
-    let loaded =
-        Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false, status: STEADFAST_OK };
-    Ok((reader, loaded))
+    Ok(Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false, status: STEADFAST_OK })
 }
 
 fn digest(bytes: &[u8]) -> [u8; 32] {
@@ -95,14 +102,14 @@ impl<'h> Reader<'h> {
     /// Appends to `out`, as far as it has room, what the payload has from `offset` on.
     pub fn read(&mut self, offset: u64, out: &mut Buffer) -> Result<Outcome, Outcome> {
         let mut at = offset;
-        while at < self.len && out.bytes().len() < out.capacity() {
+        while at < self.pieces.len && out.bytes().len() < out.capacity() {
             let number = at.checked_div(PIECE).unwrap_or(0);
             let within = at.checked_rem(PIECE).unwrap_or(0);
-            if self.held != Some(number) {
+            if self.pieces.held != Some(number) {
                 self.hold(number)?;
             }
             let before = out.bytes().len();
-            out.append(self.piece.bytes().get(within as usize..self.len_of(number)).unwrap_or_default());
+            out.append(self.pieces.memory.bytes().get(within as usize..self.pieces.len_of(number)).unwrap_or_default());
             let count = out.bytes().len().saturating_sub(before);
             if count == 0 {
                 return Err(Outcome::internal());
@@ -114,33 +121,18 @@ impl<'h> Reader<'h> {
 
     /// Reads a piece again, and compares it.
     fn hold(&mut self, number: u64) -> Result<(), Outcome> {
-        self.held = None;
-        if !is_still(self.fd.hooks(), self.fd.raw(), &self.stat) {
+        let Reader { fd, stat, pieces } = self;
+        pieces.held = None;
+        if !is_still(fd.hooks(), fd.raw(), stat) {
             return Err(Outcome::because(Errno::of(EBADF).code(), Detail::ReaderGone).with_step(STEP));
         }
-        let digest = match self.fetch(number) {
-            Ok(bytes) => digest(bytes),
-            Err(outcome) if outcome.status == STEADFAST_E_TRUNCATED => return Err(Outcome::new(STEADFAST_E_DIGEST)),
-            Err(outcome) => return Err(outcome),
-        };
-        if self.digests.get(number as usize) != Some(&digest) {
+        // A piece that was cut is another one, too.
+        let digest = digest(pieces.fetch(fd, number)?);
+        if pieces.digests.get(number as usize) != Some(&digest) {
             return Err(Outcome::new(STEADFAST_E_DIGEST));
         }
-        self.held = Some(number);
+        pieces.held = Some(number);
         Ok(())
-    }
-
-    fn len_of(&self, number: u64) -> usize {
-        self.len.saturating_sub(number.saturating_mul(PIECE)).min(PIECE) as usize
-    }
-
-    /// Reads a piece.
-    fn fetch(&mut self, number: u64) -> Result<&[u8], Outcome> {
-        let want = self.len_of(number);
-        let offset = number.saturating_mul(PIECE).saturating_add(HEADER as u64);
-        self.piece.truncate(0);
-        self.fd.hooks().fill(self.fd.raw(), &mut self.piece, offset as i64, want).at(STEP)?;
-        self.piece.bytes().get(..want).ok_or(Outcome::new(STEADFAST_E_TRUNCATED))
     }
 
     /// Closes it, if its descriptor is still its own.
@@ -148,5 +140,42 @@ impl<'h> Reader<'h> {
         if !is_still(self.fd.hooks(), self.fd.raw(), &self.stat) {
             self.fd.into_raw();
         }
+    }
+}
+
+impl Pieces {
+    /// Reads and hashes what should be `len` bytes from `start` on. There may be less by now, or more: `len` is then one byte more.
+    fn read(fd: &Fd<'_>, start: usize, len: u64, request: &LoadRequest, mut hasher: Hasher) -> Result<(Pieces, Hasher), Outcome> {
+        let count = usize::try_from(len.div_ceil(PIECE)).ok().filter(|_| request.max_len == 0 || len <= request.max_len);
+        let digests = List::new(count.ok_or(Outcome::new(STEADFAST_E_TOO_LARGE))?).at(STEADFAST_STEP_ALLOCATE)?;
+        let memory = Buffer::new(len.min(PIECE) as usize).at(STEADFAST_STEP_ALLOCATE)?;
+        let mut pieces = Pieces { start, len, digests, memory, held: None };
+        let mut found = 0u64;
+        for number in 0..len.div_ceil(PIECE) {
+            let bytes = pieces.fetch(fd, number)?;
+            hasher.update(bytes);
+            found = found.saturating_add(bytes.len() as u64);
+            let (read, digest) = (bytes.len(), digest(bytes));
+            pieces.digests.push(digest).at(STEADFAST_STEP_ALLOCATE)?;
+            if read < pieces.len_of(number) {
+                break;
+            }
+        }
+        let more = fd.hooks().pread(fd.raw(), &mut [0], len.saturating_add(start as u64)).at(STEP)?.len();
+        pieces.len = found.saturating_add(more as u64);
+        Ok((pieces, hasher))
+    }
+
+    fn len_of(&self, number: u64) -> usize {
+        self.len.saturating_sub(number.saturating_mul(PIECE)).min(PIECE) as usize
+    }
+
+    /// Reads a piece, as far as the file has it.
+    fn fetch(&mut self, fd: &Fd<'_>, number: u64) -> Result<&[u8], Outcome> {
+        let want = self.len_of(number);
+        let offset = number.saturating_mul(PIECE).saturating_add(self.start as u64);
+        self.memory.truncate(0);
+        fd.hooks().fill(fd.raw(), &mut self.memory, offset as i64, want).at(STEP)?;
+        Ok(self.memory.bytes().get(..want).unwrap_or(self.memory.bytes()))
     }
 }

@@ -163,10 +163,16 @@ impl<'h> Saving<'h> {
         let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
         let temp = Temp::create(self.target(name), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
         let fd = temp.fd.raw();
-        match (request.kind(), &mut self.streamed) {
-            (Kind::Record, Some(streamed)) => streamed.copy(hooks, fd)?,
-            (Kind::Record, None) => self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?,
-            (Kind::Plain, _) => self.write_plain(fd, request)?,
+        match (&mut self.streamed, request.kind()) {
+            (Some(streamed), _) => {
+                streamed.copy(hooks, fd)?;
+                self.describe_streamed(fd, request)?;
+            }
+            (None, Kind::Record) => self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?,
+            (None, Kind::Plain) => {
+                let sha256 = stream::write_plain(hooks, fd, request.data).at(STEADFAST_STEP_WRITE)?;
+                self.describe(fd, sha256, request.data.len() as u64, request)?;
+            }
         }
         self.complete(temp, name, request)
     }
@@ -191,13 +197,19 @@ impl<'h> Saving<'h> {
         Ok(Written { temp, note })
     }
 
-    /// The content alone, and then the attribute: it has to be there before the mode may forbid it.
-    fn write_plain(&mut self, fd: i32, request: &SaveRequest<'_>) -> Result<(), Outcome> {
+    /// Gives a writer's file, whose content is in `fd`, what verifies it.
+    pub fn describe_streamed(&mut self, fd: i32, request: &SaveRequest<'_>) -> Result<(), Outcome> {
+        match self.streamed.as_ref().and_then(Streamed::content) {
+            Some((sha256, len)) => self.describe(fd, sha256, len, request),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives a plain file that has its content the attribute: it has to be there before the mode may forbid it.
+    fn describe(&mut self, fd: i32, sha256: [u8; 32], len: u64, request: &SaveRequest<'_>) -> Result<(), Outcome> {
         const STEP: i32 = STEADFAST_STEP_WRITE;
         let hooks = self.hooks();
-        let sha256 = stream::write_plain(hooks, fd, request.data).at(STEP)?;
         let mtime_ns = hooks.fstat(fd).at(STEP)?.mtime_ns;
-        let len = request.data.len() as u64;
         let synced = Attribute { sha256, generation: self.fields.generation, len, flags: 0, mtime_ns, schema: request.schema };
         let attribute = if request.skips_sync() { synced.unsynced() } else { synced };
         self.attribute = Some(attribute);

@@ -1,14 +1,15 @@
 //! A save whose payload comes piece by piece.
 //!
 //! The pieces go to a temporary file, behind room for the header: as long as that is zeros, the file is no state. The commit
-//! looks at what is there, hashes the payload by reading it back while the device writes it, and goes on as a save does.
+//! looks at what is there, hashes the payload by reading it back while the device writes it, and goes on as a save does. The
+//! pieces of a plain file are hashed on the way.
 
-use super::format::{HEADER, Hasher};
+use super::format::HEADER;
 use super::options::*;
 use super::resolve::{self, Session, Target};
 use super::saving::Saving;
 use super::sequence;
-use super::streamed::{PIECE, Streamed};
+use super::streamed::{self, Handed, PIECE, Streamed};
 use crate::file::base::Start;
 use crate::file::entry::{Entry, is_still};
 use crate::file::ownership::UNSYNCED;
@@ -29,8 +30,8 @@ pub struct Writer<'h> {
     unsynced_parent: Option<Errno>,
     /// The first error: the commit tells it.
     failed: Option<Outcome>,
-    /// Of what was written so far; None when the caller got the descriptor.
-    payload: Option<Hasher>,
+    /// What was written so far; None when the caller got the descriptor.
+    handed: Option<Handed>,
     /// What the commit reads with: it is not to fail for lack of memory.
     piece: Buffer,
 }
@@ -52,13 +53,15 @@ impl<'h> Writer<'h> {
             (anew, Some(first))
         };
         let dir_stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-        let mark = if request.skips_sync() { UNSYNCED } else { 0 };
+        let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
         let temp = Temp::create(Entry::new(&dir, path.name()), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
-        hooks.write_all(temp.fd.raw(), &[&[0; HEADER]]).at(STEADFAST_STEP_WRITE)?;
+        let room = [0; HEADER];
+        let room = room.get(..streamed::room(request.kind())).unwrap_or_default();
+        hooks.write_all(temp.fd.raw(), &[room]).at(STEADFAST_STEP_WRITE)?;
         let name = Name::of(&[path.name().to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
         let start = session.start.moved_to(&dir);
-        let payload = Some(Hasher::new(&[]));
-        Ok(Writer { temp, dir, dir_stat, name, start, request, unsynced_parent, failed: None, payload, piece })
+        let handed = Some(Handed::nothing());
+        Ok(Writer { temp, dir, dir_stat, name, start, request, unsynced_parent, failed: None, handed, piece })
     }
 
     /// Appends to the payload. After an error every call has that error.
@@ -66,8 +69,8 @@ impl<'h> Writer<'h> {
         self.check()?;
         let (hooks, fd) = (self.dir.hooks(), self.temp.fd.raw());
         hooks.write_all(fd, &[bytes]).at(STEADFAST_STEP_WRITE).map_err(|outcome| self.fail(outcome))?;
-        if let Some(payload) = &mut self.payload {
-            payload.update(bytes);
+        if let Some(handed) = &mut self.handed {
+            handed.add(bytes);
         }
         Ok(Outcome::new(STEADFAST_OK))
     }
@@ -75,7 +78,7 @@ impl<'h> Writer<'h> {
     /// The descriptor, whose position is where the payload ends. What the caller does with it is not seen.
     pub fn descriptor(&mut self) -> Result<i32, Outcome> {
         self.check()?;
-        self.payload = None;
+        self.handed = None;
         Ok(self.temp.fd.raw())
     }
 
@@ -107,12 +110,16 @@ impl<'h> Writer<'h> {
             return Err(outcome);
         }
         // The temporary file goes before its directory.
-        let Writer { dir, temp, name, start, request, unsynced_parent, payload, piece, .. } = self;
+        let Writer { dir, temp, name, start, request, unsynced_parent, handed, piece, .. } = self;
         let (hooks, fd) = (dir.hooks(), temp.fd.raw());
-        let len = hooks.fstat(fd).at(STEADFAST_STEP_READ_FILE)?.size.saturating_sub(HEADER as u64);
+        let mut streamed = Streamed::new(hooks, fd, request.kind(), handed, piece)?;
         if !request.skips_sync() {
             // Only a beginning: an error that it misses, the sync will report.
             let _ = hooks.writeback(fd, STEADFAST_WRITEBACK_START);
+        }
+        if request.kind() == Kind::Plain {
+            // Before any flock is taken: its digest covers nothing else.
+            streamed.hash(hooks)?;
         }
         // The path has been followed, and its parents have been made.
         let flags = request.flags & !(STEADFAST_SAVE_FOLLOW_SYMLINK | STEADFAST_SAVE_CREATE_PARENTS);
@@ -122,9 +129,11 @@ impl<'h> Writer<'h> {
         path.set(name.bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
         let mut saving = Saving::begin(&mut session, &mut path, &request)?;
         saving.unsynced_parent = unsynced_parent;
-        let mut streamed = Streamed::new(fd, len, payload.map(Hasher::finish), piece);
-        streamed.seal(hooks, &saving.fields, request.skips_sync())?;
+        if request.kind() == Kind::Record {
+            streamed.seal(hooks, &saving.fields, request.skips_sync())?;
+        }
         saving.streamed = Some(streamed);
+        saving.describe_streamed(fd, &request)?;
         let written = saving.complete(temp, path.name(), &request)?;
         sequence::finish(&mut saving, written, path.name(), &request)
     }
