@@ -667,7 +667,9 @@ static void plain_options(void)
     is_int(stream(context, PLAIN | KEEP, "two"), PLAIN_SAVED, "KEEP_PREVIOUS");
     ok(loads("two", WHOLE) && is_exactly(previous, "half, done") && loads_plain(previous, "half, done", 10, WHOLE),
        "keeps the old file, with its attribute");
-    is_int(stream(context, PLAIN | NO_SYNC, "unsynced"), STEADFAST_NOT_DURABLE, "NO_SYNC");
+    is_int(open_writer(context, PLAIN | NO_SYNC, 0), 0, "NO_SYNC");
+    ok(put("unsynced") == 0 && stat(half, &st) == 0 && (st.st_mode & 07777) == 0600, "its temporary file has no mark");
+    is_int(commit(), STEADFAST_NOT_DURABLE, "the commit: NOT_DURABLE");
     char attribute[60] = "";
     ok(loads("unsynced", WHOLE) && stat(path, &st) == 0 && (st.st_mode & 07777) == 0600
            && (no_attributes || (getxattr(path, "user.steadfast", attribute, 60) == 60 && attribute[47] == 2)),

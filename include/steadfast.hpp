@@ -404,7 +404,8 @@ public:
     constexpr save_options &plain() noexcept { return flag(STEADFAST_SAVE_PLAIN); }
     /// The file that is replaced hands on its attributes user.* and its security labels.
     constexpr save_options &keep_attributes() noexcept { return flag(STEADFAST_SAVE_KEEP_ATTRIBUTES); }
-    /// A file that cannot be replaced is written in place, after a durable copy of it as PATH.prev. Not for save_batch.
+    /// A file that cannot be replaced is written in place, after a durable copy of it as PATH.prev. Not for save_batch or a
+    /// writer.
     constexpr save_options &in_place() noexcept { return flag(STEADFAST_SAVE_IN_PLACE); }
     /// How long to wait for other savers of the same state, and for whoever locks its file; the default is 10 seconds. Then
     /// errc::busy, and the old state stands.
@@ -727,6 +728,9 @@ public:
     std::uint32_t schema() const noexcept { return about_.schema; }
     /// Does it come from PATH.prev?
     bool recovered() const noexcept { return about_.source == STEADFAST_SOURCE_PREVIOUS; }
+    /// As of a state.
+    bool verified() const noexcept { return report_.verified(); }
+    bool changed() const noexcept { return report_.changed(); }
     const std::uint8_t (&sha256() const noexcept)[32] { return about_.sha256; }
     /// Of the constructor.
     const steadfast::report &report() const noexcept { return report_; }

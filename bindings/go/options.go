@@ -89,7 +89,8 @@ func SyncFS() SaveOption { return flag(C.STEADFAST_SAVE_SYNCFS) }
 // KeepAttributes hands on the attributes user.* of the file that is replaced, and its security labels.
 func KeepAttributes() SaveOption { return flag(C.STEADFAST_SAVE_KEEP_ATTRIBUTES) }
 
-// InPlace writes a file that cannot be replaced in place, after a durable copy of it as PATH.prev. Not for SaveBatch.
+// InPlace writes a file that cannot be replaced in place, after a durable copy of it as PATH.prev. Not for SaveBatch or
+// Create.
 func InPlace() SaveOption { return flag(C.STEADFAST_SAVE_IN_PLACE) }
 
 // PlainOption is what Plain returns: it is for saves and for loads.

@@ -103,7 +103,7 @@ func (w *Writer) Commit() (Saved, error) {
 	report := newReport()
 	status := C.steadfast_writer_commit(writer, &report)
 	told, err := check("commit", w.path, status, &report)
-	return Saved{Durable: Status(status) != statusNotDurable && err == nil, Generation: told.Generation, Report: told}, err
+	return savedOf(status, told, err), err
 }
 
 // Abort gives up what was written: the state is as it was. After Commit it does nothing.
@@ -119,7 +119,7 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// Reader reads parts of a verified state of any length: an io.ReaderAt and an io.Closer. Each byte is one that was verified when
+// Reader reads parts of a verified state of any length: an io.ReaderAt and an io.Closer. Each byte is one that was hashed when
 // it was opened; if somebody changes the file in place meanwhile, ReadAt is ErrDigest. io.NewSectionReader(r, 0, r.Size) is
 // an io.ReadSeeker.
 type Reader struct {
@@ -129,6 +129,8 @@ type Reader struct {
 	Schema     uint32
 	SHA256     string // hexadecimal, as in the file's first line
 	Recovered  bool   // from PATH.prev, for the reason in the report
+	Verified   bool   // what was saved, to the bit; false only with Plain
+	Changed    bool   // a plain file that somebody has changed since it was saved
 	Report     Report
 
 	mutex   sync.Mutex
@@ -166,6 +168,8 @@ func Open(path string, options ...LoadOption) (*Reader, error) {
 	r.Schema = uint32(about.schema)
 	r.SHA256 = hex.EncodeToString(C.GoBytes(unsafe.Pointer(&about.sha256[0]), 32))
 	r.Recovered = about.source == sourceIsThePrevious
+	r.Changed = Status(status) == statusChanged
+	r.Verified = !r.Changed && Status(status) != statusUnverified
 	runtime.SetFinalizer(r, (*Reader).Close)
 	return r, nil
 }

@@ -165,6 +165,52 @@ func TestReader(t *testing.T) {
 	is(t, err, ErrTooLarge)
 }
 
+func TestPlainStreams(t *testing.T) {
+	directory := t.TempDir()
+	path := filepath.Join(directory, "it.json")
+	w, err := Create(path, Plain())
+	must(t, err)
+	_, err = io.WriteString(w, "{\"a\": 1}")
+	must(t, err)
+	saved, err := w.Commit()
+	must(t, err)
+	if !saved.Durable {
+		t.Fatal(saved)
+	}
+	holds(t, path, "{\"a\": 1}")
+	_, err = Create(path, InPlace())
+	is(t, err, syscall.EINVAL)
+	buf := make([]byte, 20)
+	reads := func(text string, verified, changed bool) {
+		t.Helper()
+		r, err := Open(path, Plain())
+		must(t, err)
+		defer r.Close()
+		n, err := r.ReadAt(buf, 0)
+		if err != io.EOF || string(buf[:n]) != text || r.Verified != verified || r.Changed != changed || (r.Generation < tags) != verified {
+			t.Fatal(string(buf[:n]), err, r.Verified, r.Changed, r.Generation)
+		}
+	}
+	must(t, os.Remove(path))
+	edit(t, path, "anybody's")
+	reads("anybody's", false, false)
+	_, err = Open(path, Plain(), Verified())
+	is(t, err, ErrUnverified)
+	needsAttributes(t, directory)
+	w, err = Create(path, Plain())
+	must(t, err)
+	_, err = io.WriteString(w, "ours")
+	must(t, err)
+	saved, err = w.Commit()
+	must(t, err)
+	if !saved.Verified {
+		t.Fatal(saved)
+	}
+	reads("ours", true, false)
+	edit(t, path, "theirs")
+	reads("theirs", false, true)
+}
+
 func min(a, b int64) int64 {
 	if a < b {
 		return a

@@ -70,7 +70,7 @@ export interface SaveOptions {
   plain?: boolean;
   /** The file that is replaced hands on its attributes user.* and its security labels. */
   keepAttributes?: boolean;
-  /** Write a file that cannot be replaced in place, after a durable copy of it as `PATH.prev`. Not for saveBatch. */
+  /** Write a file that cannot be replaced in place, after a durable copy of it as `PATH.prev`. Not for saveBatch or a stream. */
   inPlace?: boolean;
   context?: Context | FailingContext;
 }
@@ -199,7 +199,7 @@ export interface WatchOptions {
  */
 export function watch(path: Path, options?: WatchOptions): AsyncGenerator<bigint, void, undefined>;
 
-export interface WriteStreamOptions extends SaveOptions {
+export interface WriteStreamOptions extends Omit<SaveOptions, 'inPlace'> {
   highWaterMark?: number;
   /** Gives the state up. */
   signal?: AbortSignal;
@@ -232,8 +232,8 @@ export interface StateReadStream extends Readable {
 }
 
 /**
- * Reads a state of any length, or a part of it. It is verified first, and each part again that is read: `STEADFAST_E_DIGEST` when the
- * file was changed meanwhile. Without maxLength there is no limit.
+ * Reads a state of any length, or a part of it. It is verified first, and each part is hashed again that is read: `STEADFAST_E_DIGEST`
+ * when the file was changed meanwhile. Without maxLength there is no limit.
  */
 export function createReadStream(path: Path, options?: ReadStreamOptions): StateReadStream;
 

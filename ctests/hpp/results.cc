@@ -549,6 +549,35 @@ void plain_files(const scratch &dir)
     ok(steadfast::load(path, ec).verified(), "a record is always verified");
 }
 
+void plain_streams(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "plain-streamed";
+    const auto plain = steadfast::load_options().plain();
+    steadfast::output_stream out(steadfast::writer(path, ec, steadfast::save_options().plain()));
+    out << "by a stream";
+    const steadfast::report done = out.commit(ec);
+    ok(!ec && done.durable() && content(path) == "by a stream", "a stream of a plain file: these bytes and no other");
+    steadfast::writer with_fd(path, ec, steadfast::save_options().plain());
+    ok(!ec && write(with_fd.fd(ec), "by hand", 7) == 7 && with_fd.commit(ec).durable() && content(path) == "by hand", "with its descriptor");
+    const steadfast::writer none(path, ec, steadfast::save_options().in_place());
+    ok(ec == std::errc::invalid_argument && !none, "in place: invalid_argument");
+    if (done.verified()) {
+        const steadfast::reader whole(path, ec, steadfast::load_options().plain().require_verified());
+        ok(!ec && whole.verified() && !whole.changed() && whole.generation() == 2, "read, and verified");
+        edit(path, "changed");
+        const steadfast::reader changed(path, ec, plain);
+        ok(!ec && !changed.verified() && changed.changed() && is_tag(changed.generation()), "changed by an editor");
+    }
+    std::filesystem::remove(path);
+    put(path, "anybody's");
+    steadfast::input_stream in(steadfast::reader(path, ec, plain));
+    std::string text;
+    ok(!ec && in >> text && text == "anybody's" && !in.source().verified() && !in.source().changed(), "anybody's file is read");
+    const steadfast::reader refused(path, ec, steadfast::load_options().plain().require_verified());
+    ok(ec == steadfast::errc::unverified && !refused, "require_verified: errc::unverified");
+}
+
 void attributes_are_kept(const scratch &dir)
 {
     std::error_code ec;
@@ -600,6 +629,7 @@ int main()
     watched(dir);
     streams(dir);
     plain_files(dir);
+    plain_streams(dir);
     attributes_are_kept(dir);
     written_in_place(dir);
     hooks_and_faults(dir);

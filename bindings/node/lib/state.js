@@ -5,10 +5,15 @@ const { check } = require('./errors.js');
 const { now, later } = require('./calls.js');
 const { toPath, toBytes, toContext, saveOptions, loadOptions } = require('./arguments.js');
 
-function saved(status, rawReport, path) {
-  const report = check(status, rawReport, path);
-  return { durable: status !== NOT_DURABLE, verified: status !== UNVERIFIED, generation: report.generation, report };
-}
+/** What a report says of a save. */
+const savedOf = (report) => ({
+  durable: report.status !== NOT_DURABLE,
+  verified: report.status !== UNVERIFIED,
+  generation: report.generation,
+  report,
+});
+
+const saved = (status, rawReport, path) => savedOf(check(status, rawReport, path));
 
 async function save(path, data, options) {
   const { bytes, text } = toPath(path);
@@ -103,4 +108,4 @@ function loadIntoSync(path, buffer, options) {
   return intoOf(status, length[0], report, text);
 }
 
-module.exports = { save, saveSync, load, loadSync, loadInto, loadIntoSync };
+module.exports = { save, saveSync, load, loadSync, loadInto, loadIntoSync, savedOf, judgement };

@@ -4,9 +4,10 @@
 
 const { Readable, Writable } = require('node:stream');
 const { newReport, newState } = require('./native.js');
-const { NOT_DURABLE, RECOVERED, SOURCES } = require('./constants.js');
+const { SOURCES } = require('./constants.js');
 const { check } = require('./errors.js');
 const { later } = require('./calls.js');
+const { savedOf, judgement } = require('./state.js');
 const { toPath, toContext, toGeneration, saveOptions, loadOptions } = require('./arguments.js');
 
 const PIECE = 1 << 16;
@@ -59,7 +60,7 @@ class WriteStream extends Writable {
     const pointer = this.#pointer;
     this.#pointer = null;
     const committed = (error, report) => {
-      if (!error) this.saved = { durable: report.status !== NOT_DURABLE, generation: report.generation, report };
+      if (!error) this.saved = savedOf(report);
       callback(error);
     };
     this.#call(committed, 'writer_commit', pointer);
@@ -116,7 +117,7 @@ class ReadStream extends Readable {
           schema: about.schema,
           source: SOURCES[about.source],
           sha256: Buffer.from(about.sha256).toString('hex'),
-          recovered: report.status === RECOVERED,
+          ...judgement(report.status),
           report,
         };
       }

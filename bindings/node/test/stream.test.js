@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { Readable } = require('node:stream');
-const { pipeline } = require('node:stream/promises');
+const { finished, pipeline } = require('node:stream/promises');
 const { once } = require('node:events');
 const steadfast = require('..');
 const { temporary } = require('./programs/temporary.js');
@@ -126,4 +126,34 @@ test('streams: a reader that falls back', async (t) => {
   const source = steadfast.createReadStream(file, { recover: true });
   assert.equal((await source.toArray()).join(''), 'one');
   assert.equal(source.state.recovered, true);
+});
+
+test('streams: plain files', async (t) => {
+  const file = path.join(temporary(t), 'it.json');
+  const save = async (text, options) => {
+    const out = steadfast.createWriteStream(file, options);
+    out.end(text);
+    await finished(out);
+    return out.saved;
+  };
+  const readPlain = async (options) => {
+    const source = steadfast.createReadStream(file, { plain: true, ...options });
+    const text = (await source.toArray()).join('');
+    return [text, source.state.verified, source.state.changed, source.state.recovered];
+  };
+  fs.writeFileSync(file, 'anybody\'s');
+  assert.deepEqual(await readPlain(), ['anybody\'s', false, false, false]);
+  await assert.rejects(readPlain({ verified: true }), { code: 'STEADFAST_E_UNVERIFIED' });
+  await assert.rejects(save('x', { inPlace: true }), { code: 'EINVAL' });
+  const saved = await save('{"a": 1}', { plain: true });
+  assert.equal(saved.durable, true);
+  assert.equal(fs.readFileSync(file, 'utf8'), '{"a": 1}');
+  if (!saved.verified) {
+    t.skip('no extended attributes here');
+    return;
+  }
+  assert.deepEqual(await readPlain({ verified: true }), ['{"a": 1}', true, false, false]);
+  fs.writeFileSync(file, '{"a": 2}');
+  fs.utimesSync(file, 0, 0);
+  assert.deepEqual(await readPlain(), ['{"a": 2}', false, true, false]);
 });

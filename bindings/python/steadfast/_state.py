@@ -211,10 +211,11 @@ def save(
         warnings.warn(report.message, NotDurableWarning, stacklevel=2)
     if report.status == _abi.UNVERIFIED:
         warnings.warn(report.message, UnverifiedWarning, stacklevel=2)
-    return _saved(report)
+    return saved_of(report)
 
 
-def _saved(report: Report) -> Saved:
+def saved_of(report: Report) -> Saved:
+    """What a report says of a save."""
     return Saved(
         generation=report.generation,
         durable=report.status in (_abi.OK, _abi.UNVERIFIED),
@@ -298,7 +299,7 @@ def _of_batch(entry: _abi.CSaveEntry, path: bytes) -> Union[Saved, Error]:
     )
     if status < 0:
         return error_of(report, path)
-    return _saved(report)
+    return saved_of(report)
 
 
 def load_options(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, Union, overload
 from . import _abi
 from ._arguments import StrPath, path_bytes
 from ._hooks import Context, hooks_may_raise, pointer_of
-from ._report import NotDurableWarning, RecoveredWarning, error_of, new_report, report_of
-from ._state import Saved, load_options, save_options
+from ._report import NotDurableWarning, RecoveredWarning, UnverifiedWarning, error_of, new_report, report_of
+from ._state import Saved, load_options, save_options, saved_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -86,9 +86,11 @@ class _RawWriter(io.RawIOBase):
         report = report_of(raw)
         if report.status < 0:
             raise error_of(report, self._name)
-        self.saved = Saved(generation=report.generation, durable=report.status == _abi.OK, report=report)
+        self.saved = saved_of(report)
         if report.status == _abi.NOT_DURABLE and self._sync:
             warnings.warn(report.message, NotDurableWarning, stacklevel=3)
+        if report.status == _abi.UNVERIFIED:
+            warnings.warn(report.message, UnverifiedWarning, stacklevel=3)
 
     def __del__(self) -> None:
         if getattr(self, "_pointer", None) is not None:
@@ -118,7 +120,7 @@ class StateWriter(io.BufferedWriter):
 
     def close(self) -> None:
         """Saves what was written; an Error if that fails, and the old state stands. A save that is not durable is a
-        NotDurableWarning."""
+        NotDurableWarning, and a plain file without its attribute an UnverifiedWarning."""
         super().close()
 
     def abort(self) -> None:
@@ -203,7 +205,7 @@ class _RawReader(io.RawIOBase):
 
 
 class StateReader(io.BufferedReader):
-    """A verified state of any length that is read in parts. Each byte is one that was verified when it was opened: if
+    """A verified state of any length that is read in parts. Each byte is one that was hashed when it was opened: if
     somebody changes the file in place meanwhile, reading is a DigestError."""
 
     def __init__(self, raw: _RawReader) -> None:
@@ -216,6 +218,9 @@ class StateReader(io.BufferedReader):
         self.sha256 = bytes(about.sha256).hex()
         self.recovered: bool = about.source == _abi.SOURCE_PREVIOUS
         self.report = raw.report
+        # As of a State: False and True only for a plain file.
+        self.verified: bool = self.report.status not in (_abi.UNVERIFIED, _abi.CHANGED)
+        self.changed: bool = self.report.status == _abi.CHANGED
 
 
 @overload
@@ -226,6 +231,8 @@ def open(
     recover: bool = False,
     schema: Optional[int] = None,
     max_len: int = 0,
+    plain: bool = False,
+    verified: bool = False,
     context: Optional[Context] = None,
 ) -> StateReader: ...
 
@@ -244,6 +251,8 @@ def open(
     file_mode: int = 0,
     set_mode: bool = False,
     schema: int = 0,
+    plain: bool = False,
+    keep_attributes: bool = False,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
 ) -> StateWriter: ...
@@ -254,7 +263,7 @@ def open(path: StrPath, mode: str = "rb", **options: Any) -> Union[StateReader, 
 
     "rb": it is verified first, as load does, and then read in parts; the options are those of load, but without a default for
     max_len. "wb": it is saved when it is closed, and given up if an exception leaves the `with` statement; the options are those of
-    save, but the permission bits are called file_mode.
+    save but in_place, and the permission bits are called file_mode.
     """
     if mode in ("rb", "r"):
         return _open_reader(path, **options)
@@ -269,9 +278,12 @@ def _open_reader(
     recover: bool = False,
     schema: Optional[int] = None,
     max_len: int = 0,
+    plain: bool = False,
+    verified: bool = False,
     context: Optional[Context] = None,
 ) -> StateReader:
-    raw = _RawReader(path_bytes(path), load_options(recover=recover, schema=schema, max_len=max_len), context)
+    chosen = load_options(recover=recover, schema=schema, max_len=max_len, plain=plain, verified=verified)
+    raw = _RawReader(path_bytes(path), chosen, context)
     reader = StateReader(raw)
     if reader.recovered:
         warnings.warn(reader.report.message, RecoveredWarning, stacklevel=3)
@@ -290,6 +302,8 @@ def _open_writer(
     file_mode: int = 0,
     set_mode: bool = False,
     schema: int = 0,
+    plain: bool = False,
+    keep_attributes: bool = False,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
 ) -> StateWriter:
@@ -303,6 +317,8 @@ def _open_writer(
         mode=file_mode,
         set_mode=set_mode,
         schema=schema,
+        plain=plain,
+        keep_attributes=keep_attributes,
         timeout=timeout,
     )
     return StateWriter(_RawWriter(path_bytes(path), chosen, sync, context))

@@ -4,6 +4,7 @@ import errno
 import gc
 import io
 import os
+import pathlib
 import shutil
 import subprocess
 import zipfile
@@ -193,3 +194,35 @@ def test_arguments(path):
         file.write("text")  # type: ignore[arg-type]
     with pytest.raises(steadfast.NotFoundError):
         steadfast.open(path + "no/such", "wb")
+
+
+def test_plain(path):
+    edited = pathlib.Path(path)
+    edited.write_bytes(b"anybody's")
+    with steadfast.open(path, plain=True) as file:
+        assert (file.read(), file.verified, file.changed) == (b"anybody's", False, False)
+        assert file.generation >= 1 << 63
+    with pytest.raises(steadfast.UnverifiedError):
+        steadfast.open(path, plain=True, verified=True)
+    with pytest.raises(TypeError):
+        steadfast.open(path, "wb", in_place=True)  # type: ignore[call-overload]
+    bare = steadfast.Context.failing("fsetxattr", error=errno.EOPNOTSUPP, for_ever=True)
+    writer = steadfast.open(path, "wb", plain=True, context=bare)
+    writer.write(b"bare")
+    with pytest.warns(steadfast.UnverifiedWarning):
+        writer.close()
+    assert writer.saved is not None and writer.saved.durable and not writer.saved.verified
+    assert edited.read_bytes() == b"bare"
+    try:
+        os.setxattr(path, "user.mine", b"1")
+    except OSError:
+        pytest.skip("no extended attributes here")
+    with steadfast.open(path, "wb", plain=True, keep_attributes=True) as writer:
+        writer.write(b"ours")
+    assert writer.saved is not None and writer.saved.verified and os.getxattr(path, "user.mine") == b"1"
+    with steadfast.open(path, plain=True, verified=True) as file:
+        assert (file.read(), file.verified, file.changed, file.generation) == (b"ours", True, False, writer.saved.generation)
+    edited.write_bytes(b"theirs")
+    os.utime(path, (0, 0))
+    with steadfast.open(path, plain=True) as file:
+        assert (file.read(), file.verified, file.changed) == (b"theirs", False, True)
