@@ -53,14 +53,26 @@ int read_attribute(const char *path, struct attribute *attribute);
 /* Does the file at `path` begin as a record does, or as a damaged one? */
 int begins_as_record(const char *path);
 
+/* How far it is (progress.c), where that is `wanted`. `what` follows the number. */
+struct progress {
+    int on, shown;
+    int64_t next_ms;
+    uint64_t total;  /* in bytes; 0: not known */
+};
+void progress_begin(struct progress *progress, int wanted);
+void progress_show(struct progress *progress, uint64_t done, const char *what);
+void progress_end(struct progress *progress);
+
 /* What becomes a state (input.c). */
 struct bytes {
     char *data;
     size_t len, capacity;
 };
-/* All of standard input. 0, or -1 when it cannot be read or does not fit, which it says. */
-int read_input(struct bytes *bytes);
-/* What a program writes that gets `input`, or our own standard input. 0, or -1 when it did not end with 0, which it says. */
+/* Gives standard input, or what a program writes, to `writer`, and counts it. 0, or -1 when it cannot be read or the program did not
+   end with 0, which it says. What the writer cannot write, its commit tells. A signal that would end us ends us, and leaves
+   nothing behind. */
+int write_input(steadfast_writer *writer, char **command, struct progress *progress, uint64_t *len);
+/* What a program writes that gets `input`. 0, or -1 when it did not end with 0, which it says. */
 int produce(char **command, const struct bytes *input, struct bytes *out);
 void bytes_free(struct bytes *bytes);
 /* Begins a program with these as its standard input and output, -1: our own. -1 when it cannot be, which it says. */
@@ -98,7 +110,7 @@ int signals_next_ending(void);
 void signals_hold(void);
 void signals_let_go(void);
 int signals_held(sigset_t *set);
-/* In a child: as they were before us. */
+/* As they were before us. */
 void signals_restore(void);
 void signals_watch(void (*handler)(int));
 /* SIGPIPE, while we write; in a child it is as it was before us. */

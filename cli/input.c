@@ -33,16 +33,6 @@ static int read_some(struct bytes *bytes, int fd)
     return got > 0;
 }
 
-int read_input(struct bytes *bytes)
-{
-    int got;
-    while ((got = read_some(bytes, STDIN_FILENO)) > 0) {}
-    if (got < 0) {
-        fprintf(stderr, "steadfast: standard input: %s\n", strerror(errno));
-    }
-    return got;
-}
-
 void bytes_free(struct bytes *bytes)
 {
     free(bytes->data);
@@ -53,6 +43,7 @@ pid_t start(char **command, int in, int out)
 {
     pid_t pid = fork();
     if (pid == 0) {
+        signals_restore();
         signals_restore_pipe();
         if ((in < 0 || dup2(in, STDIN_FILENO) >= 0) && (out < 0 || dup2(out, STDOUT_FILENO) >= 0)) {
             execvp(command[0], command);
@@ -120,22 +111,18 @@ static int exchange(int to, int from, const char *data, size_t len, struct bytes
 
 int produce(char **command, const struct bytes *input, struct bytes *out)
 {
-    int in[2] = { -1, -1 }, from[2];
-    if ((input != NULL && signal_pipe(in) != 0) || signal_pipe(from) != 0) {
+    int in[2], from[2];
+    if (signal_pipe(in) != 0 || signal_pipe(from) != 0) {
         fprintf(stderr, "steadfast: pipe: %s\n", strerror(errno));
         return -1;
     }
     /* Only our ends do not block. */
     fcntl(from[1], F_SETFL, 0);
-    if (input != NULL) {
-        fcntl(in[0], F_SETFL, 0);
-    }
+    fcntl(in[0], F_SETFL, 0);
     pid_t pid = start(command, in[0], from[1]);
     close(from[1]);
-    if (input != NULL) {
-        close(in[0]);
-    }
-    int got = exchange(in[1], from[0], input != NULL ? input->data : NULL, input != NULL ? input->len : 0, out);
+    close(in[0]);
+    int got = exchange(in[1], from[0], input->data, input->len, out);
     if (got < 0) {
         fprintf(stderr, "steadfast: %s: %s\n", command[0], strerror(errno));
     }
@@ -143,4 +130,80 @@ int produce(char **command, const struct bytes *input, struct bytes *out)
         return -1;
     }
     return ended_well(pid, command[0]) && got == 0 ? 0 : -1;
+}
+
+/* A signal would have ended us: it does, and nothing is left behind. */
+static void die_if_told(steadfast_writer *writer, struct progress *progress)
+{
+    int number = signals_next_ending();
+    if (number != 0) {
+        progress_end(progress);
+        steadfast_writer_abort(writer);
+        die_of(number);
+    }
+}
+
+/* Reads `from` to its end. 0: all is with the writer, 1: the writer could not write, -1: it cannot be read. */
+static int pour(int from, int signals, steadfast_writer *writer, struct progress *progress, uint64_t *len)
+{
+    static char piece[1 << 17];
+    for (;;) {
+        struct pollfd fds[2] = { { from, POLLIN, 0 }, { signals, POLLIN, 0 } };
+        if (poll(fds, 2, -1) < 0) {
+            continue;  /* a signal, which can be read now */
+        }
+        die_if_told(writer, progress);
+        if (fds[0].revents == 0) {
+            continue;
+        }
+        ssize_t got = read(from, piece, sizeof piece);
+        if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
+            continue;
+        }
+        if (got <= 0) {
+            return (int)got;
+        }
+        if (steadfast_writer_write(writer, piece, (size_t)got, NULL) < 0) {
+            return 1;
+        }
+        *len += (uint64_t)got;
+        progress_show(progress, *len, "");
+    }
+}
+
+int write_input(steadfast_writer *writer, char **command, struct progress *progress, uint64_t *len)
+{
+    const char *name = command != NULL ? command[0] : "standard input";
+    int from[2] = { STDIN_FILENO, -1 };
+    pid_t pid = 0;
+    int signals = signals_catch();
+    if (signals < 0 || (command != NULL && pipe(from) != 0)) {
+        fprintf(stderr, "steadfast: pipe: %s\n", strerror(errno));
+        return -1;
+    }
+    if (command != NULL) {
+        fcntl(from[0], F_SETFD, FD_CLOEXEC);
+        fcntl(from[1], F_SETFD, FD_CLOEXEC);
+        pid = start(command, -1, from[1]);
+        close(from[1]);
+    }
+    int poured = pid < 0 ? -1 : pour(from[0], signals, writer, progress, len);
+    int error = errno;
+    /* From here on a signal ends us as it would without a handler. */
+    signals_restore();
+    die_if_told(writer, progress);
+    if (poured != 0) {
+        progress_end(progress);
+    }
+    if (poured < 0 && pid >= 0) {
+        fprintf(stderr, "steadfast: %s: %s\n", name, strerror(error));
+    }
+    if (command != NULL) {
+        close(from[0]);
+    }
+    /* One that could not go on because we did not is not to blame. */
+    if (pid > 0 && poured == 0 && !ended_well(pid, name)) {
+        return -1;
+    }
+    return poured < 0 ? -1 : 0;
 }

@@ -3,8 +3,10 @@
 #include "cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A load as the arguments ask for it. */
 struct load {
@@ -12,7 +14,8 @@ struct load {
     int as_json;
     int result;  /* the exit code */
     int plain;   /* it was loaded as a plain file */
-    steadfast_state state;
+    steadfast_reader *reader;  /* NULL: not loaded */
+    steadfast_state state;     /* what there is to say of it, without its data */
     steadfast_report report;
 };
 
@@ -21,11 +24,11 @@ static int32_t load_as(struct load *load, const steadfast_load_options *options,
     steadfast_load_options as = *options;
     as.flags |= flags;
     load->plain = (as.flags & STEADFAST_LOAD_PLAIN) != 0;
-    steadfast_state_free(&load->state);
+    steadfast_reader_close(load->reader);
     memset(&load->state, 0, sizeof load->state);
     load->state.size = sizeof load->state;
     load->report.size = sizeof load->report;
-    return steadfast_state_load(NULL, load->path, &as, &load->state, &load->report);
+    return steadfast_reader_open(NULL, load->path, &as, &load->reader, &load->state, &load->report);
 }
 
 /* Loads a file of either kind. */
@@ -52,15 +55,13 @@ static int32_t load_file(struct load *load, const steadfast_load_options *option
     return status;
 }
 
-/* Returns an exit code; EXIT_USAGE, and nothing was loaded. The state is to be freed in any case. */
+/* Returns an exit code; EXIT_USAGE, and nothing was loaded. The reader is to be closed in any case. */
 static int load(int argc, char **argv, struct load *load)
 {
-    /* Whatever was saved can be loaded. */
-    steadfast_load_options options = { .size = sizeof options, .max_len = UINT64_MAX };
+    steadfast_load_options options = { .size = sizeof options };
     const char *command = argv[0];
     int verifies = strcmp(command, "verify") == 0;
     memset(load, 0, sizeof *load);
-    load->state.size = sizeof load->state;
     load->result = EXIT_USAGE;
     for (int at = 1; at < argc;) {
         const char *argument = argv[at];
@@ -107,7 +108,21 @@ static int load(int argc, char **argv, struct load *load)
 
 static int loaded(const struct load *load)
 {
-    return load->state.data != NULL;
+    return load->reader != NULL;
+}
+
+/* Reads from `at` on. What was verified may be changed by somebody meanwhile, and the disk may fail: then it is no longer loaded. */
+static int read_part(struct load *load, uint64_t at, char *part, size_t size, size_t *got)
+{
+    steadfast_report report = { .size = sizeof report };
+    int32_t status = steadfast_reader_read(load->reader, at, part, size, got, &report);
+    if (status < 0) {
+        load->report = report;
+        load->result = exit_code(status);
+        steadfast_reader_close(load->reader);
+        load->reader = NULL;
+    }
+    return status;
 }
 
 /* "2026-01-31T12:00:00.123456789Z" */
@@ -178,7 +193,8 @@ static void print_attribute(const struct load *load)
     }
 }
 
-static void print_json(const char *command, const struct load *load)
+/* `data`: NULL if it is not wanted. */
+static void print_json(const char *command, const struct load *load, const char *data)
 {
     struct json json;
     json_begin(&json, stdout, command, load->path);
@@ -197,26 +213,66 @@ static void print_json(const char *command, const struct load *load)
         if (load->plain) {
             json_attribute(&json, load);
         }
-        if (strcmp(command, "load") == 0) {
-            json_base64(&json, "data_base64", load->state.data, load->state.len);
+        if (data != NULL) {
+            json_base64(&json, "data_base64", data, load->state.len);
         }
     }
     json_end(&json);
     putchar('\n');
 }
 
+/* One object has all of it, or the error. */
+static void load_as_json(const char *command, struct load *load)
+{
+    char *data = NULL;
+    size_t len;
+    if (loaded(load)) {
+        data = malloc(load->state.len + 1);
+        if (data == NULL) {
+            load->result = EXIT_FAILED;
+            fprintf(stderr, "steadfast: %s: no memory for it\n", load->path);
+            return;
+        }
+        read_part(load, 0, data, load->state.len, &len);
+    }
+    print_json(command, load, data);
+    free(data);
+}
+
+/* Standard output gets it piece by piece. What fails there, main tells. */
+static void write_out(struct load *load, struct progress *progress)
+{
+    static char piece[1 << 17];
+    size_t got;
+    progress->total = load->state.len;
+    for (uint64_t at = 0; at < load->state.len; at += got) {
+        if (read_part(load, at, piece, sizeof piece, &got) < 0) {
+            progress_end(progress);
+            complain(&load->report);
+            fprintf(stderr, "steadfast: only the first %llu bytes were written\n", (unsigned long long)at);
+            return;
+        }
+        if (fwrite(piece, 1, got, stdout) < got) {
+            break;
+        }
+        progress_show(progress, at + got, "");
+    }
+    progress_end(progress);
+}
+
 int command_load(int argc, char **argv)
 {
     struct load it;
+    struct progress progress;
+    progress_begin(&progress, !isatty(STDOUT_FILENO));
     int result = load(argc, argv, &it);
     if (result != EXIT_USAGE && it.as_json) {
-        print_json(argv[0], &it);
-    } else if (it.state.data != NULL) {
-        /* What fails here, main tells. */
-        fwrite(it.state.data, 1, it.state.len, stdout);
+        load_as_json(argv[0], &it);
+    } else if (loaded(&it)) {
+        write_out(&it, &progress);
     }
-    steadfast_state_free(&it.state);
-    return result;
+    steadfast_reader_close(it.reader);
+    return it.result;
 }
 
 int command_verify(int argc, char **argv)
@@ -224,11 +280,11 @@ int command_verify(int argc, char **argv)
     struct load it;
     int result = load(argc, argv, &it);
     if (result != EXIT_USAGE && it.as_json) {
-        print_json(argv[0], &it);
+        print_json(argv[0], &it, NULL);
     } else if (result == EXIT_DONE) {
         printf("%s: OK, generation %llu, %zu bytes\n", it.path, (unsigned long long)it.state.generation, it.state.len);
     }
-    steadfast_state_free(&it.state);
+    steadfast_reader_close(it.reader);
     return result;
 }
 
@@ -237,7 +293,7 @@ int command_info(int argc, char **argv)
     struct load it;
     int result = load(argc, argv, &it);
     if (result != EXIT_USAGE && it.as_json) {
-        print_json(argv[0], &it);
+        print_json(argv[0], &it, NULL);
     } else if (loaded(&it)) {
         char when[64], digest[65];
         format_time(it.state.saved_at_ns, when, sizeof when);
@@ -256,6 +312,6 @@ int command_info(int argc, char **argv)
             print_attribute(&it);
         }
     }
-    steadfast_state_free(&it.state);
+    steadfast_reader_close(it.reader);
     return result;
 }

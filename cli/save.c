@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Which options a command takes. */
 enum { SAVE = 1, UPDATE = 2, REMOVE = 4 };
@@ -114,7 +116,7 @@ static int parse(int argc, char **argv, struct change *change)
 }
 
 /* Says how it went; `len`: of what was saved. Returns `result`. */
-static int tell(const struct change *change, int result, const steadfast_report *report, size_t len)
+static int tell(const struct change *change, int result, const steadfast_report *report, uint64_t len)
 {
     if (change->as_json) {
         struct json json;
@@ -137,29 +139,47 @@ static int tell(const struct change *change, int result, const steadfast_report 
         fprintf(stderr, "steadfast: %s\n", report->message);
     }
     if (change->command != REMOVE && (report->status >= 0 || report->status == STEADFAST_E_SAVED_NOT_DURABLE)) {
-        printf("%s: generation %llu, %zu bytes\n", change->path, (unsigned long long)report->generation, len);
+        printf("%s: generation %llu, %llu bytes\n", change->path, (unsigned long long)report->generation, (unsigned long long)len);
     }
     return result;
+}
+
+/* Where the input is a file, its length is known. */
+static void begin_progress(struct progress *progress, int wanted, int reads_stdin)
+{
+    struct stat input;
+    progress_begin(progress, wanted);
+    if (reads_stdin && fstat(STDIN_FILENO, &input) == 0 && S_ISREG(input.st_mode)) {
+        off_t at = lseek(STDIN_FILENO, 0, SEEK_CUR);
+        progress->total = at >= 0 && at < input.st_size ? (uint64_t)(input.st_size - at) : 0;
+    }
 }
 
 int command_save(int argc, char **argv)
 {
     struct change change = { .command = SAVE };
-    struct bytes bytes = { NULL, 0, 0 };
     if (parse(argc, argv, &change) != EXIT_DONE) {
         return EXIT_USAGE;
     }
-    if ((change.program != NULL ? produce(change.program, NULL, &bytes) : read_input(&bytes)) != 0) {
-        if (change.program != NULL) {
-            fputs("steadfast: nothing was saved\n", stderr);
-        }
-        bytes_free(&bytes);
-        return EXIT_FAILED;
-    }
     steadfast_report report = { .size = sizeof report };
-    int32_t status = steadfast_state_save(NULL, change.path, bytes.data, bytes.len, &change.options, &report);
-    size_t len = bytes.len;
-    bytes_free(&bytes);
+    steadfast_writer *writer;
+    uint64_t len = 0;
+    int32_t status = steadfast_writer_open(NULL, change.path, &change.options, &writer, &report);
+    if (status >= 0) {
+        struct progress progress;
+        /* Who types it knows how far it is. */
+        begin_progress(&progress, change.program != NULL || !isatty(STDIN_FILENO), change.program == NULL);
+        if (write_input(writer, change.program, &progress, &len) != 0) {
+            steadfast_writer_abort(writer);
+            if (change.program != NULL) {
+                fputs("steadfast: nothing was saved\n", stderr);
+            }
+            return EXIT_FAILED;
+        }
+        progress_show(&progress, len, ", saving");
+        status = steadfast_writer_commit(writer, &report);
+        progress_end(&progress);
+    }
     return tell(&change, status == -ENOENT ? EXIT_FAILED : exit_code(status), &report, len);
 }
 

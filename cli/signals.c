@@ -135,6 +135,9 @@ int signals_held(sigset_t *set)
 
 void signals_restore(void)
 {
+    if (ends[0] < 0) {
+        return;
+    }
     for (int i = 0; i < COUNT; i++) {
         if (changed[i]) {
             sigaction(CAUGHT[i], &before[i], NULL);
