@@ -131,6 +131,13 @@ static void writes(const steadfast_context *c, const char *kind)
        "EITHER: the old content is durable as PATH.prev");
     is_int(save_it(c, "newer", IN_PLACE, 0), STEADFAST_OK, "saved over it");
     ok(load_gives(path, 0, "newer") == 0, "and loaded");
+    begin(0);
+    write_text(path, "by hand"), mounted = inode_of(path);
+    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "over anybody's file");
+    size_t len = 0;
+    char *copy = read_file(previous, &len);
+    ok(load_gives(path, 0, "new") == 0 && len == 7 && memcmp(copy, "by hand", 7) == 0, "which is PATH.prev then");
+    free(copy);
     begin(2);
     struct stat before;
     if (stat(path, &before) != 0 || truncate(path, 2) != 0
