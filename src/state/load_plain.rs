@@ -20,7 +20,10 @@ pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
         if !is_regular(stat.mode) {
             return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
         }
-        let stored = Stored::read(hooks, fd.raw()).at(STEP)?;
+        let stored = match Stored::read(hooks, fd.raw()) {
+            Err(e) if e.is_one_of(&[EACCES, EPERM]) => Stored::None,
+            read => read.at(STEP)?,
+        };
         let (len, sha256) = content(fd, stat.size, request, room)?;
         let (verdict, generation) = match stored.judge(len as u64, stat.mtime_ns, &sha256) {
             Verdict::Verified(attribute) => {
@@ -49,7 +52,9 @@ pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
 
 fn loaded(len: usize, fields: Fields, sha256: [u8; 32], status: i32, request: &LoadRequest) -> Result<Loaded, Outcome> {
     let told = |status| Outcome::new(status).with_generation(fields.generation);
-    if status != STEADFAST_OK && request.has(STEADFAST_LOAD_REQUIRE_VERIFIED) {
+    // For an empty one RECOVER looks at PATH.prev first.
+    let recovers = len == 0 && request.has(STEADFAST_LOAD_RECOVER);
+    if status != STEADFAST_OK && request.has(STEADFAST_LOAD_REQUIRE_VERIFIED) && !recovers {
         return Err(told(STEADFAST_E_UNVERIFIED));
     }
     if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) && fields.schema != request.schema {

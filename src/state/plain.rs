@@ -111,11 +111,11 @@ impl Attribute {
 }
 
 impl Stored {
-    /// Reads the attribute of a file.
+    /// Reads the attribute of a file. One that may not be read may be there: for a save that is an error.
     pub fn read(hooks: &Hooks, fd: i32) -> Result<Stored, Errno> {
         match xattr::read(hooks, fd, NAME) {
             Ok(value) => Ok(Stored::of(value.bytes())),
-            Err(e) if e.is(ENODATA) || xattr::is_refused(e) => Ok(Stored::None),
+            Err(e) if e.is(ENODATA) || e.unsupported() => Ok(Stored::None),
             Err(e) => Err(e),
         }
     }
