@@ -37,7 +37,7 @@ note $built "the fuzz targets build ($(($(date +%s) - begun)) s)"
 [ $built = 0 ] || { tail -n 30 "$out/build.log" | sed 's/^/# /'; end; }
 programs=$target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release
 
-for name in record lock calls; do
+for name in record plain lock calls; do
     work=$out/corpus-$name
     rm -rf "$work"
     mkdir -p "$work"
