@@ -99,7 +99,8 @@ static void saves_and_loads(void)
     }
     ok(report.generation == 2, "as generation 2");
     is_int(getxattr(path, "user.steadfast", attribute, sizeof attribute), 60, "its attribute has 60 bytes");
-    ok(stat(path, &st) == 0 && memcmp(attribute + 32, "\2\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0", 16) == 0, "generation, length, version and flags");
+    ok(stat(path, &st) == 0 && memcmp(attribute + 32, "\2\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0", 16) == 0,
+       "generation, length, version and flags");
     int64_t mtime = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
     ok(memcmp(attribute + 48, &mtime, 8) == 0, "and the time of the last write");
 
@@ -111,7 +112,8 @@ static void saves_and_loads(void)
     steadfast_load_options l = { .size = sizeof l, .flags = STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_REQUIRE_SCHEMA, .schema = 7 };
     char buf[4] = "";
     size_t len = 99;
-    ok(steadfast_state_load_into(context, path, &l, buf, sizeof buf, &len, NULL) == 0 && len == 1 && buf[0] == 'x', "load_into, with the schema");
+    ok(steadfast_state_load_into(context, path, &l, buf, sizeof buf, &len, NULL) == 0 && len == 1 && buf[0] == 'x',
+       "load_into, with the schema");
     l.schema = 8;
     is_int(steadfast_state_load_into(context, path, &l, buf, sizeof buf, &len, NULL), STEADFAST_E_SCHEMA, "another schema: E_SCHEMA");
     is_int(steadfast_state_load_into(context, path, &l, NULL, 0, &len, NULL), STEADFAST_E_TOO_LARGE, "no room: E_TOO_LARGE");
@@ -136,7 +138,7 @@ static void large(void)
         steadfast_load_options l = { .size = sizeof l, .flags = STEADFAST_LOAD_PLAIN };
         steadfast_state s = { .size = sizeof s };
         good += steadfast_state_load(context, path, &l, &s, NULL) == WHOLE && s.len == len && memcmp(s.data, big, len) == 0
-            && ((const char *)s.data)[len] == '\0';
+                && ((const char *)s.data)[len] == '\0';
         steadfast_state_free(&s);
     }
     is_int(good, 18, "files of 4 KiB to 6 MiB: the bytes, saved and loaded, and a NUL after them");
@@ -155,7 +157,11 @@ static void verdicts(void)
     is_int(steadfast_state_load(context, path, NULL, &s, NULL), STEADFAST_E_FORMAT, "without PLAIN: E_FORMAT");
     if (no_attributes)
         return;
-    static const struct { const char *text; int keep_time, status; const char *what; } rows[] = {
+    static const struct {
+        const char *text;
+        int keep_time, status;
+        const char *what;
+    } rows[] = {
         { "first", 0, STEADFAST_OK, "the same bytes at another time: 0" },
         { "other", 0, STEADFAST_CHANGED, "others, at another time: CHANGED" },
         { "other", 1, STEADFAST_E_DIGEST, "others, at the same time: E_DIGEST" },
@@ -247,6 +253,20 @@ static void recovers(void)
     write_text(path, "");
     ok(loads(path, STEADFAST_LOAD_RECOVER, STEADFAST_UNVERIFIED, ""), "nor over an empty file");
     is_int(load_plain(path, strictly), STEADFAST_E_UNVERIFIED, "which nothing confirms either");
+    if (NO_FLOCK) {
+        skip("no flock", "what RECOVER gave is swapped");
+        return;
+    }
+    begin();
+    save_plain("one", 0), save_plain("two", KEEP);
+    write_in_place(path, "", 0);
+    load_plain(path, 0);
+    uint64_t tag = report.generation;
+    load_plain(path, STEADFAST_LOAD_RECOVER);
+    is_int(save_plain_as(context, "three", SWAP, report.generation), SAVED, "what RECOVER gave for an empty one can be swapped");
+    ok(report.generation > 1 && is_exactly(path, "three"), "with a number of its own");
+    write_in_place(path, "", 0), write_text(previous, "by hand");
+    is_int(save_plain_as(context, "four", SWAP, tag), SAVED, "and so can the empty one itself");
 }
 
 static void counts(void)
@@ -313,7 +333,10 @@ static void swaps(void)
 }
 
 /* An editor acts just before a call of a swap. */
-static struct { int call, nth, seen; void (*act)(void); } moment;
+static struct {
+    int call, nth, seen;
+    void (*act)(void);
+} moment;
 static char edited[310];
 static void edit_by_rename(void)
 {
@@ -348,7 +371,11 @@ static void editors(void)
         skip("no flock, or no exchange", "editors beside a swap");
         return;
     }
-    static const struct { void (*act)(void); int nth; const char *what; } edits[] = {
+    static const struct {
+        void (*act)(void);
+        int nth;
+        const char *what;
+    } edits[] = {
         { edit_by_rename, 1, "an editor renames before the new file is ready" },
         { edit_by_rename, 2, "an editor renames just before the exchange" },
         { edit_by_rename, 3, "an editor renames over the new file, before an edit goes back" },
@@ -457,9 +484,9 @@ static void refused(void)
         struct faults f = { .fail_at = 1, .only = STEADFAST_CALL_FSETXATTR, .error = refusals[i], .for_ever = 1 };
         steadfast_context *c = faults_context(&f);
         good += save_plain_as(c, "strict", STEADFAST_SAVE_STRICT, 0) == STEADFAST_E_UNSUPPORTED && is_exactly(path, "old")
-            && report.os_error == refusals[i];
+                && report.os_error == refusals[i];
         good += save_plain_as(c, "new", 0, 0) == STEADFAST_UNVERIFIED && is_exactly(path, "new") && report.on_disk == STEADFAST_ON_DISK_NEW
-            && strstr(report.message, "without the attribute") != NULL;
+                && strstr(report.message, "without the attribute") != NULL;
         steadfast_context_free(c);
     }
     is_int(good, 14, "an attribute that is refused: UNVERIFIED, STRICT: E_UNSUPPORTED and the old file");
@@ -467,7 +494,8 @@ static void refused(void)
     save_plain("old", 0);
     struct faults f = { .fail_at = 1, .only = STEADFAST_CALL_FSETXATTR, .error = EIO };
     steadfast_context *c = faults_context(&f);
-    ok(save_plain_as(c, "new", 0, 0) == -EIO && is_exactly(path, "old") && *leftovers(dir, "plain plain.prev") == '\0', "any other error: that, and the old file");
+    ok(save_plain_as(c, "new", 0, 0) == -EIO && is_exactly(path, "old") && *leftovers(dir, "plain plain.prev") == '\0',
+       "any other error: that, and the old file");
     steadfast_context_free(c);
 }
 
@@ -478,7 +506,8 @@ static void others(void)
                                         { .size = sizeof entries[0], .path = previous, .data = "b", .len = 1 } };
     steadfast_save_options o = { .size = sizeof o, .flags = PLAIN };
     is_int(steadfast_state_save_batch(context, entries, 2, &o, NULL), DONE, "a batch: saved");
-    ok(is_exactly(path, "a") && is_exactly(previous, "b") && entries[0].status == DONE && entries[1].status == DONE, "both, each with its status");
+    ok(is_exactly(path, "a") && is_exactly(previous, "b") && entries[0].status == DONE && entries[1].status == DONE,
+       "both, each with its status");
     begin();
     save_plain("one", 0), save_plain("two", KEEP);
     is_int(steadfast_state_remove(context, path, &(steadfast_save_options){ .size = sizeof o, .flags = PLAIN }, NULL), SAVED, "remove");

@@ -83,6 +83,8 @@ pub fn count<'h>(
     let kind = request.kind();
     let mut number = None;
     let mut tag = None;
+    // A plain file that nothing confirms, and that is empty: then RECOVER gives a verified PATH.prev.
+    let mut empty = false;
     let mut sha256 = None;
     let mut replaces = false;
     let mut damage = 0;
@@ -91,6 +93,7 @@ pub fn count<'h>(
             let content = current.verify(kind, STEP)?;
             (number, damage, replaces) = (content.generation, content.damage, content.is_whole());
             (sha256, tag) = (content.sha256, content.tag);
+            empty = content.is_foreign() && current.stat.size == 0;
         } else {
             (number, replaces) = current.look(kind, STEP)?;
         }
@@ -100,12 +103,15 @@ pub fn count<'h>(
     }
     let mut previous = Previous::Missing;
     if number.is_none() || thorough {
-        let whole = request.swaps() && number.or(tag).is_none();
+        let whole = request.swaps() && (number.or(tag).is_none() || empty);
         let found = Previous::look(target, current.as_ref().map(|current| &current.stat), kind, whole, retry)?;
         previous = found.0;
         if current.is_none() {
             damage = found.1;
         }
+    }
+    if empty && previous.number().is_some() && tag != Some(request.expected_generation) {
+        tag = None;
     }
     let there = number.or(tag).or(previous.number());
     let mut basis = None;
