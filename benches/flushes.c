@@ -58,12 +58,14 @@ void part_flushes(const struct place *place)
         row_skipped("flushes", "all", place, 1024, "no block device");
         return;
     }
-    struct saver bare = new_saver(&lib, place, "bare", 1024, 0), plain = new_saver(&lib, place, "save", 1024, 0);
+    struct saver bare = new_saver(&lib, place, "bare", 1024, 0), save = new_saver(&lib, place, "save", 1024, 0);
     struct saver keep = new_saver(&lib, place, "keep", 1024, STEADFAST_SAVE_KEEP_PREVIOUS);
     count_of(place, "bare C", saver_bare, NULL, &bare, 1);
-    count_of(place, "steadfast", saver_run, NULL, &plain, 1);
+    struct saver plain = new_saver(&lib, place, "plain", 1024, STEADFAST_SAVE_PLAIN);
+    count_of(place, "steadfast", saver_run, NULL, &save, 1);
+    count_of(place, "steadfast, PLAIN", saver_run, NULL, &plain, 1);
     count_of(place, "steadfast, KEEP_PREVIOUS", saver_run, NULL, &keep, 1);
-    saver_remove(&bare), saver_remove(&plain), saver_remove(&keep);
+    saver_remove(&bare), saver_remove(&save), saver_remove(&plain), saver_remove(&keep);
     count_batches(place, count_of);
     for (size_t i = 0; i < peer_count; i++) {
         struct worker worker;

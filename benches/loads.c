@@ -19,6 +19,8 @@ struct loader {
     const char *path;
     unsigned char *into;
     size_t size;
+    steadfast_load_options options;
+    size_t covered; /* where the digest's cover begins */
 #ifdef HAVE_OPENSSL
     const EVP_MD *sha256;
     EVP_MD_CTX *context; /* NULL: SHA256() */
@@ -30,7 +32,7 @@ static void load(void *arg)
 {
     struct loader *l = arg;
     steadfast_state state = { .size = sizeof state };
-    must(l->api->load(NULL, l->path, NULL, &state, NULL) == 0, "steadfast_state_load");
+    must(l->api->load(NULL, l->path, &l->options, &state, NULL) == 0, "steadfast_state_load");
     l->api->state_free(&state);
 }
 
@@ -78,7 +80,7 @@ static void load_c(void *arg)
     unsigned char digest[32];
     size_t size;
     unsigned char *bytes = read_whole(l->path, &size);
-    hash(l, bytes + COVERED, size - COVERED, digest);
+    hash(l, bytes + l->covered, size - l->covered, digest);
     must(memcmp(digest, l->expected, sizeof digest) == 0, "the digest");
     free(bytes);
 }
@@ -87,8 +89,9 @@ static void loads_of(const struct place *place, size_t size)
 {
     struct saver s = new_saver(&lib, place, "state", size, STEADFAST_SAVE_NO_SYNC);
     saver_run(&s);
-    struct loader ours = { .api = &lib, .path = s.path, .size = size };
-    struct loader against = { .api = &other, .path = s.path, .size = size };
+    const steadfast_load_options defaults = { .size = sizeof defaults };
+    struct loader ours = { .api = &lib, .path = s.path, .size = size, .options = defaults, .covered = COVERED };
+    struct loader against = { .api = &other, .path = s.path, .size = size, .options = defaults };
     struct loader once = ours, kept = ours;
     EVP_MD *sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     kept.sha256 = sha256;
@@ -147,6 +150,38 @@ static void loads_of(const struct place *place, size_t size)
                       .rounds = rounds });
     EVP_MD_CTX_free(kept.context);
     EVP_MD_free(sha256);
+    saver_remove(&s);
+}
+
+/* A plain file, against reading it and hashing all of it. */
+static void plain_loads_of(const struct place *place, size_t size)
+{
+    struct saver s = new_saver(&lib, place, "plain", size, STEADFAST_SAVE_PLAIN);
+    saver_run(&s);
+    const steadfast_load_options options = { .size = sizeof options, .flags = STEADFAST_LOAD_PLAIN };
+    struct loader l = { .api = &lib, .path = s.path, .size = size, .options = options };
+    hash(&l, s.data, size, l.expected);
+    steadfast_state state = { .size = sizeof state };
+    int32_t status = lib.load(NULL, s.path, &options, &state, NULL);
+    lib.state_free(&state);
+    if (status == STEADFAST_UNVERIFIED && place->memory) {
+        row_skipped("loads", "load, PLAIN / read + OpenSSL SHA256()", place, size, "no extended attributes");
+    } else {
+        struct contestant c[2] = { { .run = load_c, .arg = &l }, { .run = load, .arg = &l } };
+        size_t rounds = contest(c, 2, 7);
+        row((struct row){ .part = "loads",
+                          .what = "load, PLAIN / read + OpenSSL SHA256()",
+                          .place = place,
+                          .size = size,
+                          .us = c[1].us,
+                          .base_us = c[0].us,
+                          .value = c[1].ratio,
+                          .low = c[1].ratio_low,
+                          .high = c[1].ratio_high,
+                          .unit = "x",
+                          .target = size == 1024 ? 1.6 : 0,
+                          .rounds = rounds });
+    }
     saver_remove(&s);
 }
 
@@ -294,6 +329,7 @@ void part_loads(const struct place *place)
     table_head("loads from the page cache");
 #ifdef HAVE_OPENSSL
     loads_of(place, 1024);
+    plain_loads_of(place, 1024);
     if (!settings.quick)
         loads_of(place, 64 * 1024);
     if (!settings.quick)

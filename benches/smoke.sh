@@ -15,7 +15,7 @@ ends_well() {
 check 'the run ends well' ends_well "$1"
 grep 'SKIPPED' "$out/log"
 has() { awk -F'\t' -v part="$1" -v what="$2" '$1 == part && $2 == what && $12 != "skipped" { found = 1 } END { exit !found }' "$results"; }
-for row in 'saves:save' 'saves:save, KEEP_PREVIOUS' 'lock:verdict: stale / opening and reading the file' 'cost:dlopen + dlclose' \
+for row in 'saves:save' 'saves:save, KEEP_PREVIOUS' 'saves:save, PLAIN' 'lock:verdict: stale / opening and reading the file' 'cost:dlopen + dlclose' \
     'size:bare C' 'writers:steadfast' 'cost:save: peak memory beyond the payload'; do
     check "a row: $row" has "${row%%:*}" "${row#*:}"
 done

@@ -13,8 +13,8 @@ enum {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,       /* not done: nothing has changed */
     EXIT_USAGE = 2,
-    EXIT_RESERVATION = 3,  /* done, but: not durable, perhaps not at all, not everywhere, or from the previous generation */
-    EXIT_DAMAGED = 4,      /* the state file is damaged or is none */
+    EXIT_RESERVATION = 3,  /* done, but: not durable, perhaps not at all, not everywhere, from the previous generation, or not verified */
+    EXIT_DAMAGED = 4,      /* the state file is damaged or is none, or is to be verified and is not */
     EXIT_MISSING = 5,      /* no state there */
     EXIT_CONFLICT = 6,     /* --if-generation: another generation is there */
     EXIT_HELD = 7,         /* the lock is held */
@@ -39,6 +39,19 @@ int parse_number(const char *text, int base, uint64_t most, uint64_t *out);
 
 /* The exit code for a status of the states' calls. */
 int exit_code(int32_t status);
+
+/* Plain files (plain.c): what the attribute of one says. */
+struct attribute {
+    unsigned char sha256[32];
+    uint64_t generation, len;
+    int64_t saved_at_ns;
+    uint32_t schema;
+    int unsynced;
+};
+/* 0: the file at `path` has none of ours, or of a later format. */
+int read_attribute(const char *path, struct attribute *attribute);
+/* Does the file at `path` begin as a record does, or as a damaged one? */
+int begins_as_record(const char *path);
 
 /* What becomes a state (input.c). */
 struct bytes {

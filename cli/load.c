@@ -11,9 +11,46 @@ struct load {
     const char *path;
     int as_json;
     int result;  /* the exit code */
+    int plain;   /* it was loaded as a plain file */
     steadfast_state state;
     steadfast_report report;
 };
+
+static int32_t load_as(struct load *load, const steadfast_load_options *options, uint32_t flags)
+{
+    steadfast_load_options as = *options;
+    as.flags |= flags;
+    load->plain = (as.flags & STEADFAST_LOAD_PLAIN) != 0;
+    steadfast_state_free(&load->state);
+    memset(&load->state, 0, sizeof load->state);
+    load->state.size = sizeof load->state;
+    load->report.size = sizeof load->report;
+    return steadfast_state_load(NULL, load->path, &as, &load->state, &load->report);
+}
+
+/* Loads a file of either kind. */
+static int32_t load_file(struct load *load, const steadfast_load_options *options)
+{
+    struct attribute attribute;
+    int32_t status;
+    if ((options->flags & STEADFAST_LOAD_PLAIN) != 0) {
+        return load_as(load, options, 0);
+    }
+    if (read_attribute(load->path, &attribute)) {
+        status = load_as(load, options, STEADFAST_LOAD_PLAIN);
+        /* Somebody may have copied a record over a plain file. */
+        if (status == STEADFAST_OK || load_as(load, options, 0) == STEADFAST_OK) {
+            return STEADFAST_OK;
+        }
+        return load_as(load, options, STEADFAST_LOAD_PLAIN);
+    }
+    status = load_as(load, options, 0);
+    /* A damaged record must not be handed out as somebody's file. */
+    if (status == STEADFAST_E_FORMAT && !begins_as_record(load->path)) {
+        status = load_as(load, options, STEADFAST_LOAD_PLAIN);
+    }
+    return status;
+}
 
 /* Returns an exit code; EXIT_USAGE, and nothing was loaded. The state is to be freed in any case. */
 static int load(int argc, char **argv, struct load *load)
@@ -21,17 +58,20 @@ static int load(int argc, char **argv, struct load *load)
     /* Whatever was saved can be loaded. */
     steadfast_load_options options = { .size = sizeof options, .max_len = UINT64_MAX };
     const char *command = argv[0];
-    int recoverable = strcmp(command, "verify") != 0;
+    int verifies = strcmp(command, "verify") == 0;
     memset(load, 0, sizeof *load);
     load->state.size = sizeof load->state;
-    load->report.size = sizeof load->report;
     load->result = EXIT_USAGE;
     for (int at = 1; at < argc;) {
         const char *argument = argv[at];
         const char *value;
         uint64_t number = 0;
-        if (recoverable && is_option(argv, &at, "--recover")) {
+        if (!verifies && is_option(argv, &at, "--recover")) {
             options.flags |= STEADFAST_LOAD_RECOVER;
+        } else if (!verifies && is_option(argv, &at, "--verified")) {
+            options.flags |= STEADFAST_LOAD_REQUIRE_VERIFIED;
+        } else if (is_option(argv, &at, "--plain")) {
+            options.flags |= STEADFAST_LOAD_PLAIN;
         } else if (is_option(argv, &at, "--json")) {
             load->as_json = 1;
         } else if ((value = option_value(argc, argv, &at, "--schema")) != NULL) {
@@ -57,11 +97,12 @@ static int load(int argc, char **argv, struct load *load)
     if (load->path == NULL) {
         return usage_error("no path", NULL);
     }
-    int32_t status = steadfast_state_load(NULL, load->path, &options, &load->state, &load->report);
+    int32_t status = load_file(load, &options);
     if (status != STEADFAST_OK && !load->as_json) {
         complain(&load->report);
     }
-    return load->result = exit_code(status);
+    int unconfirmed = status == STEADFAST_UNVERIFIED || status == STEADFAST_CHANGED;
+    return load->result = verifies && unconfirmed ? EXIT_DAMAGED : exit_code(status);
 }
 
 static int loaded(const struct load *load)
@@ -82,10 +123,58 @@ static void format_time(int64_t ns, char *text, size_t size)
     }
 }
 
-static void format_digest(const steadfast_state *state, char text[65])
+static void format_digest(const unsigned char sha256[32], char text[65])
 {
-    for (size_t i = 0; i < sizeof state->sha256; i++) {
-        snprintf(text + 2 * i, 3, "%02x", state->sha256[i]);
+    for (size_t i = 0; i < 32; i++) {
+        snprintf(text + 2 * i, 3, "%02x", sha256[i]);
+    }
+}
+
+/* Has the plain file an attribute that does not match its content? */
+static int differs(const struct load *load, struct attribute *attribute)
+{
+    return load->report.status == STEADFAST_CHANGED && read_attribute(load->path, attribute);
+}
+
+/* How the attribute stands to what was loaded. */
+static const char *confirmed(const struct load *load)
+{
+    switch (load->report.status) {
+    case STEADFAST_CHANGED: return "differs";
+    case STEADFAST_UNVERIFIED: return "none";
+    default: return "matches";
+    }
+}
+
+static void json_attribute(struct json *json, const struct load *load)
+{
+    struct attribute attribute;
+    json_text(json, "kind", "plain");
+    json_text(json, "attribute", confirmed(load));
+    if (differs(load, &attribute)) {
+        char digest[65];
+        format_digest(attribute.sha256, digest);
+        json_unsigned(json, "attribute_generation", attribute.generation);
+        json_number(json, "attribute_saved_at_ns", attribute.saved_at_ns);
+        json_unsigned(json, "attribute_schema", attribute.schema);
+        json_unsigned(json, "attribute_length", attribute.len);
+        json_text(json, "attribute_sha256", digest);
+    }
+}
+
+static void print_attribute(const struct load *load)
+{
+    struct attribute attribute;
+    printf("attribute   %s\n", confirmed(load));
+    if (differs(load, &attribute)) {
+        char when[64], digest[65];
+        format_time(attribute.saved_at_ns, when, sizeof when);
+        format_digest(attribute.sha256, digest);
+        printf("  generation  %llu\n", (unsigned long long)attribute.generation);
+        printf("  saved       %s\n", when);
+        printf("  schema      %lu\n", (unsigned long)attribute.schema);
+        printf("  length      %llu\n", (unsigned long long)attribute.len);
+        printf("  sha256      %s\n", digest);
     }
 }
 
@@ -97,7 +186,7 @@ static void print_json(const char *command, const struct load *load)
     if (loaded(load)) {
         char when[64], digest[65];
         format_time(load->state.saved_at_ns, when, sizeof when);
-        format_digest(&load->state, digest);
+        format_digest(load->state.sha256, digest);
         json_unsigned(&json, "generation", load->state.generation);
         json_text(&json, "saved", when);
         json_number(&json, "saved_at_ns", load->state.saved_at_ns);
@@ -105,6 +194,9 @@ static void print_json(const char *command, const struct load *load)
         json_unsigned(&json, "length", load->state.len);
         json_text(&json, "sha256", digest);
         json_text(&json, "source", load->state.source == STEADFAST_SOURCE_PREVIOUS ? "previous" : "current");
+        if (load->plain) {
+            json_attribute(&json, load);
+        }
         if (strcmp(command, "load") == 0) {
             json_base64(&json, "data_base64", load->state.data, load->state.len);
         }
@@ -149,14 +241,20 @@ int command_info(int argc, char **argv)
     } else if (loaded(&it)) {
         char when[64], digest[65];
         format_time(it.state.saved_at_ns, when, sizeof when);
-        format_digest(&it.state, digest);
+        format_digest(it.state.sha256, digest);
         printf("path        %s\n", it.path);
+        if (it.plain) {
+            puts("kind        plain");
+        }
         printf("generation  %llu\n", (unsigned long long)it.state.generation);
         printf("saved       %s\n", when);
         printf("schema      %lu\n", (unsigned long)it.state.schema);
         printf("length      %zu\n", it.state.len);
         printf("sha256      %s\n", digest);
         printf("source      %s\n", it.state.source == STEADFAST_SOURCE_PREVIOUS ? "previous (PATH.prev)" : "current");
+        if (it.plain) {
+            print_attribute(&it);
+        }
     }
     steadfast_state_free(&it.state);
     return result;

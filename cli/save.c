@@ -38,7 +38,9 @@ static int is_flag(char **argv, int *at, struct change *change)
         { "--keep-previous", SAVE | UPDATE, STEADFAST_SAVE_KEEP_PREVIOUS, 0 },
         { "--follow", SAVE | UPDATE | REMOVE, STEADFAST_SAVE_FOLLOW_SYMLINK, 0 },
         { "--parents", SAVE | UPDATE, STEADFAST_SAVE_CREATE_PARENTS, 0 },
+        { "--plain", SAVE | UPDATE | REMOVE, STEADFAST_SAVE_PLAIN, STEADFAST_LOAD_PLAIN },
         { "--recover", UPDATE, 0, STEADFAST_LOAD_RECOVER },
+        { "--verified", UPDATE, 0, STEADFAST_LOAD_REQUIRE_VERIFIED },
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if ((flags[i].commands & change->command) != 0 && is_option(argv, at, flags[i].name)) {

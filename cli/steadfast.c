@@ -19,6 +19,7 @@ static const char HELP_STATES[] =
     "State files: after a crash at any moment the old state or the new one is there, whole.\n"
     "  save PATH [-- COMMAND [ARGUMENT]...]\n"
     "                         save standard input; or what COMMAND writes, if it ends with 0\n"
+    "    --plain                save the bytes alone, for any program to read; what verifies them is an extended attribute\n"
     "    --strict               not durable is an error\n"
     "    --keep-previous        the generation before stays as PATH.prev\n"
     "    --if-generation N      only if generation N is there; 0: only if nothing is there, no previous one either\n"
@@ -29,20 +30,26 @@ static const char HELP_STATES[] =
     "  load PATH              verify the state, then write it to standard output\n"
     "    --recover              take PATH.prev when PATH is damaged or missing\n"
     "    --schema N             the format number must be N\n"
+    "    --plain                it is a plain file; without this load, verify and info find out\n"
+    "    --verified             a plain file that is changed, or cannot be verified, is an error\n"
     "  verify PATH            verify it and say so\n"
+    "    --plain                as above\n"
     "  info PATH              its generation, time, schema, length, digest and source\n"
-    "    --recover              as above\n"
+    "    --recover, --plain, --verified\n"
+    "                           as above\n"
     "  update PATH -- FILTER [ARGUMENT]...\n"
     "                         save what FILTER makes of the state on its standard input, if it ends with 0; it runs again\n"
     "                         when another process has saved meanwhile\n"
-    "    --strict, --keep-previous, --follow, --parents, --mode MODE, --recover\n"
+    "    --plain, --verified, --strict, --keep-previous, --follow, --parents, --mode MODE, --recover\n"
     "                           as above\n"
     "    --schema N             another format number; without it the one of the state stays\n"
     "  watch PATH [-- COMMAND [ARGUMENT]...]\n"
     "                         print each new generation, or run COMMAND for it, with the number in STEADFAST_GENERATION\n"
     "    --since N              the generation that is known, 0: none (the one that is there)\n"
     "    --once                 end after the first one\n"
+    "    --plain, --verified    as above\n"
     "  remove PATH            remove it and PATH.prev, so that no older state comes back\n"
+    "    --plain                it is a plain file\n"
     "    --strict               not durable is an error\n"
     "    --if-generation N      only if generation N is there\n"
     "    --follow               remove what a symbolic link at PATH points to\n"
@@ -65,7 +72,9 @@ static const char HELP_ALL[] =
     "  update                 on_disk, generation, length\n"
     "  watch                  generation; one line for each\n"
     "  remove                 on_disk, generation\n"
-    "  load, verify, info     generation, saved, saved_at_ns, schema, length, sha256, source; load: data_base64\n"
+    "  load, verify, info     generation, saved, saved_at_ns, schema, length, sha256, source; load: data_base64;\n"
+    "                         of a plain file also kind and attribute (matches, differs, none), and if it differs attribute_generation,\n"
+    "                         attribute_saved_at_ns, attribute_schema, attribute_length, attribute_sha256\n"
     "  lock                   ran, pid; on standard error, when COMMAND has ended\n"
     "  inspect, clean         verdict, pid; inspect: process, since\n"
     "A path that is not UTF-8 is shown with U+FFFD, and exactly in path_base64. Wrong arguments, a standard input that cannot be read, and a COMMAND or FILTER that fails, are told in words.\n"
@@ -75,8 +84,8 @@ static const char HELP_ALL[] =
     "  1    not done; nothing has changed\n"
     "  2    wrong arguments\n"
     "  3    done with a reservation: saved but not known to be durable, or perhaps not saved; loaded from PATH.prev;\n"
-    "       clean: not all\n"
-    "  4    the state is damaged, or the file is no state\n"
+    "       a plain file that was changed or that nothing verifies; clean: not all\n"
+    "  4    the state is damaged, or the file is no state; verify, --verified: changed, or nothing verifies it\n"
     "  5    there is no state\n"
     "  6    --if-generation: another generation is there\n"
     "  7    inspect, clean: the lock is held\n"
@@ -101,13 +110,16 @@ int exit_code(int32_t status)
     case STEADFAST_OK: return EXIT_DONE;
     case STEADFAST_NOT_DURABLE:
     case STEADFAST_RECOVERED:
+    case STEADFAST_UNVERIFIED:
+    case STEADFAST_CHANGED:
     case STEADFAST_E_SAVED_NOT_DURABLE:
     case STEADFAST_E_INDETERMINATE: return EXIT_RESERVATION;
     case STEADFAST_E_EMPTY:
     case STEADFAST_E_TRUNCATED:
     case STEADFAST_E_TRAILING:
     case STEADFAST_E_DIGEST:
-    case STEADFAST_E_FORMAT: return EXIT_DAMAGED;
+    case STEADFAST_E_FORMAT:
+    case STEADFAST_E_UNVERIFIED: return EXIT_DAMAGED;
     case STEADFAST_E_LOST: return EXIT_MISSING;
     case STEADFAST_E_CONFLICT: return EXIT_CONFLICT;
     default: return status == -ENOENT ? EXIT_MISSING : EXIT_FAILED;

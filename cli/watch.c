@@ -12,6 +12,7 @@ struct watching {
     const char *path;
     char **command;
     uint64_t known;
+    uint32_t flags;  /* of the load */
     int has_known, once, as_json;
 };
 
@@ -22,6 +23,10 @@ static int parse(int argc, char **argv, struct watching *watching)
         const char *value;
         if (is_option(argv, &at, "--once")) {
             watching->once = 1;
+        } else if (is_option(argv, &at, "--plain")) {
+            watching->flags |= STEADFAST_LOAD_PLAIN;
+        } else if (is_option(argv, &at, "--verified")) {
+            watching->flags |= STEADFAST_LOAD_REQUIRE_VERIFIED;
         } else if (is_option(argv, &at, "--json")) {
             watching->as_json = 1;
         } else if ((value = option_value(argc, argv, &at, "--since")) != NULL) {
@@ -96,7 +101,7 @@ int command_watch(int argc, char **argv)
     if (result != EXIT_DONE) {
         return result;
     }
-    steadfast_load_options options = { .size = sizeof options, .max_len = UINT64_MAX };
+    steadfast_load_options options = { .size = sizeof options, .flags = watching.flags, .max_len = UINT64_MAX };
     steadfast_report report = { .size = sizeof report };
     steadfast_watch *watch = NULL;
     int32_t status = steadfast_watch_open(NULL, watching.path, &options, &watch, &report);

@@ -61,7 +61,7 @@ static void load_options(void)
     o.tail[23] = 1;
     is_int(steadfast_state_load(NULL, path, &o.known, &state, NULL), -EINVAL, "the last byte of the tail counts");
     o.known.size = sizeof o.known;
-    o.known.flags = 4;
+    o.known.flags = 1u << 20;
     is_int(steadfast_state_load(NULL, path, &o.known, &state, NULL), -EINVAL, "an unknown load flag");
     o.known.size = 4;
     o.known.flags = 0;

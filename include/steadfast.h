@@ -359,7 +359,15 @@ enum {
    * The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
    * access ACL, the group bits of the mode become the ACL's mask.
    */
-  STEADFAST_SAVE_SET_MODE = 1024
+  STEADFAST_SAVE_SET_MODE = 1024,
+  /**
+   * Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
+   * not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
+   * STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
+   * does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Not in a
+   * batch: -EINVAL.
+   */
+  STEADFAST_SAVE_IN_PLACE = 2048
 };
 
 /** How to save. Zero is the default of every member. */
@@ -407,7 +415,9 @@ typedef struct {
  *    failed; step 0 means that no sync was wanted or that the platform cannot sync a directory. After a failed sync of
  *    the file the old state is kept as PATH.prev. A power cut leaves one of the two (EITHER), or perhaps no whole
  *    state (UNKNOWN): if the old one could not be kept, or with NO_SYNC unless KEEP_PREVIOUS keeps a durable one.
- *  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same after a failed sync of the directory (EITHER).
+ *  - STEADFAST_UNVERIFIED: with PLAIN, the new content, durable (NEW); its attribute could not be stored, so no load can verify it.
+ *    The report's generation is the content tag that a load gives.
+ *  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same as NOT_DURABLE after a failed sync of the directory (EITHER).
  *  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, with NO_SYNC as
  *    above). A load tells.
  *  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
@@ -417,17 +427,27 @@ typedef struct {
  *       that is there has no generation to compare with, and there is no verified PATH.prev either.
  *     - STEADFAST_E_BUSY: another process kept the file busy for longer than timeout_ms.
  *     - STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is at PATH is no regular file.
- *     - STEADFAST_E_UNSUPPORTED: with IF_GENERATION, there is no flock here.
+ *     - STEADFAST_E_UNSUPPORTED: with IF_GENERATION, there is no flock here, or with PLAIN none that all machines see; with
+ *       PLAIN and STRICT, the attribute cannot be stored; with IN_PLACE, no PATH.prev can be made.
  *     - STEADFAST_E_HOOK, _E_INTERNAL.
  *     - -EBUSY: PATH is a mount point. -EFBIG: the file would exceed RLIMIT_FSIZE. -EOVERFLOW: the generation has
  *       reached its last number. -ENAMETOOLONG: with KEEP_PREVIOUS, ".prev" does not fit behind the name. -EINVAL: an
  *       argument is invalid.
  *     - Another negated errno: of the call that the report's step names.
  *
+ * Plain files. With PLAIN the file holds `data` and nothing else. Other programs may write it as well, so IF_GENERATION takes
+ * the directory's flock, exchanges the names of the new file and the old one, and looks at what came out: if it is not the
+ * file that was compared with, it goes back, and the result is STEADFAST_E_CONFLICT. For that moment a reader may see the
+ * refused content. An edit in place, without a rename, can still be lost; so can any edit where names cannot be exchanged
+ * (renameat2(2)). A saver that is killed may leave somebody's edit beside the file, as `.NAME.N.edit`; the next save of this kind
+ * says so in its message, and leaves it. The number of a record counts for a plain file that replaces it, and the other
+ * way round.
+ *
  * Permissions. A file that is replaced hands on its owner, group, mode and POSIX access ACL. Where one of them cannot
  * be kept, nobody may do more with the new file than with the old one, unless STEADFAST_SAVE_SET_MODE says so: the
  * group and the others lose what they would gain. Without the owner or the group the set-user-ID or set-group-ID bit is
- * removed. Other extended attributes and other hard links are not kept. If the file system ignores chmod(2), the result is
+ * removed. Other extended attributes are kept with
+ * STEADFAST_SAVE_KEEP_ATTRIBUTES, other hard links are not. If the file system ignores chmod(2), the result is
  * 0 and the message says so; if the file would be open to more than the old one, it is the errno of fchmod(2). The
  * temporary file has mode 0600 until it has its permissions.
  *
@@ -567,6 +587,9 @@ typedef struct {
  *  - 0: the current state.
  *  - STEADFAST_RECOVERED: with STEADFAST_LOAD_RECOVER, PATH.prev, because the current state is damaged, missing or
  *    unreadable (-EIO, -EBADMSG, -EUCLEAN). The report keeps the step and errno of that failure.
+ *  - STEADFAST_UNVERIFIED: with PLAIN, the file has no attribute that verifies it. STEADFAST_CHANGED: it was saved by the library,
+ *    and somebody has changed it since. The data is what the file holds, `generation` a content tag, `saved_at_ns` its
+ *    modification time, `schema` 0. With REQUIRE_VERIFIED both are STEADFAST_E_UNVERIFIED, and there is no data.
  *  - -ENOENT: there is no state and no previous one.
  *  - STEADFAST_E_LOST: there is no state, but a previous one.
  *  - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST: the state is damaged.
@@ -574,7 +597,7 @@ typedef struct {
  *    schema.
  *  - STEADFAST_E_TOO_LARGE: longer than max_len. No memory of that length was allocated.
  *  - STEADFAST_E_NOT_REGULAR: no regular file. A device is read from once before the library finds that out.
- *  - STEADFAST_E_BUSY: another process kept a lease on the file (fcntl(2)) for 10 seconds.
+ *  - STEADFAST_E_BUSY: for 10 seconds another process kept a lease on the file (fcntl(2)), or with PLAIN went on changing it.
  *  - STEADFAST_E_HOOK, _E_INTERNAL, -ENOMEM, -EINVAL, or a negated errno of the call that the report's step names.
  *
  * Damage is never reported as an I/O error, and an I/O error is never reported as damage. Nothing on disk changes.
@@ -629,7 +652,8 @@ typedef int32_t (*steadfast_update_fn)(void *user, const steadfast_state *old, c
  *
  *  - `context`: NULL for the default.
  *  - `path`: as for steadfast_state_save and steadfast_state_load.
- *  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
+ *  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev. PLAIN stands in
+ *    both options or in neither, otherwise the result is -EINVAL.
  *  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
  *    After `timeout_ms` of conflicts the call stops trying and returns STEADFAST_E_CONFLICT. Its last save can wait as
  *    long again, and while another process has a lease on the file, a load 10 seconds.
@@ -657,8 +681,8 @@ int32_t steadfast_state_update(const steadfast_context *context, const char *pat
  *
  *  - `context`: NULL for the default.
  *  - `path`: its directory must be writable and readable. What is there need not be a whole state.
- *  - `options`: NULL for the defaults. The flags STRICT, IF_GENERATION, FOLLOW_SYMLINK and NO_SYNC count, the others are
- *    -EINVAL; `timeout_ms` and expected_generation as for a save.
+ *  - `options`: NULL for the defaults. The flags STRICT, IF_GENERATION, FOLLOW_SYMLINK, NO_SYNC and PLAIN count, the others
+ *    are -EINVAL; `timeout_ms` and expected_generation as for a save.
  *  - `report`: NULL for the default. Its generation is the one that was removed, if that is known.
  *
  * Returns, and what a power cut then leaves (the report's on_disk):
@@ -691,7 +715,8 @@ typedef struct steadfast_watch steadfast_watch;
  *  - `context`: NULL for the default. It must live as long as the watch.
  *  - `path`: symbolic links are followed.
  *  - `options`: NULL for the defaults. Of the flags, STEADFAST_LOAD_RECOVER lets PATH.prev stand for a PATH that is damaged
- *    or missing. STEADFAST_LOAD_REQUIRE_SCHEMA is -EINVAL.
+ *    or missing. A plain file is watched with STEADFAST_LOAD_PLAIN; a content tag counts as its generation.
+ *    STEADFAST_LOAD_REQUIRE_SCHEMA is -EINVAL.
  *  - `out`: gets the watch, which steadfast_watch_close frees; NULL after an error.
  *  - `report`: NULL for the default.
  *

@@ -12,8 +12,8 @@
 //
 // An error_code is set when the call was not done (a status < 0): negated errnos in std::generic_category(), codes of
 // the library in steadfast::category() (enum steadfast::errc). What was done with a reservation (a save that is not
-// durable, a load from the previous generation) is no error: ask report::durable() and state::recovered(), or
-// ask for save_options().strict().
+// durable, a load from the previous generation, a plain file that nothing verifies) is no error: ask report::durable(),
+// state::recovered() and state::verified(), or ask for save_options().strict() and load_options().require_verified().
 //
 // Nothing here allocates but what the C library does, steadfast::mutex for its path, and a thrown error.
 #ifndef STEADFAST_HPP
@@ -70,6 +70,7 @@ enum class errc : int {
     wrong_process = STEADFAST_E_WRONG_PROCESS,                ///< a forked child released its parent's lock
     hook = STEADFAST_E_HOOK,                                  ///< a hook returned an invalid value
     unsupported = STEADFAST_E_UNSUPPORTED,                    ///< the platform or the file system lacks it
+    unverified = STEADFAST_E_UNVERIFIED,                      ///< require_verified: nothing verifies the plain file
     busy = STEADFAST_E_BUSY,                                  ///< others kept the call waiting for longer than its timeout
     internal = STEADFAST_E_INTERNAL,                          ///< a defect of the library; nothing was done
 };
@@ -125,7 +126,12 @@ public:
     /// Was it done?
     explicit operator bool() const noexcept { return c_.status >= 0; }
     /// Of a save: done, and no power cut can take it back.
-    bool durable() const noexcept { return c_.status == STEADFAST_OK; }
+    bool durable() const noexcept { return c_.status == STEADFAST_OK || c_.status == STEADFAST_UNVERIFIED; }
+    /// Of a load: what was saved, to the bit. Of a plain save: false if it is durable, but without its attribute, so that no
+    /// load can verify it. (A save that is not durable says so in its message alone.)
+    bool verified() const noexcept { return c_.status >= 0 && c_.status != STEADFAST_UNVERIFIED && !changed(); }
+    /// Of a load of a plain file: somebody has changed it since it was saved.
+    bool changed() const noexcept { return c_.status == STEADFAST_CHANGED; }
     /// Set if it was not done.
     std::error_code code() const noexcept
     {
@@ -157,6 +163,18 @@ private:
     steadfast_report c_;
 };
 
+namespace detail {
+/// The report of a call that was not made, because of its arguments.
+inline report refused(int error, const char *why) noexcept
+{
+    report out;
+    out.c_ptr()->status = -error;
+    out.c_ptr()->step = STEADFAST_STEP_ARGUMENTS;
+    std::snprintf(out.c_ptr()->message, sizeof out.c_ptr()->message, "%s", why);
+    return out;
+}
+} // namespace detail
+
 /// A path argument: const char*, std::string, std::string_view or std::filesystem::path; not to be kept. One with a NUL
 /// in it is refused (invalid_argument), not cut. Only a string_view is copied, into this object.
 class path_arg {
@@ -185,14 +203,9 @@ public:
     {
         if (error_ == 0)
             return true;
-        out = report();
-        out.c_ptr()->status = -error_;
-        out.c_ptr()->os_error = 0;
-        out.c_ptr()->step = STEADFAST_STEP_ARGUMENTS;
-        std::snprintf(out.c_ptr()->message, sizeof out.c_ptr()->message, "%s",
-                      path_ == nullptr   ? "the path is a null pointer"
-                      : error_ == EINVAL ? "the path has a NUL byte in it"
-                                         : "the path is too long");
+        out = detail::refused(error_, path_ == nullptr   ? "the path is a null pointer"
+                                      : error_ == EINVAL ? "the path has a NUL byte in it"
+                                                         : "the path is too long");
         return false;
     }
 
@@ -383,6 +396,13 @@ public:
     constexpr save_options &no_sync() noexcept { return flag(STEADFAST_SAVE_NO_SYNC); }
     /// save_batch: one syncfs for each file system instead of one fsync for each file.
     constexpr save_options &sync_file_system() noexcept { return flag(STEADFAST_SAVE_SYNCFS); }
+    /// The file holds the caller's bytes and nothing else; an extended attribute verifies them. Load it with
+    /// load_options().plain().
+    constexpr save_options &plain() noexcept { return flag(STEADFAST_SAVE_PLAIN); }
+    /// The file that is replaced hands on its attributes user.* and its security labels.
+    constexpr save_options &keep_attributes() noexcept { return flag(STEADFAST_SAVE_KEEP_ATTRIBUTES); }
+    /// A file that cannot be replaced is written in place, after a durable copy of it as PATH.prev. Not for save_batch.
+    constexpr save_options &in_place() noexcept { return flag(STEADFAST_SAVE_IN_PLACE); }
     /// How long to wait for other savers of the same state, and for whoever locks its file; the default is 10 seconds. Then
     /// errc::busy, and the old state stands.
     constexpr save_options &timeout(steadfast::timeout wait) noexcept
@@ -430,6 +450,11 @@ public:
     constexpr load_options() noexcept = default;
     /// Fall back to PATH.prev; state::recovered() then says so.
     constexpr load_options &recover() noexcept { return flag(STEADFAST_LOAD_RECOVER); }
+    /// A file as save_options().plain() makes it, or anybody's: the data is its whole content. state::verified() and
+    /// state::changed() say what is known of it.
+    constexpr load_options &plain() noexcept { return flag(STEADFAST_LOAD_PLAIN); }
+    /// With plain(): what nothing verifies is errc::unverified.
+    constexpr load_options &require_verified() noexcept { return flag(STEADFAST_LOAD_REQUIRE_VERIFIED); }
     /// Anything but this schema is errc::schema.
     constexpr load_options &require_schema(std::uint32_t number) noexcept
     {
@@ -484,10 +509,15 @@ public:
     std::size_t size() const noexcept { return c_.len; }
     std::string_view view() const & noexcept { return {data(), size()}; }
     std::string_view view() const && = delete; // it would outlive the bytes
+    /// Of a plain file that is not verified: a tag of its content, 2^63 or more.
     std::uint64_t generation() const noexcept { return c_.generation; }
     std::uint32_t schema() const noexcept { return c_.schema; }
     /// Does it come from PATH.prev?
     bool recovered() const noexcept { return c_.source == STEADFAST_SOURCE_PREVIOUS; }
+    /// Is it what was saved, to the bit? False only for a plain file that nothing verifies, and for no state.
+    bool verified() const noexcept { return report_.verified() && c_.data != nullptr; }
+    /// Was a plain file changed by somebody since it was saved?
+    bool changed() const noexcept { return report_.changed() && c_.data != nullptr; }
     /// By the clock of the machine that saved it.
     std::chrono::system_clock::time_point saved_at() const noexcept
     {
@@ -542,10 +572,16 @@ inline report remove(const path_arg &path, std::error_code &ec, const save_optio
 
 /// Loads, calls `change` with the state (null: there is none), and saves what that returns, an optional or a pointer of
 /// bytes; an empty one leaves the state as it is. If somebody else saved meanwhile, it is done again with what is there by
-/// then, for as long as the timeout says: no change is lost. What `change` throws ends it.
+/// then, for as long as the timeout says: no change is lost. What `change` throws ends it. plain() stands in both options
+/// or in neither: invalid_argument.
 template <class Change>
 report update(const path_arg &path, Change &&change, std::error_code &ec, const save_options &saving = {}, const load_options &loading = {})
 {
+    if (((saving.c()->flags & STEADFAST_SAVE_PLAIN) != 0) != ((loading.c()->flags & STEADFAST_LOAD_PLAIN) != 0)) {
+        const report out = detail::refused(EINVAL, "plain() is in one of the two options alone");
+        ec = out.code();
+        return out;
+    }
     const std::int64_t wait = saving.c()->timeout_ms == 0 ? 10000 : saving.c()->timeout_ms;
     const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait);
     for (;;) {
@@ -606,6 +642,9 @@ public:
     std::size_t size() const noexcept { return size_; }
     std::uint64_t generation() const noexcept { return report_.generation(); }
     bool recovered() const noexcept { return report_.status() == STEADFAST_RECOVERED; }
+    /// As of a state.
+    bool verified() const noexcept { return report_.verified(); }
+    bool changed() const noexcept { return report_.changed(); }
     const steadfast::report &report() const noexcept { return report_; }
 
 private:
@@ -640,7 +679,8 @@ public:
 
     /// After the call: as a save of this state alone would have answered.
     std::int32_t status() const noexcept { return c_.status; }
-    bool durable() const noexcept { return c_.status == STEADFAST_OK; }
+    bool durable() const noexcept { return c_.status == STEADFAST_OK || c_.status == STEADFAST_UNVERIFIED; }
+    bool verified() const noexcept { return c_.status >= 0 && c_.status != STEADFAST_UNVERIFIED; }
     std::error_code code() const noexcept
     {
         report out;

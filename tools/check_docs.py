@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -210,7 +211,51 @@ def pages(lib, where):
             else:
                 # Parts of one block may be apart in the example; each is there as it stands.
                 check(f"{name} is in {example}", [part for part in code.split("\n\n") if part.rstrip() not in source])
-    whole_program("README.md, block 1", blocks(ROOT / "README.md")[0][1], lib, where)
+    readme = blocks(ROOT / "README.md")
+    whole_program("README.md, the C program", next(code for language, code in readme if language == "c"), lib, where)
+    moving = blocks(DOCS / "moving.md")
+    for i, (language, code) in enumerate(moving, 1):
+        if language == "c":
+            whole_program(f"docs/moving.md, block {i}", code, lib, where)
+        elif language == "rust" and not lacks("rustc"):
+            rust_program(f"docs/moving.md, block {i}", code, lib, where)
+    for name, found in (("README.md", readme), ("docs/moving.md", moving)):
+        for i, session in enumerate((code for language, code in found if language == "console"), 1):
+            shell_session(f"{name}, session {i}", session, lib, where / f"{name.replace('/', '-')}-{i}")
+
+
+def rust_program(name, code, lib, where):
+    (where / "program.rs").write_text(code)
+    status, _, said = run(
+        *("rustc", "--edition", "2024", "-D", "warnings", "-L", str(lib), "-C", f"link-arg=-Wl,-rpath,{lib}", "-o", "program", "program.rs"),
+        cwd=where,
+    )
+    check(f"{name} compiles", said if status else None)
+    if status == 0:
+        _, out, said = run("./program", cwd=where)
+        expected = "".join(re.findall(r"// prints (.*\n)", code))
+        check(f"{name} does what it says", None if out == expected else f"{out}{said}")
+
+
+def shell_session(name, session, lib, where):
+    """What stands behind "$ " is run; the lines below it are what it writes, on standard output and error."""
+    where.mkdir()
+    try:
+        os.setxattr(where, "user.probe", b"")
+    except OSError:
+        print(f"SKIPPED: {name}: no extended attributes in {where}: set TMPDIR to a place that has them")
+        return
+    environment = {**os.environ, "PATH": f"{lib}:{os.environ['PATH']}"}
+    steps = re.findall(r"^\$ (.*\n)((?:(?!\$ ).*\n)*)", session, re.M)
+    check(f"{name} has commands", None if steps else session)
+    problems = []
+    for command, expected in steps:
+        # An edit within the same tick of the clock would look like damage.
+        time.sleep(0.02)
+        _, said, _ = run("bash", "-c", f"exec 2>&1; {command}", cwd=where, env=environment)
+        if said != expected:
+            problems.append(f"$ {command}expected: {expected}got:      {said}")
+    check(f"{name} does what it says", problems)
 
 
 def structs():

@@ -19,7 +19,7 @@ type UpdateOption any
 // Update loads the state at path, calls change with it (nil: there is none), and saves what that returns. If somebody else
 // saved meanwhile, it does so again with what is there by then, for as long as Timeout says: no change is lost.
 //
-// Options are those of Save and of Load; IfGeneration is not among them. An error of change ends it, and is returned;
+// Options are those of Save and of Load, and Plain is for both; IfGeneration is not among them. An error of change ends it, and is returned;
 // with ErrLeave the state stays as it is, and Update returns no error.
 func Update(path string, change func(old *State) ([]byte, error), options ...UpdateOption) (Saved, error) {
 	var saves []SaveOption
@@ -72,7 +72,7 @@ func Update(path string, change func(old *State) ([]byte, error), options ...Upd
 }
 
 // Remove removes the state at path and its previous generation: after a crash at any moment no older state comes back.
-// The options that count are Strict, IfGeneration, FollowSymlink, NoSync, Timeout and a Dir. The error is fs.ErrNotExist
+// The options that count are Strict, IfGeneration, FollowSymlink, NoSync, Plain, Timeout and a Dir. The error is fs.ErrNotExist
 // when neither is there.
 func Remove(path string, options ...SaveOption) (Saved, error) {
 	name, err := cpath("remove", path)
@@ -87,5 +87,5 @@ func Remove(path string, options ...SaveOption) (Saved, error) {
 	report := newReport()
 	status := C.steadfast_state_remove(how.context, name, &how.options, &report)
 	told, err := check("remove", path, status, &report)
-	return Saved{Durable: Status(status) != statusNotDurable && err == nil, Generation: told.Generation, Report: told}, err
+	return savedOf(status, told, err), err
 }

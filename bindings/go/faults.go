@@ -15,6 +15,7 @@ const (
 	Fsync    Call = C.STEADFAST_CALL_FSYNC
 	Renameat Call = C.STEADFAST_CALL_RENAMEAT
 	Read     Call = C.STEADFAST_CALL_READ
+	SetXattr Call = C.STEADFAST_CALL_FSETXATTR
 )
 
 // Faults lets one system call fail, to test what a program does then. It is an option of all calls.

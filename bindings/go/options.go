@@ -86,6 +86,22 @@ func NoSync() SaveOption { return flag(C.STEADFAST_SAVE_NO_SYNC) }
 // SyncFS, for SaveBatch, syncs the file system once instead of each file.
 func SyncFS() SaveOption { return flag(C.STEADFAST_SAVE_SYNCFS) }
 
+// KeepAttributes hands on the attributes user.* of the file that is replaced, and its security labels.
+func KeepAttributes() SaveOption { return flag(C.STEADFAST_SAVE_KEEP_ATTRIBUTES) }
+
+// InPlace writes a file that cannot be replaced in place, after a durable copy of it as PATH.prev. Not for SaveBatch.
+func InPlace() SaveOption { return flag(C.STEADFAST_SAVE_IN_PLACE) }
+
+// PlainOption is what Plain returns: it is for saves and for loads.
+type PlainOption struct{}
+
+// Plain is for a file that holds the data and nothing else; an extended attribute verifies it. Loaded with it is also anybody's
+// file: State.Verified and State.Changed say what is known of it.
+func Plain() PlainOption { return PlainOption{} }
+
+func (PlainOption) save(to *saving)  { to.options.flags |= C.STEADFAST_SAVE_PLAIN }
+func (PlainOption) load(to *loading) { to.options.flags |= C.STEADFAST_LOAD_PLAIN }
+
 // Timeout is how long to wait for other savers of the same state, 10 seconds unless given; a negative one is without end.
 // Past it the error is ErrBusy, and the old state stands.
 func Timeout(timeout time.Duration) SaveOption {
@@ -130,6 +146,11 @@ func Schema(number uint32) SaveOption {
 // Recover falls back to PATH.prev when the current state is damaged or missing.
 func Recover() LoadOption {
 	return loadOption(func(to *loading) { to.options.flags |= C.STEADFAST_LOAD_RECOVER })
+}
+
+// Verified, with Plain, refuses what nothing verifies: ErrUnverified.
+func Verified() LoadOption {
+	return loadOption(func(to *loading) { to.options.flags |= C.STEADFAST_LOAD_REQUIRE_VERIFIED })
 }
 
 // RequireSchema is the schema that the state must have, else ErrSchema.

@@ -16,8 +16,18 @@ import (
 // Saved is a state that was saved.
 type Saved struct {
 	Durable    bool // false: a sync failed or was not possible; the report says which
+	Verified   bool // false: a plain file without its attribute; told only where it is durable
 	Generation uint64
 	Report     Report
+}
+
+func savedOf(status C.int32_t, told Report, err error) Saved {
+	return Saved{
+		Durable:    err == nil && Status(status) != statusNotDurable,
+		Verified:   err == nil && Status(status) != statusUnverified,
+		Generation: told.Generation,
+		Report:     told,
+	}
 }
 
 // Save saves data at path: after a crash at any moment a reader finds the old state or the new one, whole.
@@ -34,7 +44,7 @@ func Save(path string, data []byte, options ...SaveOption) (Saved, error) {
 	report := newReport()
 	status := C.steadfast_state_save(how.context, name, first(data), C.size_t(len(data)), &how.options, &report)
 	told, err := check("save", path, status, &report)
-	return Saved{Durable: Status(status) != statusNotDurable && err == nil, Generation: told.Generation, Report: told}, err
+	return savedOf(status, told, err), err
 }
 
 // Entry is one state of SaveBatch.
@@ -43,6 +53,7 @@ type Entry struct {
 	Data []byte
 	// Set by SaveBatch, in every entry.
 	Durable    bool
+	Verified   bool
 	Generation uint64
 	Report     Report // without a message
 	Err        error
@@ -92,9 +103,10 @@ func SaveBatch(entries []Entry, options ...SaveOption) error {
 		own := C.steadfast_report{
 			status: result.status, os_error: result.os_error, step: result.step, on_disk: result.on_disk, generation: result.generation,
 		}
-		entry.Report, entry.Err = check("save", entry.Path, result.status, &own)
-		entry.Durable = result.status == C.STEADFAST_OK
-		entry.Generation = uint64(result.generation)
+		told, err := check("save", entry.Path, result.status, &own)
+		saved := savedOf(result.status, told, err)
+		entry.Durable, entry.Verified, entry.Generation = saved.Durable, saved.Verified, saved.Generation
+		entry.Report, entry.Err = told, err
 		if worst == nil {
 			worst = entry.Err
 		}
@@ -108,15 +120,17 @@ func SaveBatch(entries []Entry, options ...SaveOption) error {
 // State is a state that was loaded.
 type State struct {
 	Data       []byte
-	Generation uint64
+	Generation uint64 // of a plain file that is not verified: a tag of its content, 1<<63 or more
 	SavedAt    time.Time
 	Schema     uint32
 	SHA256     string // hexadecimal, as in the file's first line
 	Recovered  bool   // from PATH.prev, for the reason in the report
+	Verified   bool   // what was saved, to the bit; false only for a plain file that nothing verifies
+	Changed    bool   // a plain file that somebody has changed since it was saved
 	Report     Report
 }
 
-// Load loads the state at path and verifies it.
+// Load loads the state at path and verifies it. With Plain, what nothing verifies is no error, and State.Verified is false.
 func Load(path string, options ...LoadOption) (*State, error) {
 	name, err := cpath("load", path)
 	if err != nil {
@@ -150,6 +164,8 @@ func Load(path string, options ...LoadOption) (*State, error) {
 		Schema:     uint32(state.schema),
 		SHA256:     hex.EncodeToString(C.GoBytes(unsafe.Pointer(&state.sha256[0]), 32)),
 		Recovered:  state.source == sourceIsThePrevious,
+		Verified:   Status(status) != statusUnverified && Status(status) != statusChanged,
+		Changed:    Status(status) == statusChanged,
 		Report:     told,
 	}, nil
 }

@@ -45,10 +45,13 @@ const (
 	ErrWrongProcess     Status = C.STEADFAST_E_WRONG_PROCESS
 	ErrHook             Status = C.STEADFAST_E_HOOK
 	ErrUnsupported      Status = C.STEADFAST_E_UNSUPPORTED
+	ErrUnverified       Status = C.STEADFAST_E_UNVERIFIED
 	ErrBusy             Status = C.STEADFAST_E_BUSY
 	ErrInternal         Status = C.STEADFAST_E_INTERNAL
 	statusNotDurable    Status = C.STEADFAST_NOT_DURABLE
 	statusRecovered     Status = C.STEADFAST_RECOVERED
+	statusUnverified    Status = C.STEADFAST_UNVERIFIED
+	statusChanged       Status = C.STEADFAST_CHANGED
 	lowestErrno         Status = -4095
 	sourceIsThePrevious        = C.STEADFAST_SOURCE_PREVIOUS
 )

@@ -17,7 +17,8 @@ type Change struct {
 
 // Watch sends each generation other than known that the state at path has, as it comes, until ctx is done; then the channel
 // is closed. The directories and links on the way are watched as well, as of Kubernetes' ConfigMaps. With Recover, PATH.prev
-// stands for a state that is damaged or missing. A wait sleeps in the kernel and holds a thread.
+// stands for a state that is damaged or missing. A plain file, watched with Plain, has a tag of its content for a generation if
+// nothing verifies it. A wait sleeps in the kernel and holds a thread.
 func Watch(ctx context.Context, path string, known uint64, options ...LoadOption) (<-chan Change, error) {
 	name, err := cpath("watch", path)
 	if err != nil {

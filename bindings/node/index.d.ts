@@ -65,12 +65,20 @@ export interface SaveOptions {
   setMode?: boolean;
   /** Your own format number, stored and handed back. */
   schema?: number;
+  /** The file holds the data and nothing else; an extended attribute verifies it. Load it with `plain` as well. */
+  plain?: boolean;
+  /** The file that is replaced hands on its attributes user.* and its security labels. */
+  keepAttributes?: boolean;
+  /** Write a file that cannot be replaced in place, after a durable copy of it as `PATH.prev`. Not for saveBatch. */
+  inPlace?: boolean;
   context?: Context | FailingContext;
 }
 
 export interface Saved {
   /** False: saved, but a sync failed or was not possible; the report says which. */
   readonly durable: boolean;
+  /** False: a plain file without its attribute, so that no load can verify it. Told only where it is durable. */
+  readonly verified: boolean;
   readonly generation: bigint;
   readonly report: Report;
 }
@@ -82,11 +90,16 @@ export interface LoadOptions {
   schema?: number;
   /** The longest payload accepted, in bytes. Unless given, 1 GiB for load, and as much as fits for loadInto. */
   maxLength?: bigint | number;
+  /** A file that was saved with `plain`, or anybody's: the data is its whole content. */
+  plain?: boolean;
+  /** With `plain`: what nothing verifies is `STEADFAST_E_UNVERIFIED`. */
+  verified?: boolean;
   context?: Context | FailingContext;
 }
 
 export interface State {
   readonly data: Buffer;
+  /** Of a plain file that is not verified: a tag of its content, 2n ** 63n or more. */
   readonly generation: bigint;
   readonly savedAt: Date;
   readonly savedAtNs: bigint;
@@ -96,6 +109,10 @@ export interface State {
   readonly sha256: string;
   /** True: from the previous generation, for the reason in the report. */
   readonly recovered: boolean;
+  /** What was saved, to the bit. False only for a plain file that nothing verifies. */
+  readonly verified: boolean;
+  /** A plain file that somebody has changed since it was saved. */
+  readonly changed: boolean;
   readonly report: Report;
 }
 
@@ -105,7 +122,7 @@ export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer;
 export function save(path: Path, data: Data, options?: SaveOptions): Promise<Saved>;
 export function saveSync(path: Path, data: Data, options?: SaveOptions): Saved;
 
-export interface BatchOptions extends SaveOptions {
+export interface BatchOptions extends Omit<SaveOptions, 'inPlace'> {
   /** One sync of the file system instead of one for each file; it flushes what others have written there, too. */
   syncfs?: boolean;
 }
@@ -126,6 +143,8 @@ export interface LoadedInto {
   readonly length: number;
   readonly generation: bigint;
   readonly recovered: boolean;
+  readonly verified: boolean;
+  readonly changed: boolean;
   readonly report: Report;
 }
 
@@ -139,6 +158,8 @@ export function loadIntoSync(path: Path, buffer: NodeJS.ArrayBufferView, options
 export interface UpdateOptions extends Omit<SaveOptions, 'ifGeneration'> {
   /** The old state may be `PATH.prev`. */
   recover?: boolean;
+  /** With `plain`: an old state that nothing verifies is `STEADFAST_E_UNVERIFIED`. */
+  verified?: boolean;
 }
 
 /**
@@ -150,17 +171,22 @@ export function update(
 ): Promise<Saved | undefined>;
 export function updateSync(path: Path, change: (old: State | null) => Data | undefined, options?: UpdateOptions): Saved | undefined;
 
-export type RemoveOptions = Pick<SaveOptions, 'strict' | 'ifGeneration' | 'followSymlink' | 'noSync' | 'timeout' | 'context'>;
+export type RemoveOptions = Pick<SaveOptions, 'strict' | 'ifGeneration' | 'followSymlink' | 'noSync' | 'plain' | 'timeout' | 'context'>;
+
+/** `generation`: 0n when it is not known. */
+export type Removed = Omit<Saved, 'verified'>;
 
 /** Removes the state and `PATH.prev`: no older state comes back. `ENOENT` when neither is there. */
-export function remove(path: Path, options?: RemoveOptions): Promise<Saved>;
-export function removeSync(path: Path, options?: RemoveOptions): Saved;
+export function remove(path: Path, options?: RemoveOptions): Promise<Removed>;
+export function removeSync(path: Path, options?: RemoveOptions): Removed;
 
 export interface WatchOptions {
   /** The generation that is known, 0 (none) unless given: the first one that is seen is another. */
   known?: bigint | number;
   /** `PATH.prev` stands for a state that is damaged or missing. */
   recover?: boolean;
+  /** It is a plain file; one that nothing verifies has a tag of its content for a generation. */
+  plain?: boolean;
   /** Ends the iteration with an AbortError. */
   signal?: AbortSignal;
   context?: Context | FailingContext;

@@ -8,12 +8,12 @@ _steadfast()
         return
     fi
     case $command in
-    save) options='--strict --keep-previous --if-generation --follow --parents --mode --schema --json --' ;;
-    update) options='--strict --keep-previous --follow --parents --mode --recover --schema --json --' ;;
-    watch) options='--since --once --json --' ;;
-    load | info) options='--recover --schema --json' ;;
-    verify) options='--schema --json' ;;
-    remove) options='--strict --if-generation --follow --json' ;;
+    save) options='--plain --strict --keep-previous --if-generation --follow --parents --mode --schema --json --' ;;
+    update) options='--plain --verified --strict --keep-previous --follow --parents --mode --recover --schema --json --' ;;
+    watch) options='--since --once --plain --verified --json --' ;;
+    load | info) options='--recover --schema --plain --verified --json' ;;
+    verify) options='--schema --plain --json' ;;
+    remove) options='--plain --strict --if-generation --follow --json' ;;
     lock) options='--timeout --nonblock --json --' ;;
     inspect | clean) options='--json' ;;
     *) return ;;

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <optional>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <thread>
 #include <vector>
 #if __cplusplus >= 202002L
@@ -388,6 +390,122 @@ void watched(const scratch &dir)
     ok(ec == std::errc::invalid_argument && none.fd() == -1, "no path: invalid_argument");
 }
 
+// Writes in place, as an editor that knows nothing of us, and at another time.
+void edit(const std::string &path, const std::string &bytes)
+{
+    put(path, bytes);
+    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - 1h);
+}
+
+bool is_tag(std::uint64_t generation)
+{
+    return generation >= std::uint64_t{1} << 63;
+}
+
+void plain_files(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "plain";
+    const auto plain = steadfast::load_options().plain();
+    put(path, "anybody's");
+    const steadfast::state anybodys = steadfast::load(path, ec, plain);
+    ok(!ec && anybodys && anybodys.view() == "anybody's" && !anybodys.verified() && !anybodys.changed(),
+       "plain: anybody's file is no error");
+    ok(is_tag(anybodys.generation()) && anybodys.report().status() == STEADFAST_UNVERIFIED, "its generation is a content tag");
+    steadfast::load(path, ec, steadfast::load_options().plain().require_verified());
+    ok(ec == steadfast::errc::unverified && ec.category() == steadfast::category(), "require_verified: errc::unverified");
+    const auto swap = steadfast::save_options().plain().if_generation(anybodys.generation());
+    steadfast::save(path, "{\"a\": 1}", ec, steadfast::save_options().plain().if_generation(anybodys.generation() ^ 1));
+    ok(ec == steadfast::errc::conflict && content(path) == "anybody's", "a tag is compared, whole");
+    const steadfast::context failing = steadfast::context::failing(STEADFAST_CALL_FSETXATTR, 1, EOPNOTSUPP, true, ec);
+    const steadfast::report bare = steadfast::save(path, "x", ec, steadfast::save_options().plain().with(failing));
+    ok(!ec && bare && bare.durable() && !bare.verified(), "no attribute can be kept: saved, durable, not verified: %s", bare.message());
+    steadfast::batch_entry entry(path, "anybody's");
+    const steadfast::report all = steadfast::save_batch(&entry, 1, ec, steadfast::save_options().plain().with(failing));
+    ok(!ec && all.durable() && entry.durable() && !entry.verified(), "in a batch as well");
+    steadfast::save(path, "never", ec, steadfast::save_options().plain().strict().with(failing));
+    ok(ec == steadfast::errc::unsupported, "strict: errc::unsupported");
+    const steadfast::report saved = steadfast::save(path, "{\"a\": 1}", ec, swap);
+    ok(!ec && saved.durable() && content(path) == "{\"a\": 1}", "swapped by its tag, the file has these bytes and no other");
+    if (!saved.verified()) {
+        diag("no extended attributes here");
+        return;
+    }
+    const steadfast::state whole = steadfast::load(path, ec, steadfast::load_options().plain().require_verified());
+    ok(!ec && whole.verified() && !whole.changed() && whole.generation() == saved.generation() && !is_tag(whole.generation()),
+       "verified, by its number");
+    edit(path, "{\"a\": 2}");
+    const steadfast::state changed = steadfast::load(path, ec, plain);
+    ok(!ec && changed.changed() && !changed.verified() && changed.view() == "{\"a\": 2}" && is_tag(changed.generation()),
+       "changed by an editor");
+    char buffer[16];
+    steadfast::loaded into = steadfast::load_into(path, buffer, sizeof buffer, ec, plain);
+    ok(!ec && into.size() == 8 && into.changed() && !into.verified() && into.generation() == changed.generation(), "load_into says so too");
+    steadfast::watch watch(path, ec, plain);
+    const steadfast::report seen = watch.wait(0, 0ms, ec);
+    ok(!ec && seen.generation() == changed.generation(), "a watch gives the tag");
+    watch.wait(changed.generation(), 0ms, ec);
+    ok(ec == std::errc::timed_out, "and knows it again");
+
+    const auto more = [](const steadfast::state *old) { return std::optional(std::string(old->view()) + "\n"); };
+    const steadfast::report updated = steadfast::update(path, more, ec, steadfast::save_options().plain(), plain);
+    ok(!ec && updated.verified() && content(path) == "{\"a\": 2}\n", "an update takes it as it is: %s", updated.message());
+    into = steadfast::load_into(path, buffer, sizeof buffer, ec, plain);
+    ok(!ec && into.verified(), "and it is verified again");
+    const auto never = [](const steadfast::state *) { return std::optional("never"s); };
+    for (const bool saving : {false, true}) {
+        const steadfast::report mixed =
+            steadfast::update(path, never, ec, saving ? steadfast::save_options().plain() : steadfast::save_options(),
+                              saving ? steadfast::load_options() : plain);
+        ok(ec == std::errc::invalid_argument && mixed.step() == STEADFAST_STEP_ARGUMENTS && content(path) == "{\"a\": 2}\n",
+           "an update with plain() in one of the options alone is refused: %s", mixed.message());
+    }
+
+    edit(path, "{\"a\": 3}");
+    const std::uint64_t tag = steadfast::load(path, ec, plain).generation();
+    steadfast::remove(path, ec, steadfast::save_options().plain().if_generation(1));
+    ok(ec == steadfast::errc::conflict, "remove compares the tag");
+    const steadfast::report removed = steadfast::remove(path, ec, steadfast::save_options().plain().if_generation(tag));
+    ok(!ec && removed.durable() && !exists(path), "and removes the file that has it");
+    const steadfast::state none = steadfast::load(path, ec, plain);
+    ok(!none && !none.verified() && !none.changed(), "what could not be loaded is neither verified nor changed");
+    steadfast::save(path, "a record", ec);
+    ok(steadfast::load(path, ec).verified(), "a record is always verified");
+}
+
+void attributes_are_kept(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "attributes";
+    steadfast::save(path, "x", ec);
+    if (setxattr(path.c_str(), "user.mine", "1", 1, 0) != 0) {
+        diag("no extended attributes here");
+        return;
+    }
+    steadfast::save(path, "y", ec, steadfast::save_options().keep_attributes());
+    ok(!ec && getxattr(path.c_str(), "user.mine", nullptr, 0) == 1, "keep_attributes");
+    steadfast::save(path, "z", ec);
+    ok(!ec && getxattr(path.c_str(), "user.mine", nullptr, 0) < 0, "without it they go");
+}
+
+void written_in_place(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "in-place";
+    steadfast::save(path, "old", ec);
+    struct stat before = {}, after = {};
+    stat(path.c_str(), &before);
+    // As over a file that is mounted.
+    const auto busy = [&ec] { return steadfast::context::failing(STEADFAST_CALL_RENAMEAT, 1, EBUSY, false, ec); };
+    const steadfast::context first = busy(), second = busy();
+    steadfast::save(path, "new", ec, steadfast::save_options().with(first));
+    ok(ec == std::errc::device_or_resource_busy && loaded(path) == "old", "a file that cannot be replaced");
+    const steadfast::report saved = steadfast::save(path, "new", ec, steadfast::save_options().in_place().with(second));
+    stat(path.c_str(), &after);
+    ok(!ec && saved.durable() && before.st_ino == after.st_ino && loaded(path) == "new", "in_place writes it: %s", saved.message());
+    ok(loaded(path + ".prev") == "old", "after a copy as PATH.prev");
+}
+
 } // namespace
 
 int main()
@@ -404,6 +522,9 @@ int main()
     batches(dir);
     changed_by_what_it_is(dir);
     watched(dir);
+    plain_files(dir);
+    attributes_are_kept(dir);
+    written_in_place(dir);
     hooks_and_faults(dir);
     return done_testing();
 }

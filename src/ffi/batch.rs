@@ -75,8 +75,8 @@ impl batch::Entries for Entries {
             (*entry).os_error = outcome.os_error;
             (*entry).generation = outcome.generation;
             if self.size >= size_of::<steadfast_save_entry>() {
-                (*entry).step = outcome.step;
-                (*entry).on_disk = outcome.on_disk;
+                (*entry).step = i32::from(outcome.step);
+                (*entry).on_disk = i32::from(outcome.on_disk);
             }
         }
     }
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
     let mut call = || {
         if count == 0 {
             let options = unsafe { read_sized(options, 12) }?;
-            return save_request(&[], options.as_ref(), SAVE_ALL).map(|_| Outcome::new(STEADFAST_OK));
+            return save_request(&[], options.as_ref(), SAVE_ALL & !STEADFAST_SAVE_IN_PLACE).map(|_| Outcome::new(STEADFAST_OK));
         }
         if entries.is_null() {
             return Err(invalid(Detail::NoData));
@@ -135,16 +135,16 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
         if entries.size < ENTRY_MINIMUM || !aligned || !sizes.all(|size| size == entries.size) {
             return Err(invalid(Detail::StructTooSmall));
         }
-        let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL);
+        let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL & !STEADFAST_SAVE_IN_PLACE);
         let start = || unsafe { context::borrow(context) }.start();
         let saved = request()
             .and_then(|request| batch::save_batch(Session::new(start()?, request.timeout_ms), &mut entries, &request))
             .inspect_err(|_| entries.refuse());
         let (mut outcome, worst) = saved?;
         name = unsafe { borrow_path((*entries.at(worst)).path) };
-        if outcome.step == STEADFAST_STEP_ARGUMENTS {
+        if i32::from(outcome.step) == STEADFAST_STEP_ARGUMENTS {
             // Only a batch that is refused whole has that step.
-            outcome.step = STEADFAST_STEP_NONE;
+            outcome = outcome.with_step(STEADFAST_STEP_NONE);
         }
         Ok(outcome)
     };

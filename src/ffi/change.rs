@@ -12,7 +12,7 @@ use crate::hooks::{ENOENT, Errno};
 use crate::mem::Buffer;
 use crate::state::options::*;
 use crate::state::resolve::Session;
-use crate::state::{load, remove, sequence};
+use crate::state::{load, loaded, remove, sequence};
 use crate::status::*;
 use core::ffi::{c_char, c_void};
 use core::ptr::null;
@@ -38,7 +38,8 @@ pub type steadfast_update_fn = Option<
 ///
 ///  - `context`: NULL for the default.
 ///  - `path`: as for steadfast_state_save and steadfast_state_load.
-///  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev.
+///  - `load_options`: NULL for the defaults. With STEADFAST_LOAD_RECOVER the old state may be PATH.prev. PLAIN stands in
+///    both options or in neither, otherwise the result is -EINVAL.
 ///  - `save_options`: NULL for the defaults. STEADFAST_SAVE_IF_GENERATION is implied, and among the flags it is -EINVAL.
 ///    After `timeout_ms` of conflicts the call stops trying and returns STEADFAST_E_CONFLICT. Its last save can wait as
 ///    long again, and while another process has a lease on the file, a load 10 seconds.
@@ -78,7 +79,7 @@ pub unsafe extern "C" fn steadfast_state_update(
         let start = || unsafe { context::borrow(context) }.start();
         let mut retry = Retry::new(saving.timeout_ms);
         loop {
-            let mut room = load::Room { memory: Buffer::none(), given: false, needed: 0 };
+            let mut room = loaded::Room { memory: Buffer::none(), given: false, needed: 0 };
             let old = match load::load(&start()?, name, &loading, &mut room) {
                 Ok((loaded, _)) => Some(loaded),
                 Err(e) if e.status == Errno::of(ENOENT).code() => None,
@@ -120,8 +121,8 @@ pub unsafe extern "C" fn steadfast_state_update(
 ///
 ///  - `context`: NULL for the default.
 ///  - `path`: its directory must be writable and readable. What is there need not be a whole state.
-///  - `options`: NULL for the defaults. The flags STRICT, IF_GENERATION, FOLLOW_SYMLINK and NO_SYNC count, the others are
-///    -EINVAL; `timeout_ms` and expected_generation as for a save.
+///  - `options`: NULL for the defaults. The flags STRICT, IF_GENERATION, FOLLOW_SYMLINK, NO_SYNC and PLAIN count, the others
+///    are -EINVAL; `timeout_ms` and expected_generation as for a save.
 ///  - `report`: NULL for the default. Its generation is the one that was removed, if that is known.
 ///
 /// Returns, and what a power cut then leaves (the report's on_disk):

@@ -7,8 +7,8 @@ use super::status::steadfast_report;
 use crate::file::path;
 use crate::mem::{self, Buffer};
 use crate::state::format::HEADER;
-use crate::state::load;
 use crate::state::options::*;
+use crate::state::{load, loaded};
 use crate::status::*;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
@@ -68,6 +68,9 @@ pub const STEADFAST_SOURCE_PREVIOUS: u32 = 1;
 ///  - 0: the current state.
 ///  - STEADFAST_RECOVERED: with STEADFAST_LOAD_RECOVER, PATH.prev, because the current state is damaged, missing or
 ///    unreadable (-EIO, -EBADMSG, -EUCLEAN). The report keeps the step and errno of that failure.
+///  - STEADFAST_UNVERIFIED: with PLAIN, the file has no attribute that verifies it. STEADFAST_CHANGED: it was saved by the library,
+///    and somebody has changed it since. The data is what the file holds, `generation` a content tag, `saved_at_ns` its
+///    modification time, `schema` 0. With REQUIRE_VERIFIED both are STEADFAST_E_UNVERIFIED, and there is no data.
 ///  - -ENOENT: there is no state and no previous one.
 ///  - STEADFAST_E_LOST: there is no state, but a previous one.
 ///  - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST: the state is damaged.
@@ -75,7 +78,7 @@ pub const STEADFAST_SOURCE_PREVIOUS: u32 = 1;
 ///    schema.
 ///  - STEADFAST_E_TOO_LARGE: longer than max_len. No memory of that length was allocated.
 ///  - STEADFAST_E_NOT_REGULAR: no regular file. A device is read from once before the library finds that out.
-///  - STEADFAST_E_BUSY: another process kept a lease on the file (fcntl(2)) for 10 seconds.
+///  - STEADFAST_E_BUSY: for 10 seconds another process kept a lease on the file (fcntl(2)), or with PLAIN went on changing it.
 ///  - STEADFAST_E_HOOK, _E_INTERNAL, -ENOMEM, -EINVAL, or a negated errno of the call that the report's step names.
 ///
 /// Damage is never reported as an I/O error, and an I/O error is never reported as damage. Nothing on disk changes.
@@ -94,7 +97,7 @@ pub unsafe extern "C" fn steadfast_state_load(
         if out.is_null() || unsafe { out.cast::<usize>().read() } < core::mem::offset_of!(steadfast_state, generation) {
             return Err(invalid(Detail::NoOut));
         }
-        let mut room = load::Room { memory: Buffer::none(), given: false, needed: 0 };
+        let mut room = loaded::Room { memory: Buffer::none(), given: false, needed: 0 };
         let (loaded, outcome) = unsafe { load(context, name, options, &mut room) }?;
         unsafe { write_sized(out, state_of(&loaded, room.memory.into_raw(), 0)) };
         Ok(outcome)
@@ -130,7 +133,7 @@ pub unsafe extern "C" fn steadfast_state_load_into(
         if out_len.is_null() || cap > isize::MAX as usize {
             return Err(invalid(Detail::NoOut));
         }
-        let mut room = load::Room { memory: unsafe { Buffer::over(memory, cap) }, given: true, needed: 0 };
+        let mut room = loaded::Room { memory: unsafe { Buffer::over(memory, cap) }, given: true, needed: 0 };
         let loaded = unsafe { load(context, name, options, &mut room) };
         let len = match &loaded {
             Ok((loaded, _)) => loaded.len,
@@ -149,8 +152,8 @@ unsafe fn load(
     context: *const steadfast_context,
     path: &CStr,
     options: *const steadfast_load_options,
-    room: &mut load::Room,
-) -> Result<(load::Loaded, Outcome), Outcome> {
+    room: &mut loaded::Room,
+) -> Result<(loaded::Loaded, Outcome), Outcome> {
     let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
     path::split(path.to_bytes()).map_err(bad_path)?;
     load::load(&unsafe { context::borrow(context) }.start()?, path, &request, room)
@@ -169,7 +172,7 @@ pub(super) fn load_request(options: Option<&steadfast_load_options>) -> Result<L
 ///
 /// # Safety
 /// `record` is the whole record.
-pub(super) unsafe fn state_of(loaded: &load::Loaded, record: *mut u8, size: usize) -> steadfast_state {
+pub(super) unsafe fn state_of(loaded: &loaded::Loaded, record: *mut u8, size: usize) -> steadfast_state {
     steadfast_state {
         size,
         data: unsafe { record.add(HEADER) }.cast(),

@@ -52,7 +52,9 @@ pub struct steadfast_save_options {
 ///    failed; step 0 means that no sync was wanted or that the platform cannot sync a directory. After a failed sync of
 ///    the file the old state is kept as PATH.prev. A power cut leaves one of the two (EITHER), or perhaps no whole
 ///    state (UNKNOWN): if the old one could not be kept, or with NO_SYNC unless KEEP_PREVIOUS keeps a durable one.
-///  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same after a failed sync of the directory (EITHER).
+///  - STEADFAST_UNVERIFIED: with PLAIN, the new content, durable (NEW); its attribute could not be stored, so no load can verify it.
+///    The report's generation is the content tag that a load gives.
+///  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same as NOT_DURABLE after a failed sync of the directory (EITHER).
 ///  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, with NO_SYNC as
 ///    above). A load tells.
 ///  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
@@ -62,17 +64,27 @@ pub struct steadfast_save_options {
 ///       that is there has no generation to compare with, and there is no verified PATH.prev either.
 ///     - STEADFAST_E_BUSY: another process kept the file busy for longer than timeout_ms.
 ///     - STEADFAST_E_SYMLINK, _E_NOT_REGULAR: what is at PATH is no regular file.
-///     - STEADFAST_E_UNSUPPORTED: with IF_GENERATION, there is no flock here.
+///     - STEADFAST_E_UNSUPPORTED: with IF_GENERATION, there is no flock here, or with PLAIN none that all machines see; with
+///       PLAIN and STRICT, the attribute cannot be stored; with IN_PLACE, no PATH.prev can be made.
 ///     - STEADFAST_E_HOOK, _E_INTERNAL.
 ///     - -EBUSY: PATH is a mount point. -EFBIG: the file would exceed RLIMIT_FSIZE. -EOVERFLOW: the generation has
 ///       reached its last number. -ENAMETOOLONG: with KEEP_PREVIOUS, ".prev" does not fit behind the name. -EINVAL: an
 ///       argument is invalid.
 ///     - Another negated errno: of the call that the report's step names.
 ///
+/// Plain files. With PLAIN the file holds `data` and nothing else. Other programs may write it as well, so IF_GENERATION takes
+/// the directory's flock, exchanges the names of the new file and the old one, and looks at what came out: if it is not the
+/// file that was compared with, it goes back, and the result is STEADFAST_E_CONFLICT. For that moment a reader may see the
+/// refused content. An edit in place, without a rename, can still be lost; so can any edit where names cannot be exchanged
+/// (renameat2(2)). A saver that is killed may leave somebody's edit beside the file, as `.NAME.N.edit`; the next save of this kind
+/// says so in its message, and leaves it. The number of a record counts for a plain file that replaces it, and the other
+/// way round.
+///
 /// Permissions. A file that is replaced hands on its owner, group, mode and POSIX access ACL. Where one of them cannot
 /// be kept, nobody may do more with the new file than with the old one, unless STEADFAST_SAVE_SET_MODE says so: the
 /// group and the others lose what they would gain. Without the owner or the group the set-user-ID or set-group-ID bit is
-/// removed. Other extended attributes and other hard links are not kept. If the file system ignores chmod(2), the result is
+/// removed. Other extended attributes are kept with
+/// STEADFAST_SAVE_KEEP_ATTRIBUTES, other hard links are not. If the file system ignores chmod(2), the result is
 /// 0 and the message says so; if the file would be open to more than the old one, it is the errno of fchmod(2). The
 /// temporary file has mode 0600 until it has its permissions.
 ///

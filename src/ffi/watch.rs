@@ -32,7 +32,8 @@ pub struct steadfast_watch {
 ///  - `context`: NULL for the default. It must live as long as the watch.
 ///  - `path`: symbolic links are followed.
 ///  - `options`: NULL for the defaults. Of the flags, STEADFAST_LOAD_RECOVER lets PATH.prev stand for a PATH that is damaged
-///    or missing. STEADFAST_LOAD_REQUIRE_SCHEMA is -EINVAL.
+///    or missing. A plain file is watched with STEADFAST_LOAD_PLAIN; a content tag counts as its generation.
+///    STEADFAST_LOAD_REQUIRE_SCHEMA is -EINVAL.
 ///  - `out`: gets the watch, which steadfast_watch_close frees; NULL after an error.
 ///  - `report`: NULL for the default.
 ///

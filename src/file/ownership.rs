@@ -29,7 +29,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn bits(self) -> u32 {
+    /// The mode.
+    pub fn bits(self) -> u32 {
         if self.mode == 0 { 0o600 } else { self.mode }
     }
 }

@@ -5,13 +5,11 @@
 //! racing editor were lost.
 #![forbid(unsafe_code)]
 
-use super::existing::{Existing, busy};
-use super::options::{Kind, SaveRequest};
+use super::existing::Existing;
+use super::options::Kind;
 use super::saving::Saving;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
-use crate::file::filesystem::shared_between_machines;
-use crate::file::flock;
 use crate::file::names;
 use crate::file::path::Name;
 use crate::file::temp::Temp;
@@ -25,27 +23,6 @@ const ATTEMPTS: u32 = 1000;
 
 /// How many edits may be left beside a file by savers that were killed.
 const LEFT: u32 = 100;
-
-/// Does this save need the directory's flock, and an exchange?
-pub fn is_needed(request: &SaveRequest<'_>) -> bool {
-    request.swaps() && request.kind() == Kind::Plain && !request.removes
-}
-
-/// Takes the flock of the directory. Without it two savers take each other's files for somebody's edit.
-pub fn take_turn<'h>(dir: &Fd<'h>, retry: &mut Retry) -> Result<Flock<'h>, Outcome> {
-    const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
-    let hooks = dir.hooks();
-    let unsupported = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SwapNeedsDirectoryFlock);
-    if shared_between_machines(hooks, dir.raw()) {
-        return Err(unsupported);
-    }
-    match flock::guarded(hooks, dir.raw(), retry) {
-        Ok(Some(turn)) => Ok(turn),
-        Ok(None) => Err(busy(Entry::new(dir, c"."), Detail::DirectoryBusy)),
-        Err(e) if flock::is_missing(e) || e.is(EBADF) => Err(unsupported.caused_by(e, STEP)),
-        Err(e) => Err(Outcome::failed(e, STEP)),
-    }
-}
 
 /// Gives `temp` the name of the current file, if that is still what it was. False: somebody's edit is there, or nothing any
 /// more. Where there is no exchange it compares and renames, and an edit in between is lost.

@@ -101,9 +101,19 @@ impl<'h> Existing<'h> {
         Ok(Some(Existing { fd, stat, held: false, content: None }))
     }
 
+    /// Is something mounted there, so that no other file can get the name?
+    pub fn is_mount_root(&self) -> bool {
+        self.stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0
+    }
+
     /// What the new file takes over from this one.
     pub fn replaced(&self) -> Replaced {
         Replaced { fd: self.fd.raw(), stat: self.stat }
+    }
+
+    /// The hooks that it was opened with.
+    pub fn hooks(&self) -> &'h Hooks {
+        self.fd.hooks()
     }
 
     /// Its descriptor.
@@ -285,6 +295,11 @@ impl<'h> Existing<'h> {
             Err(code) => Content { unsynced: format::says_unsynced(&header), ..Content::damaged(code) },
         })
     }
+}
+
+/// Is it whole, verified and, as far as is known, on the disk?
+pub fn is_durable(content: Content, file: &Existing<'_>) -> bool {
+    content.is_whole() && !content.is_foreign() && !file.is_unsynced()
 }
 
 /// Another process kept the save waiting for too long. It is named, if the system tells.

@@ -83,8 +83,6 @@ pub fn count<'h>(
     let kind = request.kind();
     let mut number = None;
     let mut tag = None;
-    // A plain file that nothing confirms, and that is empty: then RECOVER gives a verified PATH.prev.
-    let mut empty = false;
     let mut sha256 = None;
     let mut replaces = false;
     let mut damage = 0;
@@ -93,7 +91,6 @@ pub fn count<'h>(
             let content = current.verify(kind, STEP)?;
             (number, damage, replaces) = (content.generation, content.damage, content.is_whole());
             (sha256, tag) = (content.sha256, content.tag);
-            empty = content.is_foreign() && current.stat.size == 0;
         } else {
             (number, replaces) = current.look(kind, STEP)?;
         }
@@ -101,21 +98,21 @@ pub fn count<'h>(
     if request.swaps() && damage == STEADFAST_E_NEWER {
         return Err(Outcome::new(damage));
     }
+    // For an empty file that nothing confirms a load with RECOVER gives PATH.prev, as for damage.
+    let emptied = current.as_ref().is_some_and(|current| current.stat.size == 0);
+    let own = number.or(tag.filter(|&tag| !emptied || tag == request.expected_generation));
     let mut previous = Previous::Missing;
     if number.is_none() || thorough {
-        let whole = request.swaps() && (number.or(tag).is_none() || empty);
+        let whole = request.swaps() && own.is_none();
         let found = Previous::look(target, current.as_ref().map(|current| &current.stat), kind, whole, retry)?;
         previous = found.0;
         if current.is_none() {
             damage = found.1;
         }
     }
-    if empty && previous.number().is_some() && tag != Some(request.expected_generation) {
-        tag = None;
-    }
-    let there = number.or(tag).or(previous.number());
+    let there = own.or(previous.number()).or(tag);
     let mut basis = None;
-    if let (None, Previous::There(_, held)) = (number.or(tag), &mut previous) {
+    if let (None, Previous::There(_, held)) = (own, &mut previous) {
         basis = held.take();
         sha256 = match &mut basis {
             Some(basis) => basis.verify(kind, STEP)?.sha256,

@@ -1,7 +1,8 @@
 //! Loading: one buffer is read, hashed and handed out.
 
-use super::format::{self, COVERED, Fields, HEADER, Hasher};
+use super::format::{self, COVERED, HEADER, Hasher};
 use super::load_plain;
+use super::loaded::{Loaded, PIECE, Room};
 use super::options::*;
 use super::resolve;
 use crate::file::base::Start;
@@ -16,42 +17,10 @@ use crate::status::*;
 use core::cmp::Ordering;
 use core::ffi::CStr;
 
-/// max_len when none is given and memory is allocated: 1 GiB.
-const DEFAULT_MAX_LEN: u64 = 1 << 30;
 /// Up to here the whole file is read in one call; longer ones are checked by their header first.
 const SMALL: u64 = 65536;
-/// Longer ones are read in pieces of this length, each hashed while it is in the cache.
-pub const PIECE: usize = 1 << 18;
 /// How often a missing state is looked for again that another process is saving for the first time.
 const ATTEMPTS: u32 = 100;
-
-/// Where the payload goes.
-pub struct Room {
-    /// The caller's memory, for the payload alone. Or, when none was given, the whole record: the payload begins
-    /// at byte 256 and has a NUL after it.
-    pub memory: Buffer,
-    pub given: bool,
-    /// How long the payload is that was found too large.
-    pub needed: u64,
-}
-
-impl Room {
-    /// The longest payload that `request` allows here.
-    pub fn most(&self, request: &LoadRequest) -> u64 {
-        let (room, default) = if self.given { (self.memory.capacity() as u64, u64::MAX) } else { (u64::MAX, DEFAULT_MAX_LEN) };
-        room.min(if request.max_len == 0 { default } else { request.max_len })
-    }
-}
-
-/// A verified state.
-pub struct Loaded {
-    pub len: usize,
-    pub fields: Fields,
-    pub sha256: [u8; 32],
-    pub previous: bool,
-    /// STEADFAST_OK, or what a plain file has instead.
-    pub status: i32,
-}
 
 /// Loads the state at `path`, following symbolic links as open(2) does.
 pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Room) -> Result<(Loaded, Outcome), Outcome> {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::format::{Fields, HEADER};
-use super::load::{Loaded, PIECE, Room};
+use super::loaded::{Loaded, PIECE, Room};
 use super::options::*;
 use super::plain::{self, Stored, Verdict};
 use crate::file::deadline::Retry;
@@ -21,7 +21,8 @@ pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
             return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
         }
         let stored = match Stored::read(hooks, fd.raw()) {
-            Err(e) if e.is_one_of(&[EACCES, EPERM]) => Stored::None,
+            // A content that may be read, and an attribute that may not.
+            Err(e) if e.is_one_of(&[EPERM, EACCES]) => Stored::None,
             read => read.at(STEP)?,
         };
         let (len, sha256) = content(fd, stat.size, request, room)?;

@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod copy;
 mod exchange;
 mod existing;
 pub mod format;
 mod generation;
+mod in_place;
 pub mod load;
 mod load_plain;
+pub mod loaded;
 pub mod options;
 pub mod plain;
 mod previous;
@@ -17,4 +20,5 @@ pub mod resolve;
 mod saving;
 pub mod sequence;
 mod stream;
+mod turn;
 pub mod watch;

@@ -41,6 +41,12 @@ pub const STEADFAST_SAVE_KEEP_ATTRIBUTES: u32 = 1 << 9;
 /// The mode of the options is also given to a file that is there already, and may open it to more. If the file has an
 /// access ACL, the group bits of the mode become the ACL's mask.
 pub const STEADFAST_SAVE_SET_MODE: u32 = 1 << 10;
+/// Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
+/// not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
+/// STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
+/// does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Not in a
+/// batch: -EINVAL.
+pub const STEADFAST_SAVE_IN_PLACE: u32 = 1 << 11;
 /// All bits above.
 pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_KEEP_PREVIOUS
@@ -51,7 +57,8 @@ pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_SYNCFS
     | STEADFAST_SAVE_PLAIN
     | STEADFAST_SAVE_KEEP_ATTRIBUTES
-    | STEADFAST_SAVE_SET_MODE;
+    | STEADFAST_SAVE_SET_MODE
+    | STEADFAST_SAVE_IN_PLACE;
 
 /// Load PATH.prev if PATH is missing, or if its load is STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST,
 /// _E_FORMAT, -EIO, -EBADMSG or -EUCLEAN.
@@ -111,6 +118,11 @@ impl SaveRequest<'_> {
     /// Does it compare and swap?
     pub fn swaps(&self) -> bool {
         self.has(STEADFAST_SAVE_IF_GENERATION)
+    }
+
+    /// Does it swap a plain file, which anybody may write?
+    pub fn exchanges(&self) -> bool {
+        self.swaps() && self.kind() == Kind::Plain && !self.removes
     }
 
     /// Is the previous generation to be kept?

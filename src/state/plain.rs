@@ -16,7 +16,7 @@ const VERSION: u8 = 1;
 /// From this version on the attribute says something else.
 const OTHER_VERSION: u8 = 128;
 /// The content is being written in place.
-const IN_PLACE: u8 = 1 << 0;
+pub const IN_PLACE: u8 = 1 << 0;
 const UNSYNCED: u8 = 1 << 1;
 
 /// The first content tag. Every generation is below it.
@@ -189,6 +189,7 @@ pub fn hasher() -> Hasher {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
 

@@ -4,9 +4,9 @@
 //! what was there before stays under the rotating name until the new state has been published. Every other order of
 //! renames and links shows a crash state without one of the two.
 
-use super::existing::{Content, Existing};
+use super::copy;
+use super::existing::{Content, Existing, is_durable};
 use super::options::Kind;
-use super::plain::{self, Attribute, Stored};
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names::{self, Shape};
@@ -334,21 +334,6 @@ impl<'h> Keeping<'h, '_> {
         }
     }
 
-    /// The attribute of a copy with `len` bytes, where it needs one.
-    fn describe(&self, there: &Existing<'h>, copy: i32, len: u64, adopted: Option<[u8; 32]>) -> Result<(), Outcome> {
-        let hooks = self.target.hooks();
-        let attribute = match adopted {
-            Some(sha256) => Attribute { sha256, generation: self.how.number, len, flags: 0, mtime_ns: 0, schema: 0 },
-            None => match Stored::read(hooks, there.fd()).at(STEP)? {
-                Stored::Ours(attribute) => attribute,
-                _ => return Ok(()),
-            },
-        };
-        let mtime_ns = hooks.fstat(copy).at(STEP)?.mtime_ns;
-        let stored = Attribute { mtime_ns, ..attribute }.write(hooks, copy).at(STEP)?;
-        if adopted.is_some() { stored.at(STEP) } else { Ok(()) }
-    }
-
     /// A second file, byte for byte as `there`, which gets the name `to`: that name is ours, as long as the new state's
     /// temporary file is. A plain file that is `adopted` gets an attribute, any other that of `there`. The
     /// answer: its stat; None, and no copy, when it cannot be synced here.
@@ -356,19 +341,7 @@ impl<'h> Keeping<'h, '_> {
         let hooks = self.target.hooks();
         let mut copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
         let fd = copy.fd.raw();
-        let mut piece = [0u8; 8192];
-        let mut at = 0u64;
-        let mut hasher = plain::hasher();
-        loop {
-            let bytes = hooks.pread(there.fd(), &mut piece, at).at(STEP)?;
-            if bytes.is_empty() {
-                break;
-            }
-            hasher.update(bytes);
-            hooks.write_all(fd, &[bytes]).at(STEP)?;
-            at = at.saturating_add(bytes.len() as u64);
-        }
-        self.describe(there, fd, at, adopted.then(|| hasher.finish()))?;
+        copy::fill(there, fd, adopted.then_some(self.how.number))?;
         let mark = there.stat.mode & ownership::UNSYNCED;
         ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), AS_BEFORE, mark).at(STEP)?;
         match if self.how.sync { hooks.fsync(fd) } else { Ok(()) } {
@@ -380,11 +353,6 @@ impl<'h> Keeping<'h, '_> {
         copy.published();
         Ok(Some(copy.stat))
     }
-}
-
-/// Is it whole, verified and, as far as is known, on the disk?
-fn is_durable(content: Content, file: &Existing<'_>) -> bool {
-    content.is_whole() && !content.is_foreign() && !file.is_unsynced()
 }
 
 /// Can the names be made that belong to the temporary file's? They are longer than its own.

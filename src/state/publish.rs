@@ -26,7 +26,7 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
         temp.published();
         return Err(Outcome::failed(Errno::of(EAGAIN), STEP));
     }
-    if exchange::is_needed(request) && saving.current.is_some() {
+    if request.exchanges() && saving.current.is_some() {
         return if exchange::swap(saving, temp, target)? { Ok(()) } else { Err(saving.conflict(name, request.kind())) };
     }
     let mut renamed = temp.entry().rename_to(&target, flags);

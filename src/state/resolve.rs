@@ -65,7 +65,7 @@ pub fn open<'h>(
             }
             opened => opened?,
         };
-        if current.as_ref().is_some_and(|current| current.stat.attributes & STEADFAST_STAT_MOUNT_ROOT != 0) {
+        if current.as_ref().is_some_and(Existing::is_mount_root) && !request.has(STEADFAST_SAVE_IN_PLACE) {
             return Err(Outcome::failed(Errno::of(EBUSY), STEP).with_detail(Detail::MountPoint));
         }
         if made && unsynced_parent.is_none() && !request.skips_sync() {

@@ -1,6 +1,5 @@
 //! A save on its way: what it found, and the new file.
 
-use super::exchange;
 use super::existing::{Existing, no_flock};
 use super::format::Fields;
 use super::generation;
@@ -8,6 +7,7 @@ use super::options::*;
 use super::plain::{self, Attribute};
 use super::resolve::{self, Session, Target};
 use super::stream::{self, Record};
+use super::turn;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::ownership::{self, Mode, UNSYNCED};
@@ -100,9 +100,9 @@ impl<'h> Saving<'h> {
         let Target { dir, mut current, unsynced_parent } = resolve::open(session, path, request, retry)?;
         let fillers = Fillers::of(&dir);
         let target = Entry::new(&dir, path.name());
-        let mut turn = None;
-        if exchange::is_needed(request) {
-            turn = Some(exchange::take_turn(&dir, retry)?);
+        let mut taken = None;
+        if request.exchanges() {
+            taken = Some(turn::take_turn(&dir, retry)?);
             current = Existing::open(target, retry, STEADFAST_STEP_INSPECT_TARGET)?;
         }
         if request.swaps()
@@ -117,7 +117,7 @@ impl<'h> Saving<'h> {
         let (there, _basis, had_state) = (known.there, known.basis, known.replaces);
         Ok(Saving {
             current,
-            _turn: turn,
+            _turn: taken,
             dir,
             _fillers: fillers,
             fields,
@@ -142,7 +142,8 @@ impl<'h> Saving<'h> {
         Entry::new(&self.dir, name)
     }
 
-    fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
+    /// The record to write.
+    pub fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
         Record { fields: self.fields, data: request.data, unsynced }
     }
 
@@ -182,8 +183,9 @@ impl<'h> Saving<'h> {
         let len = request.data.len() as u64;
         let synced = Attribute { sha256, generation: self.fields.generation, len, flags: 0, mtime_ns, schema: request.schema };
         let attribute = if request.skips_sync() { synced.unsynced() } else { synced };
+        self.attribute = Some(attribute);
         match attribute.write(hooks, fd).at(STEP)? {
-            Ok(()) => self.attribute = Some(attribute),
+            Ok(()) => {}
             Err(e) if request.has(STEADFAST_SAVE_STRICT) => {
                 return Err(Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::AttributeNeeded).caused_by(e, STEP));
             }
@@ -235,12 +237,20 @@ impl<'h> Saving<'h> {
         Ok(())
     }
 
+    /// What a load of the new file gives as its generation: without an attribute, its tag.
+    pub fn generation(&self) -> u64 {
+        match (self.attribute, self.unverified) {
+            (Some(attribute), Some(_)) => plain::tag(&attribute.sha256),
+            _ => self.fields.generation,
+        }
+    }
+
     /// Marks the new file as one that could not be synced. As the current state it is then never kept in the place of a
     /// durable one.
     pub fn mark_unsynced(&self, temp: &Temp<'_>, request: &SaveRequest<'_>) {
         let hooks = self.dir.hooks();
         if request.kind() == Kind::Plain {
-            if let Some(attribute) = self.attribute {
+            if let (Some(attribute), None) = (self.attribute, self.unverified) {
                 let _ = attribute.unsynced().write(hooks, temp.fd.raw());
             }
             return;

@@ -1,5 +1,7 @@
 //! The save sequence. Its order is the proof; the steps are numbered as the report names them.
 
+use super::existing::Existing;
+use super::in_place;
 use super::options::*;
 use super::previous::{self, How, Kept};
 use super::publish::publish;
@@ -16,10 +18,19 @@ const ATTEMPTS: u32 = 100;
 /// Saves `request` at `path`.
 pub fn save(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
     let mut saving = Saving::begin(session, path, request)?;
-    let written = saving.write(path.name(), request)?;
-    let synced = if request.skips_sync() { Synced::Skipped } else { Synced::of(saving.dir.hooks().fsync(written.temp.fd.raw())) };
-    let outcome = replace(&mut saving, written, path.name(), request, synced)?;
-    Ok(verdict(sync_directory(&saving.dir, outcome, request), saving.unverified))
+    if saving.current.as_ref().is_some_and(Existing::is_mount_root) {
+        return in_place::save(&mut saving, path.name(), request);
+    }
+    let replaced = saving.write(path.name(), request).and_then(|written| {
+        let hooks = saving.dir.hooks();
+        let synced = if request.skips_sync() { Synced::Skipped } else { Synced::of(hooks.fsync(written.temp.fd.raw())) };
+        replace(&mut saving, written, path.name(), request, synced)
+    });
+    match replaced {
+        Err(e) if in_place::gets_round(&e, request) => in_place::save(&mut saving, path.name(), request),
+        Err(e) => Err(e),
+        Ok(outcome) => Ok(verdict(sync_directory(&saving.dir, outcome, request), saving.unverified)),
+    }
 }
 
 /// Steps 7 to 9, the sync of the new file having been tried. What is left is the directory's sync, where the status is
@@ -91,7 +102,7 @@ pub fn replace<'h>(
         Detail::None => written.note,
         note => note,
     };
-    let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.fields.generation).with_on_disk(on_disk);
+    let mut done = Outcome::because(STEADFAST_OK, note).with_generation(saving.generation()).with_on_disk(on_disk);
     if let Some(e) = saving.unsynced_parent {
         done = done.caused_by(e, STEADFAST_STEP_MAKE_PARENT);
     }

@@ -4,12 +4,13 @@
 use super::format::{self, Fields, HEADER, Hasher};
 use super::plain;
 use crate::hooks::*;
-use crate::mem::{Buffer, Pieces, copy};
+use crate::mem::{Pieces, copy};
 
 /// From this length on the device is given something to do before all is hashed.
 const LARGE: usize = 4 << 20;
 /// What is copied and hashed at once, while it is in the cache.
 const HOT: usize = 8192;
+const BLOCK: usize = Pieces::ALIGN;
 
 /// A record to write.
 pub struct Record<'a> {
@@ -59,61 +60,52 @@ impl Record<'_> {
     }
 
     /// Hashes each piece while the one before is on its way: the first block, whose header needs the digest, goes last.
-    /// What is hashed is the copy that is written. After any error the file is to be written again from its start.
+    /// After any error the file is to be written again from its start.
     fn stream(&self, hooks: &Hooks, fd: i32) -> Result<(), Errno> {
-        const BLOCK: usize = Pieces::ALIGN;
         let mut header = self.blank_header();
         let len = HEADER.saturating_add(self.data.len());
-        let mut stream = Stream { hooks, fd, queue: 0, pieces: Some(Pieces::new()?), number: 0, under_way: 0 };
-        if hooks.may_use_io_uring() {
-            stream.call(STEADFAST_AIO_OPEN, len.next_multiple_of(BLOCK), 0)?;
-        }
+        let mut stream = Stream::open(hooks, fd, len)?;
         let (data, rest) = self.data.split_at_checked(BLOCK.saturating_sub(HEADER)).ok_or(Errno::INTERNAL)?;
         let mut first = [0u8; BLOCK - HEADER];
         copy(&mut first, data);
         let mut hasher = Hasher::new(&header);
         hasher.update(&first);
-        let mut offset = BLOCK as u64;
-        for source in rest.chunks(Pieces::LEN) {
-            let mut whole = 0;
-            for hot in source.chunks(HOT) {
-                let (end, copied) = stream.put(whole, hot)?;
-                hasher.update(copied);
-                whole = end;
-            }
-            stream.start(whole, offset)?;
-            offset = offset.saturating_add(whole as u64);
-        }
+        stream.write(rest, BLOCK as u64, &mut hasher)?;
         format::seal(&mut header, hasher);
         stream.put(0, &header)?;
         stream.put(HEADER, &first)?;
         stream.start(BLOCK, 0)?;
-        stream.wait()?;
-        drop(stream);
-        hooks.ftruncate(fd, len as u64)
+        stream.end(len)
     }
 }
 
-/// Writes a plain file to `fd`, which is empty: the digest. What is hashed is the copy that is written.
+/// Writes a plain file to `fd`, at its start: the digest.
 pub fn write_plain(hooks: &Hooks, fd: i32, data: &[u8]) -> Result<[u8; 32], Errno> {
-    const PIECE: usize = 1 << 18;
+    if data.len() >= LARGE {
+        let stream = || {
+            let mut hasher = plain::hasher();
+            let mut stream = Stream::open(hooks, fd, data.len())?;
+            stream.write(data, 0, &mut hasher)?;
+            stream.end(data.len())?;
+            Ok(hasher.finish())
+        };
+        if let Ok(sha256) = hooks.without_sigxfsz(stream) {
+            return Ok(sha256);
+        }
+        // Nothing of it is to stay behind the end.
+        hooks.ftruncate(fd, 0)?;
+    }
     let mut hasher = plain::hasher();
     let mut small = [0u8; 4096];
-    if let Some(copied) = small.get_mut(..data.len()) {
-        copy(copied, data);
-        hasher.update(copied);
-        hooks.write_all(fd, &[copied])?;
-        return Ok(hasher.finish());
-    }
-    let mut piece = Buffer::new(PIECE.min(data.len()))?;
-    for source in data.chunks(PIECE) {
-        piece.truncate(0);
-        for hot in source.chunks(HOT) {
-            piece.append(hot);
-            hasher.update(piece.bytes().get(piece.bytes().len().saturating_sub(hot.len())..).ok_or(Errno::INTERNAL)?);
+    let data = match small.get_mut(..data.len()) {
+        Some(copied) => {
+            copy(copied, data);
+            copied
         }
-        hooks.write_all(fd, &[piece.bytes()])?;
-    }
+        None => data,
+    };
+    hasher.update(data);
+    hooks.write_all(fd, &[data])?;
     Ok(hasher.finish())
 }
 
@@ -130,7 +122,40 @@ struct Stream<'h> {
     under_way: usize,
 }
 
-impl Stream<'_> {
+impl<'h> Stream<'h> {
+    /// For `len` bytes.
+    fn open(hooks: &'h Hooks, fd: i32, len: usize) -> Result<Stream<'h>, Errno> {
+        let mut stream = Stream { hooks, fd, queue: 0, pieces: Some(Pieces::new()?), number: 0, under_way: 0 };
+        if hooks.may_use_io_uring() {
+            stream.call(STEADFAST_AIO_OPEN, len.next_multiple_of(BLOCK), 0)?;
+        }
+        Ok(stream)
+    }
+
+    /// Writes `data` to `offset` and on. What is hashed is the copy that is written.
+    fn write(&mut self, data: &[u8], offset: u64, hasher: &mut Hasher) -> Result<(), Errno> {
+        let mut offset = offset;
+        for source in data.chunks(Pieces::LEN) {
+            let mut whole = 0;
+            for hot in source.chunks(HOT) {
+                let (end, copied) = self.put(whole, hot)?;
+                hasher.update(copied);
+                whole = end;
+            }
+            self.start(whole, offset)?;
+            offset = offset.saturating_add(whole as u64);
+        }
+        Ok(())
+    }
+
+    /// Everything has arrived, and the file ends after `len` bytes.
+    fn end(mut self, len: usize) -> Result<(), Errno> {
+        self.wait()?;
+        let (hooks, fd) = (self.hooks, self.fd);
+        drop(self);
+        hooks.ftruncate(fd, len as u64)
+    }
+
     fn call(&mut self, operation: i32, len: usize, offset: u64) -> Result<usize, Errno> {
         let Stream { hooks, fd, queue, pieces, number, .. } = self;
         let pieces = pieces.as_ref().ok_or(Errno::INTERNAL)?;

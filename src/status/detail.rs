@@ -64,8 +64,10 @@ details! {
     KeptUnverified "saved; what was there was no whole state, and is kept as it was under the name of the previous generation";
     NotKept "saved, but what was there was no whole state and was not kept: the previous generation was left in its place";
     NotCopied "saved, but the previous generation was not kept: there are no hard links here, and a copy that is not synced may be lost";
-    AttributeNeeded "with STRICT a plain file needs its attribute, which cannot be stored here";
+    AttributeNeeded "with STRICT or IN_PLACE a plain file needs its attribute, which cannot be stored here";
     AttributesLost "saved, but not all extended attributes of the old file could be stored";
+    PartlyWritten "the file was being written in place when a call failed; PATH.prev has the old content (STEADFAST_LOAD_RECOVER)";
+    NeedsPrevious "to write in place, PATH.prev has to be there or to be made, and the directory may not be written";
     NoAttribute "saved, but without the attribute that verifies it: it cannot be stored here";
     EditKept "saved; what somebody wrote there during a save that was cut off is still beside it, under a name that ends in .edit";
     Changing "another process keeps changing the file";

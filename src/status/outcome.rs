@@ -4,17 +4,17 @@
 use super::detail::Detail;
 use crate::sys::Errno;
 
-/// The result of a call: the report without its size and message.
+/// The result of a call: the report without its size and message. Every call hands it up: its small numbers are small here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// The code.
     pub status: i32,
     /// errno of the call that failed, or 0.
     pub os_error: i32,
-    /// The call that failed, or 0.
-    pub step: i32,
+    /// STEADFAST_STEP_* of the call that failed, or 0.
+    pub step: u8,
     /// One of STEADFAST_ON_DISK_*.
-    pub on_disk: i32,
+    pub on_disk: u8,
     /// The reason.
     pub detail: Detail,
     /// Of a state, or 0.
@@ -36,7 +36,7 @@ impl Outcome {
 
     /// The call of `step` failed: `status` is its errno.
     pub const fn failed(error: Errno, step: i32) -> Outcome {
-        Outcome { os_error: error.os_error(), step, ..Outcome::new(error.code()) }
+        Outcome { os_error: error.os_error(), step: step as u8, ..Outcome::new(error.code()) }
     }
 
     /// A case that cannot occur has occurred: STEADFAST_E_INTERNAL.
@@ -46,7 +46,7 @@ impl Outcome {
 
     /// The same, with the failed call that led to it.
     pub const fn caused_by(self, error: Errno, step: i32) -> Outcome {
-        Outcome { os_error: error.os_error(), step, ..self }
+        Outcome { os_error: error.os_error(), step: step as u8, ..self }
     }
 
     /// The same, with the failed call of `first`, which led to it.
@@ -61,7 +61,7 @@ impl Outcome {
 
     /// The same, at `step`.
     pub const fn with_step(self, step: i32) -> Outcome {
-        Outcome { step, ..self }
+        Outcome { step: step as u8, ..self }
     }
 
     /// The same, because of `detail`.
@@ -71,7 +71,7 @@ impl Outcome {
 
     /// The same, with one of STEADFAST_ON_DISK_*.
     pub const fn with_on_disk(self, on_disk: i32) -> Outcome {
-        Outcome { on_disk, ..self }
+        Outcome { on_disk: on_disk as u8, ..self }
     }
 
     /// The same, about a state of this generation.

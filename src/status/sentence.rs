@@ -44,7 +44,7 @@ pub fn sentence(outcome: &Outcome, path: &[u8], buf: &mut [u8]) {
         out.number(u64::from(outcome.pid.unsigned_abs()));
         out.text(")");
     }
-    if let Some(step) = texts::step(outcome.step) {
+    if let Some(step) = texts::step(i32::from(outcome.step)) {
         out.text(if outcome.status < 0 { ", at " } else { "; the failed step was " });
         out.bytes(step.to_bytes());
     }

@@ -317,6 +317,7 @@ if [ -n "$reader" ]; then
 fi
 
 . "$here/programs.sh"
+. "$here/plain.sh"
 . "$here/signals.sh"
 
 end

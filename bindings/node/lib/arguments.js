@@ -55,8 +55,8 @@ function flagsOf(options, table, others) {
 }
 
 function saveOptions(options = {}) {
-  const { ifGeneration, ...plain } = SAVE;
-  let flags = flagsOf(options, plain, ['ifGeneration', 'mode', 'schema', 'timeout', 'context']);
+  const { ifGeneration, ...others } = SAVE;
+  let flags = flagsOf(options, others, ['ifGeneration', 'mode', 'schema', 'timeout', 'context']);
   if (options.ifGeneration !== undefined) flags |= ifGeneration;
   return native.newSaveOptions({
     flags,
@@ -69,7 +69,7 @@ function saveOptions(options = {}) {
 }
 
 function loadOptions(options = {}) {
-  let flags = flagsOf(options, { recover: LOAD.recover }, ['schema', 'maxLength', 'context']);
+  let flags = flagsOf(options, { recover: LOAD.recover, plain: LOAD.plain, verified: LOAD.requireVerified }, ['schema', 'maxLength', 'context']);
   if (options.schema !== undefined) flags |= LOAD.requireSchema;
   return native.newLoadOptions({
     flags,

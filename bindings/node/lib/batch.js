@@ -1,7 +1,7 @@
 'use strict';
 const os = require('node:os');
 const { koffi, newReport, SaveEntry } = require('./native.js');
-const { NOT_DURABLE } = require('./constants.js');
+const { NOT_DURABLE, UNVERIFIED } = require('./constants.js');
 const { SteadfastError, readReport } = require('./errors.js');
 const { now, later } = require('./calls.js');
 const { toPath, toBytes, toContext, saveOptions } = require('./arguments.js');
@@ -34,7 +34,7 @@ class Entries {
     const path = this.given[i].text;
     report.message += `: ${path}`;
     if (status < 0) return { path, error: new SteadfastError(status, report, path) };
-    return { path, durable: status !== NOT_DURABLE, generation: report.generation, report };
+    return { path, durable: status !== NOT_DURABLE, verified: status !== UNVERIFIED, generation: report.generation, report };
   }
 
   results(status, rawReport) {

@@ -11,11 +11,12 @@ const { save, saveSync, load, loadSync } = require('./state.js');
 const DEFAULT_TIMEOUT = 10_000;
 
 function optionsOf(options = {}) {
-  const { recover, ...saving } = options;
+  const { recover, verified, ...saving } = options;
   if (saving.ifGeneration !== undefined) {
     throw Object.assign(new TypeError('update compares with what it has loaded: ifGeneration is not for you to set'), { code: 'ERR_INVALID_ARG_VALUE' });
   }
-  return { loading: { recover, context: options.context }, saving, end: performance.now() + toTimeout(options.timeout, DEFAULT_TIMEOUT) };
+  const loading = { recover, verified, plain: options.plain, context: options.context };
+  return { loading, saving, end: performance.now() + toTimeout(options.timeout, DEFAULT_TIMEOUT) };
 }
 
 const isMissing = (error) => error.code === 'ENOENT';

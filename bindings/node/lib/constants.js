@@ -1,13 +1,18 @@
 'use strict';
 // The numbers of include/steadfast.h that this package needs; test/constants.test.js compares them with it.
 
-exports.SAVE = { strict: 1, keepPrevious: 2, ifGeneration: 4, followSymlink: 8, createParents: 16, noSync: 64, syncfs: 128, setMode: 1024 };
-exports.LOAD = { recover: 1, requireSchema: 2 };
+exports.SAVE = {
+  strict: 1, keepPrevious: 2, ifGeneration: 4, followSymlink: 8, createParents: 16, noSync: 64, syncfs: 128, plain: 256, keepAttributes: 512,
+  setMode: 1024, inPlace: 2048,
+};
+exports.LOAD = { recover: 1, requireSchema: 2, plain: 4, requireVerified: 8 };
 exports.LOCK = { trustStartTime: 1, inherit: 4 };
 exports.CONTEXT = { at: 1, beneath: 2, noIoUring: 4 };
 
 exports.NOT_DURABLE = 16;
 exports.RECOVERED = 17;
+exports.UNVERIFIED = 18;
+exports.CHANGED = 19;
 exports.E_LOCKED = -10015;
 exports.E_TOO_LARGE = -10008;
 

@@ -1,13 +1,13 @@
 'use strict';
 const { koffi, functions, newReport, newState } = require('./native.js');
-const { E_TOO_LARGE, NOT_DURABLE, RECOVERED, SOURCES } = require('./constants.js');
+const { CHANGED, E_TOO_LARGE, NOT_DURABLE, RECOVERED, SOURCES, UNVERIFIED } = require('./constants.js');
 const { check } = require('./errors.js');
 const { now, later } = require('./calls.js');
 const { toPath, toBytes, toContext, saveOptions, loadOptions } = require('./arguments.js');
 
 function saved(status, rawReport, path) {
   const report = check(status, rawReport, path);
-  return { durable: status !== NOT_DURABLE, generation: report.generation, report };
+  return { durable: status !== NOT_DURABLE, verified: status !== UNVERIFIED, generation: report.generation, report };
 }
 
 async function save(path, data, options) {
@@ -30,6 +30,13 @@ function saveSync(path, data, options) {
 // A view ends with the memory that it shows.
 const copyOf = (pointer, length) => (length === 0 ? Buffer.alloc(0) : Buffer.from(new Uint8Array(koffi.view(pointer, length))));
 
+/** What a load says of what it has loaded. */
+const judgement = (status) => ({
+  recovered: status === RECOVERED,
+  verified: status !== UNVERIFIED && status !== CHANGED,
+  changed: status === CHANGED,
+});
+
 /** The loaded state as JavaScript's; the library's is freed. */
 function loaded(status, state, rawReport, path) {
   const report = check(status, rawReport, path);
@@ -42,7 +49,7 @@ function loaded(status, state, rawReport, path) {
       schema: state.schema,
       source: SOURCES[state.source],
       sha256: Buffer.from(state.sha256).toString('hex'),
-      recovered: status === RECOVERED,
+      ...judgement(status),
       report,
     };
   } finally {
@@ -67,7 +74,7 @@ function loadSync(path, options) {
 function intoOf(status, length, rawReport, path) {
   try {
     const report = check(status, rawReport, path);
-    return { length: Number(length), generation: report.generation, recovered: status === RECOVERED, report };
+    return { length: Number(length), generation: report.generation, ...judgement(status), report };
   } catch (error) {
     if (status === E_TOO_LARGE) error.length = Number(length);
     throw error;

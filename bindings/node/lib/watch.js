@@ -12,12 +12,12 @@ const ETIMEDOUT = -110;
 const EINTR = -4;
 
 async function* watch(path, options = {}) {
-  const { known = 0, signal, recover, context } = options;
+  const { known = 0, signal, recover, plain, context } = options;
   const { bytes, text } = toPath(path);
   let generation = toGeneration(known, 'known');
   const pointer = [null];
   const report = newReport();
-  check(now('watch_open', toContext({ context }), bytes, loadOptions({ recover }), pointer, report), report, text);
+  check(now('watch_open', toContext({ context }), bytes, loadOptions({ recover, plain }), pointer, report), report, text);
   try {
     for (;;) {
       if (signal?.aborted) throw new AbortError(signal, text);

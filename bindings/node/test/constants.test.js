@@ -25,12 +25,13 @@ test('the numbers are those of the header', () => {
     ['STEP', constants.STEPS], ['CALL', constants.CALLS]]) {
     list.forEach((name, number) => same(`${prefix}_${(name ?? 'none').toUpperCase()}`, number));
   }
-  for (const name of ['NOT_DURABLE', 'RECOVERED', 'E_LOCKED', 'E_TOO_LARGE']) same(name, constants[name]);
+  for (const name of ['NOT_DURABLE', 'RECOVERED', 'UNVERIFIED', 'CHANGED', 'E_LOCKED', 'E_TOO_LARGE']) same(name, constants[name]);
   // Whatever the library has more of is missing here.
   const of = (prefix) => Object.keys(header).filter((name) => name.startsWith(prefix)).length;
   assert.equal(of('STEP_'), constants.STEPS.length);
   assert.equal(of('CALL_'), constants.CALLS.length);
   assert.equal(of('SAVE_'), Object.keys(constants.SAVE).length);
+  assert.equal(of('LOAD_'), Object.keys(constants.LOAD).length);
   assert.equal(of('CONTEXT_'), Object.keys(constants.CONTEXT).length);
   assert.equal(of('ON_DISK_'), constants.ON_DISK.length);
   assert.ok(compared >= 80);

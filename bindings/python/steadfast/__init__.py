@@ -66,6 +66,8 @@ from ._report import (
     TrailingError,
     TruncatedError,
     UnsupportedError,
+    UnverifiedError,
+    UnverifiedWarning,
     WrongProcessError,
 )
 from ._state import BatchError, BytesLike, Loaded, Removed, Saved, State, load, load_into, remove, save, save_batch, update
@@ -136,6 +138,8 @@ __all__ = [
     "TrailingError",
     "TruncatedError",
     "UnsupportedError",
+    "UnverifiedError",
+    "UnverifiedWarning",
     "Verdict",
     "Watch",
     "WrongProcessError",

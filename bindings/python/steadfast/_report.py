@@ -237,6 +237,10 @@ class UnsupportedError(Error):
     """The platform or the file system lacks what this needs."""
 
 
+class UnverifiedError(Error):
+    """verified: nothing verifies the plain file, or somebody has changed it since it was saved. Not a DamagedError."""
+
+
 class BusyError(Error, TimeoutError):
     """Other processes kept a save, or a lease kept a load, waiting for longer than its timeout; nothing was replaced."""
 
@@ -247,6 +251,10 @@ class InternalError(Error):
 
 class NotDurableWarning(UserWarning):
     """It was saved, but a sync failed or was not possible: a power cut may bring the old state back."""
+
+
+class UnverifiedWarning(UserWarning):
+    """A plain file was saved durably, but its attribute could not be stored: no load can verify it."""
 
 
 class RecoveredWarning(UserWarning):
@@ -285,6 +293,7 @@ _OWN: dict[int, tuple[type[Error], int]] = {
     _abi.E_WRONG_PROCESS: (WrongProcessError, errno.EPERM),
     _abi.E_HOOK: (HookError, errno.EPROTO),
     _abi.E_UNSUPPORTED: (UnsupportedError, errno.ENOTSUP),
+    _abi.E_UNVERIFIED: (UnverifiedError, errno.ENODATA),
     _abi.E_BUSY: (BusyError, errno.ETIMEDOUT),
     _abi.E_INTERNAL: (InternalError, errno.ENOTRECOVERABLE),
 }

@@ -24,6 +24,7 @@ from ._report import (
     RecoveredWarning,
     Report,
     TooLargeError,
+    UnverifiedWarning,
     error_of,
     new_report,
     report_of,
@@ -45,6 +46,8 @@ class Saved:
     generation: int
     durable: bool  # no power cut can take it back
     report: Report = field(repr=False)
+    # False: a plain file without its attribute, so that no load can verify it; told only where it is durable
+    verified: bool = True
 
     @property
     def on_disk(self) -> OnDisk:
@@ -66,19 +69,23 @@ class Loaded:
     generation: int
     recovered: bool  # from PATH.prev
     report: Report = field(repr=False)
+    verified: bool = True  # as of a State
+    changed: bool = False
 
 
 @dataclass(frozen=True)
 class State:
-    """A state that was loaded and verified."""
+    """A state that was loaded, and verified unless it is a plain file that nothing verifies."""
 
     data: bytes
-    generation: int
+    generation: int  # of a plain file that is not verified: a tag of its content, 2**63 or more
     schema: int
     saved_at_ns: int  # since the Unix epoch, by the clock of then
     sha256: str  # of the record, as its first line gives it
     recovered: bool  # from PATH.prev
     report: Report = field(repr=False)
+    verified: bool = True  # what was saved, to the bit
+    changed: bool = False  # a plain file that somebody has changed since it was saved
 
     @property
     def saved_at(self) -> datetime:
@@ -114,6 +121,9 @@ def save_options(
     timeout: Optional[float],
     set_mode: bool = False,
     syncfs: bool = False,
+    plain: bool = False,
+    keep_attributes: bool = False,
+    in_place: bool = False,
 ) -> _abi.CSaveOptions:
     flags = 0
     for wanted, flag in (
@@ -125,6 +135,9 @@ def save_options(
         (not sync, _abi.SAVE_NO_SYNC),
         (syncfs, _abi.SAVE_SYNCFS),
         (set_mode, _abi.SAVE_SET_MODE),
+        (plain, _abi.SAVE_PLAIN),
+        (keep_attributes, _abi.SAVE_KEEP_ATTRIBUTES),
+        (in_place, _abi.SAVE_IN_PLACE),
     ):
         flags |= flag if wanted else 0
     return _abi.CSaveOptions(
@@ -150,6 +163,9 @@ def save(
     mode: int = 0,
     set_mode: bool = False,
     schema: int = 0,
+    plain: bool = False,
+    keep_attributes: bool = False,
+    in_place: bool = False,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
 ) -> Saved:
@@ -162,7 +178,10 @@ def save(
     previous one). follow_symlink: save to what a link points to; without it, SymlinkError. create_parents: make missing
     directories, durably. sync=False: atomic and verified, never durable, and without a warning; with keep_previous the
     last durable generation stays as PATH.prev. mode: permission bits of a new file, 0 is 0o600; set_mode: of a file that is
-    there already, too. schema: your format number.
+    there already, too. schema: your format number. plain: the file holds `data` and nothing else, and an extended attribute
+    verifies it; where that cannot be kept it is an UnverifiedWarning and `verified` False. keep_attributes: the file that is
+    replaced hands on its attributes user.* and its security labels. in_place: a file that cannot be replaced is written in
+    place, after a durable copy of it as PATH.prev.
     timeout: seconds to wait for other savers of the same state, None is for ever; then BusyError.
     """
     name = path_bytes(path)
@@ -177,6 +196,9 @@ def save(
         mode=mode,
         set_mode=set_mode,
         schema=schema,
+        plain=plain,
+        keep_attributes=keep_attributes,
+        in_place=in_place,
         timeout=timeout,
     )
     raw = new_report()
@@ -187,7 +209,18 @@ def save(
         raise error_of(report, name)
     if report.status == _abi.NOT_DURABLE and sync:
         warnings.warn(report.message, NotDurableWarning, stacklevel=2)
-    return Saved(generation=report.generation, durable=report.status == _abi.OK, report=report)
+    if report.status == _abi.UNVERIFIED:
+        warnings.warn(report.message, UnverifiedWarning, stacklevel=2)
+    return _saved(report)
+
+
+def _saved(report: Report) -> Saved:
+    return Saved(
+        generation=report.generation,
+        durable=report.status in (_abi.OK, _abi.UNVERIFIED),
+        report=report,
+        verified=report.status != _abi.UNVERIFIED,
+    )
 
 
 def save_batch(
@@ -203,6 +236,8 @@ def save_batch(
     mode: int = 0,
     set_mode: bool = False,
     schema: int = 0,
+    plain: bool = False,
+    keep_attributes: bool = False,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
 ) -> list[Saved]:
@@ -223,6 +258,8 @@ def save_batch(
         schema=schema,
         timeout=timeout,
         syncfs=syncfs,
+        plain=plain,
+        keep_attributes=keep_attributes,
     )
     given = [(path_bytes(path), as_bytes(data)) for path, data in states]
     size = ctypes.sizeof(_abi.CSaveEntry)
@@ -243,6 +280,9 @@ def save_batch(
     weak = next((result for result in saved if not result.durable), None)
     if weak is not None and sync:
         warnings.warn(weak.report.message, NotDurableWarning, stacklevel=2)
+    bare = next((result for result in saved if not result.verified), None)
+    if bare is not None:
+        warnings.warn(bare.report.message, UnverifiedWarning, stacklevel=2)
     return saved
 
 
@@ -258,13 +298,23 @@ def _of_batch(entry: _abi.CSaveEntry, path: bytes) -> Union[Saved, Error]:
     )
     if status < 0:
         return error_of(report, path)
-    return Saved(generation=report.generation, durable=status == _abi.OK, report=report)
+    return _saved(report)
 
 
-def load_options(*, recover: bool, schema: Optional[int], max_len: int) -> _abi.CLoadOptions:
+def load_options(
+    *, recover: bool, schema: Optional[int], max_len: int, plain: bool, verified: bool = False
+) -> _abi.CLoadOptions:
+    flags = 0
+    for wanted, flag in (
+        (recover, _abi.LOAD_RECOVER),
+        (schema is not None, _abi.LOAD_REQUIRE_SCHEMA),
+        (plain, _abi.LOAD_PLAIN),
+        (verified, _abi.LOAD_REQUIRE_VERIFIED),
+    ):
+        flags |= flag if wanted else 0
     return _abi.CLoadOptions(
         size=ctypes.sizeof(_abi.CLoadOptions),
-        flags=(_abi.LOAD_RECOVER if recover else 0) | (_abi.LOAD_REQUIRE_SCHEMA if schema is not None else 0),
+        flags=flags,
         schema=unsigned(schema or 0, 32, "schema"),
         max_len=unsigned(max_len, 64, "max_len"),
     )
@@ -276,15 +326,18 @@ def load(
     recover: bool = False,
     schema: Optional[int] = None,
     max_len: int = 0,
+    plain: bool = False,
+    verified: bool = False,
     context: Optional[Context] = None,
 ) -> State:
     """Loads the state at `path` and verifies it: what was saved, to the bit, or an exception.
 
     recover: fall back to PATH.prev, with a RecoveredWarning and `recovered` True. schema: anything else is a SchemaError.
-    max_len: the longest payload accepted, 0 is 1 GiB.
+    max_len: the longest payload accepted, 0 is 1 GiB. plain: a file as save(plain=True) makes it, or anybody's; `verified` and
+    `changed` say what is known of it, and there is no warning. verified: what nothing verifies is an UnverifiedError.
     """
     name = path_bytes(path)
-    options = load_options(recover=recover, schema=schema, max_len=max_len)
+    options = load_options(recover=recover, schema=schema, max_len=max_len, plain=plain, verified=verified)
     raw = new_report()
     out = _abi.CState(size=ctypes.sizeof(_abi.CState))
     try:
@@ -301,6 +354,8 @@ def load(
             sha256=bytes(out.sha256).hex(),
             recovered=out.source == _abi.SOURCE_PREVIOUS,
             report=report,
+            verified=_is_verified(report),
+            changed=report.status == _abi.CHANGED,
         )
     finally:
         _abi.lib.steadfast_state_free(out)
@@ -309,12 +364,18 @@ def load(
     return state
 
 
+def _is_verified(report: Report) -> bool:
+    return report.status not in (_abi.UNVERIFIED, _abi.CHANGED)
+
+
 def load_into(
     path: StrPath,
     buffer: Union[bytearray, memoryview, array.array[Any], mmap.mmap],
     *,
     recover: bool = False,
     schema: Optional[int] = None,
+    plain: bool = False,
+    verified: bool = False,
     context: Optional[Context] = None,
 ) -> Loaded:
     """Loads the state at `path` into a writable buffer, without another copy; otherwise as load, but of any length.
@@ -323,7 +384,7 @@ def load_into(
     payload is left in the buffer.
     """
     name = path_bytes(path)
-    options = load_options(recover=recover, schema=schema, max_len=0)
+    options = load_options(recover=recover, schema=schema, max_len=0, plain=plain, verified=verified)
     view = memoryview(buffer).cast("B")
     # Refuses a buffer that is read-only, and keeps one that can grow from doing so meanwhile.
     target = (ctypes.c_char * len(view)).from_buffer(view)
@@ -349,6 +410,8 @@ def load_into(
         generation=report.generation,
         recovered=report.status == _abi.RECOVERED,
         report=report,
+        verified=_is_verified(report),
+        changed=report.status == _abi.CHANGED,
     )
 
 
@@ -365,19 +428,23 @@ def update(
     mode: int = 0,
     set_mode: bool = False,
     schema: int = 0,
+    plain: bool = False,
+    verified: bool = False,
+    keep_attributes: bool = False,
+    in_place: bool = False,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
 ) -> Optional[Saved]:
     """Loads the state, calls `change` with it (None: there is none), and saves what that returns; None leaves it as it is.
 
     If somebody else saved meanwhile, it is done again with what is there by then: no change is lost. Past `timeout` seconds
-    of that it is a ConflictError. What `change` raises ends the update. recover: the old state may be PATH.prev. The others
-    are as for save.
+    of that it is a ConflictError. What `change` raises ends the update. recover: the old state may be PATH.prev. verified: with
+    plain, an old state that nothing verifies is an UnverifiedError. The others are as for save.
     """
     end = None if timeout is None else time.monotonic() + timeout
     while True:
         try:
-            old: Optional[State] = load(path, recover=recover, context=context)
+            old: Optional[State] = load(path, recover=recover, plain=plain, verified=verified, context=context)
         except NotFoundError:
             old = None
         data = change(old)
@@ -396,6 +463,9 @@ def update(
                 mode=mode,
                 set_mode=set_mode,
                 schema=schema,
+                plain=plain,
+                keep_attributes=keep_attributes,
+                in_place=in_place,
                 timeout=timeout,
                 context=context,
             )
@@ -420,6 +490,7 @@ def remove(
     if_generation: Optional[int] = None,
     follow_symlink: bool = False,
     sync: bool = True,
+    plain: bool = False,
     timeout: Optional[float] = 10.0,
     context: Optional[Context] = None,
 ) -> Removed:
@@ -437,6 +508,7 @@ def remove(
         sync=sync,
         mode=0,
         schema=0,
+        plain=plain,
         timeout=timeout,
     )
     raw = new_report()

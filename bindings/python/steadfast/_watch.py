@@ -21,16 +21,19 @@ class Watch:
 
     The directories on the way are watched, and every link, so that a state that is saved, a link that is pointed elsewhere
     (Kubernetes' ConfigMaps) and a directory that is made later are all seen. recover: PATH.prev stands for a state that is
-    damaged or missing. Iterating gives each generation that is seen, and never ends.
+    damaged or missing. plain: it is a plain file; one that nothing verifies has a tag of its content for a generation, 2**63 or
+    more. Iterating gives each generation that is seen, and never ends.
     """
 
-    def __init__(self, path: StrPath, *, recover: bool = False, context: Optional[Context] = None) -> None:
+    def __init__(
+        self, path: StrPath, *, recover: bool = False, plain: bool = False, context: Optional[Context] = None
+    ) -> None:
         self._pointer: Optional[int] = None
         self._path = path_bytes(path)
         self._context = context  # has to live as long as the watch
         out = ctypes.c_void_p()
         raw = new_report()
-        options = load_options(recover=recover, schema=None, max_len=0)
+        options = load_options(recover=recover, schema=None, max_len=0, plain=plain)
         with hooks_may_raise():
             _abi.lib.steadfast_watch_open(pointer_of(context), self._path, options, out, raw)
         report = report_of(raw)

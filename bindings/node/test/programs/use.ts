@@ -1,4 +1,6 @@
-import { loadInto, saveBatch, acquire, acquireSync, Context, cleanStale, inspect, load, save, saveSync, AbortError, Lock, SteadfastError } from 'steadfast';
+import {
+  loadInto, saveBatch, acquire, acquireSync, Context, cleanStale, inspect, load, remove, save, saveSync, update, watch, AbortError, Lock, SteadfastError,
+} from 'steadfast';
 import type { State, Saved, Verdict } from 'steadfast';
 
 export async function all(file: string, signal: AbortSignal): Promise<bigint> {
@@ -27,6 +29,10 @@ export async function all(file: string, signal: AbortSignal): Promise<bigint> {
   await inherited.check();
   inherited.checkSync();
   const { length }: { length: number } = await loadInto(file, Buffer.alloc(10));
+  const plain: Saved = await save(file, '{}', { plain: true, keepAttributes: true, inPlace: true });
+  const edited: State = await load(file, { plain: true, verified: plain.verified });
+  if (edited.changed || !edited.verified) await update(file, (old) => old?.data, { plain: true, verified: false, inPlace: true });
+  for await (const generation of watch(file, { plain: true })) await remove(file, { plain: true, ifGeneration: generation });
   return saved.generation + BigInt(length);
 }
 
@@ -37,6 +43,8 @@ void save('file', { a: 1 });
 void save('file', '', { keepPrev: true });
 // @ts-expect-error
 void save('file', '', { recycle: true });
+// @ts-expect-error
+void saveBatch([], { inPlace: true });
 // @ts-expect-error
 new Context({ in: '.' });
 // @ts-expect-error

@@ -1,0 +1,26 @@
+//! Savers that compare and swap plain files take turns at their directory.
+#![forbid(unsafe_code)]
+
+use super::existing::busy;
+use crate::file::deadline::Retry;
+use crate::file::entry::Entry;
+use crate::file::filesystem::shared_between_machines;
+use crate::file::flock;
+use crate::hooks::*;
+use crate::status::*;
+
+/// Takes the flock of the directory. Without it two savers take each other's files for somebody's edit.
+pub fn take_turn<'h>(dir: &Fd<'h>, retry: &mut Retry) -> Result<Flock<'h>, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
+    let hooks = dir.hooks();
+    let unsupported = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SwapNeedsDirectoryFlock);
+    if shared_between_machines(hooks, dir.raw()) {
+        return Err(unsupported);
+    }
+    match flock::guarded(hooks, dir.raw(), retry) {
+        Ok(Some(turn)) => Ok(turn),
+        Ok(None) => Err(busy(Entry::new(dir, c"."), Detail::DirectoryBusy)),
+        Err(e) if flock::is_missing(e) || e.is(EBADF) => Err(unsupported.caused_by(e, STEP)),
+        Err(e) => Err(Outcome::failed(e, STEP)),
+    }
+}
