@@ -35,12 +35,8 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
                     Err(outcome) if outcome.status == STEADFAST_E_TOO_LARGE => return Err(outcome),
                     _ => {}
                 }
-                return match load_file(start, path, request, room, &mut retry) {
-                    Ok(again) if again.status != STEADFAST_OK && request.has(STEADFAST_LOAD_REQUIRE_VERIFIED) => {
-                        Err(Outcome::new(STEADFAST_E_UNVERIFIED).with_generation(again.fields.generation))
-                    }
-                    again => again.map(succeed),
-                };
+                let alone = LoadRequest { flags: request.flags & !STEADFAST_LOAD_RECOVER, ..*request };
+                return load_file(start, path, &alone, room, &mut retry).map(succeed);
             }
             Ok(loaded) => return Ok(succeed(loaded)),
             Err(outcome) => outcome,
