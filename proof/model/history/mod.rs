@@ -30,6 +30,7 @@ const MODELS: [Model; 2] = [Model::InOrder, Model::AnySubset];
 
 /// How deep: of the histories with a second save one in so many, and so many of three saves.
 const LIBRARY: (u64, u64) = (4, 250);
+const PLAIN_FILES: (u64, u64) = (4, 80);
 const CONTROL: (u64, u64) = (16, 60);
 
 fn explore(who: Who, model: Model, (one_in, threes): (u64, u64), seed: u64) {
@@ -75,12 +76,12 @@ fn explore_plain_files(model: Model, (one_in, threes): (u64, u64), seed: u64) {
 
 #[test]
 fn plain_files_in_any_order() {
-    explore_plain_files(Model::AnySubset, LIBRARY, 1);
+    explore_plain_files(Model::AnySubset, PLAIN_FILES, 1);
 }
 
 #[test]
 fn plain_files_in_order() {
-    explore_plain_files(Model::InOrder, LIBRARY, 1);
+    explore_plain_files(Model::InOrder, PLAIN_FILES, 1);
 }
 
 #[test]
