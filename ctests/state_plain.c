@@ -12,6 +12,7 @@
 
 static char path[300], previous[310];
 static int no_attributes;
+static int no_swaps; /* another machine may see the directory, but not a flock on it */
 /* What a durable and verified save answers. */
 #define DONE (NO_DIR_FSYNC ? STEADFAST_NOT_DURABLE : no_attributes ? STEADFAST_UNVERIFIED : STEADFAST_OK)
 /* What a load of it answers. */
@@ -176,6 +177,14 @@ static void verdicts(void)
     f.error = EACCES, f.for_ever = 1;
     is_int(load_plain(path, 0), STEADFAST_UNVERIFIED, "one that may not be read: UNVERIFIED");
     steadfast_context_free(context);
+    f = (struct faults){ .fail_at = 1, .only = STEADFAST_CALL_FGETXATTR, .error = EACCES };
+    context = faults_context(&f);
+    is_int(load_plain(path, 0), STEADFAST_UNVERIFIED, "one that may not be read: UNVERIFIED");
+    steadfast_context_free(context);
+    f = (struct faults){ .fail_at = 1, .only = STEADFAST_CALL_FGETXATTR, .error = EACCES };
+    context = faults_context(&f);
+    is_int(save_plain("x", KEEP), -EACCES, "a save does not take it for nobody's");
+    steadfast_context_free(context);
     context = kept;
 }
 
@@ -193,6 +202,13 @@ static void recovers(void)
     ok(loads(path, STEADFAST_LOAD_RECOVER, STEADFAST_RECOVERED, "one") && report.generation == 1, "damage: RECOVERED");
     write_in_place(path, "", 0);
     ok(loads(path, STEADFAST_LOAD_RECOVER, STEADFAST_RECOVERED, "one"), "emptied: RECOVERED");
+    uint32_t strictly = STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_VERIFIED;
+    ok(loads(path, strictly, STEADFAST_RECOVERED, "one"), "also with REQUIRE_VERIFIED");
+    steadfast_load_options l = { .size = sizeof l, .flags = STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_RECOVER };
+    char buf[2];
+    size_t len = 0;
+    is_int(steadfast_state_load_into(context, path, &l, buf, sizeof buf, &len, NULL), STEADFAST_E_TOO_LARGE, "no room for it: E_TOO_LARGE");
+    is_int((int)len, 3, "and how much would do");
     write_in_place(path, "mine", 0);
     ok(loads(path, STEADFAST_LOAD_RECOVER, STEADFAST_CHANGED, "mine"), "changed by somebody: that");
     is_int(save_plain("three", KEEP), SAVED, "saved over it");
@@ -217,6 +233,21 @@ static void recovers(void)
     is_int(load_plain(path, STEADFAST_LOAD_RECOVER), STEADFAST_E_UNVERIFIED, "an unverified previous one is not taken");
     write_text(path, "");
     ok(loads(path, STEADFAST_LOAD_RECOVER, STEADFAST_UNVERIFIED, ""), "nor over an empty file");
+    is_int(load_plain(path, strictly), STEADFAST_E_UNVERIFIED, "which nothing confirms either");
+    if (NO_FLOCK) {
+        skip("no flock", "what RECOVER gave is swapped");
+        return;
+    }
+    begin();
+    save_plain("one", 0), save_plain("two", KEEP);
+    write_in_place(path, "", 0);
+    load_plain(path, 0);
+    uint64_t tag = report.generation;
+    load_plain(path, STEADFAST_LOAD_RECOVER);
+    is_int(save_plain_as(context, "three", SWAP, report.generation), SAVED, "what RECOVER gave for an empty one can be swapped");
+    ok(report.generation > 1 && is_exactly(path, "three"), "with a number of its own");
+    write_in_place(path, "", 0), write_text(previous, "by hand");
+    is_int(save_plain_as(context, "four", SWAP, tag), SAVED, "and so can the empty one itself");
 }
 
 static void counts(void)
@@ -248,6 +279,12 @@ static void swaps(void)
     begin();
     if (NO_FLOCK) {
         is_int(save_plain_as(context, "x", SWAP, 0), STEADFAST_E_UNSUPPORTED, "IF_GENERATION without flock: E_UNSUPPORTED");
+        return;
+    }
+    if (no_swaps) {
+        save_plain_as(context, "x", SWAP, 0);
+        ok(strstr(report.message, "a flock that all its savers see") != NULL,
+           "IF_GENERATION where another machine may save: E_UNSUPPORTED");
         return;
     }
     is_int(save_plain_as(context, "one", SWAP, 0), DONE, "IF_GENERATION 0, nothing there: saved");
@@ -325,7 +362,7 @@ static void at_moment(struct faults *f, int call, const char *name)
 
 static void editors(void)
 {
-    if (NO_FLOCK || (test_absent() & STEADFAST_ABSENT_RENAMEAT2) != 0) {
+    if (NO_FLOCK || no_swaps || (test_absent() & STEADFAST_ABSENT_RENAMEAT2) != 0) {
         skip("no flock, or no exchange", "editors beside a swap");
         return;
     }
@@ -347,6 +384,7 @@ static void editors(void)
         load_plain(path, 0);
         uint64_t there = report.generation;
         moment.call = STEADFAST_CALL_RENAMEAT, moment.nth = edits[i].nth, moment.seen = 0, moment.act = edits[i].act;
+        f.events = 0;
         int status = save_plain_as(c, "two", SWAP, there);
         if (moment.act != NULL) {
             /* Nothing came out that had to go back: the third rename was not made. */
@@ -356,6 +394,13 @@ static void editors(void)
         }
         ok(status == STEADFAST_E_CONFLICT && is_exactly(path, "an edit"), "%s: E_CONFLICT, the edit is there", edits[i].what);
         ok(*leftovers(dir, "plain plain.prev") == '\0', "and nothing is left beside it");
+        int renamed = 0, synced = 0;
+        for (int at = 0; at < f.events; at++) {
+            int rename = f.event[at].call == STEADFAST_CALL_RENAMEAT && f.event[at].result >= 0;
+            renamed += rename;
+            synced = !rename && (synced || (f.event[at].call == STEADFAST_CALL_FSYNC && f.event[at].is_directory));
+        }
+        ok(renamed < 3 || synced || NO_DIR_FSYNC, "what went back is on the disk, too");
     }
     begin();
     save_plain("one", 0);
@@ -368,7 +413,7 @@ static void editors(void)
 
 static void edits_left(void)
 {
-    if (NO_FLOCK || no_attributes) {
+    if (NO_FLOCK || no_swaps || no_attributes) {
         skip("no flock, or no attributes", "what a killed saver leaves");
         return;
     }
@@ -476,7 +521,7 @@ static int32_t grow(void *user, const steadfast_state *old, const void **data, s
 
 static void updates(void)
 {
-    if (NO_FLOCK) {
+    if (NO_FLOCK || no_swaps) {
         skip("no flock", "update and watch of plain files");
         return;
     }
@@ -511,6 +556,8 @@ int main(void)
     snprintf(edited, sizeof edited, "%s/edited", d);
     dir = strdup(d);
     no_attributes = !has_attributes(path);
+    begin();
+    no_swaps = !NO_FLOCK && save_plain_as(context, "x", SWAP, 0) == STEADFAST_E_UNSUPPORTED;
     int fds = count_fds();
     saves_and_loads();
     large();

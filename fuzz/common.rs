@@ -11,6 +11,9 @@ mod lock;
 #[path = "../proof/property/machine/mod.rs"]
 mod machine;
 #[allow(dead_code)]
+#[path = "../proof/property/plain.rs"]
+mod plain;
+#[allow(dead_code)]
 #[path = "../proof/property/reader.rs"]
 mod reader;
 #[allow(dead_code)]

@@ -3,12 +3,12 @@
 #
 #   fuzz.sh --build DIR --target DIR [--seconds N] [--seed N] [--keep]
 #
-# --seconds: for each target, 20 without it. --keep: add to fuzz/corpus what was found, as few inputs as cover it all.
+# --seconds: for each target, 15 without it. --keep: add to fuzz/corpus what was found, as few inputs as cover it all.
 # Inputs that fail are left in DIR/fuzz/TARGET-* of --build; replay one by adding it to fuzz/corpus/TARGET: `cargo test --test property`
 # runs those. The last line is "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-build='' target='' seconds=20 seed='' keep=''
+build='' target='' seconds=15 seed='' keep=''
 while [ $# -gt 0 ]; do
     case $1 in
         --build) mkdir -p "$2" && build=$(cd "$2" && pwd) || exit 2; shift 2 ;;
@@ -37,7 +37,7 @@ note $built "the fuzz targets build ($(($(date +%s) - begun)) s)"
 [ $built = 0 ] || { tail -n 30 "$out/build.log" | sed 's/^/# /'; end; }
 programs=$target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release
 
-for name in record lock calls; do
+for name in record plain lock calls; do
     work=$out/corpus-$name
     rm -rf "$work"
     mkdir -p "$work"

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use steadfast::ffi::load::*;
 use steadfast::ffi::lock::*;
 use steadfast::ffi::save::*;
-use steadfast::status::STEADFAST_LOCK_HELD;
+use steadfast::status::{STEADFAST_CHANGED, STEADFAST_LOCK_HELD, STEADFAST_RECOVERED};
 
 pub const RECOVER: u32 = 1 << 0;
+pub const LOAD_PLAIN: u32 = 1 << 2;
 
 /// A directory of its own, on tmpfs if there is one, removed when dropped.
 pub struct Scratch(pub PathBuf);
@@ -60,6 +61,11 @@ pub fn save(context: *const steadfast::ffi::context::steadfast_context, path: &P
 
 /// The version and generation that a load gives, or the code.
 pub fn load(path: &Path, flags: u32) -> Result<(u64, u64), i32> {
+    load_with_status(path, flags).1
+}
+
+/// The same, and the status.
+pub fn load_with_status(path: &Path, flags: u32) -> (i32, Result<(u64, u64), i32>) {
     let mut options: steadfast_load_options = unsafe { std::mem::zeroed() };
     options.size = size_of::<steadfast_load_options>();
     options.flags = flags;
@@ -67,13 +73,18 @@ pub fn load(path: &Path, flags: u32) -> Result<(u64, u64), i32> {
     state.size = size_of::<steadfast_state>();
     let code = unsafe { steadfast_state_load(null(), c_path(path).as_ptr(), &options, &mut state, null_mut()) };
     if code < 0 {
-        return Err(code);
+        return (code, Err(code));
+    }
+    // What nothing confirms is handed out as well.
+    if code != 0 && code != STEADFAST_RECOVERED {
+        unsafe { steadfast_state_free(&mut state) };
+        return (code, Err(code));
     }
     let data = unsafe { std::slice::from_raw_parts(state.data.cast::<u8>(), state.len) };
     let found = version(data).ok_or(i32::MIN);
     let generation = state.generation;
     unsafe { steadfast_state_free(&mut state) };
-    found.map(|n| (n, generation))
+    (code, found.map(|n| (n, generation)))
 }
 
 /// Makes the files of a crash state.
@@ -87,14 +98,23 @@ pub fn materialize(root: &Path, tree: &Tree) {
         std::fs::write(&path, &file.content).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(file.mode)).unwrap();
         if let Some(value) = &file.xattr {
-            let path = c_path(&path);
-            let time = libc::timespec { tv_sec: file.mtime.0, tv_nsec: file.mtime.1 };
-            unsafe {
-                libc::setxattr(path.as_ptr(), c"user.steadfast".as_ptr(), value.as_ptr().cast(), value.len(), 0);
-                libc::utimensat(libc::AT_FDCWD, path.as_ptr(), [time, time].as_ptr(), 0);
-            }
+            set_attribute(&path, value, file.mtime);
         }
     }
+}
+
+fn set_attribute(path: &Path, value: &[u8], mtime: (i64, i64)) {
+    let path = c_path(path);
+    let time = libc::timespec { tv_sec: mtime.0, tv_nsec: mtime.1 };
+    unsafe {
+        libc::setxattr(path.as_ptr(), c"user.steadfast".as_ptr(), value.as_ptr().cast(), value.len(), 0);
+        libc::utimensat(libc::AT_FDCWD, path.as_ptr(), [time, time].as_ptr(), 0);
+    }
+}
+
+/// The attribute of a plain file, whose last write was at `seconds`.
+pub fn put_attribute(path: &Path, value: &[u8], seconds: i64) {
+    set_attribute(path, value, (seconds, 0));
 }
 
 fn names(root: &Path) -> Vec<String> {
@@ -117,11 +137,14 @@ pub fn check_state(state: &State, below: &str, flags: u32, absent: u32) -> Resul
         )
     };
     let mut generation = 0;
+    let kind = if flags & super::PLAIN != 0 { LOAD_PLAIN } else { 0 };
     for recover in [0, RECOVER] {
-        match load(&path, recover) {
+        match load(&path, recover | kind) {
             Ok((n, g)) if n >= state.acknowledged && n <= state.begun => generation = g,
             Ok((n, _)) => return Err(format!("load (flags {recover}) gives version {n}: {}", shown())),
             Err(code) if code == -libc::ENOENT && state.acknowledged == 0 => {}
+            // Nobody has changed it.
+            Err(STEADFAST_CHANGED) => return Err(format!("load (flags {recover}) says CHANGED: {}", shown())),
             Err(_) if state.reserved && (recover == 0 || state.acknowledged == 0) => {}
             Err(code) => return Err(format!("load (flags {recover}) returns {code}: {}", shown())),
         }
@@ -132,7 +155,7 @@ pub fn check_state(state: &State, below: &str, flags: u32, absent: u32) -> Resul
     if code != 0 {
         return Err(format!("the next save returns {code}: {}", shown()));
     }
-    match load(&path, 0) {
+    match load(&path, kind) {
         Ok((n, g)) if n == next && (g == generation + 1 || state.reserved) => {}
         other => return Err(format!("after the next save, load gives {other:?}: {}", shown())),
     }

@@ -29,6 +29,7 @@ const KEEP_PREVIOUS: u32 = 1 << 1;
 const IF_GENERATION: u32 = 1 << 2;
 const CREATE_PARENTS: u32 = 1 << 4;
 const NO_SYNC: u32 = 1 << 6;
+const PLAIN: u32 = 1 << 8;
 
 /// What is saved, and with which flags: the first save, and two more.
 fn record_saves(below: &str, flags: u32, absent: u32, mutant: Mutant) -> (Box<Recorder>, Scratch) {
@@ -53,7 +54,7 @@ fn explore_saves(below: &str, flags: u32, absent: u32, mutant: Mutant, model: Mo
     result.map(|()| count)
 }
 
-const SAVES: [(&str, &str, u32, u32); 7] = [
+const SAVES: [(&str, &str, u32, u32); 10] = [
     ("plain", "state", 0, 0),
     ("STRICT", "state", STRICT, 0),
     ("KEEP_PREVIOUS", "state", KEEP_PREVIOUS, 0),
@@ -61,6 +62,9 @@ const SAVES: [(&str, &str, u32, u32); 7] = [
     ("IF_GENERATION", "state", IF_GENERATION, 0),
     ("IF_GENERATION, KEEP_PREVIOUS", "state", IF_GENERATION | KEEP_PREVIOUS, 0),
     ("CREATE_PARENTS", "a/b/state", CREATE_PARENTS, 0),
+    ("PLAIN", "state", PLAIN, 0),
+    ("PLAIN, KEEP_PREVIOUS", "state", PLAIN | KEEP_PREVIOUS, 0),
+    ("PLAIN, IF_GENERATION", "state", PLAIN | IF_GENERATION, 0),
 ];
 
 #[test]
@@ -124,19 +128,26 @@ fn failing_syncs_lose_nothing_that_was_acknowledged() {
     }
 }
 
+fn record_unsynced(flags: u32, mutant: Mutant) -> (Box<Recorder>, Scratch) {
+    let scratch = Scratch::new();
+    let mut recorder = Recorder::new(&scratch.0, mutant);
+    let context = recorder.context(0);
+    recorder.events.push(Event::Reserved);
+    for n in 1..=2 {
+        recorder.events.push(Event::Begun(n));
+        assert_eq!(save(context.0, &scratch.0.join("state"), n, flags, 0), STEADFAST_NOT_DURABLE);
+    }
+    drop(context);
+    (recorder, scratch)
+}
+
 /// Nothing is promised but that no load takes damage for a state, and that the next save goes well.
 #[test]
 fn without_syncs_damage_is_told() {
-    for (label, flags) in [("NO_SYNC", NO_SYNC), ("NO_SYNC, KEEP_PREVIOUS", NO_SYNC | KEEP_PREVIOUS)] {
-        let scratch = Scratch::new();
-        let mut recorder = Recorder::new(&scratch.0, Mutant::None);
-        let context = recorder.context(0);
-        recorder.events.push(Event::Reserved);
-        for n in 1..=2 {
-            recorder.events.push(Event::Begun(n));
-            assert_eq!(save(context.0, &scratch.0.join("state"), n, flags, 0), STEADFAST_NOT_DURABLE);
-        }
-        drop(context);
+    let unsynced =
+        [("NO_SYNC", NO_SYNC), ("NO_SYNC, KEEP_PREVIOUS", NO_SYNC | KEEP_PREVIOUS), ("PLAIN, NO_SYNC", PLAIN | NO_SYNC)];
+    for (label, flags) in unsynced {
+        let (recorder, _scratch) = record_unsynced(flags, Mutant::None);
         for model in [Model::AnySubset, Model::InOrder] {
             let next = flags & !NO_SYNC;
             let (count, result) = each(&recorder, model, |state| check_state(state, "state", next, 0));
@@ -161,6 +172,25 @@ fn mutants_of_save_are_killed() {
             let result = explore_saves("state", flags, 0, mutant, model);
             let Err(text) = result else { panic!("mutant survives: {label}, {model:?}") };
             println!("model: mutant killed: {label}, {model:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn mutants_of_the_attribute_are_killed() {
+    // Whose journal keeps the order does not show it.
+    let Err(text) = explore_saves("state", PLAIN, 0, Mutant::AttributeLate, Model::AnySubset) else {
+        panic!("mutant survives: the attribute after the sync")
+    };
+    println!("model: mutant killed: the attribute after the sync: {text}");
+    for model in [Model::AnySubset, Model::InOrder] {
+        let (recorder, _scratch) = record_unsynced(PLAIN | NO_SYNC, Mutant::AttributeFirst);
+        let (_, result) = each(&recorder, model, |state| check_state(state, "state", PLAIN, 0));
+        match result {
+            Err(text) if text.contains("CHANGED") => {
+                println!("model: mutant killed: the attribute before the content, {model:?}: {text}");
+            }
+            other => panic!("mutant survives: the attribute before the content, {model:?}: {other:?}"),
         }
     }
 }

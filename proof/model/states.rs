@@ -2,7 +2,7 @@
 //! each for itself, and changes of directories either each for itself too (all that POSIX promises) or in
 //! their order (what journals do).
 
-use super::trace::{Event, Node, Recorder};
+use super::trace::{Event, Node, Recorder, is_of_plain};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -54,6 +54,11 @@ pub fn each(r: &Recorder, model: Model, mut check: impl FnMut(&State) -> Result<
         };
         let open: Vec<usize> = (0..end)
             .filter(|&at| {
+                // A journal keeps it in order with the renames.
+                let journalled = matches!(&events[at], Event::Xattr { value, .. } if is_of_plain(value));
+                if model == Model::InOrder && journalled {
+                    return false;
+                }
                 let change = !matches!(
                     events[at],
                     Event::SyncFile(_)
@@ -112,7 +117,11 @@ fn tree(r: &Recorder, events: &[Event], lost: impl Fn(usize) -> bool) -> Tree {
                 }
             }
             // Parts that are not there read as zeros.
-            Event::Size { file, len } => sizes[*file] = *len,
+            Event::Size { file, len } => {
+                sizes[*file] = *len;
+                // What is written after the attribute has another time.
+                files[*file].mtime.0 += i64::from(files[*file].xattr.is_some());
+            }
             Event::Part { file, at, bytes } => {
                 let content = &mut files[*file].content;
                 content.resize(content.len().max(at + bytes.len()), 0);

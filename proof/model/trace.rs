@@ -68,6 +68,10 @@ pub enum Mutant {
     SyncBeforeRename,
     /// A removal that unlinks the state first, and then the previous one.
     UnlinkFirst,
+    /// The attribute of a plain file before its content.
+    AttributeFirst,
+    /// The attribute of a plain file after its sync.
+    AttributeLate,
 }
 
 pub struct Recorder {
@@ -75,6 +79,8 @@ pub struct Recorder {
     /// By file: the mode it was made with.
     pub modes: Vec<u32>,
     pub mutant: Mutant,
+    /// The content, or the attribute, of a plain file, of which it is not the turn yet.
+    deferred: Vec<u8>,
     /// This many file syncs to come fail, as on a broken disk.
     pub failing: u32,
     fds: HashMap<i32, Node>,
@@ -114,6 +120,7 @@ impl Recorder {
             events: vec![],
             modes: vec![],
             mutant,
+            deferred: vec![],
             failing: 0,
             fds: HashMap::new(),
             known,
@@ -138,20 +145,6 @@ impl Recorder {
         if result == 0 { self.known.get(&(stat.st_dev, stat.st_ino)).copied() } else { None }
     }
 
-    unsafe fn wrote(&mut self, fd: i32, at: usize, buf: *const c_void, written: i64) {
-        if let (Some(file), true) = (self.file(fd), written > 0) {
-            let bytes = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), written as usize) };
-            let size = identity(fd).0.st_size as usize;
-            self.events.push(Event::Size { file, len: size.max(at + bytes.len()) });
-            // Two parts: what a sector holds and the rest.
-            let (first, rest) = bytes.split_at(bytes.len().min(512));
-            self.events.push(Event::Part { file, at, bytes: first.to_vec() });
-            if !rest.is_empty() {
-                self.events.push(Event::Part { file, at: at + first.len(), bytes: rest.to_vec() });
-            }
-        }
-    }
-
     /// As when the holder is dead.
     pub fn drop_flocks(&self) {
         for (&fd, node) in &self.fds {
@@ -172,6 +165,24 @@ impl Recorder {
             Event::SyncFile(file),
             Event::Names { dir: 0, set: vec![(name.as_bytes().to_vec(), Some(Node::File(file)))] },
         ]);
+    }
+
+    /// What a call has written from `buf` on to place `at` of `fd`.
+    unsafe fn wrote_to(&mut self, fd: i32, at: usize, buf: *const c_void, written: i64) {
+        if let (Some(file), true) = (self.file(fd), written > 0) {
+            let bytes = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), written as usize) };
+            self.wrote(file, identity(fd).0.st_size as usize, at, bytes);
+        }
+    }
+
+    fn wrote(&mut self, file: usize, size: usize, at: usize, bytes: &[u8]) {
+        self.events.push(Event::Size { file, len: size.max(at + bytes.len()) });
+        // Two parts: what a sector holds and the rest.
+        let (first, rest) = bytes.split_at(bytes.len().min(512));
+        self.events.push(Event::Part { file, at, bytes: first.to_vec() });
+        if !rest.is_empty() {
+            self.events.push(Event::Part { file, at: at + first.len(), bytes: rest.to_vec() });
+        }
     }
 
     pub fn node(&self, fd: i32) -> Option<Node> {
@@ -231,6 +242,29 @@ impl Drop for Context {
     }
 }
 
+pub const ATTRIBUTE: &CStr = c"user.steadfast";
+/// The length of a plain file's attribute, and where in it the file's modification time stands.
+const LEN: usize = 60;
+const MTIME: std::ops::Range<usize> = 48..56;
+/// So that equal contents are equal events.
+pub const TIME: (i64, i64) = (1_700_000_000, 0);
+
+/// An attribute as an event. That of a plain file gets a time that is always the same, and so does its file.
+fn attribute(file: usize, stat: &libc::stat, value: Vec<u8>) -> Event {
+    let mut value = value;
+    let mtime = (stat.st_mtime, stat.st_mtime_nsec);
+    if value.len() != LEN || value[MTIME] != (mtime.0 * 1_000_000_000 + mtime.1).to_le_bytes() {
+        return Event::Xattr { file, value, mtime };
+    }
+    value[MTIME].copy_from_slice(&(TIME.0 * 1_000_000_000 + TIME.1).to_le_bytes());
+    Event::Xattr { file, value, mtime: TIME }
+}
+
+/// Of a plain file? It is a change of names and inodes, which a journal keeps in order with the renames.
+pub fn is_of_plain(value: &[u8]) -> bool {
+    value.len() == LEN
+}
+
 unsafe extern "C" fn openat(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32, mode: u32) -> i32 {
     unsafe {
         let r = recorder(user);
@@ -260,9 +294,13 @@ unsafe extern "C" fn openat(user: *mut c_void, dirfd: i32, path: *const c_char, 
 unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: usize) -> i64 {
     unsafe {
         let r = recorder(user);
+        if r.mutant == Mutant::AttributeFirst && r.file(fd).is_some() {
+            r.deferred.extend(std::slice::from_raw_parts(buf.cast::<u8>(), len));
+            return len as i64;
+        }
         let at = libc::lseek(fd, 0, libc::SEEK_CUR) as usize;
         let written = (real().write.unwrap())(user, fd, buf, len);
-        r.wrote(fd, at, buf, written);
+        r.wrote_to(fd, at, buf, written);
         written
     }
 }
@@ -271,7 +309,7 @@ unsafe extern "C" fn pwrite(user: *mut c_void, fd: i32, buf: *const c_void, len:
     unsafe {
         let r = recorder(user);
         let written = (real().pwrite.unwrap())(user, fd, buf, len, offset);
-        r.wrote(fd, offset as usize, buf, written);
+        r.wrote_to(fd, offset as usize, buf, written);
         written
     }
 }
@@ -283,6 +321,14 @@ unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
         return -libc::EIO;
     }
     match r.fds.get(&fd) {
+        Some(&Node::File(file)) if r.mutant == Mutant::AttributeLate => {
+            r.events.push(Event::SyncFile(file));
+            let value = std::mem::take(&mut r.deferred);
+            if !value.is_empty() {
+                unsafe { libc::fsetxattr(fd, ATTRIBUTE.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+                r.events.push(attribute(file, &identity(fd).0, value));
+            }
+        }
         Some(Node::File(file)) if r.mutant != Mutant::NoFileSync => r.events.push(Event::SyncFile(*file)),
         Some(Node::Directory(dir)) if r.mutant != Mutant::NoDirectorySync && r.mutant != Mutant::SyncBeforeRename => {
             r.events.push(Event::SyncDirectory(*dir));
@@ -410,11 +456,19 @@ unsafe extern "C" fn fchmod(user: *mut c_void, fd: i32, mode: u32) -> i32 {
 unsafe extern "C" fn fsetxattr(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
     unsafe {
         let r = recorder(user);
+        let value = std::slice::from_raw_parts(buf.cast::<u8>(), len).to_vec();
+        if r.mutant == Mutant::AttributeLate {
+            r.deferred = value;
+            return 0;
+        }
         let result = (real().fsetxattr.unwrap())(user, fd, name, buf, len);
         if let (Some(file), 0) = (r.file(fd), result) {
-            let stat = identity(fd).0;
-            let value = std::slice::from_raw_parts(buf.cast::<u8>(), len).to_vec();
-            r.events.push(Event::Xattr { file, value, mtime: (stat.st_mtime, stat.st_mtime_nsec) });
+            r.events.push(attribute(file, &identity(fd).0, value));
+            if r.mutant == Mutant::AttributeFirst {
+                let content = std::mem::take(&mut r.deferred);
+                assert_eq!(libc::write(fd, content.as_ptr().cast(), content.len()), content.len() as isize);
+                r.wrote(file, content.len(), 0, &content);
+            }
         }
         result
     }

@@ -18,6 +18,9 @@ static int leaves_unknown(const struct call *call)
         return 0;
     if (is_a(call, STEADFAST_SAVE_NO_SYNC) && !keeps(call))
         return 1;
+    /* What is of the other kind may not be kept. */
+    if (history->kind == MIXED)
+        return 1;
     if (*known == NOT_ASKED)
         *known = floor_at(call->state, call->life, call->begun, &nothing) == 0 ? YES : NO;
     return *known == YES;
@@ -70,6 +73,9 @@ uint32_t previous_floor(unsigned state, unsigned life)
 {
     uint32_t best = 0;
     uint64_t spoilt = 0;
+    /* One of the other kind stays where it is. */
+    if (history->kind == MIXED)
+        return 0;
     for (uint32_t i = 1; i < history->calls; i++) {
         const struct call *call = call_of(i);
         if (!happened(call, state, life))

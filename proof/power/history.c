@@ -54,6 +54,7 @@ struct plan draw_plan(uint64_t *random, uint64_t ways_allowed, uint64_t faults_a
     plan.neighbour = below(random, 5) < 3 ? 0 : 1 + (unsigned)below(random, 2);
     plan.kills = below(random, 4) == 0;
     plan.stops = below(random, 8) == 0;
+    plan.kind = below(random, 5) < 2 ? PLAIN_FILES : (unsigned)below(random, 2) * MIXED;
     return plan;
 }
 
@@ -62,6 +63,7 @@ static struct {
     size_t offset;
     unsigned least, most;
 } const numbers[] = {
+    { "kind", offsetof(struct plan, kind), 0, KINDS - 1 },
     { "processes", offsetof(struct plan, processes), 1, MOST_PROCESSES },
     { "states", offsetof(struct plan, states), 1, MOST_STATES },
     { "lives", offsetof(struct plan, lives), 1, MOST_LIVES },

@@ -13,10 +13,11 @@
 #include "told.h"
 
 #include <stdarg.h>
+#include <sys/xattr.h>
 
 const char *const verdict_names[VERDICTS] = {
-    "good",    "lost",   "damaged",    "neither old nor new", "previous lost", "invented",       "refused content",
-    "numbers", "answer", "stale load", "no save afterwards",  "hangs",         "does not mount",
+    "good",       "lost",    "damaged", "neither old nor new", "previous lost",      "invented", "refused content",
+    "unverified", "numbers", "answer",  "stale load",          "no save afterwards", "hangs",    "does not mount",
 };
 
 static enum verdict say(struct fault_found *fault, enum verdict verdict, unsigned state, unsigned life, const char *format, ...)
@@ -33,6 +34,21 @@ static enum verdict say(struct fault_found *fault, enum verdict verdict, unsigne
     return verdict;
 }
 
+static int is_damage(int32_t status)
+{
+    return status <= STEADFAST_E_EMPTY && status >= STEADFAST_E_FORMAT;
+}
+
+/* A save that does not read the content counts on from this one, as from the header of a record, if length and time fit. */
+static uint64_t generation_in_attribute(const char *path)
+{
+    unsigned char attribute[60];
+    uint64_t generation = 0;
+    if (lgetxattr(path, "user.steadfast", attribute, sizeof attribute) == (ssize_t)sizeof attribute)
+        memcpy(&generation, attribute + 32, sizeof generation);
+    return generation;
+}
+
 static struct found load(const char *path, uint32_t flags)
 {
     steadfast_load_options options = { .size = sizeof options, .flags = flags };
@@ -43,6 +59,39 @@ static struct found load(const char *path, uint32_t flags)
         found.call = content_find(state.data, state.len);
     }
     steadfast_state_free(&state);
+    if (flags & STEADFAST_LOAD_PLAIN && is_damage(found.status))
+        found.generation = generation_in_attribute(path);
+    return found;
+}
+
+/* 0 is what PATH has, RECOVERED only what PATH.prev has. */
+static int is_better(const struct found *one, const struct found *other)
+{
+    return one->status >= 0 && (other->status < 0 || (one->status == 0 && other->status != 0));
+}
+
+struct found load_any(const char *path, uint32_t flags)
+{
+    enum { TRIES = 50 };
+    uint32_t plain = STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_REQUIRE_VERIFIED;
+    struct found found = { 0 };
+    if (history->kind == RECORDS)
+        return load(path, flags);
+    if (history->kind == PLAIN_FILES)
+        return load(path, flags | STEADFAST_LOAD_PLAIN);
+    /* Somebody may replace it by one of the other kind between the two looks. */
+    for (int i = 0; i < TRIES; i++) {
+        found = load(path, flags);
+        if (found.status == 0)
+            break;
+        struct found other = load(path, flags | plain);
+        if (is_better(&other, &found))
+            found = other;
+        else if (found.status < 0)
+            found.generation = other.generation;
+        if (found.status == 0 || found.status == -ENOENT || found.status == STEADFAST_E_LOST)
+            break;
+    }
     return found;
 }
 
@@ -52,31 +101,36 @@ void judge_look(const char *directory, unsigned states, struct view *views)
         char path[800], previous[900];
         state_path(path, sizeof path, directory, state);
         snprintf(previous, sizeof previous, "%s.prev", path);
-        views[state] = (struct view){ load(path, 0), load(path, STEADFAST_LOAD_RECOVER), load(previous, 0) };
+        views[state] = (struct view){ load_any(path, 0), load_any(path, STEADFAST_LOAD_RECOVER), load_any(previous, 0) };
     }
 }
 
-static int is_damage(int32_t status)
-{
-    return status <= STEADFAST_E_EMPTY && status >= STEADFAST_E_FORMAT;
-}
 static int not_older(const struct found *found, uint32_t than)
 {
     return found->status >= 0 && !older(call_of(found->call), call_of(than));
 }
 
-/* Nothing that nobody saved, nothing that was refused, and each with the number that it was told. */
-static enum verdict judge_content(unsigned state, unsigned life, const char *where, const struct found *found, struct fault_found *fault)
+/* Readers may see what it puts in until it has looked at what came out. */
+static int is_exchange(const struct call *call)
+{
+    return call->plain && is_a(call, STEADFAST_SAVE_IF_GENERATION);
+}
+
+/* `beside`: the load that found it while others saved; NULL: it was found after the cut. Nothing that nobody saved, nothing that was refused, and each with the number that it was told. */
+static enum verdict judge_content(unsigned state, unsigned life, const char *where, const struct found *found, const struct call *beside,
+                                  struct fault_found *fault)
 {
     if (found->status < 0) {
         if (is_damage(found->status) || found->status == -ENOENT || found->status == STEADFAST_E_LOST)
             return GOOD;
         return say(fault, DAMAGED, state, life, "%s: %s", where, steadfast_status_name(found->status));
     }
+    if (found->status != 0 && found->status != STEADFAST_RECOVERED)
+        return say(fault, UNVERIFIED, state, life, "%s: %s", where, steadfast_status_name(found->status));
     const struct call *call = found->call == UNKNOWN_CONTENT ? NULL : call_of(found->call);
     if (!call || call->load || call->state != state || too_late(call))
         return say(fault, INVENTED, state, life, "%s: a content that nobody saved, generation %" PRIu64, where, found->generation);
-    if (!may_be_there(call))
+    if (!may_be_there(call) && !(beside && is_exchange(call) && call->ended > beside->begun))
         return say(fault, REFUSED_CONTENT, state, life, "%s: call %u, which was told %s and on_disk OLD", where, found->call,
                    steadfast_status_name(call->answer.status));
     if (has_number(call) && call->answer.generation != found->generation)
@@ -124,9 +178,9 @@ static enum verdict judge_state(unsigned state, unsigned life, const struct view
 {
     enum verdict verdict;
     int is_void;
-    if ((verdict = judge_content(state, life, "a plain load", &view->plain, fault))
-        || (verdict = judge_content(state, life, "RECOVER", &view->recover, fault))
-        || (verdict = judge_content(state, life, "PATH.prev", &view->previous, fault)))
+    if ((verdict = judge_content(state, life, "a plain load", &view->plain, NULL, fault))
+        || (verdict = judge_content(state, life, "RECOVER", &view->recover, NULL, fault))
+        || (verdict = judge_content(state, life, "PATH.prev", &view->previous, NULL, fault)))
         return verdict;
     uint32_t must = floor_at(state, life, UINT64_MAX, &is_void), kept = previous_floor(state, life);
     if (must && !not_older(&view->plain, must) && !not_older(&view->recover, must))
@@ -199,8 +253,8 @@ static enum verdict judge_load(uint32_t number, const struct call *load, const s
             latest = i;
     }
     if (found.status >= 0) {
-        enum verdict verdict = judge_content(load->state, load->life, "a load beside saves", &found, fault);
-        if (verdict || !latest || not_older(&found, latest))
+        enum verdict verdict = judge_content(load->state, load->life, "a load beside saves", &found, load, fault);
+        if (verdict || !latest || (history->kind == MIXED && found.status != 0) || not_older(&found, latest))
             return verdict;
         return say(fault, STALE_LOAD, load->state, load->life, "load %u gives call %u after call %u had been answered", number, found.call,
                    latest);
@@ -247,7 +301,8 @@ static int number_is_known(const struct call *call, unsigned life, struct view v
         return 1;
     for (unsigned cut = call->life; cut < life; cut++) {
         const struct view *view = &views[cut][call->state];
-        if (view->plain.status >= 0 && view->plain.generation < call->answer.generation)
+        int has_number = view->plain.status >= 0 || view->plain.generation != 0;
+        if (has_number && view->plain.generation < call->answer.generation)
             return 0;
         if (view->plain.status == -ENOENT)
             return 0;

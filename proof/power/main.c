@@ -13,13 +13,15 @@ static const struct mutant {
     const char *name, *plan;
     unsigned expected;
 } mutants[] = {
-    { "no_sync_at_all", "ways=plain,keep faults=no_sync_at_all", 1u << LOST | 1u << NEITHER | 1u << DAMAGED },
-    { "no_directory_sync", "ways=plain,keep faults=no_directory_sync", 1u << LOST },
-    { "old_recycle", "ways=old_recycle,keep faults=dies_in_directory_sync,waits_in_directory_sync,directory_sync_fails states=1",
+    { "no_sync_at_all", "kind=0 ways=plain,keep faults=no_sync_at_all", 1u << LOST | 1u << NEITHER | 1u << DAMAGED },
+    { "no_directory_sync", "kind=0 ways=plain,keep faults=no_directory_sync", 1u << LOST },
+    { "old_recycle", "kind=0 ways=old_recycle,keep faults=dies_in_directory_sync,waits_in_directory_sync,directory_sync_fails states=1",
       1u << LOST | 1u << NEITHER | 1u << DAMAGED },
-    { "old_no_sync", "ways=old_no_sync,keep faults=none processes=1", 1u << LOST | 1u << PREVIOUS_LOST },
-    { "old_generation", "ways=old_generation,old_no_sync faults=none processes=1", 1u << NUMBERS },
-    { "rename_previous", "ways=rename_previous faults=none processes=1 neighbour=1", 1u << DAMAGED },
+    { "old_no_sync", "kind=0 ways=old_no_sync,keep faults=none processes=1", 1u << LOST | 1u << PREVIOUS_LOST },
+    { "old_generation", "kind=0 ways=old_generation,old_no_sync faults=none processes=1", 1u << NUMBERS },
+    { "rename_previous", "kind=0 ways=rename_previous faults=none processes=1 neighbour=1", 1u << DAMAGED },
+    { "attribute_first", "kind=1 ways=attribute_first faults=none processes=1", 1u << UNVERIFIED },
+    { "unmarked_plain", "kind=1 ways=unmarked_plain,keep faults=none processes=1", 1u << LOST | 1u << PREVIOUS_LOST },
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants, REFORMAT = 150 };
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/file.h>
+#include <sys/xattr.h>
 
 enum { HEADER = 256, COVERED = 68, UNSYNCED = 01000 };
 
@@ -28,9 +29,10 @@ static size_t make_record(const struct save *save, uint64_t generation)
 /* The generation at `path`, 0 when there is none that is whole. */
 static uint64_t generation_at(const char *path)
 {
+    steadfast_load_options options = { .size = sizeof options, .flags = history->kind == PLAIN_FILES ? STEADFAST_LOAD_PLAIN : 0 };
     steadfast_state state = { .size = sizeof state };
     uint64_t generation = 0;
-    if (steadfast_state_load(NULL, path, NULL, &state, NULL) == 0)
+    if (steadfast_state_load(NULL, path, &options, &state, NULL) == 0)
         generation = state.generation;
     steadfast_state_free(&state);
     return generation;
@@ -149,4 +151,51 @@ struct answer rename_previous(const struct save *save)
     if (!error && rename(name, save->path))
         error = -errno;
     return error ? failed(error) : sync_names(save, generation);
+}
+
+/* The attribute of a plain file, as steadfast_state(5) has it: 60 bytes, little-endian as this machine. */
+static int set_attribute(int fd, const struct save *save, uint64_t generation)
+{
+    unsigned char attribute[60] = { 0 };
+    struct stat about;
+    if (fstat(fd, &about))
+        return -errno;
+    int64_t mtime = about.st_mtim.tv_sec * INT64_C(1000000000) + about.st_mtim.tv_nsec;
+    uint64_t len = save->len;
+    EVP_Digest(save->data, save->len, attribute, NULL, EVP_sha256(), NULL);
+    memcpy(attribute + 32, &generation, 8);
+    memcpy(attribute + 40, &len, 6);
+    attribute[46] = 1;
+    memcpy(attribute + 48, &mtime, 8);
+    return fsetxattr(fd, "user.steadfast", attribute, sizeof attribute, 0) ? -errno : 0;
+}
+
+/* Without a sync and without a mark of that; the attribute before the content or after it. */
+static struct answer save_unsynced_plain(const struct save *save, int attribute_first)
+{
+    char name[900];
+    uint64_t generation = generation_at(save->path) + 1;
+    snprintf(name, sizeof name, "%s.mutant.%d", save->path, getpid());
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return failed(-errno);
+    int error = attribute_first ? set_attribute(fd, save, generation) : 0;
+    if (!error)
+        error = write_all(fd, save->data, save->len);
+    if (!error && !attribute_first)
+        error = set_attribute(fd, save, generation);
+    close(fd);
+    if (!error && rename(name, save->path))
+        error = -errno;
+    return error ? failed(error) : (struct answer){ STEADFAST_NOT_DURABLE, ON_DISK_UNKNOWN, generation };
+}
+
+struct answer attribute_first(const struct save *save)
+{
+    return save_unsynced_plain(save, 1);
+}
+
+struct answer unmarked_plain(const struct save *save)
+{
+    return save_unsynced_plain(save, 0);
 }

@@ -12,5 +12,10 @@ struct answer old_no_sync(const struct save *save);
 struct answer old_generation(const struct save *save);
 /* Keeps the previous state by renaming PATH to PATH.prev: for a moment there is no PATH. */
 struct answer rename_previous(const struct save *save);
+/* Saves a plain file without a sync, and its attribute before the content: its time is another one then, and a torn content somebody's
+ * change. */
+struct answer attribute_first(const struct save *save);
+/* Saves a plain file without a mark that it was not synced: a later KEEP_PREVIOUS puts it over a durable PATH.prev. */
+struct answer unmarked_plain(const struct save *save);
 
 #endif

@@ -73,6 +73,7 @@ int sync_directory(const struct fault *fault, int fd);
 struct call {
     uint32_t way, fault;
     uint8_t process, state, life, load;  /* load: a load instead of a save */
+    uint8_t plain;                       /* a save of a plain file, or a load of one */
     uint32_t batch;                      /* the calls of one batch have one number; 0: none */
     size_t len;
     uint64_t expected, begun, ended;     /* begun, ended: ticks of the common clock. ended 0: still under way */
@@ -87,13 +88,18 @@ struct history {
     _Atomic uint32_t calls, batches;     /* call 0 is not used */
     _Atomic int stop;
     uint64_t salt;                       /* in every content */
+    unsigned kind;                       /* of the plan that it follows */
     uint64_t cut[MOST_LIVES + 1]; /* for each life: answers before this tick count; xfs can answer 0 to a sync after its shutdown */
     uint64_t gone[MOST_LIVES + 1]; /* what began after this one never happened */
     struct call call[MOST_CALLS];
 };
 extern struct history *history;
 
+/* What the states of a history are: records, plain files, or one after the other of either kind. */
+enum { RECORDS, PLAIN_FILES, MIXED, KINDS };
+
 struct plan {
+    unsigned kind;
     unsigned processes, states, lives, saves; /* saves: the cut comes in the one that follows so many */
     unsigned large, in_turn, neighbour, kills, stops;
     uint64_t ways, faults; /* bit sets of the two tables */
@@ -124,8 +130,8 @@ uint32_t content_find(const char *data, size_t len);
 void saver_run(const struct plan *plan, const char *directory, unsigned process, unsigned life, uint64_t random);
 void neighbour_run(unsigned kind, const char *root, uint64_t random);
 /* One save of one state, noted. Returns the call. */
-uint32_t saver_save(const char *directory, unsigned process, unsigned state, unsigned life, unsigned way, unsigned fault, size_t len,
-                    uint64_t expected);
+uint32_t saver_save(const char *directory, unsigned process, unsigned state, unsigned life, unsigned way, unsigned fault, unsigned plain,
+                    size_t len, uint64_t expected);
 uint32_t saver_load(const char *directory, unsigned process, unsigned state, unsigned life, uint32_t flags);
 
 /* ---- disk.c: an image, its mount, the cut ---- */
@@ -150,6 +156,7 @@ enum verdict {
     PREVIOUS_LOST,
     INVENTED,
     REFUSED_CONTENT,
+    UNVERIFIED,
     NUMBERS,
     ANSWER,
     STALE_LOAD,
@@ -173,6 +180,8 @@ struct fault_found {
     uint64_t ways, faults; /* of the last calls of that state */
     char text[400];
 };
+/* Loads what the states of the history are; of a mixed one, whatever is there. */
+struct found load_any(const char *path, uint32_t flags);
 /* Looks at the states of the history after the cut of `life`. */
 void judge_look(const char *directory, unsigned states, struct view *views);
 /* GOOD, or the first violation. `before`: what the life began with; NULL: nothing. */

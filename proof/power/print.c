@@ -14,8 +14,8 @@ static void print_call(FILE *out, uint32_t number, const struct call *call)
             fprintf(out, " #%d, generation %" PRIu64 "\n", (int)call->found, call->answer.generation);
         return;
     }
-    fprintf(out, "    #%u process %u: %s%s%s, %zu bytes", number, call->process, ways[call->way].name, call->fault ? ", " : "",
-            call->fault ? faults[call->fault].name : "", call->len);
+    fprintf(out, "    #%u process %u: %s%s%s%s, %zu bytes", number, call->process, call->plain ? "PLAIN " : "", ways[call->way].name,
+            call->fault ? ", " : "", call->fault ? faults[call->fault].name : "", call->len);
     if (is_a(call, STEADFAST_SAVE_IF_GENERATION))
         fprintf(out, ", expects %" PRIu64, call->expected);
     fprintf(out, " [%" PRIu64 "-%" PRIu64 "]: ", call->begun, call->ended);

@@ -159,9 +159,10 @@ static enum verdict save_again(const struct plan *plan, const char *directory, s
             if (ways[way].batch || ways[way].later || ways[way].mutant || ways[way].flags & STEADFAST_SAVE_NO_SYNC)
                 continue;
             uint64_t expected = 0;
+            unsigned plain = plan->kind == MIXED ? way % 2 : plan->kind == PLAIN_FILES;
             if (ways[way].flags & STEADFAST_SAVE_IF_GENERATION)
                 expected = history->call[saver_load(directory, AFTERWARDS, state, life, 0)].answer.generation;
-            uint32_t number = saver_save(directory, AFTERWARDS, state, life, way, 0, 1000, expected);
+            uint32_t number = saver_save(directory, AFTERWARDS, state, life, way, 0, plain, 1000, expected);
             const struct call *call = &history->call[number], *seen = &history->call[saver_load(directory, AFTERWARDS, state, life, 0)];
             if (call->answer.status == 0 && seen->answer.status == 0 && seen->found == number)
                 continue;
@@ -202,7 +203,7 @@ static void make_directory(const char *root, char *path, size_t size)
     }
 }
 
-static void forget(uint64_t salt)
+static void forget(const struct plan *plan, uint64_t salt)
 {
     uint32_t used = history->calls < MOST_CALLS ? (uint32_t)history->calls : MOST_CALLS;
     memset(history->call, 0, used * sizeof *history->call);
@@ -210,6 +211,7 @@ static void forget(uint64_t salt)
     history->clock = 1;
     history->batches = 0;
     history->salt = salt;
+    history->kind = plan->kind;
     for (unsigned life = 0; life <= MOST_LIVES; life++)
         history->cut[life] = history->gone[life] = UINT64_MAX;
 }
@@ -236,7 +238,7 @@ enum verdict round_run(struct disk *disk, const struct plan *plan, uint64_t seed
     uint64_t random = seed;
     enum verdict verdict = GOOD;
     unsigned life = 0, looked = 0;
-    forget(draw(&random));
+    forget(plan, draw(&random));
     make_directory(disk_root(disk), directory, sizeof directory);
     *fault = (struct fault_found){ .verdict = GOOD };
     for (; life < plan->lives && !verdict; life++) {
@@ -301,7 +303,7 @@ static int smaller_plans(const struct plan *plan, const struct fault_found *faul
     bold.lives = bold.processes = 1;
     bold.kills = bold.stops = bold.neighbour = 0;
     all[count++] = bold;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 12; i++) {
         struct plan *less = &all[count++];
         *less = *plan;
         switch (i) {
@@ -314,6 +316,8 @@ static int smaller_plans(const struct plan *plan, const struct fault_found *faul
         case 6: less->saves = (plan->saves + 1) / 2; break;
         case 7: less->processes = plan->processes > 1 ? plan->processes - 1 : 1; break;
         case 8: less->lives = plan->lives > 1 ? plan->lives - 1 : 1; break;
+        case 10: less->kind = RECORDS; break;
+        case 11: less->kind = PLAIN_FILES; break;
         case 9: less->saves = plan->saves > 1 ? plan->saves - 1 : 1; break;
         }
     }

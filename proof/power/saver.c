@@ -1,6 +1,6 @@
 /* The processes of a history: savers, which note each call before and after, and a neighbour, whose own syncs make the file system commit
  * what others have done. */
-#include "power.h"
+#include "told.h"
 #include "mutants.h"
 
 #include <fcntl.h>
@@ -57,8 +57,8 @@ static steadfast_context *context_for(const struct fault *fault)
     return context;
 }
 
-uint32_t saver_save(const char *directory, unsigned process, unsigned state, unsigned life, unsigned way, unsigned fault, size_t len,
-                    uint64_t expected)
+uint32_t saver_save(const char *directory, unsigned process, unsigned state, unsigned life, unsigned way, unsigned fault, unsigned plain,
+                    size_t len, uint64_t expected)
 {
     char path[800];
     if (!content)
@@ -69,6 +69,7 @@ uint32_t saver_save(const char *directory, unsigned process, unsigned state, uns
                          .process = (uint8_t)process,
                          .state = (uint8_t)state,
                          .life = (uint8_t)life,
+                         .plain = (uint8_t)plain,
                          .len = len,
                          .expected = expected };
     uint32_t number = begin(&call);
@@ -79,7 +80,7 @@ uint32_t saver_save(const char *directory, unsigned process, unsigned state, uns
         return number;
     }
     steadfast_context *context = context_for(&faults[fault]);
-    steadfast_save_options options = { .size = sizeof options, .flags = ways[way].flags, .expected_generation = expected };
+    steadfast_save_options options = { .size = sizeof options, .flags = flags_of(&call), .expected_generation = expected };
     steadfast_report report = { .size = sizeof report };
     int32_t status = steadfast_state_save(context, path, content, len, &options, &report);
     end(number, (struct answer){ status, report.on_disk, report.generation });
@@ -93,22 +94,15 @@ uint32_t saver_load(const char *directory, unsigned process, unsigned state, uns
     state_path(path, sizeof path, directory, state);
     struct call call = { .load = 1 + (flags != 0), .process = (uint8_t)process, .state = (uint8_t)state, .life = (uint8_t)life };
     uint32_t number = begin(&call);
-    steadfast_load_options options = { .size = sizeof options, .flags = flags };
-    steadfast_state loaded = { .size = sizeof loaded };
-    int32_t status = steadfast_state_load(NULL, path, &options, &loaded, NULL);
-    struct answer answer = { .status = status };
-    if (status >= 0) {
-        answer.generation = loaded.generation;
-        history->call[number].found = content_find(loaded.data, loaded.len);
-    }
-    steadfast_state_free(&loaded);
-    end(number, answer);
+    struct found found = load_any(path, flags);
+    history->call[number].found = found.call;
+    end(number, (struct answer){ .status = found.status, .generation = found.generation });
     return number;
 }
 
 /* All states in one call, and files that nobody looks at between them. */
 static void save_batch(const struct plan *plan, const char *directory, unsigned process, unsigned life, unsigned way, unsigned fault,
-                       size_t len)
+                       unsigned plain, size_t len)
 {
     static char paths[MOST_STATES + FILLERS][800];
     static steadfast_save_entry entries[MOST_STATES + FILLERS];
@@ -131,6 +125,7 @@ static void save_batch(const struct plan *plan, const char *directory, unsigned 
                              .process = (uint8_t)process,
                              .state = (uint8_t)state,
                              .life = (uint8_t)life,
+                             .plain = (uint8_t)plain,
                              .len = len,
                              .batch = batch };
         numbers[state] = begin(&call);
@@ -141,7 +136,7 @@ static void save_batch(const struct plan *plan, const char *directory, unsigned 
         entry->len = len;
     }
     steadfast_context *context = context_for(&faults[fault]);
-    steadfast_save_options options = { .size = sizeof options, .flags = ways[way].flags };
+    steadfast_save_options options = { .size = sizeof options, .flags = flags_of(call_of(numbers[0])) };
     steadfast_state_save_batch(context, entries, count, &options, NULL);
     for (unsigned state = 0; state < plan->states; state++) {
         const steadfast_save_entry *entry = &entries[state * step];
@@ -189,11 +184,12 @@ void saver_run(const struct plan *plan, const char *directory, unsigned process,
         /* Where both are drawn, most calls go well. */
         if (below(&random, 3) != 0 && plan->faults & 1)
             fault = 0;
+        unsigned plain = plan->kind == MIXED ? (unsigned)below(&random, 2) : plan->kind == PLAIN_FILES;
         if (ways[way].batch)
-            save_batch(plan, directory, process, life, way, fault, len);
+            save_batch(plan, directory, process, life, way, fault, plain, len);
         else {
             uint64_t expected = ways[way].flags & STEADFAST_SAVE_IF_GENERATION ? generation_there(directory, process, state, life) : 0;
-            saver_save(directory, process, state, life, way, fault, len, expected);
+            saver_save(directory, process, state, life, way, fault, plain, len, expected);
         }
         if (below(&random, 4) == 0)
             usleep((unsigned)below(&random, 1500));

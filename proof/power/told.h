@@ -10,7 +10,7 @@ static inline const struct call *call_of(uint32_t number)
 }
 static inline uint32_t flags_of(const struct call *call)
 {
-    return ways[call->way].flags;
+    return ways[call->way].flags | (call->plain ? STEADFAST_SAVE_PLAIN : 0);
 }
 static inline int is_a(const struct call *call, uint32_t flag)
 {

@@ -39,6 +39,8 @@ const struct way ways[] = {
     { .name = "old_no_sync", .flags = NO_SYNC, .mutant = old_no_sync },
     { .name = "old_generation", .mutant = old_generation },
     { .name = "rename_previous", .flags = KEEP, .mutant = rename_previous },
+    { .name = "attribute_first", .flags = NO_SYNC, .mutant = attribute_first },
+    { .name = "unmarked_plain", .flags = NO_SYNC, .mutant = unmarked_plain },
 };
 const unsigned way_count = sizeof ways / sizeof *ways;
 

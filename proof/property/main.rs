@@ -7,6 +7,7 @@ mod judge;
 mod lock;
 mod machine;
 mod names;
+mod plain;
 mod reader;
 mod record;
 mod sequence;
@@ -24,7 +25,8 @@ fn the_machine_has_every_hook() {
 type Check = fn(&[u8]);
 
 /// The fuzz targets, and what each does with an input.
-const TARGETS: [(&str, Check); 3] = [("record", record::check), ("lock", lock::check), ("calls", sequence::check)];
+const TARGETS: [(&str, Check); 4] =
+    [("record", record::check), ("plain", plain::check), ("lock", lock::check), ("calls", sequence::check)];
 
 /// Every input that a fuzz target has kept.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
@@ -50,6 +52,8 @@ fn mutants_are_killed() {
     let mutants = [
         ("record", Lie::Read),
         ("record", Lie::Close),
+        ("plain", Lie::Read),
+        ("plain", Lie::Close),
         ("lock", Lie::Flock),
         ("lock", Lie::Dead),
         ("lock", Lie::Unlink),

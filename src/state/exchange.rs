@@ -54,38 +54,54 @@ pub fn swap(saving: &mut Saving<'_>, temp: &mut Temp<'_>, target: Entry<'_, '_>)
         remove(edit, &ours);
         return if e.is(ENOENT) { Ok(false) } else { Err(Outcome::failed(e, STEP)) };
     }
-    if edit.stat().is_ok_and(|out| unchanged(&out)) {
+    let out = edit.stat();
+    if out.is_ok_and(|out| unchanged(&out)) {
         let _ = edit.unlink();
         return Ok(true);
     }
-    put_back(edit, target, ours)
+    put_back(edit, target, ours)?;
+    // Until it is on the disk a power cut may leave what was put in.
+    sync_names(edit)?;
+    match out {
+        Ok(_) => Ok(false),
+        Err(e) => Err(Outcome::failed(e, STEP)),
+    }
 }
 
-/// Somebody's edit came out: it goes back, until what comes out is what was put in last.
-fn put_back(edit: Entry<'_, '_>, target: Entry<'_, '_>, ours: steadfast_stat) -> Result<bool, Outcome> {
-    let indeterminate = |e: Errno| Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEP);
+fn indeterminate(error: Errno) -> Outcome {
+    Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(error, STEP)
+}
+
+/// What came out goes back, since it may be somebody's edit, until what comes out is what was put in last.
+fn put_back(edit: Entry<'_, '_>, target: Entry<'_, '_>, ours: steadfast_stat) -> Result<(), Outcome> {
     let mut put_in = ours;
     for _ in 0..ATTEMPTS {
         let back = edit.stat().map_err(indeterminate)?;
         match edit.rename_to(&target, RENAME_EXCHANGE) {
             Ok(()) => {}
             // Somebody has removed what we had put there: the edit that we hold is the last content.
-            Err(e) if e.is(ENOENT) => {
-                return match edit.rename_to(&target, RENAME_NOREPLACE) {
-                    Ok(()) => Ok(false),
-                    Err(e) => Err(indeterminate(e)),
-                };
-            }
+            Err(e) if e.is(ENOENT) => return edit.rename_to(&target, RENAME_NOREPLACE).map_err(indeterminate),
             Err(e) => return Err(indeterminate(e)),
         }
         let out = edit.stat().map_err(indeterminate)?;
         if same(&out, &put_in) {
             let _ = edit.unlink();
-            return Ok(false);
+            return Ok(());
         }
         put_in = back;
     }
     Err(indeterminate(Errno::of(EAGAIN)))
+}
+
+fn sync_names(entry: Entry<'_, '_>) -> Result<(), Outcome> {
+    let hooks = entry.hooks();
+    if hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
+        return Ok(());
+    }
+    match hooks.fsync(entry.dir()) {
+        Err(e) if !e.unsupported() => Err(indeterminate(e)),
+        _ => Ok(()),
+    }
 }
 
 /// Renames the new file to the first free `.NAME.k.edit`; and is somebody's edit left under one before it?

@@ -41,10 +41,13 @@ pub fn load<'h>(
         let error = match load_file(start, path, request, room, &mut retry) {
             Ok(loaded) if loaded.len == 0 && loaded.status != STEADFAST_OK && request.has(STEADFAST_LOAD_RECOVER) => {
                 // Nothing confirms that it is to be empty: a verified PATH.prev is better.
-                if let Ok(Some(previous)) = load_previous(start, path, request, room, &mut retry) {
-                    return Ok(succeed(recovered(previous)));
+                match load_previous(start, path, request, room, &mut retry) {
+                    Ok(Some(previous)) => return Ok(succeed(recovered(previous))),
+                    Err(outcome) if outcome.status == STEADFAST_E_TOO_LARGE => return Err(outcome),
+                    _ => {}
                 }
-                return load_file(start, path, request, room, &mut retry).map(succeed);
+                let alone = LoadRequest { flags: request.flags & !STEADFAST_LOAD_RECOVER, ..*request };
+                return load_file(start, path, &alone, room, &mut retry).map(succeed);
             }
             Ok(loaded) => return Ok(succeed(loaded)),
             Err(outcome) => outcome,

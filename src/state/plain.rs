@@ -111,7 +111,7 @@ impl Attribute {
 }
 
 impl Stored {
-    /// Reads the attribute of a file.
+    /// Reads the attribute of a file. One that may not be read may be there: for a save that is an error.
     pub fn read(hooks: &Hooks, fd: i32) -> Result<Stored, Errno> {
         match xattr::read(hooks, fd, NAME) {
             Ok(value) => Ok(Stored::of(value.bytes())),

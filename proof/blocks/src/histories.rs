@@ -28,12 +28,13 @@ const fn of(name: &'static str, before: &'static [u32], steps: &'static [Step]) 
 }
 
 const KEPT: &[u32] = &[KEEP_PREVIOUS, KEEP_PREVIOUS];
+const KEPT_PLAIN: &[u32] = &[PLAIN | KEEP_PREVIOUS, PLAIN | KEEP_PREVIOUS];
 const UNSYNCED: u32 = NO_SYNC | KEEP_PREVIOUS;
 
 const FAILED_DIRECTORY: &[Step] = &[troubled(KEEP_PREVIOUS, Trouble::DirectorySync), step(KEEP_PREVIOUS)];
 const AFTER_NO_SYNC: &[Step] = &[step(NO_SYNC), step(KEEP_PREVIOUS)];
 
-pub const ALL: [History; 9] = [
+pub const ALL: [History; 12] = [
     of("NO_SYNC, KEEP_PREVIOUS", KEPT, AFTER_NO_SYNC),
     of("directory's sync fails, KEEP_PREVIOUS", KEPT, FAILED_DIRECTORY),
     of(
@@ -54,6 +55,13 @@ pub const ALL: [History; 9] = [
     ),
     of("nothing, NO_SYNC, KEEP_PREVIOUS", &[], AFTER_NO_SYNC),
     of("NO_SYNC, batch with SYNCFS", KEPT, &[step(NO_SYNC), batch(SYNCFS | KEEP_PREVIOUS)]),
+    of("plain files: NO_SYNC, KEEP_PREVIOUS", KEPT_PLAIN, &[step(PLAIN | NO_SYNC), step(PLAIN | KEEP_PREVIOUS)]),
+    of(
+        "plain files: killed before the directory's sync, IF_GENERATION",
+        KEPT_PLAIN,
+        &[troubled(PLAIN | KEEP_PREVIOUS, Trouble::KilledBeforeDirectorySync), step(PLAIN | IF_GENERATION)],
+    ),
+    of("records, plain NO_SYNC and KEEP_PREVIOUS, a record", KEPT, &[step(PLAIN | UNSYNCED), step(KEEP_PREVIOUS)]),
     of("STRICT, its directory's sync fails, plain", KEPT, &[troubled(STRICT, Trouble::DirectorySync), step(0)]),
 ];
 
@@ -110,6 +118,9 @@ pub fn random(random: &mut Random) -> History {
     let mut steps = vec![];
     for _ in 0..3 {
         let mut next = step(ways[random.below(ways.len() as u32) as usize]);
+        if random.below(3) == 0 {
+            next.flags |= PLAIN;
+        }
         // One that skips its syncs is not killed before one of them.
         if next.flags & NO_SYNC == 0 && random.below(2) == 0 {
             next.trouble = troubles[random.below(3) as usize];

@@ -46,23 +46,38 @@ pub struct History {
     pub steps: &'static [Step],
 }
 
+/// A state of either kind.
 fn found(path: &Path, flags: u32) -> Found {
+    let (record, plain) = (found_as(path, flags), found_as(path, flags | LOAD_PLAIN));
+    match (record.0, plain.0) {
+        (0, _) => record.1,
+        (_, 0) => plain.1,
+        // Nobody but us has written it.
+        (_, CHANGED) => Found::Wrong,
+        (_, UNVERIFIED) | (RECOVERED, _) => record.1,
+        _ => plain.1,
+    }
+}
+
+/// With the status.
+fn found_as(path: &Path, flags: u32) -> (i32, Found) {
     let mut options: steadfast_load_options = unsafe { std::mem::zeroed() };
     options.size = size_of::<steadfast_load_options>();
     options.flags = flags;
     let mut state: steadfast_state = unsafe { std::mem::zeroed() };
     state.size = size_of::<steadfast_state>();
-    match unsafe { steadfast_state_load(null_mut(), c(path).as_ptr(), &options, &mut state, null_mut()) } {
-        E_LOST => return Found::Lost,
-        code if code == -libc::ENOENT => return Found::Missing,
-        code if code < 0 => return Found::Damaged(code),
+    let status = unsafe { steadfast_state_load(null_mut(), c(path).as_ptr(), &options, &mut state, null_mut()) };
+    match status {
+        E_LOST => return (status, Found::Lost),
+        _ if status == -libc::ENOENT => return (status, Found::Missing),
+        _ if status < 0 => return (status, Found::Damaged(status)),
         _ => {}
     }
     let bytes = unsafe { std::slice::from_raw_parts(state.data.cast::<u8>(), state.len) }.to_vec();
     let generation = state.generation;
     unsafe { steadfast_state_free(&mut state) };
     let version = bytes.get(..8).map_or(0, |first| u64::from_le_bytes(first.try_into().unwrap()));
-    if bytes == payload(version, LEN) { Found::Version { version, generation } } else { Found::Wrong }
+    (status, if bytes == payload(version, LEN) { Found::Version { version, generation } } else { Found::Wrong })
 }
 
 fn look(folder: &Path, name: &str) -> Look {
@@ -323,7 +338,8 @@ impl Subject for History {
 
     fn go_on(&self, folder: &Path, seen: &mut Seen) {
         for (path, (seen, name)) in seen.paths.iter_mut().zip(NAMES).enumerate() {
-            let step = Step { flags: KEEP_PREVIOUS, batch: false, trouble: Trouble::None };
+            let kind = self.steps.last().map_or(0, |step| step.flags & PLAIN);
+            let step = Step { flags: KEEP_PREVIOUS | kind, batch: false, trouble: Trouble::None };
             let next = Save { version: NEXT + path as u64, ..self.save_of(0, path, &step, look(folder, name)) };
             let told = save(self.saver, real(), folder, &[name], std::slice::from_ref(&next))[0];
             let after = look(folder, name);

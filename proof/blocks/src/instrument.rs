@@ -3,7 +3,7 @@
 
 use crate::device::client::mark;
 use crate::library::{NEW, OLD, Saved, empty_table, real, steadfast_hooks};
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs::{File, OpenOptions};
 use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
@@ -43,6 +43,10 @@ pub enum Mutant {
     IgnoreSync,
     /// A lock record without the mark in its mode, and without the attribute that would do as well.
     LockUnmarked,
+    /// The attribute of a plain file before its content.
+    AttributeFirst,
+    /// The attribute of a plain file after all syncs. (Between the sync of the file and the rename, no journal here shows it.)
+    AttributeLast,
     /// A report that says OLD, or NEW, where it should say EITHER.
     ClaimsOld,
     ClaimsNew,
@@ -100,6 +104,8 @@ pub struct Instrument {
     large: bool,
     wants_late: bool,
     late: Option<Late>,
+    /// The content, or the attribute, of a plain file, of which it is not the turn yet.
+    deferred: Vec<u8>,
     /// What is to be the answer when it is waited for.
     pretended: Option<i64>,
 }
@@ -130,6 +136,7 @@ impl Instrument {
             large,
             wants_late,
             late: None,
+            deferred: vec![],
             pretended: None,
         })
     }
@@ -196,6 +203,7 @@ unsafe fn is_temp(path: *const c_char) -> bool {
 }
 
 const STATE: *const c_char = c"state".as_ptr();
+const ATTRIBUTE: *const c_char = c"user.steadfast".as_ptr();
 const PREVIOUS: *const c_char = c"state.prev".as_ptr();
 
 unsafe extern "C" fn openat(user: *mut c_void, dirfd: i32, path: *const c_char, flags: i32, mode: u32) -> i32 {
@@ -214,7 +222,12 @@ unsafe extern "C" fn openat(user: *mut c_void, dirfd: i32, path: *const c_char, 
 }
 
 unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: usize) -> i64 {
-    unsafe { me(user) }.step("write");
+    let this = unsafe { me(user) };
+    this.step("write");
+    if this.mutant == Mutant::AttributeFirst {
+        this.deferred.extend(unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) });
+        return len as i64;
+    }
     unsafe { real().write.unwrap()(real().user, fd, buf, len) }
 }
 
@@ -230,6 +243,14 @@ unsafe fn synced(user: *mut c_void, fd: i32, name: &str, call: impl Fn() -> i32)
             libc::raise(libc::SIGKILL);
         },
         _ => {}
+    }
+    if this.mutant == Mutant::AttributeLast && directory {
+        let result = call();
+        let value = std::mem::take(&mut this.deferred);
+        let state = CString::new(format!("/proc/self/fd/{fd}/state")).unwrap();
+        let set = unsafe { libc::setxattr(state.as_ptr(), ATTRIBUTE, value.as_ptr().cast(), value.len(), 0) };
+        assert_eq!(set, 0, "the attribute after all");
+        return result;
     }
     let large = !directory && std::mem::take(&mut this.large);
     if directory && let Some(late) = this.late.take() {
@@ -330,7 +351,15 @@ unsafe extern "C" fn fsetxattr(user: *mut c_void, fd: i32, name: *const c_char, 
     if this.mutant == Mutant::LockUnmarked {
         return -libc::EOPNOTSUPP;
     }
-    unsafe { real().fsetxattr.unwrap()(real().user, fd, name, buf, len) }
+    if this.mutant == Mutant::AttributeLast {
+        this.deferred = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) }.to_vec();
+        return 0;
+    }
+    let set = unsafe { real().fsetxattr.unwrap()(real().user, fd, name, buf, len) };
+    let content = std::mem::take(&mut this.deferred);
+    let written = unsafe { libc::pwrite(fd, content.as_ptr().cast(), content.len(), 0) };
+    assert_eq!(written, content.len() as isize, "the content after the attribute");
+    set
 }
 
 unsafe fn rename(dir: i32, from: *const c_char, to: *const c_char, flags: u32) -> i32 {

@@ -84,7 +84,7 @@ pub fn judge(workload: &Workload, allowed: &Allowed, seen: &Seen, faulty: bool) 
     for (loaded, previous) in seen.states.iter().zip(&seen.previous) {
         let version = match *loaded {
             Loaded::Version { version, previous: false } => version,
-            Loaded::Version { version, .. } if faulty => version,
+            Loaded::Version { version, .. } if faulty || workload.is_unsynced() => version,
             Loaded::Code(code) if code == -libc::ENOENT => 0,
             other => return Some(format!("{other:?}")),
         };

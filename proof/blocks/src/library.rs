@@ -16,8 +16,11 @@ pub use steadfast::hooks::steadfast_hooks;
 pub const KEEP_PREVIOUS: u32 = 2;
 pub const IF_GENERATION: u32 = 4;
 pub const CREATE_PARENTS: u32 = 16;
+pub const NO_SYNC: u32 = 64;
 pub const SYNCFS: u32 = 128;
+pub const PLAIN: u32 = 256;
 const RECOVER: u32 = 1;
+const LOAD_PLAIN: u32 = 4;
 /// Results.
 pub const OLD: i32 = 0;
 pub const NEW: i32 = 1;
@@ -141,14 +144,28 @@ pub enum Loaded {
     Code(i32),
 }
 
-pub fn load(context: &Context, path: &Path, base: usize) -> Loaded {
+/// With RECOVER, of a state that was saved with `flags`.
+pub fn load(context: &Context, path: &Path, base: usize, flags: u32) -> Loaded {
+    // RECOVER prefers PATH.prev to an empty file that somebody is said to have changed.
+    if flags & PLAIN != 0
+        && let Loaded::Code(code) = load_as(context, path, base, LOAD_PLAIN)
+        && code > 0
+    {
+        return Loaded::Code(code);
+    }
+    load_as(context, path, base, RECOVER | if flags & PLAIN != 0 { LOAD_PLAIN } else { 0 })
+}
+
+fn load_as(context: &Context, path: &Path, base: usize, flags: u32) -> Loaded {
     let mut options: steadfast_load_options = unsafe { std::mem::zeroed() };
     options.size = size_of::<steadfast_load_options>();
-    options.flags = RECOVER;
+    options.flags = flags;
     let mut state: steadfast_state = unsafe { std::mem::zeroed() };
     state.size = size_of::<steadfast_state>();
     let status = unsafe { steadfast_state_load(context.0, c(path).as_ptr(), &options, &mut state, null_mut()) };
-    if status < 0 {
+    // A plain file that its attribute does not confirm is handed out as well.
+    if status != 0 && status != RECOVERED {
+        unsafe { steadfast_state_free(&mut state) };
         return Loaded::Code(status);
     }
     let bytes = unsafe { std::slice::from_raw_parts(state.data.cast::<u8>(), state.len) }.to_vec();

@@ -24,7 +24,7 @@ const fn lock(name: &'static str, how: Foreign) -> Bad {
     of(name, Workload { kind: Kind::ForeignLock(how), ..ACQUIRE }, Mutant::None)
 }
 
-pub const ALL: [Bad; 12] = [
+pub const ALL: [Bad; 14] = [
     of("no file fsync", SAVE, Mutant::NoFileSync),
     of("no directory fsync", SAVE, Mutant::NoDirectorySync),
     of("no sync at all", SAVE, Mutant::NoSync),
@@ -32,6 +32,8 @@ pub const ALL: [Bad; 12] = [
     of("previous by rename", KEEP, Mutant::PreviousByRename),
     of("previous by unlink and link", KEEP, Mutant::PreviousByUnlink),
     of("previous by exchange", KEEP, Mutant::PreviousByExchange),
+    of("plain: attribute before the content", PLAIN_UNSYNCED, Mutant::AttributeFirst),
+    of("plain: attribute after the syncs", PLAIN_SAVE, Mutant::AttributeLast),
     of("lock without the mark", ACQUIRE, Mutant::LockUnmarked),
     lock("lock by O_EXCL", Foreign::Exclusive),
     lock("lock by O_EXCL and fsync", Foreign::ExclusiveSync),
@@ -69,6 +71,7 @@ fn hunt(lab: &mut Lab, flavor: &Flavor, bad: &Bad, until: Instant, tally: &mut T
                 runs.extend((0..count).rev().map(|k| Run { at: Some((what, k)), ..run }));
             }
             runs.push(Run { delay: 2, ..run });
+            runs.push(Run { delay: 2, at: Some((Background::Commit, count - 1)), ..run });
         }
     }
     Ok(None)

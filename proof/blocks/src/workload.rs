@@ -57,6 +57,9 @@ const fn save_of(name: &'static str, flags: u32, before: u64, saves: u64, len: u
     Workload { name, kind: Kind::Save, flags, before, saves, len, cached: false, orphans: false, path: "state" }
 }
 
+/// What the flags are of a save that has nothing to compare with, and is durable.
+const DURABLY: u32 = !(IF_GENERATION | SYNCFS | NO_SYNC);
+
 const fn lock_of(name: &'static str, kind: Kind) -> Workload {
     Workload { name, kind, flags: 0, before: 0, saves: 0, len: 0, cached: false, orphans: false, path: "lock" }
 }
@@ -66,9 +69,12 @@ pub const ONE_SAVE: Workload = save_of("one save", 0, 1, 1, 9_000);
 pub const STRICTLY: u32 = 1;
 pub const STRICT: Workload = save_of("strict", STRICTLY, 1, 2, 9_000);
 pub const KEEP: Workload = save_of("keep", KEEP_PREVIOUS, 2, 2, 5_000);
+pub const PLAIN_SAVE: Workload = save_of("plain", PLAIN, 1, 2, 9_000);
+/// What is left of it, if it is not whole, is damage: nobody has changed it.
+pub const PLAIN_UNSYNCED: Workload = save_of("plain, no sync, keep", PLAIN | KEEP_PREVIOUS | NO_SYNC, 2, 1, 9_000);
 pub const ACQUIRE: Workload = lock_of("acquire", Kind::Acquire);
 
-pub const ALL: [Workload; 13] = [
+pub const ALL: [Workload; 16] = [
     SAVE,
     save_of("first", 0, 0, 2, 700),
     KEEP,
@@ -82,6 +88,9 @@ pub const ALL: [Workload; 13] = [
     save_of("swap", IF_GENERATION, 1, 2, 700),
     Workload { path: "a/b/state", ..save_of("parents", CREATE_PARENTS, 0, 1, 700) },
     save_of("200 bytes", 0, 1, 1, 0),
+    PLAIN_SAVE,
+    save_of("plain, keep", PLAIN | KEEP_PREVIOUS, 2, 2, 5_000),
+    save_of("plain, swap", PLAIN | IF_GENERATION, 1, 2, 700),
 ];
 
 /// A bit more than from where on a state is written piece by piece; no multiple of any block.
@@ -98,8 +107,14 @@ impl Workload {
         !matches!(self.kind, Kind::Save | Kind::Batch)
     }
 
+    /// PATH.prev has to be the state before, since the content is synced before it gets its name.
     pub fn keeps_previous(&self) -> bool {
-        self.flags & KEEP_PREVIOUS != 0
+        self.flags & (KEEP_PREVIOUS | NO_SYNC) == KEEP_PREVIOUS
+    }
+
+    /// Whoever is told EITHER may need RECOVER.
+    pub fn is_unsynced(&self) -> bool {
+        self.flags & NO_SYNC != 0
     }
 
     /// Past the page cache, where that can be had.
@@ -117,11 +132,11 @@ impl Workload {
     fn next(&self, folder: &Path) -> Result<(), String> {
         const NEXT: u64 = 1_000;
         for path in self.paths(folder).into_iter().filter(|_| !self.is_lock()) {
-            let saved = save(&Context::NONE, &path, NEXT, self.len, self.flags & !(IF_GENERATION | SYNCFS));
+            let saved = save(&Context::NONE, &path, NEXT, self.len, self.flags & DURABLY);
             if saved != (Saved { status: 0, on_disk: NEW }) {
                 return Err(format!("next save: {saved:?}"));
             }
-            let loaded = load(&Context::NONE, &path, self.len);
+            let loaded = load(&Context::NONE, &path, self.len, self.flags);
             if loaded != (Loaded::Version { version: NEXT, previous: false }) {
                 return Err(format!("load after the next save: {loaded:?}"));
             }
@@ -152,7 +167,7 @@ impl Subject for Workload {
     fn set_up(&self, folder: &Path) {
         for version in 1..=self.before {
             for path in self.paths(folder) {
-                let saved = save(&Context::NONE, &path, version, self.len, self.flags & !(IF_GENERATION | SYNCFS));
+                let saved = save(&Context::NONE, &path, version, self.len, self.flags & DURABLY);
                 assert_eq!(saved, Saved { status: 0, on_disk: NEW }, "setting up");
             }
         }
@@ -216,9 +231,9 @@ impl Subject for Workload {
             return seen;
         }
         for path in self.paths(folder) {
-            seen.states.push(load(&Context::NONE, &path, self.len));
+            seen.states.push(load(&Context::NONE, &path, self.len, self.flags));
             let previous = PathBuf::from(path.to_str().unwrap().to_owned() + ".prev");
-            seen.previous.push(load(&Context::NONE, &previous, self.len));
+            seen.previous.push(load(&Context::NONE, &previous, self.len, self.flags));
         }
         seen
     }

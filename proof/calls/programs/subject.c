@@ -3,6 +3,8 @@
  * It marks where the operation begins and ends by sched_yield(2), which nothing else here calls and whose
  * arguments the kernel does not look at. Exits with 0 when what it does after the operation works as well. */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,8 +145,23 @@ static const struct {
     { "save-no-sync-previous", "state", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
     { "save-swap-previous", "state", STEADFAST_SAVE_IF_GENERATION | STEADFAST_SAVE_KEEP_PREVIOUS, 7, SMALL },
     { "save-strict-previous", "state", STEADFAST_SAVE_STRICT | STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
+    { "save-plain", "state", STEADFAST_SAVE_PLAIN, 0, SMALL },
+    { "save-plain-strict", "state", STEADFAST_SAVE_PLAIN | STEADFAST_SAVE_STRICT, 0, SMALL },
+    { "save-plain-previous", "state", STEADFAST_SAVE_PLAIN | STEADFAST_SAVE_KEEP_PREVIOUS, 0, SMALL },
+    { "save-plain-swap", "state", STEADFAST_SAVE_PLAIN | STEADFAST_SAVE_IF_GENERATION, 7, SMALL },
     { "save-recycle", "state", SAVE_RECYCLE, 0, SMALL },
 };
+
+/* As an editor saves: a file of its own, renamed over the state. */
+static void edit(char with, struct outcome *out)
+{
+    memset(bytes, with, SMALL);
+    char name[] = "edit.e";
+    name[5] = with;
+    int fd = openat(AT_FDCWD, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int done = fd >= 0 && write(fd, bytes, SMALL) == SMALL && close(fd) == 0 && renameat(AT_FDCWD, name, AT_FDCWD, "state") == 0;
+    out->status = done ? 0 : -errno;
+}
 
 static int state_operation(const char *name, char with, struct outcome *out)
 {
@@ -158,6 +175,12 @@ static int state_operation(const char *name, char with, struct outcome *out)
         load("state", 0, out);
     } else if (strcmp(name, "recover") == 0) {
         load("state", STEADFAST_LOAD_RECOVER, out);
+    } else if (strcmp(name, "load-plain") == 0) {
+        load("state", STEADFAST_LOAD_PLAIN, out);
+    } else if (strcmp(name, "recover-plain") == 0) {
+        load("state", STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_RECOVER, out);
+    } else if (strcmp(name, "edit") == 0) {
+        edit(with, out);
 #ifdef HAS_BATCH
     } else if (strcmp(name, "batch") == 0) {
         save_batch(with, 0, out);
@@ -173,17 +196,23 @@ static int state_operation(const char *name, char with, struct outcome *out)
 }
 
 /* The next calls, when nothing fails any more. */
-static int next_state(const char *path)
+static int next_state(const char *path, const char *operation)
 {
+    int plain = strstr(operation, "plain") != NULL, swaps = strstr(operation, "plain-swap") != NULL;
+    uint32_t load_flags = plain ? STEADFAST_LOAD_PLAIN : 0;
     struct outcome out = { 0 };
     out.report.size = sizeof out.report;
-    save(path, 'x', SMALL, 0, 0, &out);
+    if (swaps) {
+        load(path, load_flags, &out);
+    }
+    uint32_t flags = plain ? STEADFAST_SAVE_PLAIN : 0;
+    save(path, 'x', SMALL, flags | (swaps ? STEADFAST_SAVE_IF_GENERATION : 0), (uint64_t)out.generation, &out);
     if (out.status != 0) {
         fprintf(stderr, "the next save: %d %s\n", out.status, out.report.message);
         return 1;
     }
     out.report.size = sizeof out.report;
-    load(path, 0, &out);
+    load(path, load_flags, &out);
     if (out.status != 0 || out.content != 'x') {
         fprintf(stderr, "the next load: %d %s\n", out.status, out.report.message);
         return 1;
@@ -245,12 +274,12 @@ int main(int argc, char **argv)
             pause();
         }
     }
-    if (strcmp(operation, "next-state") == 0) {
-        return next_state("state");
+    if (strcmp(operation, "next-state") == 0 || strncmp(operation, "next-plain", 10) == 0) {
+        return next_state("state", operation);
     }
     if (strcmp(operation, "next-parents") == 0) {
         save("a/b/state", 'x', SMALL, STEADFAST_SAVE_CREATE_PARENTS, 0, &(struct outcome){ .report.size = 256 });
-        return next_state("a/b/state");
+        return next_state("a/b/state", operation);
     }
     if (strcmp(operation, "next-free") == 0 || strcmp(operation, "next-held") == 0) {
         return next_lock(operation[5] == 'f');
@@ -290,7 +319,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(name, "save-parents") == 0) {
         save("a/b/state", 'x', SMALL, STEADFAST_SAVE_CREATE_PARENTS, 0, &(struct outcome){ .report.size = 256 });
-        return next_state("a/b/state");
+        return next_state("a/b/state", name);
     }
-    return next_state("state");
+    return next_state("state", name);
 }

@@ -105,9 +105,10 @@ impl Bench<'_> {
         let path = self.directory.to_str().expect("a path");
         self.another(&[scenario.next, path, "x"])?;
         if scenario.name.contains("KEEP_PREVIOUS") {
-            self.another(&["save-previous", path, "y", "only"])?;
+            self.another(&[if scenario.plain() { "save-plain-previous" } else { "save-previous" }, path, "y", "only"])?;
         }
-        match tree::take(self.directory).keys().find(|name| name.contains(".state.") && name.ends_with(".tmp")) {
+        let orphan = |name: &&String| name.contains(".state.") && (name.ends_with(".tmp") || name.ends_with(".edit"));
+        match tree::take(self.directory).keys().find(orphan) {
             Some(orphan) if scenario.kind == Kind::Save => Err(format!("after the next call, {orphan} is left")),
             _ => Ok(()),
         }
@@ -183,7 +184,7 @@ pub fn name(made: &fault::Made) -> String {
 }
 
 /// The mutants, each with the scenarios of which at least one must show it.
-pub const MUTANTS: [(&str, &[&str]); 13] = [
+pub const MUTANTS: [(&str, &[&str]); 14] = [
     ("IGNORE_FSYNC", &["save"]),
     ("NO_FSYNC", &["save"]),
     ("RETRY_FSYNC", &["save"]),
@@ -191,6 +192,7 @@ pub const MUTANTS: [(&str, &[&str]); 13] = [
     ("SHORT_WRITE", &["save", "acquire"]),
     ("IGNORE_SYNCFS", &["save_batch, SYNCFS"]),
     ("IGNORE_WRITEBACK", &["save_batch, SYNCFS"]),
+    ("IGNORE_ATTRIBUTE", &["save, PLAIN"]),
     ("TEMP_LEFT", &["save"]),
     ("FD_LEAK", &["save"]),
     ("IN_PLACE", &["save"]),

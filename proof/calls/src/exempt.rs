@@ -103,6 +103,9 @@ fn linked(s: &Seen) -> bool {
     s.before().iter().any(|made| made.number == SYS_linkat && made.second == "lock" && made.failed.is_none())
 }
 
+/// What a load asks of a file that it has opened.
+const READS: [i64; 3] = [SYS_pread64, SYS_statx, SYS_fgetxattr];
+
 struct Exemption {
     why: &'static str,
     holds: fn(&Seen) -> bool,
@@ -112,7 +115,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 44] = [
+const ALL: [Exemption; 49] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -191,6 +194,23 @@ const ALL: [Exemption; 44] = [
         s.kind(&[Save]) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && s.made().path.ends_with(".prev")
     }),
     because("no access control lists here", |s| s.kind(&[Save]) && s.is(&[SYS_fgetxattr]) && unsupported(s.errno())),
+    because("an attribute that is not to be had here: the generation is the clock's, and nothing is compared", |s| {
+        s.scenario.plain() && s.kind(&[Save]) && s.is(&[SYS_fgetxattr]) && s.path("user.steadfast") && unsupported(s.errno())
+    }),
+    because("a file system that cannot be asked whether other machines see it counts as local: so does its flock", |s| {
+        s.scenario("PLAIN, IF_GENERATION") && s.is(&[SYS_fstatfs])
+    }),
+    because(
+        "without RENAME_NOREPLACE the name is looked at first; without RENAME_EXCHANGE the state is: compare and rename",
+        |s| s.scenario("PLAIN, IF_GENERATION") && s.is(&[SYS_renameat2]) && unsupported(s.errno()),
+    ),
+    because("the name of an edit that is there already: the next one", |s| {
+        let edit = s.made().second.ends_with(".edit");
+        s.scenario("PLAIN, IF_GENERATION") && s.is(&[SYS_renameat2]) && edit && s.failed(&[EEXIST])
+    }),
+    because("the state that was replaced has a name that the next one who swaps removes", |s| {
+        s.scenario("PLAIN, IF_GENERATION") && s.is(&[SYS_unlinkat]) && s.made().path.ends_with(".edit")
+    }),
     because("which parents have been synced is remembered; without that, they are synced again", |s| {
         s.scenario("CREATE_PARENTS") && s.is(&[SYS_statx]) && s.path("")
     }),
@@ -219,15 +239,10 @@ const ALL: [Exemption; 44] = [
     because("an unreadable state is what the previous generation is for", |s| {
         s.scenario("RECOVER")
             && s.failed(&[EIO])
-            && (s.is(&[SYS_openat]) && s.path("state") || s.is(&[SYS_statx, SYS_pread64]) && s.path("") && s.opened_as("state"))
+            && (s.is(&[SYS_openat]) && s.path("state") || s.is(&READS) && s.opened_as("state"))
     }),
     because("no open file answers that; it is taken for a missing state, which is looked at again", |s| {
-        s.kind(&[Load])
-            && s.scenario("damaged")
-            && s.is(&[SYS_pread64, SYS_statx])
-            && s.path("")
-            && s.failed(&[ENOENT])
-            && s.opened_as("state")
+        s.kind(&[Load]) && s.scenario("damaged") && s.is(&READS) && s.failed(&[ENOENT]) && s.opened_as("state")
     }),
     because("the second look at damage is for whether it has been replaced meanwhile: what the first found is told", |s| {
         s.kind(&[Load])

@@ -67,6 +67,7 @@ fn shape(number: i64) -> (Option<usize>, Option<usize>, Option<usize>) {
         libc::SYS_openat | libc::SYS_mkdirat | libc::SYS_unlinkat | libc::SYS_readlinkat => (Some(1), None, None),
         libc::SYS_statx | libc::SYS_newfstatat => (Some(1), None, Some(0)),
         libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => (Some(1), Some(3), Some(0)),
+        libc::SYS_fgetxattr | libc::SYS_fsetxattr => (Some(1), None, Some(0)),
         libc::SYS_write
         | libc::SYS_pwrite64
         | libc::SYS_read
@@ -80,8 +81,6 @@ fn shape(number: i64) -> (Option<usize>, Option<usize>, Option<usize>) {
         | libc::SYS_ftruncate
         | libc::SYS_syncfs
         | libc::SYS_sync_file_range
-        | libc::SYS_fgetxattr
-        | libc::SYS_fsetxattr
         | libc::SYS_fcntl
         | libc::SYS_fallocate => (None, None, Some(0)),
         _ => (None, None, None),

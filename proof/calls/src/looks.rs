@@ -74,7 +74,7 @@ type Left = [Option<(u64, u8, bool)>; 2];
 pub fn left(tree: &Tree) -> Left {
     let of = |name: &str| {
         let file = tree.get(name)?;
-        tree::state(&file.bytes).map(|(generation, letter)| (generation.min(CLOCK), letter, tree::unsynced(file)))
+        tree::content(file).map(|(generation, letter)| (generation.min(CLOCK), letter, tree::unsynced(file)))
     };
     [of("state"), of("state.prev")]
 }

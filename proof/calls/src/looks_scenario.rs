@@ -2,6 +2,7 @@
 
 use crate::fault::{self, Fault, Outcome, Run};
 use crate::looks::{Both, left};
+use crate::named::E_INDETERMINATE;
 use crate::scenario::Maker;
 use crate::tracee::Filter;
 use crate::tree::{self, Tree};
@@ -25,6 +26,11 @@ impl Alone {
             }
             if outcome.on_disk != usual.on_disk {
                 return Err(format!("on_disk {} instead of {}", outcome.on_disk, usual.on_disk));
+            }
+        } else if outcome.status == E_INDETERMINATE && outcome.on_disk == 2 {
+            let (is, was, right) = (left(&run.at_end)[0], left(&self.before)[0], left(&free.at_end)[0]);
+            if is != was && is != right {
+                return Err(format!("it cannot be determined, and {is:?} is there"));
             }
         } else {
             // Which error it is, the layer of single calls compares.
@@ -67,7 +73,7 @@ fn killed(maker: &Maker, filter: &Filter, operation: &str, before: &Tree) -> Res
         if run.outcome.is_some() {
             break;
         }
-        let look = |(name, file): (&String, &tree::File)| format!("{name} {:?} {}", tree::state(&file.bytes), file.bytes.len());
+        let look = |(name, file): (&String, &tree::File)| format!("{name} {:?} {}", tree::content(file), file.bytes.len());
         let looks: Vec<String> = run.after.iter().map(look).collect();
         all.entry(looks).or_insert(run.after);
     }
@@ -101,6 +107,11 @@ pub fn alone(maker: &Maker, filter: &Filter) -> Result<Vec<Alone>, String> {
     for (n, tree) in killed(maker, filter, "save-previous", &both)?.iter().enumerate() {
         add(&format!("save, after a killed one, {n}"), "save", tree);
         add(&format!("save, KEEP_PREVIOUS, after a killed one, {n}"), "save-previous", tree);
+    }
+    let plain = maker.saved_plain();
+    add("save, PLAIN, KEEP_PREVIOUS", "save-plain-previous", &plain);
+    for (n, tree) in killed(maker, filter, "save-plain-swap", &plain)?.iter().enumerate() {
+        add(&format!("save, PLAIN, IF_GENERATION, after a killed one, {n}"), "save-plain-swap", tree);
     }
     let left = maker.left();
     for (name, operation) in [("acquire, a dead lock", "acquire"), ("clean_stale, a dead lock", "clean")] {
@@ -191,7 +202,7 @@ fn cleaned(both: &Both) -> Result<(), String> {
 }
 
 pub fn beside(maker: &Maker) -> Vec<Beside> {
-    let (both, left) = (maker.saved(), maker.left());
+    let (both, plain, left) = (maker.saved(), maker.saved_plain(), maker.left());
     let saves = |name, first, second, judge| Beside {
         name,
         before: both.clone(),
@@ -215,6 +226,8 @@ pub fn beside(maker: &Maker) -> Vec<Beside> {
         saves("save beside previous", "save", "save-previous", saved),
         saves("previous beside save", "save-previous", "save", saved),
         saves("swap beside swap", "save-swap", "save-swap", swapped),
+        Beside { before: plain.clone(), ..saves("plain swap beside plain swap", "save-plain-swap", "save-plain-swap", swapped) },
+        Beside { before: plain, ..saves("plain previous beside plain", "save-plain-previous", "save-plain", saved) },
         saves("no sync beside previous", "save-no-sync-previous", "save-previous", kept),
         saves("previous beside no sync", "save-previous", "save-no-sync-previous", kept),
         locks("acquire beside acquire, a dead lock", "acquire", locked),

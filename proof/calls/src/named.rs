@@ -8,6 +8,7 @@ use libc::*;
 const ABSENT: i32 = 0;
 const UNDECIDED: i32 = 3;
 pub const NOT_DURABLE: i32 = 16;
+pub const UNVERIFIED: i32 = 18;
 const E_DIGEST: i32 = -10003;
 const E_LOST: i32 = -10007;
 const E_CONFLICT: i32 = -10009;
@@ -33,14 +34,15 @@ fn steps(number: i64) -> &'static [i32] {
         SYS_pread64 => &[3, 8, 14, 19],
         SYS_read => &[23],
         SYS_flock => &[3, 4, 18],
-        SYS_openat => &[1, 2, 3, 4, 8, 11, 13, 21, 22],
-        // Access control lists.
-        SYS_fgetxattr | SYS_fsetxattr => &[6],
+        SYS_openat => &[1, 2, 3, 4, 8, 9, 11, 13, 21, 22],
+        // Access control lists, and the attribute of a plain file.
+        SYS_fgetxattr => &[3, 6, 8, 9, 14],
+        SYS_fsetxattr => &[5, 6, 8],
         SYS_brk | SYS_mmap => &[15],
         SYS_ppoll => &[23],
         SYS_kill => &[17],
         // Looking at what was opened belongs to every step.
-        SYS_statx => &[1, 2, 3, 4, 8, 9, 12, 14, 17, 19, 21, 22],
+        SYS_statx => &[1, 2, 3, 4, 5, 8, 9, 12, 14, 17, 19, 21, 22],
         _ => &[],
     }
 }
@@ -65,6 +67,11 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
         }
         NOT_DURABLE => (number == SYS_fsync || number == SYS_openat && has("CREATE_PARENTS"), false),
         E_NOT_SAVED_DURABLY | E_SAVED_NOT_DURABLE => (number == SYS_fsync && has("STRICT"), false),
+        // A load tells nothing of why.
+        UNVERIFIED => (scenario.plain() && [SYS_fgetxattr, SYS_fsetxattr].contains(&number), number == SYS_fgetxattr),
+        // Which file came out of the exchange cannot be seen, nor which one goes back.
+        E_INDETERMINATE => (scenario.plain() && has("IF_GENERATION") && number == SYS_statx, false),
+        E_UNSUPPORTED if number == SYS_fsetxattr => (scenario.plain() && has("STRICT"), false),
         E_UNSUPPORTED => (number == SYS_flock && no_flock(errno), false),
         // What is wrong with the state is the news, not that the previous one could not be read.
         E_DIGEST => (has("RECOVER, damaged"), true),
@@ -73,7 +80,9 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
         E_CONFLICT => {
             let gone = [SYS_openat, SYS_statx].contains(&number) && path == "state" && errno == ENOENT;
             let there = number == SYS_renameat2 && errno == EEXIST;
-            (has("IF_GENERATION") && (gone || there), true)
+            // Nobody can compare with what cannot be verified; what is to be exchanged is gone.
+            let plain = number == SYS_fgetxattr || number == SYS_renameat2 && errno == ENOENT;
+            (has("IF_GENERATION") && (gone || there || scenario.plain() && plain), true)
         }
         E_LOCK_LOST => (scenario.kind == Kind::Release && [SYS_statx, SYS_unlinkat].contains(&number) && errno == ENOENT, true),
         // It may not be opened: held, for all that can be known, and kept.

@@ -34,6 +34,10 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    pub fn plain(&self) -> bool {
+        self.name.contains("PLAIN")
+    }
+
     pub fn batch(&self) -> bool {
         self.operation.starts_with("batch")
     }
@@ -94,10 +98,19 @@ impl<'a> Maker<'a> {
 
     /// Seven saves: the state has generation 7, and the one before it 6.
     pub fn saved(&self) -> Tree {
+        self.saved_as("save-previous")
+    }
+
+    /// The same of plain files.
+    pub fn saved_plain(&self) -> Tree {
+        self.saved_as("save-plain-previous")
+    }
+
+    fn saved_as(&self, operation: &str) -> Tree {
         self.empty();
         let path = self.directory.to_str().expect("a path");
         for letter in ["1", "2", "3", "4", "5", "6", "7"] {
-            self.one(&["save-previous", path, letter]);
+            self.one(&[operation, path, letter]);
         }
         tree::take(self.directory)
     }
@@ -167,6 +180,24 @@ impl<'a> Maker<'a> {
         }
     }
 
+    fn plain_states(&mut self) {
+        use Kind::{Load, Save};
+        let both = self.saved_plain();
+        let mut single = both.clone();
+        single.remove("state.prev");
+        let mut damaged = both.clone();
+        damaged.get_mut("state").expect("it was saved").bytes[100] ^= 1;
+        self.add("save, PLAIN", "save-plain", Save, 0, single.clone());
+        self.add("save, PLAIN, STRICT", "save-plain-strict", Save, 0, single.clone());
+        self.add("save, PLAIN, KEEP_PREVIOUS", "save-plain-previous", Save, 0, both.clone());
+        self.add("save, PLAIN, IF_GENERATION", "save-plain-swap", Save, 0, single.clone()).next = "next-plain-swap";
+        self.add("load, PLAIN", "load-plain", Load, 0, single);
+        self.add("load, PLAIN, RECOVER, damaged", "recover-plain", Load, 17, damaged);
+        for scenario in self.all.iter_mut().filter(|scenario| scenario.plain() && scenario.next == "next-state") {
+            scenario.next = "next-plain";
+        }
+    }
+
     /// A lock whose holder was killed.
     pub fn left(&self) -> Tree {
         self.empty();
@@ -208,6 +239,7 @@ impl<'a> Maker<'a> {
     /// Those with a holder come last and are made one by one: each needs the directory.
     pub fn make(mut self, batch: bool) -> Vec<Scenario> {
         self.states(batch);
+        self.plain_states();
         self.locks();
         self.all
     }

@@ -16,6 +16,7 @@ struct Bench<'a> {
     /// Of a mutant: what must be seen of it. Anything else is not enough.
     sought: Option<&'a str>,
     no_flock: bool,
+    no_exchange: bool,
 }
 
 pub struct Settings<'a> {
@@ -58,6 +59,7 @@ impl Bench<'_> {
             processes: scenario.processes,
             watch: self.watched.then_some(scenario.watch),
             no_flock: self.no_flock,
+            no_exchange: self.no_exchange,
             told,
         };
         let done = schedule_run::run(&plan, chooser)?;
@@ -115,11 +117,11 @@ impl Bench<'_> {
 fn mutants(bench: &Bench, programs: &Path, scenarios: &[Scenario], until: Instant) -> (u64, u64) {
     let (mut killed, mut survived) = (0, 0);
     for (mutant, sought, name) in scenario::MUTANTS {
-        // The library makes flock by number: no function of the program can take its place, so the scheduler does.
-        let no_flock = mutant == "NO_FLOCK";
-        let program = programs.join(if no_flock { "subject" } else { mutant });
+        // The library makes flock and renameat2 by number: no function of the program can take its place, so the scheduler does.
+        let (no_flock, no_exchange) = (mutant == "NO_FLOCK", mutant == "NO_EXCHANGE");
+        let program = programs.join(if no_flock || no_exchange { "subject" } else { mutant });
         let program = program.to_str().expect("a path");
-        let bench = Bench { program, watched: false, sought: Some(sought), no_flock, ..*bench };
+        let bench = Bench { program, watched: false, sought: Some(sought), no_flock, no_exchange, ..*bench };
         let mut tally = Tally::default();
         let scenario = scenarios.iter().find(|scenario| scenario.name == name).expect("a scenario");
         let found = bench.search(scenario, scenario.bound, until, &mut tally).err();
@@ -141,8 +143,15 @@ pub fn run(filter: &Filter, directory: &Path, programs: &Path, settings: &Settin
     let begun = Instant::now();
     let end = begun + Duration::from_secs(settings.seconds);
     let subject = programs.join("subject");
-    let bench =
-        Bench { filter, directory, program: subject.to_str().expect("a path"), watched: true, sought: None, no_flock: false };
+    let bench = Bench {
+        filter,
+        directory,
+        program: subject.to_str().expect("a path"),
+        watched: true,
+        sought: None,
+        no_flock: false,
+        no_exchange: false,
+    };
     let mut scenarios = scenario::make(bench.program, directory);
     scenarios.retain(|scenario| settings.only.is_none_or(|only| scenario.name == only));
     if let (Some(given), [scenario]) = (settings.schedule, scenarios.as_slice()) {

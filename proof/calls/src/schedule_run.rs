@@ -66,6 +66,8 @@ pub struct Plan<'a> {
     pub watch: Option<Watch>,
     /// A mutant: every flock is answered with success and not made.
     pub no_flock: bool,
+    /// A mutant: names cannot be exchanged.
+    pub no_exchange: bool,
     /// Keep what was called.
     pub told: bool,
 }
@@ -94,6 +96,7 @@ struct Process {
     tracee: Tracee,
     status: Option<i32>,
     no_flock: bool,
+    no_exchange: bool,
     pending: Option<Call>,
     begun: bool,
     ended: bool,
@@ -140,6 +143,10 @@ impl Process {
                 },
                 SYS_flock if self.no_flock => {
                     self.tracee.value(&call, 0);
+                    return self.next(deadline);
+                }
+                SYS_renameat2 if self.no_exchange && call.args[4] & u64::from(RENAME_EXCHANGE) != 0 => {
+                    self.tracee.fail(&call, EINVAL);
                     return self.next(deadline);
                 }
                 SYS_ppoll if matches!(self.ready(&call), Ready::Asleep) => {
@@ -244,6 +251,7 @@ pub fn run(plan: &Plan, chooser: &mut dyn Chooser) -> Result<Done, String> {
             tracee,
             status: None,
             no_flock: plan.no_flock,
+            no_exchange: plan.no_exchange,
             pending: None,
             begun: false,
             ended: false,

@@ -10,6 +10,8 @@ const RECOVERED: i32 = 17;
 const LOCKED: i32 = -10015;
 const CONFLICT: i32 = -10009;
 const LOCK_REMOVED: i32 = 1;
+/// How long what an editor writes is.
+const EDIT: usize = 300;
 
 pub type Check = fn(&[(&str, &str)], &Done) -> Result<(), String>;
 
@@ -73,7 +75,7 @@ fn clean(done: &Done, allowed: &[&str]) -> Result<(), String> {
 
 fn state_of(done: &Done, name: &str) -> Result<Option<(u64, u8)>, String> {
     let Some(file) = done.after.get(name) else { return Ok(None) };
-    tree::state(&file.bytes).map(Some).ok_or_else(|| format!("{name} is damaged in the end"))
+    tree::content(file).map(Some).ok_or_else(|| format!("{name} is damaged in the end"))
 }
 
 /// Saves and loads: every save was made, every load has seen a whole state, the last state is one that was saved, and
@@ -130,6 +132,34 @@ fn swapped(processes: &[(&str, &str)], done: &Done) -> Result<(), String> {
     Ok(())
 }
 
+/// An editor renames a file of its own over the state, which was compared before that: whoever swaps, it is what is there in
+/// the end.
+fn edit_stays(processes: &[(&str, &str)], done: &Done) -> Result<(), String> {
+    clean(done, &["state"])?;
+    let outcomes = outcomes(done)?;
+    let mut won = 0;
+    for ((operation, _), outcome) in processes.iter().zip(&outcomes) {
+        won += usize::from(*operation != "edit" && outcome.status == 0);
+        if outcome.status != 0 && !(*operation != "edit" && outcome.status == CONFLICT) {
+            return Err(format!("{operation}: {} {}", outcome.status, outcome.message));
+        }
+    }
+    let edits: Vec<u8> = processes.iter().filter(|(name, _)| *name == "edit").map(|(_, with)| with.as_bytes()[0]).collect();
+    match done.after.get("state").map(|file| &file.bytes) {
+        _ if won > 1 => Err(format!("{won} winners")),
+        Some(bytes) if bytes.len() == EDIT && edits.iter().any(|edit| bytes.iter().all(|byte| byte == edit)) => Ok(()),
+        other => Err(format!("the edit is lost: {:?}", other.and_then(|bytes| bytes.first()).map(|&byte| byte as char))),
+    }
+}
+
+/// Something is there after each step.
+fn state_is_there(directory: &Path, _: &[i32]) -> Result<(), String> {
+    match std::fs::metadata(directory.join("state")) {
+        Ok(meta) if meta.len() > 0 => Ok(()),
+        other => Err(format!("the state is {:?}", other.map(|meta| meta.len()))),
+    }
+}
+
 /// Locks: nobody is told what cannot be, who waits gets it, and it is free in the end. (That no two have it is seen on
 /// the way.)
 fn locked(processes: &[(&str, &str)], done: &Done) -> Result<(), String> {
@@ -178,6 +208,8 @@ pub fn make(subject: &str, directory: &Path) -> Vec<Scenario> {
     let both = maker.saved();
     let mut plain = both.clone();
     plain.remove("state.prev");
+    let mut plain_file = maker.saved_plain();
+    plain_file.remove("state.prev");
     let left = maker.left();
     let mut bare = maker.bare(1);
     bare.get_mut("lock").expect("just put").mtime = (1_000_000_000, 0);
@@ -194,6 +226,14 @@ pub fn make(subject: &str, directory: &Path) -> Vec<Scenario> {
     add("previous, load", &[("save-previous", "a"), ("load", "r")], &both, 2, whole, kept);
     let three = &[("save-previous-first", "a"), ("save-previous-first", "b"), ("load", "r")];
     add("first, first, load", three, &Tree::new(), 1, state_may_be_missing, saved);
+
+    let two = &[("save-plain-swap", "a"), ("save-plain-swap", "b")];
+    add("plain swap, plain swap", two, &plain_file, 2, state_is_there, swapped);
+    add("plain swap, an editor", &[("save-plain-swap", "a"), ("edit", "e")], &plain_file, 3, state_is_there, edit_stays);
+    let three = &[("save-plain-swap", "a"), ("save-plain-swap", "b"), ("edit", "e")];
+    add("plain swap, plain swap, an editor", three, &plain_file, 1, state_is_there, edit_stays);
+    let three = &[("save-plain-swap", "a"), ("edit", "e"), ("edit", "f")];
+    add("plain swap, two editors", three, &plain_file, 2, state_is_there, edit_stays);
 
     let lock: Watch = lock_is_the_holders;
     add("acquire, clean, stale", &[("contend", "a"), ("clean", "b")], &bare, 2, lock, locked);
@@ -212,7 +252,7 @@ pub fn make(subject: &str, directory: &Path) -> Vec<Scenario> {
 }
 
 /// The mutants: what must be seen of each, and in which scenario.
-pub const MUTANTS: [(&str, &str, &str); 8] = [
+pub const MUTANTS: [(&str, &str, &str); 10] = [
     ("CHECK_AND_UNLINK", "two hold the lock", "acquire, acquire, stale"),
     ("CHECK_AND_UNLINK", "-2", "acquire, clean, stale"),
     ("RENAME_PRIVATE", "two hold the lock", "acquire, acquire, stale"),
@@ -221,4 +261,8 @@ pub const MUTANTS: [(&str, &str, &str); 8] = [
     ("UNLINK_FIRST", "load: -2", "save, load"),
     ("IN_PLACE", "load: -10000", "save, load"),
     ("NO_FLOCK", "2 winners", "swap, swap"),
+    // Two take each other's files for somebody's edit.
+    ("NO_FLOCK", "winners", "plain swap, plain swap"),
+    // The library then compares and renames, as documented.
+    ("NO_EXCHANGE", "the edit is lost", "plain swap, an editor"),
 ];

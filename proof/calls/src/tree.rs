@@ -98,8 +98,30 @@ pub fn put(directory: &Path, tree: &Tree, keep: Option<&str>) {
     }
 }
 
-/// Is it known not to be on the disk: by the sticky bit, or by its header?
+/// Of a file as `state` tells it, or of a plain one.
+pub fn content(file: &File) -> Option<(u64, u8)> {
+    plain(file).or_else(|| state(&file.bytes))
+}
+
+/// The generation and the character of a plain file that its attribute confirms, by the attribute's documented form.
+fn plain(file: &File) -> Option<(u64, u8)> {
+    let attribute = file.attribute.as_ref().filter(|attribute| attribute.len() == 60)?;
+    let number =
+        |from: usize, len: usize| attribute[from..from + len].iter().rev().fold(0u64, |n, &byte| n << 8 | u64::from(byte));
+    let mtime = file.mtime.0 * 1_000_000_000 + file.mtime.1;
+    let whole = Sha256::digest(&file.bytes)[..] == attribute[..32]
+        && number(40, 6) == file.bytes.len() as u64
+        && (attribute[46], attribute[47] & 1) == (1, 0)
+        && number(48, 8) == mtime as u64;
+    let same = file.bytes.iter().all(|byte| byte == &file.bytes[0]);
+    (whole && same && !file.bytes.is_empty()).then_some((number(32, 8), file.bytes[0]))
+}
+
+/// Is it known not to be on the disk: by the sticky bit, by its header, or by the attribute of a plain file?
 pub fn unsynced(file: &File) -> bool {
+    if plain(file).is_some() {
+        return file.attribute.as_ref().is_some_and(|attribute| attribute[47] & 2 != 0);
+    }
     let header = file.bytes.get(..256).and_then(|header| std::str::from_utf8(header).ok()).unwrap_or_default();
     file.mode & 0o1000 != 0 || header.split(' ').any(|word| word.trim_end() == "unsynced=1")
 }

@@ -4,11 +4,11 @@
 use super::promise::Found;
 pub use super::promise::Seen;
 use super::saver;
-use super::stage::{Who, load};
+use super::stage::{Who, load, says_unsynced};
 use super::words::*;
 use super::{cuts::Name, record};
-use crate::judge::{Scratch, c_path, payload};
-use crate::trace::real;
+use crate::judge::{Scratch, c_path, payload, put_attribute};
+use crate::trace::{TIME, real};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
@@ -26,12 +26,28 @@ const NEXT: u64 = 9_000_000;
 pub struct FileData {
     pub mode: u32,
     pub content: Vec<u8>,
+    /// Of a plain file.
+    pub attribute: Option<Vec<u8>>,
+    /// It was written after it got the attribute.
+    pub changed_since: bool,
+}
+
+impl FileData {
+    fn is_marked(&self) -> bool {
+        let unsynced = match &self.attribute {
+            Some(attribute) => says_unsynced(attribute),
+            None => record::read(&self.content).is_some_and(|record| record.unsynced),
+        };
+        self.mode & MARK != 0 || unsynced
+    }
 }
 
 /// Contents by their hash, and what was seen of each tree.
 pub struct Store {
     /// Who goes on.
     who: Who,
+    /// STEADFAST_SAVE_PLAIN, or 0.
+    pub kind: u32,
     files: HashMap<u64, FileData>,
     seen: HashMap<u64, Rc<Seen>>,
 }
@@ -44,7 +60,7 @@ fn hash_of(value: &impl Hash) -> u64 {
 
 impl Store {
     pub fn new(who: Who) -> Store {
-        Store { who, files: HashMap::new(), seen: HashMap::new() }
+        Store { who, kind: 0, files: HashMap::new(), seen: HashMap::new() }
     }
 
     pub fn file(&mut self, data: FileData) -> u64 {
@@ -61,12 +77,13 @@ impl Store {
     pub fn describe(&self, tree: &[Name]) -> String {
         let one = |(name, _, content): &Name| {
             let file = &self.files[content];
-            let what = match super::stage::version_of(&file.content) {
+            let what = match super::stage::version_in(file) {
+                Some(version) if file.attribute.is_some() => format!("version {version}, plain"),
                 Some(version) if record::read(&file.content).is_some() => format!("version {version}"),
                 Some(version) => format!("version {version}, damaged"),
                 None => format!("{} bytes", file.content.len()),
             };
-            format!("{}: {what}{}", String::from_utf8_lossy(name), if file.mode & MARK != 0 { ", marked" } else { "" })
+            format!("{}: {what}{}", String::from_utf8_lossy(name), if file.is_marked() { ", marked" } else { "" })
         };
         format!("[{}]", tree.iter().map(one).collect::<Vec<_>>().join("; "))
     }
@@ -92,15 +109,15 @@ impl Store {
             let data = &self.files[content];
             std::fs::write(&path, &data.content).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(data.mode)).unwrap();
+            if let Some(attribute) = &data.attribute {
+                put_attribute(&path, attribute, TIME.0 + i64::from(data.changed_since));
+            }
         }
     }
 
     /// Is what lies there known not to be on the disk?
     fn marked(&self, name: &str, tree: &[Name]) -> bool {
-        tree.iter().find(|(other, ..)| other == name.as_bytes()).is_some_and(|(_, _, content)| {
-            let file = &self.files[content];
-            file.mode & MARK != 0 || record::read(&file.content).is_some_and(|record| record.unsynced)
-        })
+        tree.iter().find(|(other, ..)| other == name.as_bytes()).is_some_and(|(_, _, content)| self.files[content].is_marked())
     }
 
     fn look(&self, name: &str, tree: &[Name]) -> Seen {
@@ -176,6 +193,7 @@ impl Store {
     /// The status and the generation.
     fn save(&self, path: &Path, version: u64, flags: u32, expected: u64) -> (i32, u64) {
         let data = payload(version);
+        let flags = flags | self.kind;
         if let Who::Saver(fault) = self.who {
             let directory = c_path(path.parent().unwrap());
             let name = path.file_name().unwrap().to_str().unwrap();

@@ -5,9 +5,9 @@
 
 use super::after::{FileData, Seen, Store};
 use super::promise::{self, History};
-use super::stage::{Entry, PATHS, Stage, version_of};
+use super::stage::{Entry, PATHS, Stage, version_in};
 use crate::states::Model;
-use crate::trace::{Event, Node};
+use crate::trace::{Event, Node, is_of_plain};
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ enum Change {
     Size(usize),
     Part(usize, Vec<u8>),
     Mode(u32),
+    Attribute(Vec<u8>),
 }
 
 /// A change, and whether it is on the disk for sure.
@@ -36,19 +37,23 @@ struct File {
 
 impl File {
     fn content(&self, keep: impl Fn(usize) -> bool) -> FileData {
-        let mut file = FileData { mode: self.mode, content: vec![] };
+        let mut file = FileData { mode: self.mode, content: vec![], attribute: None, changed_since: false };
         let mut size = 0;
         for (at, made) in self.made.iter().enumerate() {
             if !made.forced && !keep(at) {
                 continue;
             }
             match &made.change {
-                Change::Size(len) => size = *len,
+                Change::Size(len) => {
+                    size = *len;
+                    file.changed_since = file.attribute.is_some();
+                }
                 Change::Part(at, bytes) => {
                     file.content.resize(file.content.len().max(at + bytes.len()), 0);
                     file.content[*at..at + bytes.len()].copy_from_slice(bytes);
                 }
                 Change::Mode(mode) => file.mode = *mode,
+                Change::Attribute(value) => (file.attribute, file.changed_since) = (Some(value.clone()), false),
             }
         }
         file.content.resize(size, 0);
@@ -83,7 +88,7 @@ fn apply(names: &mut Names, set: &Set) {
 }
 
 fn is_temporary(name: &[u8]) -> bool {
-    name.ends_with(b".tmp")
+    name.ends_with(b".tmp") || name.ends_with(b".edit")
 }
 
 impl Cutter<'_> {
@@ -126,10 +131,14 @@ impl Cutter<'_> {
             Event::Size { file, len } => (file, Change::Size(*len)),
             Event::Part { file, at, bytes } => (file, Change::Part(*at, bytes.clone())),
             Event::Mode { file, mode } => (file, Change::Mode(*mode)),
+            Event::Xattr { file, value, .. } if is_of_plain(value) => (file, Change::Attribute(value.clone())),
             _ => return false,
         };
         let file = &mut self.files[*file];
-        file.made.push(Made { change, forced: false, lost: false });
+        // A change of the inode, as the rename after it is one of the directory: nowhere is the second one kept without the first.
+        // What a lost one would come to, main.rs tries.
+        let forced = matches!(change, Change::Attribute(_));
+        file.made.push(Made { change, forced, lost: false });
         file.variants = None;
         true
     }
@@ -257,10 +266,14 @@ fn explore_path(
         let had = cutter.live.get(name.as_bytes()).copied();
         let mut changed = cutter.take(event, name.as_bytes());
         let has = cutter.live.get(name.as_bytes()).copied();
-        if let (true, Some(file)) = (has != had, has)
-            && let Some(version) = version_of(&cutter.files[file].content(|_| true).content)
-        {
-            orders.insert(version, now as u64);
+        if let (true, Some(file)) = (has != had, has) {
+            let data = cutter.files[file].content(|_| true);
+            match version_in(&data) {
+                // It goes back after an exchange of names: until that is told, what came between may be there as well.
+                Some(version) if data.attribute.is_some() => drop(orders.entry(version).or_insert(now as u64)),
+                Some(version) => drop(orders.insert(version, now as u64)),
+                None => {}
+            }
         }
         changed |= *event == Event::Moment || now == from;
         if !changed || now < from {

@@ -19,7 +19,7 @@ mod words;
 use crate::states::Model;
 use crate::trace::Mutant;
 use fault::{FAULTS, Fault};
-use plan::BEGINNINGS;
+use plan::{BEGINNINGS, PLAIN_BEGINNINGS};
 
 use search::Search;
 use stage::Who;
@@ -30,6 +30,7 @@ const MODELS: [Model; 2] = [Model::InOrder, Model::AnySubset];
 
 /// How deep: of the histories with a second save one in so many, and so many of three saves.
 const LIBRARY: (u64, u64) = (4, 250);
+const PLAIN_FILES: (u64, u64) = (4, 80);
 const CONTROL: (u64, u64) = (16, 60);
 
 fn explore(who: Who, model: Model, (one_in, threes): (u64, u64), seed: u64) {
@@ -53,6 +54,34 @@ fn explore(who: Who, model: Model, (one_in, threes): (u64, u64), seed: u64) {
     search.random(seed, |histories| histories < threes);
     bad += search.report(&format!("three saves at random, seed {seed}"));
     assert_eq!(bad, 0, "kinds of violations");
+}
+
+/// The same of plain files.
+fn explore_plain_files(model: Model, (one_in, threes): (u64, u64), seed: u64) {
+    let mut search = Search::of_plain_files(Mutant::None, model);
+    search.one_in = one_in;
+    let mut bad = 0;
+    for beginning in PLAIN_BEGINNINGS {
+        search.pairs(beginning);
+    }
+    bad += search.report("plain files: two saves, the first in trouble");
+    for beginning in PLAIN_BEGINNINGS {
+        search.overlapping(beginning);
+    }
+    bad += search.report("plain files: two savers at once");
+    search.random(seed, |histories| histories < threes);
+    bad += search.report(&format!("plain files: three saves at random, seed {seed}"));
+    assert_eq!(bad, 0, "kinds of violations");
+}
+
+#[test]
+fn plain_files_in_any_order() {
+    explore_plain_files(Model::AnySubset, PLAIN_FILES, 1);
+}
+
+#[test]
+fn plain_files_in_order() {
+    explore_plain_files(Model::InOrder, PLAIN_FILES, 1);
 }
 
 #[test]
@@ -103,6 +132,24 @@ fn mutants_of_the_library_are_killed_by_histories() {
         (Mutant::PreviousByRename, "a load gives Lost"),
     ] {
         hunt(&format!("{mutant:?}"), Who::Library, mutant, says, 2);
+    }
+}
+
+#[test]
+fn mutants_of_plain_files_are_killed() {
+    for (mutant, says) in [
+        (Mutant::NoFileSync, "a load gives Damaged"),
+        (Mutant::NoDirectorySync, "older than what is acknowledged"),
+        // A content that the disk has lost is taken for somebody's.
+        (Mutant::AttributeFirst, "a load gives Wrong"),
+    ] {
+        for model in MODELS {
+            let mut search = Search::of_plain_files(mutant, model);
+            search.hunt_for(says);
+            PLAIN_BEGINNINGS.into_iter().skip(1).for_each(|beginning| search.pairs(beginning));
+            let Some(how) = search.found() else { panic!("mutant survives: {mutant:?} of plain files, {model:?}") };
+            println!("model: mutant killed: {mutant:?} of plain files, {model:?}: {how}");
+        }
     }
 }
 

@@ -33,6 +33,26 @@ pub const KINDS: [Kind; 11] = [
     batch("batch, KEEP_PREVIOUS", KEEP_PREVIOUS),
 ];
 
+const PLAIN_KEEP: Kind = kind("PLAIN, KEEP_PREVIOUS", PLAIN_FILE | KEEP_PREVIOUS);
+
+/// Plain files: the library's, since the saver of this test has none.
+pub const PLAIN_KINDS: [Kind; 7] = [
+    kind("PLAIN", PLAIN_FILE),
+    PLAIN_KEEP,
+    kind("PLAIN, IF_GENERATION", PLAIN_FILE | IF_GENERATION),
+    kind("PLAIN, IF_GENERATION, KEEP_PREVIOUS", PLAIN_FILE | IF_GENERATION | KEEP_PREVIOUS),
+    kind("PLAIN, NO_SYNC", PLAIN_FILE | NO_SYNC),
+    kind("PLAIN, NO_SYNC, KEEP_PREVIOUS", PLAIN_FILE | NO_SYNC | KEEP_PREVIOUS),
+    batch("PLAIN, batch", PLAIN_FILE | KEEP_PREVIOUS),
+];
+
+pub const PLAIN_BEGINNINGS: [(&str, Beginning); 4] = [
+    ("nothing", Beginning::Saved(&[])),
+    ("one plain file", Beginning::Saved(&[PLAIN_KINDS[0]])),
+    ("a plain file and its previous one", Beginning::Saved(&[PLAIN_KEEP, PLAIN_KEEP])),
+    ("a NO_SYNC plain file beside a durable PATH.prev", Beginning::Saved(&[PLAIN_KEEP, PLAIN_KEEP, PLAIN_KINDS[4]])),
+];
+
 /// Only the saver of this test has it.
 pub const RECYCLED: Kind = kind("RECYCLE", RECYCLE | KEEP_PREVIOUS);
 

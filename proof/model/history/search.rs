@@ -37,6 +37,8 @@ pub struct Search {
     /// What the platform lacks once a history has begun.
     pub absent: u32,
     store: Store,
+    kinds: Vec<Kind>,
+    beginnings: &'static [(&'static str, Beginning)],
     findings: Findings,
     /// Of the histories that end with another save one in so many is run; of the troubles of the first save one in its square
     /// root; of two savers at once fewer.
@@ -57,6 +59,8 @@ impl Search {
             model,
             absent: 0,
             store: Store::new(who),
+            kinds: kinds(who),
+            beginnings: &BEGINNINGS,
             findings: Findings::new(),
             one_in: 1,
             counted: 0,
@@ -64,6 +68,20 @@ impl Search {
             found: None,
             known: HashSet::new(),
         }
+    }
+
+    /// All states are plain files.
+    pub fn of_plain_files(mutant: Mutant, model: Model) -> Search {
+        let mut search = Search::new(Who::Library, mutant, model);
+        search.kinds = PLAIN_KINDS.to_vec();
+        search.beginnings = &PLAIN_BEGINNINGS;
+        search.store.kind = super::words::PLAIN;
+        search
+    }
+
+    /// The same of one that is there.
+    pub fn hunt_for(&mut self, says: &'static str) {
+        self.hunted = Some(says);
     }
 
     /// Searches until a violation says this.
@@ -142,7 +160,7 @@ impl Search {
 
     /// Each kind of save with each trouble, and then each kind.
     pub fn pairs(&mut self, (label, beginning): (&str, Beginning)) {
-        for first in kinds(self.who) {
+        for first in self.kinds.clone() {
             let calls = self.begin(beginning).run(Step { kind: first, trouble: Trouble::None }, None);
             for trouble in troubles(calls).into_iter().step_by(self.one_in.isqrt() as usize) {
                 let step = Step { kind: first, trouble };
@@ -155,7 +173,7 @@ impl Search {
                     continue;
                 }
                 self.judge(&stage, from, &|| format!("{label}; {step}"));
-                for second in kinds(self.who) {
+                for second in self.kinds.clone() {
                     if !self.is_due(self.one_in) {
                         continue;
                     }
@@ -176,9 +194,9 @@ impl Search {
     pub fn overlapping(&mut self, (label, beginning): (&str, Beginning)) {
         // There are many, of which most do the same.
         let often = if self.one_in > 1 { 3 * self.one_in } else { 1 };
-        for first in kinds(self.who) {
+        for first in self.kinds.clone() {
             let calls = self.begin(beginning).run(Step { kind: first, trouble: Trouble::None }, None);
-            for second in kinds(self.who) {
+            for second in self.kinds.clone() {
                 for call in 0..calls {
                     if !self.is_due(often) {
                         continue;
@@ -204,9 +222,9 @@ impl Search {
     /// Three saves, each with a trouble of its own or none, while `more` says so.
     pub fn random(&mut self, seed: u64, more: impl Fn(u64) -> bool) {
         let mut random = Random(seed | 1);
-        let kinds = kinds(self.who);
+        let kinds = self.kinds.clone();
         while more(self.findings.histories) && self.found.is_none() {
-            let (label, beginning) = BEGINNINGS[random.below(BEGINNINGS.len() as u64) as usize];
+            let (label, beginning) = self.beginnings[random.below(self.beginnings.len() as u64) as usize];
             let mut stage = self.begin(beginning);
             let from = stage.recorder.events.len();
             let steps: Vec<Step> = (0..3).map(|_| random.step(&kinds)).collect();

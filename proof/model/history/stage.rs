@@ -2,6 +2,7 @@
 //! process, or be the moment in which another saver does all of its save. What the saves change is recorded (trace.rs).
 
 use super::actor::{self, Actor};
+use super::after::FileData;
 use super::fault::Fault;
 use super::promise::{Answer, Found, Look, Save, Told};
 use super::words::*;
@@ -114,16 +115,37 @@ fn found(result: Result<(u64, u64), i32>) -> Found {
     }
 }
 
-/// What a load gives.
+/// What a load gives of a state of either kind.
 pub fn load(path: &std::path::Path, flags: u32) -> Found {
-    found(judge::load(path, flags))
+    let (record, plain) = (judge::load_with_status(path, flags), judge::load_with_status(path, flags | LOAD_PLAIN));
+    match (record.0, plain.0) {
+        (0, _) => found(record.1),
+        (_, 0) => found(plain.1),
+        // Nobody but us has written it.
+        (_, CHANGED) => Found::Wrong,
+        (_, UNVERIFIED) | (RECOVERED, _) => found(record.1),
+        _ => found(plain.1),
+    }
+}
+
+/// Does the attribute of a plain file say that it is not known to be on the disk?
+pub fn says_unsynced(attribute: &[u8]) -> bool {
+    attribute.get(47).is_some_and(|flags| flags & 2 != 0)
+}
+
+fn attribute_of(path: &std::path::Path) -> Option<Vec<u8>> {
+    let mut value = [0u8; 60];
+    let name = crate::trace::ATTRIBUTE.as_ptr();
+    let got = unsafe { libc::lgetxattr(c_path(path).as_ptr(), name, value.as_mut_ptr().cast(), value.len()) };
+    (got == value.len() as isize).then(|| value.to_vec())
 }
 
 /// Does the file say that it is not known to be on the disk?
 pub fn is_marked(path: &std::path::Path) -> bool {
     let mode = std::fs::metadata(path).map_or(0, |meta| meta.permissions().mode());
     let record = std::fs::read(path).ok().and_then(|content| record::read(&content));
-    mode & MARK != 0 || record.is_some_and(|record| record.unsynced)
+    let plain = attribute_of(path).is_some_and(|attribute| says_unsynced(&attribute));
+    mode & MARK != 0 || plain || record.is_some_and(|record| record.unsynced)
 }
 
 impl Stage {
@@ -303,7 +325,10 @@ fn options(save: &Save) -> steadfast_save_options {
     options
 }
 
-/// The saved payload of a file's content.
-pub fn version_of(content: &[u8]) -> Option<u64> {
-    judge::version(content.get(256..)?)
+/// The saved payload of a file.
+pub fn version_in(file: &FileData) -> Option<u64> {
+    if file.attribute.is_some() {
+        return judge::version(&file.content);
+    }
+    judge::version(file.content.get(256..)?)
 }

@@ -9,7 +9,11 @@ pub const IF_GENERATION: u32 = 1 << 2;
 pub const RECYCLE: u32 = 1 << 5;
 pub const NO_SYNC: u32 = 1 << 6;
 pub const SYNCFS: u32 = 1 << 7;
+pub const PLAIN: u32 = 1 << 8;
+/// The same, beside a kind of save that has the name.
+pub const PLAIN_FILE: u32 = PLAIN;
 pub const RECOVER: u32 = 1 << 0;
+pub const LOAD_PLAIN: u32 = 1 << 2;
 
 /// What a report says of the disk.
 pub const OLD: i32 = 0;
@@ -18,6 +22,9 @@ pub const EITHER: i32 = 2;
 pub const UNKNOWN: i32 = 3;
 
 pub const NOT_DURABLE: i32 = 16;
+pub const RECOVERED: i32 = 17;
+pub const UNVERIFIED: i32 = 18;
+pub const CHANGED: i32 = 19;
 pub const E_DIGEST: i32 = -10003;
 pub const E_FORMAT: i32 = -10004;
 pub const E_LOST: i32 = -10007;

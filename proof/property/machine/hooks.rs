@@ -341,6 +341,7 @@ pub(super) fn table(user: User, absent: u32) -> steadfast_hooks {
     table.ofdlock = Some(processes::ofdlock);
     table.fgetxattr = Some(marks::fgetxattr);
     table.fsetxattr = Some(marks::fsetxattr);
+    table.flistxattr = Some(marks::flistxattr);
     table.getpid = Some(processes::getpid);
     table.geteuid = Some(processes::geteuid);
     table.kill = Some(processes::kill);

@@ -6,7 +6,7 @@ use core::ffi::{CStr, c_char, c_void};
 use libc::*;
 use steadfast::hooks::*;
 
-/// Of a lock's record.
+/// Of a lock's record, and of a plain file.
 const ATTRIBUTE: &CStr = c"user.steadfast";
 
 pub(super) unsafe extern "C" fn map(user: User, fd: i32) -> i64 {
@@ -90,4 +90,18 @@ pub(super) unsafe extern "C" fn fsetxattr(user: User, fd: i32, name: *const c_ch
         Ok(0)
     });
     answer(result) as i32
+}
+
+pub(super) unsafe extern "C" fn flistxattr(user: User, fd: i32, buf: *mut c_void, len: usize) -> i64 {
+    let m = unsafe { machine(user) };
+    let result = m.begin(STEADFAST_CALL_FLISTXATTR).and_then(|()| {
+        let inode = m.inode_of(fd)?;
+        let names = if m.inodes[inode].xattr.is_some() { ATTRIBUTE.to_bytes_with_nul() } else { &[] };
+        if names.len() > len {
+            return Err(ERANGE);
+        }
+        unsafe { core::ptr::copy_nonoverlapping(names.as_ptr(), buf.cast(), names.len()) };
+        Ok(names.len() as i64)
+    });
+    answer(result)
 }
