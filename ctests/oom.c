@@ -3,6 +3,7 @@
 #include "util.h"
 
 #include <dlfcn.h>
+#include <sys/xattr.h>
 
 /* Allocations of the library are those made while this is on. It asks malloc and nothing else. */
 static int watching;
@@ -146,19 +147,43 @@ static int writer(void)
     return allocations != opened ? 2 : result == STEADFAST_NOT_DURABLE ? 0 : result;
 }
 
-static int reader(void)
+static int reader_of(const char *path, uint32_t flags)
 {
     static char *last = NULL;
     char byte;
     size_t len;
     steadfast_reader *reader = (void *)&last;
-    int result = steadfast_reader_open(NULL, in(dir, "streamed"), NULL, &reader, NULL, NULL);
-    if (result != 0)
+    steadfast_load_options o = { .size = sizeof o, .flags = flags };
+    int result = steadfast_reader_open(NULL, path, &o, &reader, NULL, NULL);
+    if (result < 0)
         return reader == NULL ? result : 1;
     for (uint64_t at = 0; result == 0 && at < STREAMED; at += 1 << 19)
         result = steadfast_reader_read(reader, at, &byte, 1, &len, NULL);
     steadfast_reader_close(reader);
     return result;
+}
+
+static int reader(void)
+{
+    return reader_of(in(dir, "streamed"), 0);
+}
+
+static int plain_writer(void)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_PLAIN };
+    steadfast_writer *writer;
+    int result = steadfast_writer_open(NULL, in(dir, "plain"), &o, &writer, NULL);
+    if (result != 0)
+        return writer == NULL ? result : 1;
+    steadfast_writer_write(writer, streamed, STREAMED, NULL);
+    result = steadfast_writer_commit(writer, NULL);
+    return result == STEADFAST_NOT_DURABLE ? 0 : result;
+}
+
+static int plain_reader(void)
+{
+    int result = reader_of(in(dir, "plain"), STEADFAST_LOAD_PLAIN);
+    return result > 0 ? 0 : result;
 }
 
 static int lock(void)
@@ -224,6 +249,10 @@ int main(void)
     each("reader", reader, 3);
     ok(allocated > 0 && allocated <= (1 << 20) + 8192 + 4 * 32, "a reader takes %zu bytes: 1 MiB, a few KiB, and 32 bytes for each MiB",
        allocated);
+    plain_writer();
+    int attributes = getxattr(in(dir, "plain"), "user.steadfast", NULL, 0) > 0;
+    each("writer of a plain file", plain_writer, attributes ? 3 : 2);
+    each("reader of a plain file", plain_reader, attributes ? 4 : 3);
     free(streamed);
     each("lock_acquire", lock, 2);
     each("lock_clean_stale", clean, 0);

@@ -142,16 +142,40 @@ static void writes_pieces(void)
     result = steadfast_writer_commit(writer, &report);
 }
 
-static void reads_pieces(void)
+static void writes_plain_pieces(void)
+{
+    steadfast_save_options o = { .size = sizeof o,
+                                 .flags = STEADFAST_SAVE_PLAIN | STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_KEEP_ATTRIBUTES };
+    steadfast_writer *writer;
+    int32_t fd;
+    steadfast_writer_open(copies, path, &o, &writer, &report);
+    steadfast_writer_write(writer, large, LARGE, &report);
+    steadfast_writer_fd(writer, &fd, &report);
+    result = steadfast_writer_commit(writer, &report);
+    result = result == STEADFAST_UNVERIFIED ? SAVED : result;
+}
+
+static void reads_pieces_of(uint32_t flags)
 {
     steadfast_reader *reader;
+    steadfast_load_options o = { .size = sizeof o, .flags = flags };
     char piece[10];
     size_t len;
-    result = steadfast_reader_open(context, path, NULL, &reader, NULL, &report) == 0
+    result = steadfast_reader_open(context, path, &o, &reader, NULL, &report) >= 0
                      && steadfast_reader_read(reader, 0, piece, sizeof piece, &len, &report) == 0
                  ? SAVED
                  : -1;
     steadfast_reader_close(reader);
+}
+
+static void reads_pieces(void)
+{
+    reads_pieces_of(0);
+}
+
+static void reads_plain_pieces(void)
+{
+    reads_pieces_of(STEADFAST_LOAD_PLAIN);
 }
 
 static void recover(const char *name)
@@ -191,6 +215,8 @@ static const struct {
               { "a batch of 250 with KEEP_PREVIOUS", batch_of_many, 0 },
               { "a writer with KEEP_PREVIOUS, by a copy, through a link", writes_pieces, 0 },
               { "a reader", reads_pieces, 0 },
+              { "a writer of a plain file with KEEP_PREVIOUS and KEEP_ATTRIBUTES, by a copy", writes_plain_pieces, 0 },
+              { "a reader of a plain file", reads_plain_pieces, 0 },
               { "a load", loads, 0 },
               { "a load with RECOVER", recovers, 0 },
               { "a load with RECOVER, through a link", recovers_through_link, 0 } };

@@ -721,7 +721,12 @@ static void plain_swaps(void)
         return;
     }
     open_writer(context, PLAIN | SWAP, 0), put("one");
-    is_int(commit(), PLAIN_SAVED, "plain: IF_GENERATION 0 where nothing is");
+    int first = commit();
+    if (first == STEADFAST_E_UNSUPPORTED) {
+        skip("another machine may see the directory, but not a flock on it", "swaps of plain files");
+        return;
+    }
+    is_int(first, PLAIN_SAVED, "plain: IF_GENERATION 0 where nothing is");
     uint64_t there = report.generation;
     open_writer(context, PLAIN | SWAP, there), put("two");
     is_int(commit(), PLAIN_SAVED, "the generation that is there");

@@ -4,6 +4,7 @@
  */
 #include "tap.h"
 #include "check.h"
+#include "plain_test.h"
 
 #define KEEP STEADFAST_SAVE_KEEP_PREVIOUS
 #define IFGEN STEADFAST_SAVE_IF_GENERATION
@@ -116,10 +117,163 @@ static void file_syncs(struct world *w, const struct scenario *s)
         diag("%s", wrong);
 }
 
+/* Plain files. */
+static const char OLD[] = "an old file", NEW[] = "another content, which is longer";
+static int no_attributes;
+
+/* What a load of the plain file answers, and what it gives. Nobody has changed it, and damage it never is. */
+static const char *holds_plain(struct world *w, const char *text, int unverified)
+{
+    steadfast_load_options o = { .size = sizeof o, .flags = STEADFAST_LOAD_PLAIN };
+    steadfast_state state = { .size = sizeof state };
+    int status = steadfast_state_load(NULL, w->path, &o, &state, NULL);
+    int same = status >= 0 && state.len == strlen(text) && memcmp(state.data, text, state.len) == 0;
+    steadfast_state_free(&state);
+    if (status != STEADFAST_OK && !(status == STEADFAST_UNVERIFIED && (unverified || no_attributes)))
+        COMPLAIN("a load is %s", steadfast_status_name(status));
+    if (!same)
+        COMPLAIN("a load does not give \"%s\"", text);
+    return NULL;
+}
+
+static int32_t stream_plain(const steadfast_context *context, const char *path, const steadfast_save_options *options, int with_fd,
+                            steadfast_report *report)
+{
+    steadfast_writer *writer;
+    int32_t fd = -1, status = steadfast_writer_open(context, path, options, &writer, report);
+    if (status != 0)
+        return status;
+    steadfast_writer_write(writer, NEW, 5, NULL);
+    if (with_fd && steadfast_writer_fd(writer, &fd, NULL) == 0 && write(fd, NEW + 5, sizeof NEW - 6) != (ssize_t)(sizeof NEW - 6))
+        bail_out("write");
+    if (!with_fd)
+        steadfast_writer_write(writer, NEW + 5, sizeof NEW - 6, NULL);
+    return steadfast_writer_commit(writer, report);
+}
+
+/* One commit with one fault: what is wrong then, or NULL. */
+static const char *check_plain(struct world *w, const struct scenario *s, int with_fd, const struct fault *fault)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_PLAIN }, options = o;
+    steadfast_report report = { .size = sizeof report };
+    const char *wrong;
+    world_set(w, &(struct scenario){ .name = "" });
+    if (steadfast_state_save(NULL, w->path, OLD, sizeof OLD - 1, &o, &report) < 0)
+        bail_out("the file to begin with cannot be saved");
+    options.flags |= s->flags;
+    options.timeout_ms = 50;
+    options.expected_generation = (s->flags & IFGEN) != 0 ? report.generation : 0;
+    w->f = (struct faults){ .fail_at = fault->at, .error = fault->error, .for_ever = fault->for_ever, .file_syncs = fault->file_syncs };
+    w->f.no_real_sync = 1;
+    int fds = count_fds();
+    steadfast_context *context = faults_context(&w->f);
+    int status = stream_plain(context, w->path, &options, with_fd, &report);
+    steadfast_context_free(context);
+    int bare = (w->f.failed & UINT64_C(1) << STEADFAST_CALL_FSETXATTR) != 0;
+    /* A swap that fails gives the old file its name back, which no call here has synced. */
+    if ((status >= 0 || (s->flags & IFGEN) == 0)
+        && (wrong = check_calls(&w->f, s, status == STEADFAST_UNVERIFIED ? STEADFAST_OK : status)) != NULL)
+        return wrong;
+    if (status == STEADFAST_E_INDETERMINATE)
+        wrong = holds_plain(w, OLD, 0) != NULL ? holds_plain(w, NEW, bare) : NULL;
+    else if (status >= 0 || status == STEADFAST_E_SAVED_NOT_DURABLE)
+        wrong = holds_plain(w, NEW, bare);
+    else
+        wrong = holds_plain(w, OLD, 0);
+    if (wrong != NULL)
+        return wrong;
+    if (count_fds() != fds)
+        COMPLAIN("a descriptor stays open");
+    if (*leftovers(w->dir, "state state.prev") != '\0' && !may_leave_temp(&w->f, UINT64_C(1) << STEADFAST_CALL_GETPID))
+        COMPLAIN("left over:%.500s", leftovers(w->dir, "state state.prev"));
+    return NULL;
+}
+
+/* One life of a reader with one fault. */
+static const char *check_plain_reader(struct world *w, const struct scenario *s, int with_fd, const struct fault *fault)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_PLAIN };
+    steadfast_load_options l = { .size = sizeof l, .flags = STEADFAST_LOAD_PLAIN | s->flags };
+    steadfast_reader *reader;
+    char bytes[100];
+    size_t len = 0;
+    (void)with_fd;
+    world_set(w, &(struct scenario){ .name = "" });
+    if (steadfast_state_save(NULL, w->path, OLD, sizeof OLD - 1, &o, NULL) < 0)
+        bail_out("the file to begin with cannot be saved");
+    w->f = (struct faults){ .fail_at = fault->at, .error = fault->error, .for_ever = fault->for_ever };
+    int fds = count_fds();
+    steadfast_context *context = faults_context(&w->f);
+    int status = steadfast_reader_open(context, w->path, &l, &reader, NULL, NULL), read = -1;
+    if (status >= 0)
+        read = steadfast_reader_read(reader, 0, bytes, sizeof bytes, &len, NULL);
+    steadfast_reader_close(reader);
+    steadfast_context_free(context);
+    if (status > 0 && !(status == STEADFAST_UNVERIFIED && (no_attributes || (w->f.failed & UINT64_C(1) << STEADFAST_CALL_FGETXATTR) != 0)))
+        COMPLAIN("the open is %s", steadfast_status_name(status));
+    if (read == 0 && (len != sizeof OLD - 1 || memcmp(bytes, OLD, len) != 0))
+        COMPLAIN("it reads something else");
+    if (w->f.failed == 0 && read != 0)
+        COMPLAIN("without a fault: %s", steadfast_status_name(status < 0 ? status : read));
+    if (count_fds() != fds)
+        COMPLAIN("a descriptor stays open");
+    return NULL;
+}
+
+typedef const char *plain_checker(struct world *, const struct scenario *, int with_fd, const struct fault *);
+
+static void plain_sweep(struct world *w, plain_checker *check, const struct scenario *s, int with_fd)
+{
+    for (int i = 0; i < SWEEP_ERROR_COUNT; i++) {
+        struct fault fault = { .error = SWEEP_ERRORS[i] };
+        const char *wrong = NULL;
+        long runs = 0;
+        if (fault.error == EINTR || (test_small() && fault.error != EIO && fault.error != ENOSYS && fault.error != EACCES))
+            continue;
+        for (fault.for_ever = 0; fault.for_ever < 2 && wrong == NULL; fault.for_ever++) {
+            int reached = 1;
+            for (fault.at = 1; reached && wrong == NULL && fault.at < 500; fault.at++, runs++) {
+                alarm(60);
+                wrong = check(w, s, with_fd, &fault);
+                reached = w->f.failed != 0;
+            }
+        }
+        alarm(0);
+        if (!ok(wrong == NULL && runs > 20, "sweep: %s: %s, once and for ever, %ld runs", s->name, steadfast_status_name(-fault.error), runs))
+            diag("call %ld: %s", fault.at - 1, wrong);
+    }
+}
+
+static void plain_files(struct world *w)
+{
+    static const struct scenario WAYS[] = {
+        { .name = "a plain file" },
+        { .name = "a plain file, KEEP_PREVIOUS, KEEP_ATTRIBUTES", .flags = KEEP | STEADFAST_SAVE_KEEP_ATTRIBUTES },
+        { .name = "a plain file, STRICT", .flags = STEADFAST_SAVE_STRICT },
+        { .name = "a plain file, IF_GENERATION", .flags = IFGEN },
+        { .name = "a plain file, NO_SYNC", .flags = STEADFAST_SAVE_NO_SYNC },
+    };
+    static const struct scenario READER = { .name = "reader of a plain file" };
+    char probe[320];
+    snprintf(probe, sizeof probe, "%s/probe", w->dir);
+    no_attributes = !has_attributes(probe);
+    unlink(probe);
+    for (size_t i = 0; i < sizeof WAYS / sizeof WAYS[0]; i++) {
+        plain_sweep(w, check_plain, &WAYS[i], 0);
+        struct fault syncs = { .error = EIO, .file_syncs = 1 };
+        const char *wrong = check_plain(w, &WAYS[i], 0, &syncs);
+        if (!ok(wrong == NULL, "sweep: %s: every fsync of a file fails", WAYS[i].name))
+            diag("%s", wrong);
+    }
+    plain_sweep(w, check_plain, &(struct scenario){ .name = "a plain file, by its descriptor" }, 1);
+    plain_sweep(w, check_plain_reader, &READER, 0);
+}
+
 int main(void)
 {
     static struct world w;
     world_begin(&w);
+    plain_files(&w);
     for (size_t i = 0; i < sizeof SAVES / sizeof SAVES[0]; i++) {
         sweep(&w, check_save, &SAVES[i]);
         short_writes(&w, &SAVES[i]);

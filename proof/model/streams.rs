@@ -3,7 +3,7 @@
 use super::judge::{Scratch, c_path, check_state, payload, save};
 use super::states::{Model, each};
 use super::trace::{Context, Event, Mutant, Recorder};
-use super::{IF_GENERATION, KEEP_PREVIOUS, STRICT};
+use super::{IF_GENERATION, KEEP_PREVIOUS, PLAIN, STRICT};
 use std::path::Path;
 use std::ptr::null_mut;
 use steadfast::ffi::save::steadfast_save_options;
@@ -67,12 +67,17 @@ fn streams_survive_a_power_cut() {
         ("a failing sync", 0, 1),
         ("a failing sync, KEEP_PREVIOUS", KEEP_PREVIOUS, 1),
         ("two failing syncs, STRICT", STRICT, 2),
+        ("PLAIN", PLAIN, 0),
+        ("PLAIN, KEEP_PREVIOUS", PLAIN | KEEP_PREVIOUS, 0),
+        ("PLAIN, IF_GENERATION, KEEP_PREVIOUS", PLAIN | IF_GENERATION | KEEP_PREVIOUS, 0),
+        ("PLAIN, a failing sync", PLAIN, 1),
+        ("PLAIN, two failing syncs, STRICT", PLAIN | STRICT, 2),
     ];
     for (label, flags, failing) in ways {
         for model in [Model::AnySubset, Model::InOrder] {
             let (count, result) = explore(flags, Mutant::None, failing, model);
             match result {
-                Ok(()) => println!("model: two commits, {label:<30} {model:?}: {count:>6} states, all good"),
+                Ok(()) => println!("model: two commits, {label:<36} {model:?}: {count:>6} states, all good"),
                 Err(text) => panic!("two commits, {label}, {model:?}: {text}"),
             }
         }
@@ -86,6 +91,8 @@ fn mutants_of_a_stream_are_killed() {
         ("no directory sync", 0, Mutant::NoDirectorySync),
         ("directory synced before the rename", 0, Mutant::SyncBeforeRename),
         ("previous generation made by rename", KEEP_PREVIOUS, Mutant::PreviousByRename),
+        ("PLAIN, no file sync", PLAIN, Mutant::NoFileSync),
+        ("PLAIN, attribute after the sync", PLAIN, Mutant::AttributeLate),
     ];
     for (label, flags, mutant) in mutants {
         let (_, result) = explore(flags, mutant, 0, Model::AnySubset);
