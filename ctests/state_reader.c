@@ -383,7 +383,10 @@ static void plain_changed(void)
             struct timespec times[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
             utimensat(AT_FDCWD, path, times, 0);
         }
-        is_int(open_with(context, PLAIN, NULL), expected, "a plain file that is %s", kind == 0 ? "ours" : kind == 1 ? "changed" : "anybody's");
+        is_int(open_with(context, PLAIN, NULL), expected, "a plain file that is %s",
+               kind == 0   ? "ours"
+               : kind == 1 ? "changed"
+                           : "anybody's");
         ok(gives(0, 10, 10) && gives(3 * MIB - 5, 10, 10), "parts of it");
         change(MIB + 7, '!');
         ok(gives(3 * MIB, 100, 100), "a byte is changed: another part is given still");
@@ -423,7 +426,10 @@ static void plain_changing(void)
         changes_left = 2, cuts = way == 1, adds = way == 2;
         char first = large[0];
         size_t len = way == 0 ? 2 * MIB : way == 1 ? MIB + 5 : 2 * MIB + 5;
-        is_int(open_with(c, PLAIN, NULL), STEADFAST_UNVERIFIED, "somebody %s a file while it is opened", way == 0 ? "writes to" : way == 1 ? "cuts" : "adds to");
+        is_int(open_with(c, PLAIN, NULL), STEADFAST_UNVERIFIED, "somebody %s a file while it is opened",
+               way == 0   ? "writes to"
+               : way == 1 ? "cuts"
+                          : "adds to");
         large[0] = 'a';
         char after[5];
         memcpy(after, large + 2 * MIB, 5);

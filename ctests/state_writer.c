@@ -684,7 +684,8 @@ static void plain_options(void)
         stream(context, flags, "one");
         if (setxattr(path, "user.mine", "1", 1, 0) != 0)
             bail_out("setxattr");
-        is_int(stream(context, flags | STEADFAST_SAVE_KEEP_ATTRIBUTES, "two"), SAVED, "KEEP_ATTRIBUTES, a %s", plain ? "plain file" : "record");
+        is_int(stream(context, flags | STEADFAST_SAVE_KEEP_ATTRIBUTES, "two"), SAVED, "KEEP_ATTRIBUTES, a %s",
+               plain ? "plain file" : "record");
         ok(getxattr(path, "user.mine", NULL, 0) == 1 && (plain ? loads("two", 0) : holds(path, "two")), "keeps them, and its own is new");
         stream(context, flags, "three");
         ok(getxattr(path, "user.mine", NULL, 0) < 0, "without it they go");
@@ -783,8 +784,7 @@ static void plain_failed_sync(void)
     ok(loads("a new state", WHOLE) && plain_marked(), "is saved, and marked as unsynced");
     begin();
     save(path, "old", PLAIN);
-    is_int(run(c, PLAIN | STEADFAST_SAVE_STRICT, EIO, EIO, 0),
-           STEADFAST_E_NOT_SAVED_DURABLY, "with STRICT it is not");
+    is_int(run(c, PLAIN | STEADFAST_SAVE_STRICT, EIO, EIO, 0), STEADFAST_E_NOT_SAVED_DURABLY, "with STRICT it is not");
     is_int(run(c, PLAIN, EIO, 0, 1), STEADFAST_E_DIGEST, "a page that could not be written is lost: E_DIGEST");
     ok(loads("old", WHOLE) && !exists(previous) && *leftovers(d, "s") == '\0', "the old file stands");
     is_int(run(c, PLAIN, EINVAL, 0, 0), STEADFAST_NOT_DURABLE, "no sync here");
@@ -811,7 +811,8 @@ static void plain_failed_sync(void)
         open_writer(c, PLAIN, 0), put("a new state");
         if (truncate(in(d, ".s.0.tmp"), OTHERS[i].cut) != 0)
             bail_out("truncate");
-        is_int(commit(), OTHERS[i].status, "the file is %s than what was written: %s", OTHERS[i].what, steadfast_status_name(OTHERS[i].status));
+        is_int(commit(), OTHERS[i].status, "the file is %s than what was written: %s", OTHERS[i].what,
+               steadfast_status_name(OTHERS[i].status));
         ok(loads("old", WHOLE) && *leftovers(d, "s") == '\0', "the old file stands");
     }
 
@@ -829,7 +830,8 @@ static void plain_failed_sync(void)
             ok(status == STEADFAST_E_NOT_SAVED_DURABLY && loads("old", WHOLE) && *leftovers(d, "s") == '\0',
                "a sync that fails after the descriptor was used: E_NOT_SAVED_DURABLY, and the old file stands");
         else
-            ok(status == STEADFAST_NOT_DURABLE && loads("theirs", WHOLE) && plain_marked(), "no sync here, after it was used: saved and marked");
+            ok(status == STEADFAST_NOT_DURABLE && loads("theirs", WHOLE) && plain_marked(),
+               "no sync here, after it was used: saved and marked");
     }
     for (int cuts = 0; cuts < 2; cuts++) {
         begin();

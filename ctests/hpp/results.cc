@@ -559,7 +559,8 @@ void plain_streams(const scratch &dir)
     const steadfast::report done = out.commit(ec);
     ok(!ec && done.durable() && content(path) == "by a stream", "a stream of a plain file: these bytes and no other");
     steadfast::writer with_fd(path, ec, steadfast::save_options().plain());
-    ok(!ec && write(with_fd.fd(ec), "by hand", 7) == 7 && with_fd.commit(ec).durable() && content(path) == "by hand", "with its descriptor");
+    ok(!ec && write(with_fd.fd(ec), "by hand", 7) == 7 && with_fd.commit(ec).durable() && content(path) == "by hand",
+       "with its descriptor");
     const steadfast::writer none(path, ec, steadfast::save_options().in_place());
     ok(ec == std::errc::invalid_argument && !none, "in place: invalid_argument");
     if (done.verified()) {
