@@ -62,10 +62,10 @@ for program in "" "-- cat streams/in"; do
     await written
     result $? "save $program: what came is written"
     kill -TERM $background
+    exec 7>&-
     wait $background
     [ $? = 143 ]
     result $? "a signal ends it"
-    exec 7>&-
     background=
     [ -z "$(beside s)" ] && [ "$("$steadfast" load streams/s)" = between ]
     result $? "the old state stands, and nothing is left beside it"
