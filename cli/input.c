@@ -171,6 +171,20 @@ static int pour(int from, int signals, steadfast_writer *writer, struct progress
     }
 }
 
+/* The end of a program that writes nothing more, or a signal. */
+static void await_end(pid_t pid, int signals, steadfast_writer *writer, struct progress *progress)
+{
+    for (;;) {
+        siginfo_t info = { 0 };
+        die_if_told(writer, progress);
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0) {
+            return;
+        }
+        struct pollfd one = { signals, POLLIN, 0 };
+        poll(&one, 1, -1);
+    }
+}
+
 int write_input(steadfast_writer *writer, char **command, struct progress *progress, uint64_t *len)
 {
     const char *name = command != NULL ? command[0] : "standard input";
@@ -182,6 +196,7 @@ int write_input(steadfast_writer *writer, char **command, struct progress *progr
         return -1;
     }
     if (command != NULL) {
+        signals_catch_child();
         fcntl(from[0], F_SETFD, FD_CLOEXEC);
         fcntl(from[1], F_SETFD, FD_CLOEXEC);
         pid = start(command, -1, from[1]);
@@ -189,6 +204,9 @@ int write_input(steadfast_writer *writer, char **command, struct progress *progr
     }
     int poured = pid < 0 ? -1 : pour(from[0], signals, writer, progress, len);
     int error = errno;
+    if (pid > 0 && poured == 0) {
+        await_end(pid, signals, writer, progress);
+    }
     /* From here on a signal ends us as it would without a handler. */
     signals_restore();
     die_if_told(writer, progress);

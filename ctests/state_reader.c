@@ -350,6 +350,7 @@ static void plain_recovers(void)
     write_text(path, "");
     write_text(previous, "older, by hand");
     ok(reads_plain(recover, STEADFAST_UNVERIFIED, ""), "an unverified previous one is not taken for an empty file");
+    ok(reads_plain(recover | STEADFAST_LOAD_REQUIRE_VERIFIED, STEADFAST_E_UNVERIFIED, ""), "with REQUIRE_VERIFIED neither is");
     unlink(path);
     ok(reads_plain(recover, STEADFAST_E_UNVERIFIED, ""), "nor for a missing one");
     unlink(previous);
@@ -361,6 +362,7 @@ static void plain_recovers(void)
     ok(reads_plain(recover, STEADFAST_CHANGED, "mine"), "and if somebody has changed it");
     write_in_place(path, "", 0);
     ok(reads_plain(recover, STEADFAST_RECOVERED, "one"), "emptied: the previous one");
+    ok(reads_plain(recover | STEADFAST_LOAD_REQUIRE_VERIFIED, STEADFAST_RECOVERED, "one"), "also with REQUIRE_VERIFIED");
     save_plain("two", 3, 0);
     write_in_place(path, "owt", 1);
     ok(reads_plain(0, STEADFAST_E_DIGEST, ""), "damage");

@@ -702,6 +702,12 @@ static void plain_options(void)
     steadfast_context_free(c);
 }
 
+static int64_t on_nfs(void *user, int32_t fd)
+{
+    (void)user, (void)fd;
+    return 0x6969; /* NFS_SUPER_MAGIC */
+}
+
 /* An editor acts just before the second rename: the exchange. */
 static int renames;
 static void edit_before_the_exchange(struct faults *f, int call, const char *name)
@@ -721,6 +727,13 @@ static void plain_swaps(void)
         is_int(open_writer(context, PLAIN | SWAP, 0), STEADFAST_E_UNSUPPORTED, "plain: IF_GENERATION without flock, at the open");
         return;
     }
+    steadfast_hooks h = test_hooks();
+    h.fstatfs = on_nfs;
+    steadfast_context *nfs = test_context(&h);
+    is_int(open_writer(nfs, PLAIN | SWAP, 0), STEADFAST_E_UNSUPPORTED, "plain: IF_GENERATION on NFS, at the open: E_UNSUPPORTED");
+    ok(open_writer(nfs, PLAIN, 0) == 0 && put("x") == 0 && commit() == PLAIN_SAVED, "without IF_GENERATION it is saved");
+    steadfast_context_free(nfs);
+    begin();
     open_writer(context, PLAIN | SWAP, 0), put("one");
     int first = commit();
     if (first == STEADFAST_E_UNSUPPORTED) {

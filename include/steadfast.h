@@ -368,7 +368,7 @@ enum {
    * not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
    * STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
    * does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Not in a
-   * batch: -EINVAL.
+   * batch or a writer: -EINVAL.
    */
   STEADFAST_SAVE_IN_PLACE = 2048
 };
@@ -544,8 +544,8 @@ typedef struct {
   /** With STEADFAST_LOAD_REQUIRE_SCHEMA. */
   uint32_t schema;
   /**
-   * The longest payload to accept, in bytes. 0 means 1 GiB for steadfast_state_load, and no limit but `cap` for
-   * steadfast_state_load_into.
+   * The longest payload to accept, in bytes. 0 means 1 GiB for steadfast_state_load, no limit but `cap` for
+   * steadfast_state_load_into, and none for steadfast_reader_open.
    */
   uint64_t max_len;
 } steadfast_load_options;

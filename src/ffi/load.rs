@@ -24,8 +24,8 @@ pub struct steadfast_load_options {
     pub flags: u32,
     /// With STEADFAST_LOAD_REQUIRE_SCHEMA.
     pub schema: u32,
-    /// The longest payload to accept, in bytes. 0 means 1 GiB for steadfast_state_load, and no limit but `cap` for
-    /// steadfast_state_load_into.
+    /// The longest payload to accept, in bytes. 0 means 1 GiB for steadfast_state_load, no limit but `cap` for
+    /// steadfast_state_load_into, and none for steadfast_reader_open.
     pub max_len: u64,
 }
 

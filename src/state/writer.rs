@@ -10,6 +10,7 @@ use super::resolve::{self, Session, Target};
 use super::saving::Saving;
 use super::sequence;
 use super::streamed::{self, Handed, PIECE, Streamed};
+use super::turn;
 use crate::file::base::Start;
 use crate::file::entry::{Entry, is_still};
 use crate::file::ownership::UNSYNCED;
@@ -52,6 +53,9 @@ impl<'h> Writer<'h> {
             let anew = session.start.moved_to(&first).open_directory(c".", 0).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
             (anew, Some(first))
         };
+        if request.exchanges() {
+            turn::check(&dir)?;
+        }
         let dir_stat = hooks.fstat(dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
         let temp = Temp::create(Entry::new(&dir, path.name()), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;

@@ -71,6 +71,19 @@ for program in "" "-- cat streams/in"; do
     result $? "the old state stands, and nothing is left beside it"
 done
 
+# A COMMAND that writes nothing more and goes on.
+"$steadfast" save streams/s -- sh -c 'echo $$ >streams/pid; echo half; exec sleep 1000 >&-' 2>errors &
+background=$!
+await test -s streams/pid
+await written
+if [ -r /proc/self/comm ]; then await grep -q sleep "/proc/$(cat streams/pid)/comm"; fi
+kill -TERM $background
+wait $background
+[ $? = 143 ] && [ -z "$(beside s)" ] && [ "$("$steadfast" load streams/s)" = between ]
+result $? "save -- COMMAND that goes on: a signal ends it, and nothing is left"
+background=
+kill "$(cat streams/pid)"
+
 # Somebody changes the file while it is written out.
 "$steadfast" save streams/s <streams/long >output
 mkfifo streams/out
