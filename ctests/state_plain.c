@@ -579,6 +579,7 @@ int main(void)
     snprintf(path, sizeof path, "%s/plain", d);
     snprintf(previous, sizeof previous, "%s.prev", path);
     snprintf(edited, sizeof edited, "%s/edited", d);
+    char *top = dir;
     dir = strdup(d);
     write_text(path, "");
     no_attributes = (test_absent() & STEADFAST_ABSENT_XATTR) != 0 || setxattr(path, "user.steadfast", "x", 1, 0) != 0;
@@ -599,5 +600,7 @@ int main(void)
     updates();
     is_int(count_fds(), fds, "no descriptor is left");
     steadfast_context_free(context);
+    remove_tree(top);
+    free(top), free(dir);
     return done_testing();
 }
