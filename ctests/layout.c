@@ -32,7 +32,7 @@ OFFSET(steadfast_pollfd, fd, 0);
 OFFSET(steadfast_pollfd, events, 4);
 OFFSET(steadfast_pollfd, revents, 6);
 
-SIZE(steadfast_hooks, 336);
+SIZE(steadfast_hooks, 344);
 OFFSET(steadfast_hooks, size, 0);
 OFFSET(steadfast_hooks, user, 8);
 OFFSET(steadfast_hooks, absent, 16);
@@ -72,6 +72,11 @@ OFFSET(steadfast_hooks, ftruncate, 272);
 OFFSET(steadfast_hooks, writeback, 280);
 OFFSET(steadfast_hooks, aio, 288);
 OFFSET(steadfast_hooks, fsync_many, 296);
+OFFSET(steadfast_hooks, openat2, 304);
+OFFSET(steadfast_hooks, map, 312);
+OFFSET(steadfast_hooks, unmap, 320);
+OFFSET(steadfast_hooks, pwrite, 328);
+OFFSET(steadfast_hooks, flistxattr, 336);
 
 SIZE(steadfast_save_entry, 56);
 OFFSET(steadfast_save_entry, size, 0);
@@ -227,6 +232,7 @@ CONSTANT(STEADFAST_LOAD_PLAIN, 4);
 CONSTANT(STEADFAST_LOAD_REQUIRE_VERIFIED, 8);
 CONSTANT(STEADFAST_SAVE_PLAIN, 256);
 CONSTANT(STEADFAST_SAVE_KEEP_ATTRIBUTES, 512);
+CONSTANT(STEADFAST_SAVE_IN_PLACE, 2048);
 CONSTANT(STEADFAST_SAVE_STRICT, 1);
 CONSTANT(STEADFAST_SAVE_KEEP_PREVIOUS, 2);
 CONSTANT(STEADFAST_SAVE_IF_GENERATION, 4);

@@ -12,6 +12,7 @@
 
 static char path[300], previous[310];
 static int no_attributes;
+static int no_swaps; /* another machine may see the directory, but not a flock on it */
 /* What a durable and verified save answers. */
 #define DONE (NO_DIR_FSYNC ? STEADFAST_NOT_DURABLE : no_attributes ? STEADFAST_UNVERIFIED : STEADFAST_OK)
 /* What a load of it answers. */
@@ -305,6 +306,12 @@ static void swaps(void)
         is_int(save_plain_as(context, "x", SWAP, 0), STEADFAST_E_UNSUPPORTED, "IF_GENERATION without flock: E_UNSUPPORTED");
         return;
     }
+    if (no_swaps) {
+        save_plain_as(context, "x", SWAP, 0);
+        ok(strstr(report.message, "a flock that all its savers see") != NULL,
+           "IF_GENERATION where another machine may save: E_UNSUPPORTED");
+        return;
+    }
     is_int(save_plain_as(context, "one", SWAP, 0), DONE, "IF_GENERATION 0, nothing there: saved");
     is_int(save_plain_as(context, "two", SWAP, 0), STEADFAST_E_CONFLICT, "IF_GENERATION 0, something there: E_CONFLICT");
     uint64_t there = report.generation;
@@ -380,7 +387,7 @@ static void at_moment(struct faults *f, int call, const char *name)
 
 static void editors(void)
 {
-    if (NO_FLOCK || (test_absent() & STEADFAST_ABSENT_RENAMEAT2) != 0) {
+    if (NO_FLOCK || no_swaps || (test_absent() & STEADFAST_ABSENT_RENAMEAT2) != 0) {
         skip("no flock, or no exchange", "editors beside a swap");
         return;
     }
@@ -431,7 +438,7 @@ static void editors(void)
 
 static void edits_left(void)
 {
-    if (NO_FLOCK || no_attributes) {
+    if (NO_FLOCK || no_swaps || no_attributes) {
         skip("no flock, or no attributes", "what a killed saver leaves");
         return;
     }
@@ -539,7 +546,7 @@ static int32_t grow(void *user, const steadfast_state *old, const void **data, s
 
 static void updates(void)
 {
-    if (NO_FLOCK) {
+    if (NO_FLOCK || no_swaps) {
         skip("no flock", "update and watch of plain files");
         return;
     }
@@ -575,6 +582,8 @@ int main(void)
     dir = strdup(d);
     write_text(path, "");
     no_attributes = (test_absent() & STEADFAST_ABSENT_XATTR) != 0 || setxattr(path, "user.steadfast", "x", 1, 0) != 0;
+    begin();
+    no_swaps = !NO_FLOCK && save_plain_as(context, "x", SWAP, 0) == STEADFAST_E_UNSUPPORTED;
     int fds = count_fds();
     saves_and_loads();
     large();

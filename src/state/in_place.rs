@@ -140,17 +140,25 @@ fn keep(
         Ok(content.sha256.filter(|_| is_durable(content, before)))
     };
     let kept = has(&mut before)?;
-    if !content.is_whole() || (content.is_foreign() && current.stat.size == 0) {
+    // Somebody's content is no state, but all that there is.
+    let foreign = (content.is_foreign() || content.damage == STEADFAST_E_FORMAT) && current.stat.size > 0;
+    let whole = content.is_whole() && !content.is_foreign();
+    if !whole && (!foreign || (kept.is_some() && kind == Kind::Record)) {
         return Ok(if kept.is_some() { Detail::NotKept } else { Detail::None });
     }
     if kept.is_some() && kept == content.sha256 {
         return Ok(Detail::None);
     }
-    let number = content.is_foreign().then_some(saving.fields.generation.saturating_sub(1).max(1));
+    let number = foreign.then_some(saving.fields.generation.saturating_sub(1).max(1));
     let hooks = target.hooks();
+    let fill = |to: &Fd<'_>| match copy::fill(current, to.raw(), number) {
+        // A record needs no attribute. Then a person can read the copy, and no load verifies it.
+        Err(e) if e.status == STEADFAST_E_UNSUPPORTED && kind == Kind::Record => Ok(()),
+        filled => filled,
+    };
     match Temp::create(target, 0o600, O_CLOEXEC) {
         Ok(mut temp) => {
-            copy::fill(current, temp.fd.raw(), number)?;
+            fill(&temp.fd)?;
             let as_before = Asked { mode: 0, always: false };
             ownership::give(hooks, temp.fd.raw(), &temp.stat, Some(&current.replaced()), as_before, 0).at(STEP)?;
             hooks.fsync(temp.fd.raw()).at(STEP)?;
@@ -166,7 +174,7 @@ fn keep(
                 return Err(needed(e));
             }
             hooks.ftruncate(file.raw(), 0).at(STEP)?;
-            copy::fill(current, file.raw(), number)?;
+            fill(&file)?;
             hooks.fsync(file.raw()).at(STEP)?;
         }
         Err(e) => return Err(Outcome::failed(e, STEP)),
