@@ -107,5 +107,7 @@ int main(void)
         kept();
     }
     steadfast_context_free(context);
+    remove_tree(dir);
+    free(dir);
     return done_testing();
 }

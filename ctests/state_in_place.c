@@ -228,6 +228,7 @@ int main(void)
     const char *d = fresh("d");
     snprintf(path, sizeof path, "%s/s", d);
     snprintf(previous, sizeof previous, "%s.prev", path);
+    char *top = dir;
     dir = strdup(d);
     beneath = faults_hooks(&faults);
     steadfast_hooks h = beneath;
@@ -268,5 +269,7 @@ int main(void)
     steadfast_context_free(c);
     steadfast_context_free(unsynced);
     steadfast_context_free(context);
+    remove_tree(top);
+    free(top), free(dir);
     return done_testing();
 }

@@ -554,6 +554,7 @@ int main(void)
     snprintf(path, sizeof path, "%s/plain", d);
     snprintf(previous, sizeof previous, "%s.prev", path);
     snprintf(edited, sizeof edited, "%s/edited", d);
+    char *top = dir;
     dir = strdup(d);
     no_attributes = !has_attributes(path);
     begin();
@@ -573,5 +574,7 @@ int main(void)
     updates();
     is_int(count_fds(), fds, "no descriptor is left");
     steadfast_context_free(context);
+    remove_tree(top);
+    free(top), free(dir);
     return done_testing();
 }

@@ -54,6 +54,8 @@ fn mutants_are_killed() {
         ("record", Lie::Close),
         ("plain", Lie::Read),
         ("plain", Lie::Close),
+        ("plain", Lie::Write),
+        ("plain", Lie::Rename),
         ("lock", Lie::Flock),
         ("lock", Lie::Dead),
         ("lock", Lie::Unlink),

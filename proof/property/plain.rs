@@ -2,18 +2,23 @@
 //! the manual.
 
 use super::api;
-use super::machine::{Kind, Machine, NOW};
+use super::machine::{Fault, Kind, Machine, NOW};
 use super::reader::{RECOVER, REQUIRE_SCHEMA, Request, State};
 use sha2::{Digest, Sha256};
 use steadfast::status::*;
 
 const PLAIN: u32 = 1 << 2;
+const SAVE_PLAIN: u32 = 1 << 8;
+const STRICT: u32 = 1 << 0;
+const KEEP_PREVIOUS: u32 = 1 << 1;
+const IF_GENERATION: u32 = 1 << 2;
+const NO_SYNC: u32 = 1 << 6;
 const REQUIRE_VERIFIED: u32 = 1 << 3;
 /// The length of an attribute.
 const LEN: usize = 60;
 
 /// A file with its attribute.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct File {
     pub bytes: Vec<u8>,
     pub attribute: Option<Vec<u8>>,
@@ -122,10 +127,85 @@ fn is_unconfirmed(file: &File) -> bool {
     matches!(read(file, &any), Ok((STEADFAST_UNVERIFIED | STEADFAST_CHANGED, _)))
 }
 
+fn file(machine: &Machine, name: &str) -> Option<File> {
+    machine.named(name).map(|inode| File { bytes: inode.bytes.clone(), attribute: inode.xattr.clone(), mtime: inode.mtime })
+}
+
+/// The attribute says that it was not synced.
+fn is_unsynced(file: &File) -> bool {
+    file.attribute.as_ref().is_some_and(|value| value.get(47).is_some_and(|flags| flags & 2 != 0))
+}
+
+/// An input that begins with this byte is a sequence of saves.
+const SAVES: u8 = 0xff;
+const ERRORS: [i32; 8] =
+    [libc::EIO, libc::ENOSPC, libc::EMFILE, libc::EPERM, libc::EACCES, libc::EAGAIN, libc::EROFS, libc::ENOMEM];
+
+/// Four bytes for each save: a call of it fails, once or for ever, or is its process's last one. What is there then is what the
+/// answer says.
+fn saves(input: &[u8]) {
+    const ANY: Request = Request { flags: PLAIN, schema: 0, max_len: 0 };
+    let mut machine = Machine::new(0);
+    for step in input.chunks_exact(4).take(20) {
+        let &[flags, size, fault, more] = step else { continue };
+        let strict = if u32::from(flags) & NO_SYNC != 0 { 0 } else { STRICT };
+        let flags = SAVE_PLAIN | u32::from(flags) & (strict | KEEP_PREVIOUS | IF_GENERATION | NO_SYNC);
+        let payload: Vec<u8> = (0..usize::from(size) * 3).map(|at| (at as u8).wrapping_add(more)).collect();
+        let (before, previous) = (file(&machine, "state"), file(&machine, "state.prev"));
+        let there = before.as_ref().and_then(|file| read(file, &ANY).ok()).map_or(0, |(_, state)| state.generation);
+        let (killed, for_ever) = (fault >> 6 == 3, fault >> 6 == 2);
+        let error = if killed { libc::EIO } else { ERRORS[usize::from(more & 7)] };
+        let nth = machine.calls + 1 + u64::from(fault & 63);
+        machine.fault = (fault >> 6 != 0).then_some(Fault { nth, error, for_ever: killed || for_ever });
+        machine.struck = 0;
+        let told = api::save(&mut machine, &payload, flags, 5, if flags & IF_GENERATION != 0 { there } else { 0 });
+        let struck = machine.struck;
+        machine.fault = None;
+        if (killed || for_ever) && struck != 0 {
+            let next = machine.own + 1;
+            machine.die();
+            machine.start_process(next);
+        }
+        let after = file(&machine, "state");
+        let seen = after.as_ref().map(|file| (read(file, &ANY), file));
+        let said = format!("flags {flags:#x}, fault {fault:#x} {error}, struck {struck:#x}, {told:?}");
+        // The old file, or all of the new one with its attribute, or without one, which is told.
+        let is_new = matches!(&seen, Some((Ok((_, state)), _)) if state.payload == payload) && after != before;
+        assert!(after == before || is_new, "{said}: {seen:?}");
+        if killed && struck != 0 {
+            continue;
+        }
+        match (told.code, &seen) {
+            (STEADFAST_OK | STEADFAST_NOT_DURABLE, Some((Ok((0, state)), file))) => {
+                assert_eq!((&state.payload, state.generation, state.schema), (&payload, told.generation, 5), "{said}");
+                // What was not synced says so, where it can.
+                let unsynced = flags & NO_SYNC != 0;
+                assert!(is_unsynced(file) == unsynced || struck != 0 && told.code != 0, "{said}: the mark");
+            }
+            (STEADFAST_UNVERIFIED | STEADFAST_NOT_DURABLE, Some((Ok((STEADFAST_UNVERIFIED, state)), _))) => {
+                assert!(state.payload == payload && struck != 0 && flags & STRICT == 0, "{said}");
+            }
+            (STEADFAST_E_SAVED_NOT_DURABLE, _) => assert!(is_new && flags & STRICT != 0, "{said}"),
+            (STEADFAST_E_INDETERMINATE, _) => {}
+            (code, _) => assert!(code < 0 && after == before && told.on_disk == 0 && struck != 0, "{said}: {seen:?}"),
+        }
+        assert!(told.code != 0 || told.on_disk == 1 && flags & NO_SYNC == 0, "{said}");
+        let durable = |file: &File| matches!(read(file, &ANY), Ok((0, _))) && !is_unsynced(file);
+        if told.code >= 0 && struck == 0 && before.as_ref().is_some_and(durable) {
+            let kept = file(&machine, "state.prev");
+            let wanted = if flags & KEEP_PREVIOUS != 0 { &before } else { &previous };
+            assert_eq!(&kept, wanted, "{said}: PATH.prev");
+        }
+    }
+}
+
 /// The first bytes choose how it is loaded, what is made to fit, and what the previous generation is like. Then comes the
 /// attribute, and then the content.
 pub fn check(input: &[u8]) {
     let Some((&[how, also, time, cut], rest)) = input.split_first_chunk::<4>() else { return };
+    if how == SAVES {
+        return saves(&input[1..]);
+    }
     let (value, bytes) = rest.split_at(rest.len().min(usize::from(cut) % 80));
     let request = Request {
         flags: PLAIN | u32::from(how & 3) | if how & 4 != 0 { REQUIRE_VERIFIED } else { 0 },

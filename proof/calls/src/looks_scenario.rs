@@ -110,7 +110,7 @@ pub fn alone(maker: &Maker, filter: &Filter) -> Result<Vec<Alone>, String> {
     }
     let plain = maker.saved_plain();
     add("save, PLAIN, KEEP_PREVIOUS", "save-plain-previous", &plain);
-    for (n, tree) in killed(maker, filter, "save-plain-swap", &plain)?.iter().enumerate() {
+    for (n, tree) in killed(maker, filter, "save-plain-swap", &plain)?.iter().enumerate().step_by(2) {
         add(&format!("save, PLAIN, IF_GENERATION, after a killed one, {n}"), "save-plain-swap", tree);
     }
     let left = maker.left();

@@ -39,6 +39,10 @@ pub(super) unsafe extern "C" fn unmap(user: User, address: u64) -> i32 {
 pub(super) unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i32 {
     let m = unsafe { machine(user) };
     let result = m.begin(STEADFAST_CALL_FLOCK).and_then(|()| {
+        // Nobody else has the directory's.
+        if m.is_directory(fd) {
+            return Ok(0);
+        }
         let (inode, own) = m.file_of(fd)?;
         let node = &mut m.inodes[inode];
         let exclusive = operation & LOCK_EX != 0;

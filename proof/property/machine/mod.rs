@@ -274,6 +274,10 @@ impl Machine {
         }
     }
 
+    fn is_directory(&mut self, fd: i32) -> bool {
+        matches!(self.handle(fd), Ok(Handle::Directory))
+    }
+
     fn inode_of(&mut self, fd: i32) -> Result<usize, i32> {
         self.file_of(fd).map(|(inode, _)| inode)
     }
