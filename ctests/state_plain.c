@@ -287,6 +287,9 @@ static void counts(void)
     ok(report.generation == 3, "a record's number counts");
     is_int(save(path, "record", 0), SAVED, "and back");
     ok(report.generation == 4, "a plain file's number counts");
+    save_plain("durable", KEEP | STEADFAST_SAVE_NO_SYNC);
+    ok(report.on_disk == STEADFAST_ON_DISK_UNKNOWN && (NO_LINK || holds(previous, "record")),
+       "unsynced over a record, which no load of a plain file gives: UNKNOWN");
     begin();
     write_text(path, "by hand");
     save_plain("ours", 0);
@@ -308,8 +311,7 @@ static void swaps(void)
     }
     if (no_swaps) {
         save_plain_as(context, "x", SWAP, 0);
-        ok(strstr(report.message, "a flock that all its savers see") != NULL,
-           "IF_GENERATION where another machine may save: E_UNSUPPORTED");
+        ok(strstr(report.message, "a flock that all savers see") != NULL, "IF_GENERATION where another machine may save: E_UNSUPPORTED");
         return;
     }
     is_int(save_plain_as(context, "one", SWAP, 0), DONE, "IF_GENERATION 0, nothing there: saved");
@@ -458,6 +460,19 @@ static void edits_left(void)
     ok(is_exactly(edit, "an edit"), "it stays");
     is_int(save_plain("five", 0), SAVED, "another save does not mind it");
     ok(is_exactly(edit, "an edit"), "it stays");
+    unlink(edit);
+
+    begin();
+    save_plain("one", 0), save_plain_as(context, "two", SWAP, 1);
+    rename(path, edit), save_plain("one", 0);
+    is_int(save_plain_as(context, "three", SWAP, 1), SAVED, "the new file of a saver that was killed before the exchange is left: saved");
+    ok(!exists(edit), "and that file goes");
+    begin();
+    save_plain("one", 0), save_plain("two", 0), save_plain("three", 0);
+    rename(path, edit), save_plain("one", 0);
+    is_int(save_plain_as(context, "other", SWAP, 1), SAVED, "one that another saver was told to be saved is left: saved");
+    ok(says(".edit"), "and the message names it");
+    ok(loads(edit, 0, 0, "three"), "it stays");
     unlink(edit);
 }
 

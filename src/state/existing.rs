@@ -27,11 +27,13 @@ pub struct Content {
     pub sha256: Option<[u8; 32]>,
     /// Is it marked as one that was not synced?
     unsynced: bool,
+    /// Is it marked as one that was saved by comparing and swapping?
+    pub swapped: bool,
 }
 
 impl Content {
     fn damaged(damage: i32) -> Content {
-        Content { damage, generation: None, tag: None, sha256: None, unsynced: false }
+        Content { damage, generation: None, tag: None, sha256: None, unsynced: false, swapped: false }
     }
 
     /// A plain file that nothing confirms.
@@ -42,6 +44,11 @@ impl Content {
     /// A content that may be somebody's, and that nothing confirms?
     pub fn is_foreign(&self) -> bool {
         self.damage == 0 && self.generation.is_none()
+    }
+
+    /// A record, looked at as a plain file? No load of a plain file gives it.
+    fn is_of_other_kind(&self) -> bool {
+        self.generation.is_some() && self.tag.is_some()
     }
 
     /// The generation, or the tag that stands for it.
@@ -250,6 +257,7 @@ impl<'h> Existing<'h> {
                 generation: Some(attribute.generation),
                 sha256: Some(sha256),
                 unsynced: attribute.is_unsynced(),
+                swapped: attribute.is_swapped(),
                 ..Content::damaged(0)
             },
             Verdict::Changed | Verdict::Unverified => Content::foreign(sha256),
@@ -297,9 +305,9 @@ impl<'h> Existing<'h> {
     }
 }
 
-/// Is it whole, verified and, as far as is known, on the disk?
+/// Is it whole, verified, for a load of its kind, and on the disk, as far as is known?
 pub fn is_durable(content: Content, file: &Existing<'_>) -> bool {
-    content.is_whole() && !content.is_foreign() && !file.is_unsynced()
+    content.is_whole() && !content.is_foreign() && !content.is_of_other_kind() && !file.is_unsynced()
 }
 
 /// Another process kept the save waiting for too long. It is named, if the system tells.

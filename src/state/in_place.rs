@@ -134,12 +134,11 @@ fn keep(
     let previous = names::previous(target.name()).at(STEP)?;
     let previous = target.sibling(previous.c_str());
     let mut before = Existing::open(previous, &mut saving.retry, STEP)?;
-    let has = |before: &mut Option<Existing<'_>>| -> Result<Option<[u8; 32]>, Outcome> {
-        let Some(before) = before else { return Ok(None) };
+    let mut kept = None;
+    if let Some(before) = &mut before {
         let content = before.verify(kind, STEP)?;
-        Ok(content.sha256.filter(|_| is_durable(content, before)))
-    };
-    let kept = has(&mut before)?;
+        kept = content.sha256.filter(|_| is_durable(content, before));
+    }
     // Somebody's content is no state, but all that there is.
     let foreign = (content.is_foreign() || content.damage == STEADFAST_E_FORMAT) && current.stat.size > 0;
     let whole = content.is_whole() && !content.is_foreign();

@@ -181,7 +181,8 @@ impl<'h> Saving<'h> {
         let sha256 = stream::write_plain(hooks, fd, request.data).at(STEP)?;
         let mtime_ns = hooks.fstat(fd).at(STEP)?.mtime_ns;
         let len = request.data.len() as u64;
-        let synced = Attribute { sha256, generation: self.fields.generation, len, flags: 0, mtime_ns, schema: request.schema };
+        let flags = if request.swaps() { plain::SWAPPED } else { 0 };
+        let synced = Attribute { sha256, generation: self.fields.generation, len, flags, mtime_ns, schema: request.schema };
         let attribute = if request.skips_sync() { synced.unsynced() } else { synced };
         self.attribute = Some(attribute);
         match attribute.write(hooks, fd).at(STEP)? {

@@ -13,7 +13,7 @@ use crate::status::*;
 pub fn take_turn<'h>(dir: &Fd<'h>, retry: &mut Retry) -> Result<Flock<'h>, Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
     let hooks = dir.hooks();
-    let unsupported = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SwapNeedsDirectoryFlock);
+    let unsupported = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SwapNeedsFlock);
     if shared_between_machines(hooks, dir.raw()) {
         return Err(unsupported);
     }

@@ -39,7 +39,7 @@ details! {
     Thread "stale: the number is only the id of a thread";
     CleaningNeedsFlock "a stale lock can only be removed under its flock, and there is no flock here";
     HoldingNeedsFlock "a lock is held by its flock, and there is no flock here";
-    SwapNeedsFlock "compare-and-swap needs flock, and there is no flock here";
+    SwapNeedsFlock "compare-and-swap needs a flock that all savers see, and there is none here";
     LostToAnother "another process replaced the lock file; what is there now was not touched";
     TakenAway "another process removed the lock file";
     MountPoint "a mount point cannot be replaced: mount its directory instead";
@@ -66,14 +66,13 @@ details! {
     NotCopied "saved, but the previous generation was not kept: there are no hard links here, and a copy that is not synced may be lost";
     AttributeNeeded "with STRICT or IN_PLACE a plain file needs its attribute, which cannot be stored here";
     AttributesLost "saved, but not all extended attributes of the old file could be stored";
-    PartlyWritten "the file was being written in place when a call failed; PATH.prev has the old content (STEADFAST_LOAD_RECOVER)";
-    NeedsPrevious "to write in place, PATH.prev has to be there or to be made, and the directory may not be written";
+    PartlyWritten "a call failed while the file was written in place; PATH.prev has the old content";
+    NeedsPrevious "writing in place needs a PATH.prev, and none can be made here";
     NoAttribute "saved, but without the attribute that verifies it: it cannot be stored here";
-    EditKept "saved; what somebody wrote there during a save that was cut off is still beside it, under a name that ends in .edit";
+    EditKept "saved; an edit that a killed save displaced is still beside it, under a name that ends in .edit";
     Changing "another process keeps changing the file";
     PlainAlone "PLAIN stands in the options of both the load and the save, or in neither";
     DirectoryBusy "another process holds the flock of the directory: a saver that compares and swaps plain files, or a reader";
-    SwapNeedsDirectoryFlock "compare-and-swap of a plain file needs a flock that all its savers see, which this file system lacks";
     FixedMode "saved, but this file system fixes the permissions of files";
     ForeignLink "the link belongs to another user, in a directory that others may write";
     OwnProcess "held: this very process holds it";
