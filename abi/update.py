@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 
 # They begin with their size, and the library never writes past it.
 GROWING = {"hooks", "report", "state", "save_entry", "save_options", "load_options", "lock_options", "context_options"}
-OPAQUE = {"steadfast_context", "steadfast_lock"}
+OPAQUE = {"steadfast_context", "steadfast_lock", "steadfast_watch"}
 # Rust's name of a function pointer has the modules of its types in it: where a type is defined is no part of the ABI.
 MODULE = re.compile(r"\b(?:\w+::)+(?=steadfast_)")
 

@@ -181,6 +181,27 @@ static void failures(const steadfast_context *c, const char *kind)
        told[0], told[1], told[2], told[3]);
 }
 
+/* Another saver is done just before this one has its turn. */
+static const steadfast_context *other;
+static void save_before(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    if (call != STEADFAST_CALL_FLOCK)
+        return;
+    f->before = NULL;
+    if (save_it(other, "a much longer content of another saver", IN_PLACE, 0) != 0)
+        bail_out("the other saver: %s", report.message);
+}
+static void turns(const steadfast_context *c, const char *kind)
+{
+    begin(2);
+    memset(&faults, 0, sizeof faults);
+    faults.before = save_before, faults.no_real_sync = 1;
+    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "%s, another saver was there just before: saved", kind);
+    ok(load_gives(path, 0, "new") == 0 && load_gives(previous, 0, "a much longer content of another saver") == 0,
+       "what it had saved is kept, and not taken for damage");
+}
+
 /* A saver that is killed before each call: the new content, the old one, or damage and the old one as PATH.prev. */
 static long die_at;
 static void die(struct faults *f, int call, const char *name)
@@ -234,6 +255,9 @@ int main(void)
     steadfast_hooks h = beneath;
     h.fstat = fstat_hook, h.openat = openat_hook, h.renameat = renameat_hook;
     steadfast_context *c = test_context(&h);
+    h.user = &idle;
+    steadfast_context *second = test_context(&h);
+    other = second;
     write_text(path, "");
     int no_attributes = (test_absent() & STEADFAST_ABSENT_XATTR) != 0 || setxattr(path, "user.steadfast", "x", 1, 0) != 0;
     int fds = count_fds();
@@ -248,6 +272,7 @@ int main(void)
             writes(c, plain ? "a plain file" : "a record");
             failures(c, plain ? "a plain file" : "a record");
             deaths(c, plain ? "a plain file" : "a record");
+            turns(c, plain ? "a plain file" : "a record");
         }
         plain = 1;
         if (no_attributes) {
@@ -267,6 +292,7 @@ int main(void)
            -EINVAL, "in a batch: EINVAL");
     is_int(count_fds(), fds, "no descriptor is left");
     steadfast_context_free(c);
+    steadfast_context_free(second);
     steadfast_context_free(unsynced);
     steadfast_context_free(context);
     remove_tree(top);

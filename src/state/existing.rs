@@ -159,6 +159,8 @@ impl<'h> Existing<'h> {
                 Err(e) => return Err(Outcome::failed(e, STEP)),
             }
             if entry.is(&current.stat).at(STEP)? {
+                // Somebody may have written it in place before.
+                current.stat = hooks.fstat(current.fd.raw()).at(STEP)?;
                 return Ok(Some(current));
             }
             match Existing::open(entry, retry, STEP)? {
