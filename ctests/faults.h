@@ -10,7 +10,7 @@
 
 #include "util.h"
 
-enum { FAULTS_EVENTS = 400, FAULTS_CALLS = 36 };
+enum { FAULTS_EVENTS = 400, FAULTS_CALLS = 41 };
 enum { SHORT_NO, SHORT_ONE_BYTE, SHORT_HALF, SHORT_NOTHING };
 
 /* A call that matters for durability, and what the system answered. */
@@ -109,17 +109,28 @@ static inline int32_t faults_close(void *user, int32_t fd)
     return (int32_t)result;
 }
 
-static inline int64_t faults_write(void *user, int32_t fd, const void *buf, size_t len)
+/* How much of `len` is written. */
+static inline size_t faults_shorten(const struct faults *f, size_t len)
 {
-    struct faults *f = user;
-    FAIL_OR(STEADFAST_CALL_WRITE, NULL);
     if (f->short_writes == SHORT_NOTHING)
         return 0;
     if (f->short_writes == SHORT_ONE_BYTE && len > 1)
-        len = 1;
-    if (f->short_writes == SHORT_HALF && len > 1)
-        len /= 2;
-    return REAL->write(NULL, fd, buf, len);
+        return 1;
+    return f->short_writes == SHORT_HALF && len > 1 ? len / 2 : len;
+}
+
+static inline int64_t faults_write(void *user, int32_t fd, const void *buf, size_t len)
+{
+    FAIL_OR(STEADFAST_CALL_WRITE, NULL);
+    len = faults_shorten(user, len);
+    return len == 0 ? 0 : REAL->write(NULL, fd, buf, len);
+}
+
+static inline int64_t faults_pwrite(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset)
+{
+    FAIL_OR(STEADFAST_CALL_PWRITE, NULL);
+    len = faults_shorten(user, len);
+    return len == 0 ? 0 : REAL->pwrite(NULL, fd, buf, len, offset);
 }
 
 /* fsync and fdatasync: both are written down as the former. */
@@ -268,6 +279,12 @@ static inline int64_t faults_fgetxattr(void *user, int32_t fd, const char *name,
     return REAL->fgetxattr(NULL, fd, name, buf, len);
 }
 
+static inline int64_t faults_flistxattr(void *user, int32_t fd, void *buf, size_t len)
+{
+    FAIL_OR(STEADFAST_CALL_FLISTXATTR, NULL);
+    return REAL->flistxattr(NULL, fd, buf, len);
+}
+
 static inline int32_t faults_fsetxattr(void *user, int32_t fd, const char *name, const void *buf, size_t len)
 {
     FAIL_OR(STEADFAST_CALL_FSETXATTR, NULL);
@@ -373,7 +390,8 @@ static inline steadfast_hooks faults_hooks(struct faults *f)
     USE(readlinkat); USE(read); USE(pread); USE(fstat); USE(fstatat); USE(fstatfs); USE(fchmod); USE(fchown);
     USE(flock); USE(ofdlock); USE(fgetxattr); USE(fsetxattr); USE(getpid); USE(geteuid); USE(kill); USE(pidfd_open);
     USE(poll); USE(inotify_init); USE(inotify_add_watch); USE(clock); USE(sigxfsz);
-    USE(fdatasync); USE(syncfs); USE(ftruncate); USE(writeback); USE(aio); USE(fsync_many);
+    USE(fdatasync); USE(syncfs); USE(ftruncate); USE(writeback); USE(aio); USE(fsync_many); USE(pwrite);
+    USE(flistxattr);
     // clang-format on
 #undef USE
     return h;

@@ -55,8 +55,8 @@ pub struct steadfast_save_options {
 ///  - STEADFAST_UNVERIFIED: with PLAIN, the new content, durable (NEW); its attribute could not be stored, so no load can verify it.
 ///    The report's generation is the content tag that a load gives.
 ///  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same as NOT_DURABLE after a failed sync of the directory (EITHER).
-///  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, with NO_SYNC as
-///    above). A load tells.
+///  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER; after a failed
+///    sync of the file and with NO_SYNC as above). A load tells.
 ///  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
 ///     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
 ///     - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there.

@@ -88,8 +88,7 @@ pub fn replace<'h>(
             return Err(outcome);
         }
         kept.iter_mut().for_each(Kept::settle);
-        let skipped = matches!(synced, Synced::Skipped);
-        return Err(outcome.with_on_disk(if skipped { on_disk } else { STEADFAST_ON_DISK_EITHER }));
+        return Err(outcome.with_on_disk(on_disk));
     }
     kept.iter_mut().for_each(Kept::settle);
     // The new file is the current state now: its flock belongs to savers that compare and swap, and a
