@@ -493,6 +493,10 @@ static void unsynced(void)
     ok(report.on_disk == STEADFAST_ON_DISK_EITHER && is_exactly(previous, "two"), "EITHER: a durable one is kept");
     save_plain("four", KEEP | STEADFAST_SAVE_NO_SYNC);
     ok(is_exactly(previous, "two"), "an unsynced one does not take its place");
+    write_in_place(path, "lost", 0);
+    is_int(load_plain(path, 0), STEADFAST_E_DIGEST, "another content than the unsynced one, at any time: damage");
+    is_int(save_plain("four", KEEP | STEADFAST_SAVE_NO_SYNC), STEADFAST_NOT_DURABLE, "saved over it");
+    ok(is_exactly(previous, "two"), "it is not kept as somebody's");
     is_int(save_plain("five", KEEP), SAVED, "nor does it for the next durable save");
     ok(is_exactly(previous, "two"), "which leaves it");
     struct faults f = { .file_syncs = 1, .error = EIO };

@@ -156,7 +156,8 @@ impl Stored {
         if attribute.len == len && attribute.sha256 == *sha256 {
             return Verdict::Verified(*attribute);
         }
-        if !same_time(attribute.mtime_ns, mtime_ns) {
+        // What was not synced may have been lost with the time of its last write.
+        if !attribute.is_unsynced() && !same_time(attribute.mtime_ns, mtime_ns) {
             return Verdict::Changed;
         }
         Verdict::Damaged(match len {
@@ -241,6 +242,10 @@ mod tests {
         assert_eq!(ours.judge(0, time, &other), Verdict::Damaged(STEADFAST_E_EMPTY));
         assert_eq!(Stored::None.judge(10, time, &other), Verdict::Unverified);
         assert_eq!(Stored::Newer.judge(10, time, &other), Verdict::Damaged(STEADFAST_E_NEWER));
+        let unsynced = Stored::Ours(Attribute { len: 10, flags: UNSYNCED, ..ATTRIBUTE });
+        assert!(matches!(unsynced.judge(10, later, &[7; 32]), Verdict::Verified(_)));
+        assert_eq!(unsynced.judge(10, later, &other), Verdict::Damaged(STEADFAST_E_DIGEST));
+        assert_eq!(unsynced.judge(0, later, &other), Verdict::Damaged(STEADFAST_E_EMPTY));
         let written = Stored::Ours(Attribute { len: 10, flags: IN_PLACE, ..ATTRIBUTE });
         assert_eq!(written.judge(10, later, &other), Verdict::Damaged(STEADFAST_E_DIGEST));
         assert_eq!(written.judge(10, time, &[7; 32]), Verdict::Damaged(STEADFAST_E_DIGEST));
