@@ -307,9 +307,14 @@ impl<'h> Existing<'h> {
     }
 }
 
-/// Is it whole, verified, for a load of its kind, and on the disk, as far as is known?
+/// Would RECOVER give it after a power cut? A record no load of a plain file gives.
+pub fn is_recoverable(content: Content, file: &Existing<'_>) -> bool {
+    is_durable(content, file) && !content.is_of_other_kind()
+}
+
+/// Is it whole, verified and, as far as is known, on the disk?
 pub fn is_durable(content: Content, file: &Existing<'_>) -> bool {
-    content.is_whole() && !content.is_foreign() && !content.is_of_other_kind() && !file.is_unsynced()
+    content.is_whole() && !content.is_foreign() && !file.is_unsynced()
 }
 
 /// Another process kept the save waiting for too long. It is named, if the system tells.

@@ -5,7 +5,7 @@
 //! renames and links shows a crash state without one of the two.
 
 use super::copy;
-use super::existing::{Content, Existing, is_durable};
+use super::existing::{Content, Existing, is_durable, is_recoverable};
 use super::options::Kind;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
@@ -47,7 +47,7 @@ pub struct How {
 /// leaves .prev as it was.
 pub struct Kept<'h> {
     undo: Option<Undo<'h>>,
-    /// Is a whole and durable state at .prev?
+    /// Is a whole and durable state at .prev, which RECOVER gives?
     pub durable: bool,
     /// What there is to say about it.
     pub note: Detail,
@@ -174,6 +174,7 @@ impl<'h> Keeping<'h, '_> {
         // What may be somebody's gets an attribute, so that a load can take it.
         let adopted = content.is_foreign() && there.stat.size > 0 && self.how.verifiable;
         let durable = adopted || is_durable(content, there);
+        let recoverable = adopted || is_recoverable(content, there);
         let note = if content.is_whole() { Detail::None } else { Detail::KeptUnverified };
         if !durable && let Some(kept) = self.stays(content, there.stat.size, retry)? {
             return Ok(Some(kept));
@@ -186,7 +187,7 @@ impl<'h> Keeping<'h, '_> {
         if before.is_some_and(|before| same(&before, &there.stat)) && self.target.is(&there.stat).at(STEP)? {
             // A save that failed and could not put back what was there has left it.
             let _ = self.rotating.unlink();
-            return Ok(Some(Kept::unchanged(durable, note)));
+            return Ok(Some(Kept::unchanged(recoverable, note)));
         }
         // The attribute is not for the file itself: it may have other names, and the save may fail.
         let linked = if adopted { Linked::Unlinkable } else { self.link(there, AGAIN)? };
@@ -209,14 +210,14 @@ impl<'h> Keeping<'h, '_> {
                 return Err(e);
             }
         };
-        Ok(Some(Kept { undo: Some(undo), durable, note }))
+        Ok(Some(Kept { undo: Some(undo), durable: recoverable, note }))
     }
 
     /// There is no copy of the current state, unless a save before this one has left one at .prev.
     fn not_copied(&self, current: Content, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
         if let Some(mut there) = self.open_previous(retry)? {
             let content = there.verify(self.how.kind, STEP)?;
-            if content.sha256 == current.sha256 && is_durable(content, &there) {
+            if content.sha256 == current.sha256 && is_recoverable(content, &there) {
                 return Ok(Some(Kept::unchanged(true, Detail::None)));
             }
         }
@@ -226,7 +227,7 @@ impl<'h> Keeping<'h, '_> {
     /// Is a whole and durable state at .prev?
     fn is_durable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
         Ok(match self.open_previous(retry)? {
-            Some(mut there) => is_durable(there.verify(self.how.kind, STEP)?, &there),
+            Some(mut there) => is_recoverable(there.verify(self.how.kind, STEP)?, &there),
             None => false,
         })
     }
@@ -261,7 +262,7 @@ impl<'h> Keeping<'h, '_> {
             return Ok(None);
         }
         let note = if whole { Detail::None } else { Detail::NotKept };
-        Ok(Some(Kept::unchanged(durable, note)))
+        Ok(Some(Kept::unchanged(is_recoverable(content, &there), note)))
     }
 
     /// Gives the current state its second name.
