@@ -285,6 +285,11 @@ static void counts(void)
     save(path, "record", 0), save(path, "record", 0);
     is_int(save_plain("plain", 0), SAVED, "over a record");
     ok(report.generation == 3, "a record's number counts");
+    save(path, "record", KEEP), save_plain("plain", KEEP);
+    save(path, "unsynced", KEEP | STEADFAST_SAVE_NO_SYNC);
+    is_int(report.on_disk, STEADFAST_ON_DISK_UNKNOWN, "an unsynced record over a plain file, which it does not keep: UNKNOWN");
+    begin();
+    save(path, "record", 0), save(path, "record", 0), save_plain("plain", 0);
     is_int(save(path, "record", 0), SAVED, "and back");
     ok(report.generation == 4, "a plain file's number counts");
     save_plain("durable", KEEP | STEADFAST_SAVE_NO_SYNC);

@@ -196,7 +196,7 @@ impl<'h> Existing<'h> {
         match self.header().at(step)? {
             Some(header) => Ok((format::checked_generation(&header), true)),
             None if kind == Kind::Plain => Ok((None, true)),
-            None => Ok((attribute()?, false)),
+            None => attribute().map(|number| (number, number.is_some())),
         }
     }
 

@@ -262,7 +262,9 @@ impl<'h> Keeping<'h, '_> {
             return Ok(None);
         }
         let note = if whole { Detail::None } else { Detail::NotKept };
-        Ok(Some(Kept::unchanged(is_recoverable(content, &there), note)))
+        // A verified file of the other kind is what is lost then.
+        let is_last = whole || current.generation.is_none();
+        Ok(Some(Kept::unchanged(is_last && is_recoverable(content, &there), note)))
     }
 
     /// Gives the current state its second name.
