@@ -202,6 +202,39 @@ static void turns(const steadfast_context *c, const char *kind)
        "what it had saved is kept, and not taken for damage");
 }
 
+/* Somebody who may replace the file does so, just before the sync of what is written in place. */
+static void replace_before(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    if (call != STEADFAST_CALL_FTRUNCATE)
+        return;
+    f->before = NULL;
+    mounted = 0;
+    if (save_it(unsynced, "of the other one", 0, 0) != 0)
+        bail_out("the other saver: %s", report.message);
+}
+static void replaced(const steadfast_context *c, const char *kind)
+{
+    begin(2);
+    memset(&faults, 0, sizeof faults);
+    faults.before = replace_before, faults.no_real_sync = 1;
+    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_E_CONFLICT, "%s is replaced while it is written: E_CONFLICT", kind);
+    ok(load_gives(path, 0, "of the other one") == 0, "what is there is the other one's");
+}
+
+/* An unsynced state is not copied over a durable one. */
+static void unsynced_before(const steadfast_context *c, const char *kind)
+{
+    for (int closed = 0; closed <= 1; closed++) {
+        begin(2);
+        save_it(unsynced, "unsynced", STEADFAST_SAVE_NO_SYNC, 0);
+        mounted = closed ? 0 : inode_of(path), unwritable = closed;
+        is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "over %s that was not synced%s", kind,
+               closed ? ", in a closed directory" : "");
+        ok(load_gives(previous, 0, "one") == 0, "the durable PATH.prev stays");
+    }
+}
+
 /* A saver that is killed before each call: the new content, the old one, or damage and the old one as PATH.prev. */
 static long die_at;
 static void die(struct faults *f, int call, const char *name)
@@ -273,6 +306,8 @@ int main(void)
             failures(c, plain ? "a plain file" : "a record");
             deaths(c, plain ? "a plain file" : "a record");
             turns(c, plain ? "a plain file" : "a record");
+            replaced(c, plain ? "a plain file" : "a record");
+            unsynced_before(c, plain ? "a plain file" : "a record");
         }
         plain = 1;
         if (no_attributes) {
@@ -284,6 +319,15 @@ int main(void)
             write_text(path, "by hand"), mounted = inode_of(path);
             is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "anybody's file: saved");
             ok(load_gives(path, 0, "new") == 0 && load_gives(previous, 0, "by hand") == 0, "its copy can be verified");
+            begin(2);
+            chmod(path, 0644);
+            memset(&faults, 0, sizeof faults);
+            faults.only = STEADFAST_CALL_FSETXATTR, faults.fail_at = 2, faults.error = ENOSPC;
+            struct stat st;
+            is_int(save_it(c, "new", IN_PLACE | STEADFAST_SAVE_SET_MODE, 0), STEADFAST_E_UNSUPPORTED, "the mark is refused: E_UNSUPPORTED");
+            ok(load_gives(path, 0, "two") == 0 && stat(path, &st) == 0 && (st.st_mode & 07777) == 0644,
+               "content and mode are as they were");
+            faults.fail_at = 0;
         }
     }
     steadfast_save_entry entry = { .size = sizeof entry, .path = path, .data = "x", .len = 1 };

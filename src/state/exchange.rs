@@ -61,7 +61,10 @@ pub fn swap(saving: &mut Saving<'_>, temp: &mut Temp<'_>, target: Entry<'_, '_>)
     }
     put_back(edit, target, ours)?;
     // Until it is on the disk a power cut may leave what was put in.
-    sync_names(edit)?;
+    match edit.sync_directory() {
+        Err(e) if !e.unsupported() => return Err(indeterminate(e)),
+        _ => {}
+    }
     match out {
         Ok(_) => Ok(false),
         Err(e) => Err(Outcome::failed(e, STEP)),
@@ -91,17 +94,6 @@ fn put_back(edit: Entry<'_, '_>, target: Entry<'_, '_>, ours: steadfast_stat) ->
         put_in = back;
     }
     Err(indeterminate(Errno::of(EAGAIN)))
-}
-
-fn sync_names(entry: Entry<'_, '_>) -> Result<(), Outcome> {
-    let hooks = entry.hooks();
-    if hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
-        return Ok(());
-    }
-    match hooks.fsync(entry.dir()) {
-        Err(e) if !e.unsupported() => Err(indeterminate(e)),
-        _ => Ok(()),
-    }
 }
 
 /// Renames the new file to the first free `.NAME.k.edit`; and is somebody's edit left under one before it?

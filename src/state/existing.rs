@@ -21,7 +21,7 @@ pub struct Content {
     pub damage: i32,
     /// Of a whole state of this format, or of a plain file that is verified.
     pub generation: Option<u64>,
-    /// The content tag of a plain file that has no generation of its own.
+    /// The content tag of what a load as a plain file would not verify: somebody's file, or a record.
     pub tag: Option<u64>,
     /// Its digest, when it is whole.
     pub sha256: Option<[u8; 32]>,
@@ -51,9 +51,14 @@ impl Content {
         self.generation.is_some() && self.tag.is_some()
     }
 
-    /// The generation, or the tag that stands for it.
+    /// What a load of the kind that was asked for gives as the generation.
     pub fn number(&self) -> Option<u64> {
-        self.generation.or(self.tag)
+        self.tag.or(self.generation)
+    }
+
+    /// The same, of what that load verifies.
+    pub fn verified(&self) -> Option<u64> {
+        self.generation.filter(|_| self.damage == 0 && self.tag.is_none())
     }
 
     /// A whole state?
@@ -158,9 +163,11 @@ impl<'h> Existing<'h> {
                 Err(e) if flock::is_missing(e) || e.is(EBADF) => return Err(no_flock(e)),
                 Err(e) => return Err(Outcome::failed(e, STEP)),
             }
-            if entry.is(&current.stat).at(STEP)? {
+            if let Some(named) = entry.stat_if_there().at(STEP)?
+                && same(&named, &current.stat)
+            {
                 // Somebody may have written it in place before.
-                current.stat = hooks.fstat(current.fd.raw()).at(STEP)?;
+                current.stat = named;
                 return Ok(Some(current));
             }
             match Existing::open(entry, retry, STEP)? {
@@ -202,7 +209,21 @@ impl<'h> Existing<'h> {
 
     /// Is it, as far as is known, not durable? Asked after [`verify`](Existing::verify).
     pub fn is_unsynced(&self) -> bool {
-        self.stat.mode & UNSYNCED != 0 || self.content.is_some_and(|content| content.unsynced)
+        self.content.is_some_and(|content| content.unsynced)
+    }
+
+    /// Shows the content to `look`, piece by piece, until it answers false: how much was read.
+    pub fn pieces(&self, mut look: impl FnMut(u64, &[u8]) -> Result<bool, Errno>) -> Result<u64, Errno> {
+        let mut piece = [0u8; 8192];
+        let mut at = 0u64;
+        loop {
+            let bytes = self.fd.hooks().pread(self.fd(), &mut piece, at)?;
+            let (start, len) = (at, bytes.len());
+            at = at.saturating_add(len as u64);
+            if !look(start, bytes)? || len < piece.len() {
+                return Ok(at);
+            }
+        }
     }
 
     /// Reads it through and checks it, once: as the `kind` that is saved, or as the other one.
@@ -221,16 +242,20 @@ impl<'h> Existing<'h> {
     /// A record; the number of a plain file counts as well.
     fn verify_record(&self) -> Result<Content, Errno> {
         let record = self.read_record()?;
-        if record.is_whole() || Stored::read(self.fd.hooks(), self.fd())? == Stored::None {
+        if record.is_whole() {
             return Ok(record);
         }
-        let plain = self.read_plain()?;
+        let stored = Stored::read(self.fd.hooks(), self.fd())?;
+        if stored == Stored::None {
+            return Ok(record);
+        }
+        let plain = self.read_plain(stored)?;
         Ok(Content { generation: plain.generation, sha256: plain.sha256, unsynced: plain.unsynced, ..record })
     }
 
     /// A plain file. The number of a record counts as well, and so does the tag that a load of it as a plain file gives.
     fn verify_plain(&self) -> Result<Content, Errno> {
-        let plain = self.read_plain()?;
+        let plain = self.read_plain(Stored::read(self.fd.hooks(), self.fd())?)?;
         if !plain.is_foreign() {
             return Ok(plain);
         }
@@ -238,23 +263,14 @@ impl<'h> Existing<'h> {
         Ok(if record.is_whole() { Content { tag: plain.tag, sha256: plain.sha256, ..record } } else { plain })
     }
 
-    fn read_plain(&self) -> Result<Content, Errno> {
-        let (hooks, fd) = (self.fd.hooks(), self.fd());
-        let stored = Stored::read(hooks, fd)?;
-        let mut piece = [0u8; 8192];
+    fn read_plain(&self, stored: Stored) -> Result<Content, Errno> {
         let mut hasher = plain::hasher();
-        let mut at = 0u64;
-        loop {
-            let bytes = hooks.pread(fd, &mut piece, at)?;
+        let len = self.pieces(|_, bytes| {
             hasher.update(bytes);
-            let len = bytes.len();
-            at = at.saturating_add(len as u64);
-            if len < piece.len() {
-                break;
-            }
-        }
+            Ok(true)
+        })?;
         let sha256 = hasher.finish();
-        Ok(match stored.judge(at, self.stat.mtime_ns, &sha256) {
+        Ok(match stored.judge(len, self.stat.mtime_ns, &sha256) {
             Verdict::Verified(attribute) => Content {
                 generation: Some(attribute.generation),
                 sha256: Some(sha256),
@@ -268,41 +284,34 @@ impl<'h> Existing<'h> {
     }
 
     fn read_record(&self) -> Result<Content, Errno> {
-        let (hooks, fd, size) = (self.fd.hooks(), self.fd.raw(), self.stat.size);
-        let mut piece = [0u8; 8192];
+        let size = self.stat.size;
         let mut header = [0u8; HEADER];
         let mut hasher = Hasher::new(&[]);
-        let mut at = 0u64;
-        loop {
-            let bytes = hooks.pread(fd, &mut piece, at)?;
+        let mut damage = None;
+        let len = self.pieces(|at, bytes| {
             if at == 0 {
                 let start = bytes.first_chunk::<HEADER>().map_or(bytes, |start| start);
-                if let Err(code) = format::expected_len(start, size) {
-                    return Ok(Content::damaged(code));
-                }
+                damage = format::expected_len(start, size).err();
                 copy(&mut header, start);
                 hasher = Hasher::new(bytes);
             } else {
                 hasher.update(bytes);
             }
-            let len = bytes.len();
-            at = at.saturating_add(len as u64);
-            if len < piece.len() {
-                break;
-            }
+            Ok(damage.is_none())
+        })?;
+        let unsynced = self.stat.mode & UNSYNCED != 0 || format::says_unsynced(&header);
+        if let Some(code) = damage {
+            return Ok(Content { unsynced, ..Content::damaged(code) });
         }
-        if at != size {
-            return Ok(Content::damaged(if at < size { STEADFAST_E_TRUNCATED } else { STEADFAST_E_TRAILING }));
+        if len != size {
+            let code = if len < size { STEADFAST_E_TRUNCATED } else { STEADFAST_E_TRAILING };
+            return Ok(Content { unsynced, ..Content::damaged(code) });
         }
         Ok(match format::check(&header, hasher) {
-            Ok((fields, sha256)) => Content {
-                damage: 0,
-                generation: Some(fields.generation),
-                sha256: Some(sha256),
-                unsynced: format::says_unsynced(&header),
-                ..Content::damaged(0)
-            },
-            Err(code) => Content { unsynced: format::says_unsynced(&header), ..Content::damaged(code) },
+            Ok((fields, sha256)) => {
+                Content { damage: 0, generation: Some(fields.generation), sha256: Some(sha256), unsynced, ..Content::damaged(0) }
+            }
+            Err(code) => Content { unsynced, ..Content::damaged(code) },
         })
     }
 }

@@ -116,8 +116,9 @@ impl Attribute {
 impl Stored {
     /// Reads the attribute of a file. One that may not be read may be there: for a save that is an error.
     pub fn read(hooks: &Hooks, fd: i32) -> Result<Stored, Errno> {
-        match xattr::read(hooks, fd, NAME) {
-            Ok(value) => Ok(Stored::of(value.bytes())),
+        let mut stored = Stored::None;
+        match xattr::show(hooks, fd, NAME, &mut |value| stored = Stored::of(value)) {
+            Ok(()) => Ok(stored),
             Err(e) if e.is(ENODATA) || e.unsupported() => Ok(Stored::None),
             Err(e) => Err(e),
         }

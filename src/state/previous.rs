@@ -4,13 +4,12 @@
 //! what was there before stays under the rotating name until the new state has been published. Every other order of
 //! renames and links shows a crash state without one of the two.
 
-use super::copy;
+use super::copy::{self, Adopted};
 use super::existing::{Content, Existing, is_durable, is_recoverable};
 use super::options::Kind;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names::{self, Shape};
-use crate::file::ownership::{self, Asked};
 use crate::file::path::Name;
 use crate::file::temp::Temp;
 use crate::hooks::*;
@@ -23,9 +22,6 @@ const ATTEMPTS: u32 = 100;
 
 /// The name on the way was taken away by the saver that had our number before.
 const AGAIN: u32 = 3;
-
-/// A copy has the permissions of what it copies.
-const AS_BEFORE: Asked = Asked { mode: 0, always: false };
 
 /// How the current state is to be kept.
 #[derive(Clone, Copy)]
@@ -138,7 +134,7 @@ pub fn keep<'h>(
         how,
     };
     for _ in 0..ATTEMPTS {
-        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.is_durable(retry)?, Detail::None)) };
+        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.has_recoverable(retry)?, Detail::None)) };
         match keeping.keep(there, retry, AGAIN)? {
             Some(kept) => return Ok(kept),
             None if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
@@ -224,8 +220,8 @@ impl<'h> Keeping<'h, '_> {
         Ok(Some(Kept::unchanged(false, Detail::NotCopied)))
     }
 
-    /// Is a whole and durable state at .prev?
-    fn is_durable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
+    /// Is a state at .prev that RECOVER gives after a power cut?
+    fn has_recoverable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
         Ok(match self.open_previous(retry)? {
             Some(mut there) => is_recoverable(there.verify(self.how.kind, STEP)?, &there),
             None => false,
@@ -242,27 +238,20 @@ impl<'h> Keeping<'h, '_> {
 
     /// Is what is at .prev to stay, since the current state is whole but not durable, or no state at all?
     fn stays(&self, current: Content, size: u64, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
-        let there = self.open_previous(retry)?;
         let whole = current.is_whole() && !(current.is_foreign() && size == 0);
-        if !whole && self.how.kind == Kind::Plain {
-            return Ok(Some(Kept::unchanged(
-                self.is_durable(retry)?,
-                if self.how.wanted { Detail::NotKept } else { Detail::None },
-            )));
-        }
-        let Some(mut there) = there else {
-            // Nothing is in the way. But what is no state is only kept if that was asked for.
-            return Ok(if whole || self.how.wanted { None } else { Some(Kept::unchanged(false, Detail::None)) });
+        let Some(mut there) = self.open_previous(retry)? else {
+            // Nothing is in the way. But what is no state is only kept if that was asked for, and never as a plain file.
+            let kept = whole || (self.how.wanted && self.how.kind == Kind::Record);
+            return Ok((!kept).then(|| Kept::unchanged(false, if self.how.wanted { Detail::NotKept } else { Detail::None })));
         };
         let content = there.verify(self.how.kind, STEP)?;
-        let durable = is_durable(content, &there);
-        // Nor does it take the place of one of the other kind.
-        let other_kind = content.generation.is_some() && !there.is_unsynced();
-        if whole && !durable && !other_kind {
+        // One of the other kind stays as well.
+        let verified = is_durable(content, &there) || (content.generation.is_some() && !there.is_unsynced());
+        if whole && !verified {
             return Ok(None);
         }
-        let note = if whole { Detail::None } else { Detail::NotKept };
-        // A verified file of the other kind is what is lost then.
+        let note = if whole || !self.how.wanted { Detail::None } else { Detail::NotKept };
+        // Where the current state is one of the other kind, that is lost.
         let is_last = whole || current.generation.is_none();
         Ok(Some(Kept::unchanged(is_last && is_recoverable(content, &there), note)))
     }
@@ -341,20 +330,9 @@ impl<'h> Keeping<'h, '_> {
     /// temporary file is. A plain file that is `adopted` gets an attribute, any other that of `there`. The
     /// answer: its stat; None, and no copy, when it cannot be synced here.
     fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>, adopted: bool) -> Result<Option<steadfast_stat>, Outcome> {
-        let hooks = self.target.hooks();
-        let mut copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
-        let fd = copy.fd.raw();
-        copy::fill(there, fd, adopted.then_some(self.how.number))?;
-        let mark = there.stat.mode & ownership::UNSYNCED;
-        ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), AS_BEFORE, mark).at(STEP)?;
-        match if self.how.sync { hooks.fsync(fd) } else { Ok(()) } {
-            Ok(()) => {}
-            Err(e) if e.unsupported() => return Ok(None),
-            Err(e) => return Err(Outcome::failed(e, STEP)),
-        }
-        copy.entry().rename_file_to(&to, &copy.stat, 0).at(STEP)?;
-        copy.published();
-        Ok(Some(copy.stat))
+        let copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
+        let adopted = adopted.then_some(Adopted { generation: self.how.number, needs_attribute: true });
+        copy::publish(there, copy, to, adopted, self.how.sync)
     }
 }
 

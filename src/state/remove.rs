@@ -108,16 +108,16 @@ fn through_previous(
 }
 
 /// Has the rename done nothing? It does nothing for two names of one file, which over FUSE may look like two files, before the
-/// rename and after it. The digest tells: it covers the time of the save.
+/// rename and after it. Time, number and digest tell: of equal contents another one has been saved since.
 fn stayed(target: Entry<'_, '_>, current: &mut Existing<'_>, kind: Kind, retry: &mut Retry) -> Result<bool, Outcome> {
     match target.stat_if_there() {
         Ok(Some(there)) if same(&there, &current.stat) => return Ok(true),
-        Ok(Some(_)) => {}
+        Ok(Some(there)) if (there.mtime_ns, there.size) == (current.stat.mtime_ns, current.stat.size) => {}
         _ => return Ok(false),
     }
     let Ok(Some(mut there)) = Existing::open(target, retry, STEP) else { return Ok(false) };
-    let sha256 = current.verify(kind, STEP)?.sha256;
-    Ok(sha256.is_some() && there.verify(kind, STEP)?.sha256 == sha256)
+    let (ours, found) = (current.verify(kind, STEP)?, there.verify(kind, STEP)?);
+    Ok(ours.sha256.is_some() && (ours.sha256, ours.number()) == (found.sha256, found.number()))
 }
 
 /// What cannot be removed goes back, unless a new state is there by now. Somebody may have been told that it is durable there.

@@ -103,7 +103,10 @@ impl<'h> Saving<'h> {
         let mut taken = None;
         if request.exchanges() {
             taken = Some(turn::take_turn(&dir, retry)?);
-            current = Existing::open(target, retry, STEADFAST_STEP_INSPECT_TARGET)?;
+            // Who had the turn before may have made it; what has been replaced meanwhile, its flock tells.
+            if current.is_none() {
+                current = Existing::open(target, retry, STEADFAST_STEP_INSPECT_TARGET)?;
+            }
         }
         if request.swaps()
             && let Some(there) = current.take()

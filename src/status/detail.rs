@@ -62,7 +62,7 @@ details! {
     StateBusy "another process holds the flock of the state: a saver that compares and swaps, a child forked from one, or a reader";
     Leased "another process holds a lease on the file";
     KeptUnverified "saved; what was there was no whole state, and is kept as it was under the name of the previous generation";
-    NotKept "saved, but what was there was no whole state and was not kept: the previous generation was left in its place";
+    NotKept "saved, but what was there was no whole state, and was not kept as the previous generation";
     NotCopied "saved, but the previous generation was not kept: there are no hard links here, and a copy that is not synced may be lost";
     AttributeNeeded "with STRICT or IN_PLACE a plain file needs its attribute, which cannot be stored here";
     AttributesLost "saved, but not all extended attributes of the old file could be stored";
