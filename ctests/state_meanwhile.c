@@ -1,4 +1,4 @@
-/* A saver whose content is not synced, beside one whose content is: what it replaces is what it keeps. */
+/* Others save while a saver keeps the state that it replaces: what they were told stays true. */
 #include "tap.h"
 #include "state_test.h"
 
@@ -33,6 +33,38 @@ static void kept(const char *what, uint32_t flags, int no_syncs, int before)
     }
 }
 
+/* Right before the state that is kept gets the name .prev, or while it is copied, others save twice, and keep one of them. */
+static void save_twice(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    int copies = f->only == STEADFAST_CALL_LINKAT;
+    /* The first sync is that of the new state. */
+    if (f->made[call] != 1 + copies || call != (copies ? STEADFAST_CALL_FSYNC : STEADFAST_CALL_RENAMEAT))
+        return;
+    save_with(context, path, "theirs 1", 0);
+    save_with(context, path, "theirs 2", STEADFAST_SAVE_KEEP_PREVIOUS);
+}
+
+/* A save that fails leaves .prev as it was: what others have kept meanwhile. */
+static void refused(const char *what, int link_error)
+{
+    unlink(path), unlink(previous);
+    save(path, "oldest", 0), save(path, "old", STEADFAST_SAVE_KEEP_PREVIOUS);
+    struct faults f = {
+        .before = save_twice, .only = link_error ? STEADFAST_CALL_LINKAT : 0, .error = link_error, .fail_at = link_error != 0, .for_ever = 1
+    };
+    steadfast_context *c = faults_context(&f);
+    steadfast_save_options o = { .size = sizeof o,
+                                 .flags = STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_IF_GENERATION,
+                                 .expected_generation = 2 };
+    report.size = sizeof report;
+    is_int(steadfast_state_save(c, path, "mine", 4, &o, &report), STEADFAST_E_CONFLICT, "%s, others save twice meanwhile: E_CONFLICT",
+           what);
+    steadfast_context_free(c);
+    ok(holds(path, "theirs 2"), "%s: PATH is theirs", what);
+    ok(holds(previous, "theirs 1"), "%s: PATH.prev is what they have kept", what);
+}
+
 int main(void)
 {
     dir = make_temp_dir("meanwhile");
@@ -46,6 +78,15 @@ int main(void)
             kept("NO_SYNC and KEEP_PREVIOUS", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, before);
             kept("a sync that fails", 0, 1, before);
         }
+    }
+    if (NO_FLOCK) {
+        skip("IF_GENERATION needs flock", "others save while a saver compares");
+    } else {
+        refused("kept by a copy", EPERM);
+        if (NO_LINK || (test_absent() & STEADFAST_ABSENT_RENAMEAT2))
+            skip("nothing is put back in one step there", "others save between a look and the next call");
+        else
+            refused("kept by a link", 0);
     }
     ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
     steadfast_context_free(context);

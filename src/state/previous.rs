@@ -60,6 +60,9 @@ struct Undo<'h> {
     /// The file that is at .prev now, and the state at the target that it keeps.
     kept: steadfast_stat,
     current: steadfast_stat,
+    /// What that is, as far as is known.
+    kind: Kind,
+    generation: Option<u64>,
     /// Is it still to be done?
     armed: bool,
 }
@@ -67,6 +70,13 @@ struct Undo<'h> {
 impl Undo<'_> {
     fn entry<'n>(&self, name: &'n Name) -> Entry<'_, 'n> {
         Entry::of_raw(self.hooks, self.dir, name.c_str())
+    }
+
+    /// Was what is set aside kept after the state that is at .prev now? Then that had been replaced before it was kept.
+    fn is_newer_aside(&self) -> bool {
+        let Some(aside) = &self.aside else { return false };
+        let Ok(Some(mut there)) = Existing::open(self.entry(aside), &mut Retry::new(0), STEP) else { return false };
+        there.verify(self.kind, STEP).is_ok_and(|content| is_recoverable(content, &there) && content.generation > self.generation)
     }
 
     /// What was at .prev before goes. An error leaves an orphan for the next save with this number.
@@ -85,8 +95,9 @@ impl Drop for Undo<'_> {
         let previous = self.entry(&self.previous);
         // Another saver may have kept another state since, or have replaced the one that is kept here and rely on it. Where
         // nobody can look, nobody saves either.
-        let untouched = previous.is(&self.kept) != Ok(false) && self.entry(&self.target).is(&self.current) != Ok(false);
-        if !untouched {
+        let is_ours = previous.is(&self.kept) != Ok(false);
+        let is_current = self.entry(&self.target).is(&self.current) != Ok(false);
+        if !is_ours || !(is_current || self.is_newer_aside()) {
             return self.forget();
         }
         // An error here comes after the one that is reported: .prev is then the current state once more.
@@ -192,12 +203,18 @@ impl<'h> Keeping<'h, '_> {
             // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
             Linked::Unlinkable if !self.how.sync && content.is_whole() => return self.not_copied(content, retry),
             Linked::Unlinkable => match self.copy(there, self.rotating, adopted)? {
+                // Copying takes its time: others may have saved, and have kept what is newer.
+                Some(_) if !self.target.is(&there.stat).at(STEP)? => {
+                    let _ = self.rotating.unlink();
+                    return Ok(None);
+                }
                 Some(stat) => stat,
                 None => return self.not_copied(content, retry),
             },
             Linked::Replaced => return Ok(None),
         };
-        let undo = match self.replace(kept, there.stat, before.is_some()) {
+        let generation = if adopted { Some(self.how.number) } else { content.generation };
+        let undo = match self.replace(kept, there.stat, generation, before.is_some()) {
             Ok(undo) => undo,
             // The saver that had our number before has just published, and removed what it had set aside.
             Err(e) if e.os_error == ENOENT && attempts > 0 => return self.keep(there, retry, attempts.saturating_sub(1)),
@@ -278,8 +295,15 @@ impl<'h> Keeping<'h, '_> {
         Ok(if self.target.is(&current.stat).at(STEP)? { Linked::Unlinkable } else { Linked::Replaced })
     }
 
-    /// Gives .prev to the file at the rotating name, whose stat is `kept`. What is there already (`replaces`) is set aside.
-    fn replace(&self, kept: steadfast_stat, current: steadfast_stat, replaces: bool) -> Result<Undo<'h>, Outcome> {
+    /// Gives .prev to the file at the rotating name, whose stat is `kept`: it keeps `current`, of that generation. What is there
+    /// already (`replaces`) is set aside.
+    fn replace(
+        &self,
+        kept: steadfast_stat,
+        current: steadfast_stat,
+        generation: Option<u64>,
+        replaces: bool,
+    ) -> Result<Undo<'h>, Outcome> {
         let rename = |flags| self.rotating.rename_file_to(&self.previous, &kept, flags);
         let mut renamed = if replaces { rename(RENAME_EXCHANGE) } else { Err(Errno::of(ENOENT)) };
         let mut aside = None;
@@ -306,6 +330,8 @@ impl<'h> Keeping<'h, '_> {
             aside: aside.map(name_of).transpose()?,
             kept,
             current,
+            kind: self.how.kind,
+            generation,
             armed: true,
         })
     }

@@ -138,13 +138,21 @@ impl Watch {
                     }
                     Err(e) => return Err(e),
                     Ok(current) => {
-                        if let Some(current) = &current {
-                            told = (current.stat.dev, current.stat.ino, current.stat.size, current.stat.mtime_ns, 0);
+                        let Some(mut current) = current else { return generation_of(entry, None, request, &mut retry) };
+                        told = identity(&current.stat);
+                        if let Some((known, generation)) = self.known
+                            && known == told
+                        {
+                            return Ok((generation, true));
                         }
-                        return match self.known {
-                            Some((known, generation)) if current.is_some() && known == told => Ok((generation, true)),
-                            _ => generation_of(entry, current, request, &mut retry),
-                        };
+                        let found = generation_of(entry, Some(&mut current), request, &mut retry);
+                        // Damage may be the end of a change that began before: it is told with what it has come to.
+                        if found.is_err()
+                            && let Ok(now) = start.hooks().fstat(current.fd())
+                        {
+                            told = identity(&now);
+                        }
+                        return found;
                     }
                 }
             }
@@ -186,11 +194,15 @@ impl Watch {
     }
 }
 
+fn identity(stat: &steadfast_stat) -> Told {
+    (stat.dev, stat.ino, stat.size, stat.mtime_ns, 0)
+}
+
 /// The verified generation of what is there, 0 for nothing; and is it that of PATH? With RECOVER PATH.prev's counts where PATH
 /// is none.
 fn generation_of<'h>(
     entry: Entry<'h, '_>,
-    current: Option<Existing<'h>>,
+    current: Option<&mut Existing<'h>>,
     request: &LoadRequest,
     retry: &mut Retry,
 ) -> Result<(u64, bool), Outcome> {
@@ -199,7 +211,7 @@ fn generation_of<'h>(
     let recovers = request.has(STEADFAST_LOAD_RECOVER);
     // What counts where PATH.prev gives nothing.
     let mut found = Ok((0, false));
-    if let Some(mut current) = current {
+    if let Some(current) = current {
         let verified = current.verify(kind, STEP);
         found = verified.and_then(|content| {
             let unverified = content.damage == STEADFAST_OK && content.verified().is_none();
