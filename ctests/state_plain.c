@@ -430,7 +430,7 @@ static void editors(void)
         moment.act[0] = moment.act[1] = NULL;
         ok(moment.acted == expected && (edits[i].left == NULL ? !exists(path) : is_exactly(path, edits[i].left))
                && *leftovers(dir, "plain plain.prev") == '\0',
-           "what the editor left is there, and nothing beside it");
+           "%s: what is left is there, and nothing beside it", edits[i].what);
     }
     steadfast_context_free(c);
 }

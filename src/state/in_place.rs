@@ -50,16 +50,16 @@ pub fn save(saving: &mut Saving<'_>, name: &CStr, request: &SaveRequest<'_>) -> 
     let written = write(saving, &file, request);
     let generation = saving.fields.generation;
     let told = |outcome: Outcome| outcome.with_generation(generation).with_on_disk(STEADFAST_ON_DISK_EITHER);
-    // From the first byte on only a load can tell; the old content is PATH.prev.
-    written.map_err(|e| told(Outcome::new(STEADFAST_E_INDETERMINATE).with_detail(Detail::PartlyWritten).after(e)))?;
-    let done = told(Outcome::because(STEADFAST_OK, note));
-    let synced = if request.skips_sync() { Ok(()) } else { hooks.fsync(file.raw()) };
+    let synced = if written.is_err() || request.skips_sync() { Ok(()) } else { hooks.fsync(file.raw()) };
     // Somebody who may replace the file has done so: what was written is nobody's state.
     match target.is(&current.stat) {
         Ok(true) => {}
         Ok(false) => return Err(saving.conflict(name, request.kind())),
         Err(e) => return Err(told(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEADFAST_STEP_COMPARE))),
     }
+    // From the first byte on only a load can tell; the old content is PATH.prev.
+    written.map_err(|e| told(Outcome::new(STEADFAST_E_INDETERMINATE).with_detail(Detail::PartlyWritten).after(e)))?;
+    let done = told(Outcome::because(STEADFAST_OK, note));
     Ok(match synced {
         Ok(()) if request.skips_sync() => done.with_status(STEADFAST_NOT_DURABLE).with_detail(Detail::NoSync),
         Ok(()) => done.with_on_disk(STEADFAST_ON_DISK_NEW),
