@@ -65,6 +65,60 @@ static void refused(const char *what, int link_error)
     ok(holds(previous, "theirs 1"), "%s: PATH.prev is what they have kept", what);
 }
 
+/* Where a server goes by paths, a file that is replaced at this moment is gone for whoever has just opened it. */
+static struct {
+    int opens, looks, error;
+} gone;
+static int32_t gone_openat(void *user, int32_t dirfd, const char *name, int32_t flags, uint32_t mode)
+{
+    (void)user;
+    size_t len = strlen(name);
+    if (gone.opens > 0 && (flags & (O_WRONLY | O_RDWR | O_CREAT | O_DIRECTORY | O_PATH)) == 0 && len > 0 && name[len - 1] == 's') {
+        gone.opens--;
+        return -ESTALE;
+    }
+    return steadfast_hooks_default()->openat(NULL, dirfd, name, flags, mode);
+}
+static int32_t gone_fstat(void *user, int32_t fd, steadfast_stat *out)
+{
+    (void)user;
+    int32_t result = steadfast_hooks_default()->fstat(NULL, fd, out);
+    struct stat there;
+    if (result == 0 && gone.looks > 0 && stat(path, &there) == 0 && there.st_ino == out->ino) {
+        gone.looks--;
+        return -gone.error;
+    }
+    return result;
+}
+
+static void gone_for_a_moment(void)
+{
+    steadfast_hooks h = test_hooks();
+    h.openat = gone_openat, h.fstat = gone_fstat;
+    steadfast_context *c = test_context(&h);
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_IF_GENERATION };
+    steadfast_state state = { .size = sizeof state };
+    static const int errors[] = { ENOENT, ESTALE };
+    unlink(path), unlink(previous);
+    save(path, "old", 0);
+    for (int i = 0; i < 2; i++) {
+        gone.opens = 0, gone.looks = 2, gone.error = errors[i];
+        is_int(steadfast_state_load(c, path, NULL, &state, NULL), 0, "gone for whoever looks, error %d: loaded", errors[i]);
+        o.expected_generation = state.generation;
+        steadfast_state_free(&state);
+        gone.opens = 0, gone.looks = 2;
+        is_int(steadfast_state_save(c, path, "new", 3, &o, NULL), SAVED, "and swapped");
+        ok(gone.looks == 0, "after it had looked again");
+    }
+    gone.opens = 2;
+    is_int(steadfast_state_load(c, path, NULL, &state, NULL), 0, "gone for whoever opens it: loaded");
+    steadfast_state_free(&state);
+    gone.opens = 2, o.expected_generation = 3;
+    is_int(steadfast_state_save(c, path, "newer", 5, &o, NULL), SAVED, "and swapped");
+    is_int(gone.opens, 0, "after it had opened it again");
+    steadfast_context_free(c);
+}
+
 int main(void)
 {
     dir = make_temp_dir("meanwhile");
@@ -82,6 +136,7 @@ int main(void)
     if (NO_FLOCK) {
         skip("IF_GENERATION needs flock", "others save while a saver compares");
     } else {
+        gone_for_a_moment();
         refused("kept by a copy", EPERM);
         if (NO_LINK || (test_absent() & STEADFAST_ABSENT_RENAMEAT2))
             skip("nothing is put back in one step there", "others save between a look and the next call");

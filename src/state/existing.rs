@@ -88,9 +88,18 @@ impl<'h> Existing<'h> {
     /// Opens what has the name, without following a link; None when nothing has. Another process's lease on the file is
     /// waited for. Nothing but a regular file is a target.
     pub fn open(entry: Entry<'h, '_>, retry: &mut Retry, step: i32) -> Result<Option<Existing<'h>>, Outcome> {
-        let fd = loop {
-            match entry.open(CAREFUL, 0) {
-                Ok(fd) => break fd,
+        let mut attempts = ATTEMPTS;
+        let (fd, stat) = loop {
+            let mut once_more = || {
+                attempts = attempts.saturating_sub(1);
+                attempts > 0
+            };
+            match entry.open(CAREFUL, 0).map(|fd| (entry.hooks().fstat(fd.raw()), fd)) {
+                Ok((Ok(stat), fd)) => break (fd, stat),
+                // FUSE servers that go by paths cannot be asked about a file that another saver has just replaced.
+                Ok((Err(e), _)) if e.is(ENOENT) && once_more() => {}
+                Ok((Err(e), _)) | Err(e) if e.is(ESTALE) && once_more() => {}
+                Ok((Err(e), _)) => return Err(Outcome::failed(e, step)),
                 // ENAMETOOLONG: nothing can have a name that is too long here.
                 Err(e) if e.is(ENOENT) || e.is(ENAMETOOLONG) => return Ok(None),
                 // EMLINK: the same on FreeBSD.
@@ -106,7 +115,6 @@ impl<'h> Existing<'h> {
                 Err(e) => return Err(Outcome::failed(e, step)),
             }
         };
-        let stat = entry.hooks().fstat(fd.raw()).at(step)?;
         if !is_regular(stat.mode) {
             return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
         }

@@ -39,6 +39,11 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
                 return load_file(start, path, &alone, room, &mut retry).map(succeed);
             }
             Ok(loaded) => return Ok(succeed(loaded)),
+            // Over FUSE and NFS a file that is replaced at this moment may be gone for whoever opens it.
+            Err(outcome) if outcome.os_error == ESTALE && attempts > 0 => {
+                attempts = attempts.saturating_sub(1);
+                continue;
+            }
             Err(outcome) => outcome,
         };
         let missing = error.status == Errno::of(ENOENT).code();
