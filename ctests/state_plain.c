@@ -83,6 +83,35 @@ static void write_in_place(const char *what, const char *text, int keep_time)
         bail_out("utimensat");
 }
 
+/* As for whoever is not root. */
+static int32_t unless_read_only(void *user, int32_t fd, const char *name, const void *value, size_t len)
+{
+    struct stat st;
+    (void)user;
+    if (fstat(fd, &st) != 0 || (st.st_mode & S_IWUSR) == 0)
+        return -EACCES;
+    return steadfast_hooks_default()->fsetxattr(NULL, fd, name, value, len);
+}
+
+/* A mode that forbids writing comes after what it forbids. */
+static void read_only(void)
+{
+    steadfast_hooks h = test_hooks();
+    struct stat st;
+    char mine[8] = "";
+    h.fsetxattr = unless_read_only;
+    steadfast_context *c = test_context(&h);
+    steadfast_save_options o = { .size = sizeof o, .flags = PLAIN | STEADFAST_SAVE_KEEP_ATTRIBUTES, .mode = 0444, .schema = 7 };
+    unlink(path);
+    ok(steadfast_state_save(c, path, "w", 1, &o, NULL) == SAVED && stat(path, &st) == 0 && (st.st_mode & 07777) == 0444,
+       "a mode that forbids writing");
+    if (chmod(path, 0644) != 0 || setxattr(path, "user.mine", "x", 1, 0) != 0 || chmod(path, 0444) != 0)
+        bail_out("setxattr");
+    is_int(steadfast_state_save(c, path, "x", 1, &o, NULL), SAVED, "and over such a file");
+    ok(getxattr(path, "user.mine", mine, sizeof mine) == 1 && mine[0] == 'x', "whose attributes are kept");
+    steadfast_context_free(c);
+}
+
 static void saves_and_loads(void)
 {
     begin();
@@ -107,10 +136,7 @@ static void saves_and_loads(void)
     int64_t mtime = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
     ok(memcmp(attribute + 48, &mtime, 8) == 0, "and the time of the last write");
 
-    steadfast_save_options o = { .size = sizeof o, .flags = PLAIN, .mode = 0444, .schema = 7 };
-    unlink(path);
-    ok(steadfast_state_save(context, path, "x", 1, &o, NULL) == SAVED && stat(path, &st) == 0 && (st.st_mode & 07777) == 0444,
-       "a mode that forbids writing");
+    read_only();
     ok(loads(path, 0, 0, "x") && state.schema == 0, "is verified");
     steadfast_load_options l = { .size = sizeof l, .flags = STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_REQUIRE_SCHEMA, .schema = 7 };
     char buf[4] = "";
@@ -536,7 +562,7 @@ static void refused(void)
 }
 
 /* Equal bytes are saved just after the rename of a removal, which looks whether that has done anything. */
-static int renamed;
+static int renamed, at_one_time;
 static void save_equal(struct faults *f, int call, const char *name)
 {
     (void)name;
@@ -544,20 +570,28 @@ static void save_equal(struct faults *f, int call, const char *name)
         renamed = 1;
     else if (renamed && call == STEADFAST_CALL_FSTATAT) {
         f->before = NULL;
+        struct stat before;
+        if (stat(previous, &before) != 0)
+            bail_out("stat");
         save_plain("two", 0);
+        if (at_one_time && utimensat(AT_FDCWD, path, (struct timespec[]){ before.st_atim, before.st_mtim }, 0) != 0)
+            bail_out("utimensat");
     }
 }
 static void removal_beside_a_save(void)
 {
-    struct faults f = { .before = save_equal };
-    steadfast_context *c = faults_context(&f);
-    begin();
-    save_plain("one", 0), save_plain("two", KEEP);
-    renamed = 0;
-    steadfast_save_options o = { .size = sizeof o, .flags = PLAIN };
-    ok(steadfast_state_remove(c, path, &o, NULL) == SAVED && f.before == NULL && is_exactly(path, "two"),
-       "equal bytes that are saved during a removal stay");
-    steadfast_context_free(c);
+    /* Without a number only the time tells them apart. */
+    for (at_one_time = 0; at_one_time <= !no_attributes; at_one_time++) {
+        struct faults f = { .before = save_equal };
+        steadfast_context *c = faults_context(&f);
+        begin();
+        save_plain("one", 0), save_plain("two", KEEP);
+        renamed = 0;
+        steadfast_save_options o = { .size = sizeof o, .flags = PLAIN };
+        ok(steadfast_state_remove(c, path, &o, NULL) == SAVED && f.before == NULL && is_exactly(path, "two"),
+           "equal bytes that are saved during a removal stay%s", at_one_time ? ", at the same time" : "");
+        steadfast_context_free(c);
+    }
 }
 
 /* The sticky bit of a plain file is not our mark. */
