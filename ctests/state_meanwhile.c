@@ -122,6 +122,49 @@ static void gone_for_a_moment(void)
     steadfast_context_free(c);
 }
 
+/* Each call of a save, a batch, a removal and a load fails once, as when another saver has just replaced the file. */
+static int with_one_stale(int what, long nth, struct faults *f)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_KEEP_PREVIOUS };
+    steadfast_save_entry entry = { .size = sizeof entry, .path = path, .data = "new", .len = 3 };
+    steadfast_state state = { .size = sizeof state };
+    *f = (struct faults){ .fail_at = nth, .error = ESTALE, .no_real_sync = 1 };
+    steadfast_context *c = faults_context(f);
+    int status = 0;
+    unlink(path), unlink(previous);
+    save(path, "oldest", 0), save(path, "old", STEADFAST_SAVE_KEEP_PREVIOUS);
+    switch (what) {
+    case 0: status = steadfast_state_save(c, path, "new", 3, &o, NULL); break;
+    case 1:
+        o.flags |= STEADFAST_SAVE_IF_GENERATION, o.expected_generation = 2;
+        status = steadfast_state_save(c, path, "new", 3, &o, NULL);
+        break;
+    case 2: status = steadfast_state_save_batch(c, &entry, 1, &o, NULL); break;
+    case 3: status = steadfast_state_remove(c, path, &(steadfast_save_options){ .size = sizeof o }, NULL); break;
+    default: status = steadfast_state_load(c, path, NULL, &state, NULL); break;
+    }
+    steadfast_state_free(&state);
+    steadfast_context_free(c);
+    return status;
+}
+static void stale(void)
+{
+    static const char *const names[] = { "a save", "a swap", "a batch", "a removal", "a load" };
+    for (int what = 0; what < 5; what++) {
+        int failed = 0;
+        long nth = 1;
+        struct faults f;
+        for (;; nth++) {
+            int status = with_one_stale(what, nth, &f);
+            if (f.failed == 0)
+                break;
+            if (status == -ESTALE)
+                printf("# %s, call %ld, mask %llx\n", names[what], nth, (unsigned long long)f.failed), failed++;
+        }
+        ok(failed == 0 && nth > 3, "%s, each of %ld calls stale once: never ESTALE", names[what], nth - 1);
+    }
+}
+
 int main(void)
 {
     dir = make_temp_dir("meanwhile");
@@ -140,6 +183,7 @@ int main(void)
         skip("IF_GENERATION needs flock", "others save while a saver compares");
     } else {
         gone_for_a_moment();
+        stale();
         refused("kept by a copy", EPERM);
         if (NO_LINK || (test_absent() & STEADFAST_ABSENT_RENAMEAT2))
             skip("nothing is put back in one step there", "others save between a look and the next call");

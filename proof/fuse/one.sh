@@ -42,6 +42,12 @@ if ! due locks; then
     collect locks $?
     rm -rf "$work/mount/locks"
 fi
+if ! due savers; then
+    mkdir -p "$work/mount/savers"
+    timeout -k 5 60 "$bin/savers" "$work/mount/savers" 3 >"$work/savers.tap" 2>"$work/savers.err" </dev/null
+    collect savers $?
+    rm -rf "$work/mount/savers"
+fi
 if [ "$fs" != sshfs ] && ! due race; then
     mkdir -p "$work/mount/race"
     TMPDIR=$work/mount/race timeout -k 5 40 "$bin/race" 8 - - - - >"$work/race.log" 2>&1 </dev/null

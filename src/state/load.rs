@@ -36,16 +36,19 @@ pub fn load(start: &Start<'_>, path: &CStr, request: &LoadRequest, room: &mut Ro
                     _ => {}
                 }
                 let alone = LoadRequest { flags: request.flags & !STEADFAST_LOAD_RECOVER, ..*request };
-                return load_file(start, path, &alone, room, &mut retry).map(succeed);
+                match load_file(start, path, &alone, room, &mut retry) {
+                    Ok(loaded) => return Ok(succeed(loaded)),
+                    Err(outcome) => outcome,
+                }
             }
             Ok(loaded) => return Ok(succeed(loaded)),
-            // Over FUSE and NFS a file that is replaced at this moment may be gone for whoever opens it.
-            Err(outcome) if outcome.os_error == ESTALE && attempts > 0 => {
-                attempts = attempts.saturating_sub(1);
-                continue;
-            }
             Err(outcome) => outcome,
         };
+        // Over FUSE and NFS a file that is replaced at this moment may be gone for whoever has opened it.
+        if error.status == Errno::of(ESTALE).code() && attempts > 0 {
+            attempts = attempts.saturating_sub(1);
+            continue;
+        }
         let missing = error.status == Errno::of(ENOENT).code();
         let recover = request.has(STEADFAST_LOAD_RECOVER);
         let instead = missing || (recover && recoverable(error.status));

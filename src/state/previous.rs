@@ -203,16 +203,19 @@ impl<'h> Keeping<'h, '_> {
             // A copy that is not synced is no durable state, and where the mode has no place for the mark nothing tells.
             Linked::Unlinkable if !self.how.sync && content.is_whole() => return self.not_copied(content, retry),
             Linked::Unlinkable => match self.copy(there, self.rotating, adopted)? {
-                // Copying takes its time: others may have saved, and have kept what is newer.
-                Some(_) if !self.target.is(&there.stat).at(STEP)? => {
-                    let _ = self.rotating.unlink();
-                    return Ok(None);
-                }
                 Some(stat) => stat,
                 None => return self.not_copied(content, retry),
             },
             Linked::Replaced => return Ok(None),
         };
+        if !matches!(linked, Linked::Yes) {
+            // Copying takes its time: others may have saved, and have kept what is newer.
+            let still = self.target.is(&there.stat);
+            if still != Ok(true) {
+                let _ = self.rotating.unlink();
+                return still.at(STEP).map(|_| None);
+            }
+        }
         let generation = if adopted { Some(self.how.number) } else { content.generation };
         let undo = match self.replace(kept, there.stat, generation, before.is_some()) {
             Ok(undo) => undo,

@@ -7,7 +7,7 @@ use super::existing::Existing;
 use super::options::*;
 use super::resolve::Session;
 use super::saving::Saving;
-use super::sequence::sync_directory;
+use super::sequence::{sync_directory, while_gone};
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names;
@@ -19,6 +19,10 @@ const STEP: i32 = STEADFAST_STEP_UNLINK;
 
 /// Removes the state at `path`, and its previous generation.
 pub fn remove(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
+    while_gone(|| remove_once(session, path, request))
+}
+
+fn remove_once(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
     let mut saving = Saving::begin(session, path, request)?;
     let generation = saving.there.unwrap_or(0);
     match remove_both(&mut saving, path, request)? {
