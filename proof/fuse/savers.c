@@ -102,19 +102,33 @@ static void process(int number, int seconds, int removes)
     _exit(0);
 }
 
+/* The first name that is there besides the two, or "". */
+static const char *left_over(const char *directory)
+{
+    static char name[300];
+    DIR *all = opendir(directory);
+    name[0] = '\0';
+    if (all == NULL)
+        return "no directory";
+    for (struct dirent *entry; name[0] == '\0' && (entry = readdir(all)) != NULL;)
+        if (strcmp(entry->d_name, "s") != 0 && strcmp(entry->d_name, "s.prev") != 0 && strcmp(entry->d_name, ".") != 0
+            && strcmp(entry->d_name, "..") != 0)
+            snprintf(name, sizeof name, "%s", entry->d_name);
+    closedir(all);
+    return name;
+}
+
+/* What was open when it was removed a server may call .fuse_hidden..., until the kernel has told it of the close; nothing tells us. */
 static int is_clean(const char *directory)
 {
-    DIR *all = opendir(directory);
-    int clean = all != NULL;
-    for (struct dirent *entry; clean && (entry = readdir(all)) != NULL;)
-        if (strcmp(entry->d_name, "s") != 0 && strcmp(entry->d_name, "s.prev") != 0 && strcmp(entry->d_name, ".") != 0
-            && strcmp(entry->d_name, "..") != 0) {
-            fprintf(stderr, "left: %s\n", entry->d_name);
-            clean = 0;
-        }
-    if (all != NULL)
-        closedir(all);
-    return clean;
+    const char *left = left_over(directory);
+    for (int i = 0; i < 500 && strncmp(left, ".fuse_hidden", 12) == 0; i++) {
+        usleep(10000);
+        left = left_over(directory);
+    }
+    if (*left != '\0')
+        fprintf(stderr, "left: %s\n", left);
+    return *left == '\0';
 }
 
 static void together(const char *directory, int seconds, const char *kind, int removes)

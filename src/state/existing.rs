@@ -14,6 +14,9 @@ use crate::status::*;
 /// How often a state may be replaced while it is being opened, before that is taken for a defect.
 const ATTEMPTS: u32 = 10_000;
 
+/// How often it may be gone for whoever has just opened it. Over a network each of these takes its time.
+const GONE: u32 = 100;
+
 /// What a file's content came to when it was read through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Content {
@@ -88,7 +91,7 @@ impl<'h> Existing<'h> {
     /// Opens what has the name, without following a link; None when nothing has. Another process's lease on the file is
     /// waited for. Nothing but a regular file is a target.
     pub fn open(entry: Entry<'h, '_>, retry: &mut Retry, step: i32) -> Result<Option<Existing<'h>>, Outcome> {
-        let mut attempts = ATTEMPTS;
+        let mut attempts = GONE;
         let (fd, stat) = loop {
             let mut once_more = || {
                 attempts = attempts.saturating_sub(1);

@@ -12,8 +12,11 @@ use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
 
-/// How often a state may be replaced while it is saved or kept, before that is taken for a defect.
+/// How often a state may be replaced while it is kept, before that is taken for a defect.
 const ATTEMPTS: u32 = 100;
+
+/// How often a save begins again: each time it may write the whole state.
+const AGAIN: u32 = 20;
 
 /// Was the file that is there replaced by another process, and is it gone for whoever has opened it? It is over NFS and over
 /// FUSE. Nothing has changed then.
@@ -25,7 +28,7 @@ pub fn is_gone(outcome: &Outcome) -> bool {
 
 /// Makes the call again, while the file that it has found is gone.
 pub fn while_gone(mut call: impl FnMut() -> Result<Outcome, Outcome>) -> Result<Outcome, Outcome> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..AGAIN {
         match call() {
             Err(outcome) if is_gone(&outcome) => {}
             done => return done,
