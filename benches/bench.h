@@ -87,6 +87,9 @@ struct row {
 };
 void table_head(const char *title);
 void row(struct row row);
+/* What contestant number `which` took, as a ratio to the first one. */
+void row_ratio(const char *part, const char *what, const struct place *place, size_t size, const struct contestant *contestants,
+               size_t which, double target, size_t rounds);
 void row_skipped(const char *part, const char *what, const struct place *place, size_t size, const char *reason);
 size_t rows_missed(void);
 const char *size_text(size_t size);

@@ -21,17 +21,7 @@ void part_size(const struct place *place)
         size_t rounds = contest(c, 2, size >= (size_t)256 << 20 ? 2 : 5);
         settings.budget_ms = budget;
         for (size_t i = 0; i < 2; i++)
-            row((struct row){ .part = "size",
-                              .what = c[i].name,
-                              .place = place,
-                              .size = size,
-                              .us = c[i].us,
-                              .base_us = c[0].us,
-                              .value = c[i].ratio,
-                              .low = c[i].ratio_low,
-                              .high = c[i].ratio_high,
-                              .unit = "x",
-                              .rounds = rounds });
+            row_ratio("size", c[i].name, place, size, c, i, 0, rounds);
         saver_remove(&bare), saver_remove(&ours);
     }
 }

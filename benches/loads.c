@@ -110,44 +110,12 @@ static void loads_of(const struct place *place, size_t size)
         { .run = load, .arg = &against },
     };
     size_t rounds = contest(c, other.load ? 3 : 2, 7);
-    row((struct row){ .part = "loads",
-                      .what = "load / read + OpenSSL EVP, kept",
-                      .place = place,
-                      .size = size,
-                      .us = c[1].us,
-                      .base_us = c[0].us,
-                      .value = c[1].ratio,
-                      .low = c[1].ratio_low,
-                      .high = c[1].ratio_high,
-                      .unit = "x",
-                      .target = target,
-                      .rounds = rounds });
+    row_ratio("loads", "load / read + OpenSSL EVP, kept", place, size, c, 1, target, rounds);
     if (other.load)
-        row((struct row){ .part = "loads",
-                          .what = "  --against: load",
-                          .place = place,
-                          .size = size,
-                          .us = c[2].us,
-                          .base_us = c[0].us,
-                          .value = c[2].ratio,
-                          .low = c[2].ratio_low,
-                          .high = c[2].ratio_high,
-                          .unit = "x",
-                          .rounds = rounds });
+        row_ratio("loads", "  --against: load", place, size, c, 2, 0, rounds);
     struct contestant d[2] = { { .run = load_c, .arg = &once }, { .run = load, .arg = &ours } };
     rounds = contest(d, 2, 7);
-    row((struct row){ .part = "loads",
-                      .what = "load / read + OpenSSL SHA256()",
-                      .place = place,
-                      .size = size,
-                      .us = d[1].us,
-                      .base_us = d[0].us,
-                      .value = d[1].ratio,
-                      .low = d[1].ratio_low,
-                      .high = d[1].ratio_high,
-                      .unit = "x",
-                      .target = target,
-                      .rounds = rounds });
+    row_ratio("loads", "load / read + OpenSSL SHA256()", place, size, d, 1, target, rounds);
     EVP_MD_CTX_free(kept.context);
     EVP_MD_free(sha256);
     saver_remove(&s);
@@ -169,18 +137,7 @@ static void plain_loads_of(const struct place *place, size_t size)
     } else {
         struct contestant c[2] = { { .run = load_c, .arg = &l }, { .run = load, .arg = &l } };
         size_t rounds = contest(c, 2, 7);
-        row((struct row){ .part = "loads",
-                          .what = "load, PLAIN / read + OpenSSL SHA256()",
-                          .place = place,
-                          .size = size,
-                          .us = c[1].us,
-                          .base_us = c[0].us,
-                          .value = c[1].ratio,
-                          .low = c[1].ratio_low,
-                          .high = c[1].ratio_high,
-                          .unit = "x",
-                          .target = size == 1024 ? 1.6 : 0,
-                          .rounds = rounds });
+        row_ratio("loads", "load, PLAIN / read + OpenSSL SHA256()", place, size, c, 1, size == 1024 ? 1.6 : 0, rounds);
     }
     saver_remove(&s);
 }

@@ -127,17 +127,7 @@ static void stop_holder(pid_t child, int end)
 static void against(const char *what, const struct place *where, struct contestant *c, double target)
 {
     size_t rounds = contest(c, 2, 31);
-    row((struct row){ .part = "lock",
-                      .what = what,
-                      .place = where,
-                      .us = c[1].us,
-                      .base_us = c[0].us,
-                      .value = c[1].ratio,
-                      .low = c[1].ratio_low,
-                      .high = c[1].ratio_high,
-                      .unit = "x",
-                      .target = target,
-                      .rounds = rounds });
+    row_ratio("lock", what, where, 0, c, 1, target, rounds);
 }
 
 static void beyond(const char *what, const struct place *where, struct contestant *c, double target)

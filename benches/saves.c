@@ -60,18 +60,7 @@ static void saves_of(const struct place *place, size_t size)
     size_t rounds = contest(c, count, size > 256 * M ? 3 : size >= 16 * M ? (settings.quick ? 3 : 5) : 15);
     for (size_t i = 1; i < count; i++) {
         double target = kind[i] == SAVE ? target_record(place, size) : kind[i] == PLAIN ? target_plain(place, size) : 0;
-        row((struct row){ .part = "saves",
-                          .what = names[kind[i]],
-                          .place = place,
-                          .size = size,
-                          .us = c[i].us,
-                          .base_us = c[0].us,
-                          .value = c[i].ratio,
-                          .low = c[i].ratio_low,
-                          .high = c[i].ratio_high,
-                          .unit = "x",
-                          .target = target,
-                          .rounds = rounds });
+        row_ratio("saves", names[kind[i]], place, size, c, i, target, rounds);
     }
     for (size_t k = 0; k < KINDS; k++)
         saver_remove(&s[k]);

@@ -64,6 +64,24 @@ void row(struct row r)
     }
 }
 
+void row_ratio(const char *part, const char *what, const struct place *place, size_t size, const struct contestant *contestants,
+               size_t which, double target, size_t rounds)
+{
+    const struct contestant *c = &contestants[which];
+    row((struct row){ .part = part,
+                      .what = what,
+                      .place = place,
+                      .size = size,
+                      .us = c->us,
+                      .base_us = contestants[0].us,
+                      .value = c->ratio,
+                      .low = c->ratio_low,
+                      .high = c->ratio_high,
+                      .unit = "x",
+                      .target = target,
+                      .rounds = rounds });
+}
+
 void row_skipped(const char *part, const char *what, const struct place *place, size_t size, const char *reason)
 {
     printf("%-46s %-13s %8s SKIPPED: %s\n", what, place ? place->name : "-", size_text(size), reason);

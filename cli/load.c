@@ -35,24 +35,20 @@ static int32_t load_as(struct load *load, const steadfast_load_options *options,
 static int32_t load_file(struct load *load, const steadfast_load_options *options)
 {
     struct attribute attribute;
-    int32_t status;
-    if ((options->flags & STEADFAST_LOAD_PLAIN) != 0) {
-        return load_as(load, options, 0);
-    }
-    if (read_attribute(load->path, &attribute)) {
-        status = load_as(load, options, STEADFAST_LOAD_PLAIN);
-        /* Somebody may have copied a record over a plain file. */
-        if (status == STEADFAST_OK || load_as(load, options, 0) == STEADFAST_OK) {
+    int has_attribute = read_attribute(load->path, &attribute), is_record = begins_as_record(load->path);
+    if ((options->flags & STEADFAST_LOAD_PLAIN) == 0 && !has_attribute) {
+        int32_t status = load_as(load, options, 0);
+        /* A damaged record must not be handed out as somebody's file. */
+        if (is_record || status != STEADFAST_E_FORMAT) {
+            return status;
+        }
+    } else if ((options->flags & STEADFAST_LOAD_PLAIN) == 0 && is_record) {
+        /* A plain file that holds a record, or a record that somebody has copied over a plain file. */
+        if (load_as(load, options, STEADFAST_LOAD_PLAIN) == STEADFAST_OK || load_as(load, options, 0) == STEADFAST_OK) {
             return STEADFAST_OK;
         }
-        return load_as(load, options, STEADFAST_LOAD_PLAIN);
     }
-    status = load_as(load, options, 0);
-    /* A damaged record must not be handed out as somebody's file. */
-    if (status == STEADFAST_E_FORMAT && !begins_as_record(load->path)) {
-        status = load_as(load, options, STEADFAST_LOAD_PLAIN);
-    }
-    return status;
+    return load_as(load, options, STEADFAST_LOAD_PLAIN);
 }
 
 /* Returns an exit code; EXIT_USAGE, and nothing was loaded. The reader is to be closed in any case. */

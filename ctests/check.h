@@ -29,7 +29,9 @@ static inline int on_disk_is(const struct scenario *s, int result, int rotated, 
         return on_disk == on_disk_of(result);
     if ((s->flags & STEADFAST_SAVE_NO_SYNC) != 0)
         return on_disk == (rotated ? STEADFAST_ON_DISK_EITHER : STEADFAST_ON_DISK_UNKNOWN);
-    return on_disk == STEADFAST_ON_DISK_EITHER || (on_disk == STEADFAST_ON_DISK_UNKNOWN && s->current == WHOLE && !rotated);
+    /* Over damage PATH.prev is the old state; where the rename cannot be asked about, nor could that be. */
+    int had_state = s->current == WHOLE || (s->current == DAMAGED && result == STEADFAST_E_INDETERMINATE);
+    return on_disk == STEADFAST_ON_DISK_EITHER || (on_disk == STEADFAST_ON_DISK_UNKNOWN && had_state && !rotated);
 }
 
 /* Was the file under the new name synced before the rename, and the directory after it? */

@@ -154,6 +154,18 @@ static int32_t fstatat_blind(void *user, int32_t dirfd, const char *path, steadf
     return blind == 2 ? -EIO : REAL->fstatat(NULL, dirfd, path, out);
 }
 
+static int32_t fsync_of_files_fails(void *user, int32_t fd)
+{
+    struct stat st;
+    (void)user;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? -EIO : steadfast_hooks_default()->fsync(NULL, fd);
+}
+static int32_t no_link(void *user, int32_t od, const char *op, int32_t nd, const char *np, int32_t flags)
+{
+    (void)user, (void)od, (void)op, (void)nd, (void)np, (void)flags;
+    return -EIO;
+}
+
 static void nfs_rename(void)
 {
     char d[300];
@@ -173,6 +185,16 @@ static void nfs_rename(void)
     ok(report.on_disk == STEADFAST_ON_DISK_EITHER && report.step == STEADFAST_STEP_RENAME && report.os_error == ENOENT,
        "the report says EITHER and names the rename");
     steadfast_context_free(c);
+    blind = 0;
+    save(in(d, "s"), "old", 0);
+    table.fsync = fsync_of_files_fails;
+    table.linkat = no_link;
+    c = test_context(&table);
+    blind = 1;
+    is_int(save_with(c, in(d, "s"), "who knows", 0), STEADFAST_E_INDETERMINATE,
+           "nor can it after a failed sync, and the old state is not kept");
+    is_int(report.on_disk, STEADFAST_ON_DISK_UNKNOWN, "the report says UNKNOWN");
+    steadfast_context_free(c);
 }
 
 /* In a mount namespace of its own: 0, 77 when there are none, or the number of the check that failed. */
@@ -186,7 +208,13 @@ static int bind_mounted(const char *d)
         return 1;
     if (report.os_error != EBUSY || strstr(report.message, "mount") == NULL || strstr(report.message, path) == NULL)
         return 2;
-    return holds(path, "old") && *leftovers(d, "s") == '\0' ? 0 : 3;
+    if (!holds(path, "old") || *leftovers(d, "s") != '\0')
+        return 3;
+    if (NO_FLOCK || NO_DIR_FSYNC)
+        return 0;
+    if (save(path, "in place", STEADFAST_SAVE_IN_PLACE) != 0)
+        return 4;
+    return holds(path, "in place") && holds(in(d, "s.prev"), "old") && *leftovers(d, "s s.prev") == '\0' ? 0 : 5;
 }
 
 static void bind_mount(void)
@@ -207,7 +235,7 @@ static void bind_mount(void)
     if (status == 77)
         skip("no mount namespaces here", "a bind-mounted file is -EBUSY");
     else
-        is_int(status, 0, "a bind-mounted file is -EBUSY, explained, and nothing changes");
+        is_int(status, 0, "a bind-mounted file is -EBUSY, explained, and nothing changes; IN_PLACE writes it");
 }
 
 int main(void)

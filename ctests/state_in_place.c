@@ -181,6 +181,65 @@ static void failures(const steadfast_context *c, const char *kind)
        told[0], told[1], told[2], told[3]);
 }
 
+/* Another saver is done just before this one has its turn. */
+static const steadfast_context *other;
+static void save_before(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    if (call != STEADFAST_CALL_FLOCK)
+        return;
+    f->before = NULL;
+    if (save_it(other, "a much longer content of another saver", IN_PLACE, 0) != 0)
+        bail_out("the other saver: %s", report.message);
+}
+static void turns(const steadfast_context *c, const char *kind)
+{
+    begin(2);
+    memset(&faults, 0, sizeof faults);
+    faults.before = save_before, faults.no_real_sync = 1;
+    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "%s, another saver was there just before: saved", kind);
+    ok(load_gives(path, 0, "new") == 0 && load_gives(previous, 0, "a much longer content of another saver") == 0,
+       "what it had saved is kept, and not taken for damage");
+}
+
+/* Somebody who may replace the file does so, just before the sync of what is written in place. */
+static void replace_before(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    if (call != STEADFAST_CALL_FTRUNCATE)
+        return;
+    f->before = NULL;
+    mounted = 0;
+    if (save_it(unsynced, "of the other one", 0, 0) != 0)
+        bail_out("the other saver: %s", report.message);
+}
+static void replaced(const steadfast_context *c, const char *kind)
+{
+    /* A server that goes by paths does not find the file that has lost its name. */
+    for (int gone = 0; gone <= 1; gone++) {
+        begin(2);
+        memset(&faults, 0, sizeof faults);
+        faults.before = replace_before, faults.no_real_sync = 1;
+        faults.only = STEADFAST_CALL_FTRUNCATE, faults.error = ENOENT, faults.fail_at = gone;
+        is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_E_CONFLICT, "%s is replaced while it is written%s: E_CONFLICT", kind,
+               gone ? ", and gone" : "");
+        ok(load_gives(path, 0, "of the other one") == 0, "what is there is the other one's");
+    }
+}
+
+/* An unsynced state is not copied over a durable one. */
+static void unsynced_before(const steadfast_context *c, const char *kind)
+{
+    for (int closed = 0; closed <= 1; closed++) {
+        begin(2);
+        save_it(unsynced, "unsynced", STEADFAST_SAVE_NO_SYNC, 0);
+        mounted = closed ? 0 : inode_of(path), unwritable = closed;
+        is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "over %s that was not synced%s", kind,
+               closed ? ", in a closed directory" : "");
+        ok(load_gives(previous, 0, "one") == 0, "the durable PATH.prev stays");
+    }
+}
+
 /* A saver that is killed before each call: the new content, the old one, or damage and the old one as PATH.prev. */
 static long die_at;
 static void die(struct faults *f, int call, const char *name)
@@ -234,6 +293,9 @@ int main(void)
     steadfast_hooks h = beneath;
     h.fstat = fstat_hook, h.openat = openat_hook, h.renameat = renameat_hook;
     steadfast_context *c = test_context(&h);
+    h.user = &idle;
+    steadfast_context *second = test_context(&h);
+    other = second;
     write_text(path, "");
     int no_attributes = (test_absent() & STEADFAST_ABSENT_XATTR) != 0 || setxattr(path, "user.steadfast", "x", 1, 0) != 0;
     int fds = count_fds();
@@ -248,6 +310,9 @@ int main(void)
             writes(c, plain ? "a plain file" : "a record");
             failures(c, plain ? "a plain file" : "a record");
             deaths(c, plain ? "a plain file" : "a record");
+            turns(c, plain ? "a plain file" : "a record");
+            replaced(c, plain ? "a plain file" : "a record");
+            unsynced_before(c, plain ? "a plain file" : "a record");
         }
         plain = 1;
         if (no_attributes) {
@@ -259,6 +324,15 @@ int main(void)
             write_text(path, "by hand"), mounted = inode_of(path);
             is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "anybody's file: saved");
             ok(load_gives(path, 0, "new") == 0 && load_gives(previous, 0, "by hand") == 0, "its copy can be verified");
+            begin(2);
+            chmod(path, 0644);
+            memset(&faults, 0, sizeof faults);
+            faults.only = STEADFAST_CALL_FSETXATTR, faults.fail_at = 2, faults.error = ENOSPC;
+            struct stat st;
+            is_int(save_it(c, "new", IN_PLACE | STEADFAST_SAVE_SET_MODE, 0), STEADFAST_E_UNSUPPORTED, "the mark is refused: E_UNSUPPORTED");
+            ok(load_gives(path, 0, "two") == 0 && stat(path, &st) == 0 && (st.st_mode & 07777) == 0644,
+               "content and mode are as they were");
+            faults.fail_at = 0;
         }
     }
     steadfast_save_entry entry = { .size = sizeof entry, .path = path, .data = "x", .len = 1 };
@@ -267,6 +341,7 @@ int main(void)
            -EINVAL, "in a batch: EINVAL");
     is_int(count_fds(), fds, "no descriptor is left");
     steadfast_context_free(c);
+    steadfast_context_free(second);
     steadfast_context_free(unsynced);
     steadfast_context_free(context);
     remove_tree(top);

@@ -1,4 +1,4 @@
-/* A saver whose content is not synced, beside one whose content is: what it replaces is what it keeps. */
+/* Others save while a saver keeps the state that it replaces: what they were told stays true. */
 #include "tap.h"
 #include "state_test.h"
 
@@ -33,6 +33,138 @@ static void kept(const char *what, uint32_t flags, int no_syncs, int before)
     }
 }
 
+/* Right before the state that is kept gets the name .prev, or while it is copied, others save twice, and keep one of them. */
+static void save_twice(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    int copies = f->only == STEADFAST_CALL_LINKAT;
+    /* The first sync is that of the new state. */
+    if (f->made[call] != 1 + copies || call != (copies ? STEADFAST_CALL_FSYNC : STEADFAST_CALL_RENAMEAT))
+        return;
+    save_with(context, path, "theirs 1", 0);
+    save_with(context, path, "theirs 2", STEADFAST_SAVE_KEEP_PREVIOUS);
+}
+
+/* A save that fails leaves .prev as it was: what others have kept meanwhile. */
+static void refused(const char *what, int link_error)
+{
+    unlink(path), unlink(previous);
+    save(path, "oldest", 0), save(path, "old", STEADFAST_SAVE_KEEP_PREVIOUS);
+    struct faults f = {
+        .before = save_twice, .only = link_error ? STEADFAST_CALL_LINKAT : 0, .error = link_error, .fail_at = link_error != 0, .for_ever = 1
+    };
+    steadfast_context *c = faults_context(&f);
+    steadfast_save_options o = { .size = sizeof o,
+                                 .flags = STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_IF_GENERATION,
+                                 .expected_generation = 2 };
+    report.size = sizeof report;
+    is_int(steadfast_state_save(c, path, "mine", 4, &o, &report), STEADFAST_E_CONFLICT, "%s, others save twice meanwhile: E_CONFLICT",
+           what);
+    steadfast_context_free(c);
+    /* The one rename gives the copy a name on the way. */
+    if (link_error)
+        is_int(f.made[STEADFAST_CALL_RENAMEAT], 1, "%s: PATH.prev was never another one", what);
+    ok(holds(path, "theirs 2"), "%s: PATH is theirs", what);
+    ok(holds(previous, "theirs 1"), "%s: PATH.prev is what they have kept", what);
+}
+
+/* Where a server goes by paths, a file that is replaced at this moment is gone for whoever has just opened it. */
+static struct {
+    int opens, looks, error;
+} gone;
+static int32_t gone_openat(void *user, int32_t dirfd, const char *name, int32_t flags, uint32_t mode)
+{
+    (void)user;
+    size_t len = strlen(name);
+    if (gone.opens > 0 && (flags & (O_WRONLY | O_RDWR | O_CREAT | O_DIRECTORY | O_PATH)) == 0 && len > 0 && name[len - 1] == 's') {
+        gone.opens--;
+        return -ESTALE;
+    }
+    return steadfast_hooks_default()->openat(NULL, dirfd, name, flags, mode);
+}
+static int32_t gone_fstat(void *user, int32_t fd, steadfast_stat *out)
+{
+    (void)user;
+    int32_t result = steadfast_hooks_default()->fstat(NULL, fd, out);
+    struct stat there;
+    if (result == 0 && gone.looks > 0 && stat(path, &there) == 0 && there.st_ino == out->ino) {
+        gone.looks--;
+        return -gone.error;
+    }
+    return result;
+}
+
+static void gone_for_a_moment(void)
+{
+    steadfast_hooks h = test_hooks();
+    h.openat = gone_openat, h.fstat = gone_fstat;
+    steadfast_context *c = test_context(&h);
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_IF_GENERATION };
+    steadfast_state state = { .size = sizeof state };
+    static const int errors[] = { ENOENT, ESTALE };
+    unlink(path), unlink(previous);
+    save(path, "old", 0);
+    for (int i = 0; i < 2; i++) {
+        gone.opens = 0, gone.looks = 2, gone.error = errors[i];
+        is_int(steadfast_state_load(c, path, NULL, &state, NULL), 0, "gone for whoever looks, error %d: loaded", errors[i]);
+        o.expected_generation = state.generation;
+        steadfast_state_free(&state);
+        gone.opens = 0, gone.looks = 2;
+        is_int(steadfast_state_save(c, path, "new", 3, &o, NULL), SAVED, "and swapped");
+        ok(gone.looks == 0, "after it had looked again");
+    }
+    gone.opens = 2;
+    is_int(steadfast_state_load(c, path, NULL, &state, NULL), 0, "gone for whoever opens it: loaded");
+    steadfast_state_free(&state);
+    gone.opens = 2, o.expected_generation = 3;
+    is_int(steadfast_state_save(c, path, "newer", 5, &o, NULL), SAVED, "and swapped");
+    is_int(gone.opens, 0, "after it had opened it again");
+    steadfast_context_free(c);
+}
+
+/* Each call of a save, a batch, a removal and a load fails once, as when another saver has just replaced the file. */
+static int with_one_stale(int what, long nth, struct faults *f)
+{
+    steadfast_save_options o = { .size = sizeof o, .flags = STEADFAST_SAVE_KEEP_PREVIOUS };
+    steadfast_save_entry entry = { .size = sizeof entry, .path = path, .data = "new", .len = 3 };
+    steadfast_state state = { .size = sizeof state };
+    *f = (struct faults){ .fail_at = nth, .error = ESTALE, .no_real_sync = 1 };
+    steadfast_context *c = faults_context(f);
+    int status = 0;
+    unlink(path), unlink(previous);
+    save(path, "oldest", 0), save(path, "old", STEADFAST_SAVE_KEEP_PREVIOUS);
+    switch (what) {
+    case 0: status = steadfast_state_save(c, path, "new", 3, &o, NULL); break;
+    case 1:
+        o.flags |= STEADFAST_SAVE_IF_GENERATION, o.expected_generation = 2;
+        status = steadfast_state_save(c, path, "new", 3, &o, NULL);
+        break;
+    case 2: status = steadfast_state_save_batch(c, &entry, 1, &o, NULL); break;
+    case 3: status = steadfast_state_remove(c, path, &(steadfast_save_options){ .size = sizeof o }, NULL); break;
+    default: status = steadfast_state_load(c, path, NULL, &state, NULL); break;
+    }
+    steadfast_state_free(&state);
+    steadfast_context_free(c);
+    return status;
+}
+static void stale(void)
+{
+    static const char *const names[] = { "a save", "a swap", "a batch", "a removal", "a load" };
+    for (int what = 0; what < 5; what++) {
+        int failed = 0;
+        long nth = 1;
+        struct faults f;
+        for (;; nth++) {
+            int status = with_one_stale(what, nth, &f);
+            if (f.failed == 0)
+                break;
+            if (status == -ESTALE)
+                printf("# %s, call %ld, mask %llx\n", names[what], nth, (unsigned long long)f.failed), failed++;
+        }
+        ok(failed == 0 && nth > 3, "%s, each of %ld calls stale once: never ESTALE", names[what], nth - 1);
+    }
+}
+
 int main(void)
 {
     dir = make_temp_dir("meanwhile");
@@ -46,6 +178,17 @@ int main(void)
             kept("NO_SYNC and KEEP_PREVIOUS", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, before);
             kept("a sync that fails", 0, 1, before);
         }
+    }
+    if (NO_FLOCK) {
+        skip("IF_GENERATION needs flock", "others save while a saver compares");
+    } else {
+        gone_for_a_moment();
+        stale();
+        refused("kept by a copy", EPERM);
+        if (NO_LINK || (test_absent() & STEADFAST_ABSENT_RENAMEAT2))
+            skip("nothing is put back in one step there", "others save between a look and the next call");
+        else
+            refused("kept by a link", 0);
     }
     ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
     steadfast_context_free(context);

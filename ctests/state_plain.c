@@ -58,6 +58,35 @@ static int loads(const char *what, uint32_t flags, int status, const char *text)
     return 0;
 }
 
+/* As for whoever is not root. */
+static int32_t unless_read_only(void *user, int32_t fd, const char *name, const void *value, size_t len)
+{
+    struct stat st;
+    (void)user;
+    if (fstat(fd, &st) != 0 || (st.st_mode & S_IWUSR) == 0)
+        return -EACCES;
+    return steadfast_hooks_default()->fsetxattr(NULL, fd, name, value, len);
+}
+
+/* A mode that forbids writing comes after what it forbids. */
+static void read_only(void)
+{
+    steadfast_hooks h = test_hooks();
+    struct stat st;
+    char mine[8] = "";
+    h.fsetxattr = unless_read_only;
+    steadfast_context *c = test_context(&h);
+    steadfast_save_options o = { .size = sizeof o, .flags = PLAIN | STEADFAST_SAVE_KEEP_ATTRIBUTES, .mode = 0444, .schema = 7 };
+    unlink(path);
+    ok(steadfast_state_save(c, path, "w", 1, &o, NULL) == SAVED && stat(path, &st) == 0 && (st.st_mode & 07777) == 0444,
+       "a mode that forbids writing");
+    if (chmod(path, 0644) != 0 || setxattr(path, "user.mine", "x", 1, 0) != 0 || chmod(path, 0444) != 0)
+        bail_out("setxattr");
+    is_int(steadfast_state_save(c, path, "x", 1, &o, NULL), SAVED, "and over such a file");
+    ok(getxattr(path, "user.mine", mine, sizeof mine) == 1 && mine[0] == 'x', "whose attributes are kept");
+    steadfast_context_free(c);
+}
+
 static void saves_and_loads(void)
 {
     begin();
@@ -82,10 +111,7 @@ static void saves_and_loads(void)
     int64_t mtime = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
     ok(memcmp(attribute + 48, &mtime, 8) == 0, "and the time of the last write");
 
-    steadfast_save_options o = { .size = sizeof o, .flags = PLAIN, .mode = 0444, .schema = 7 };
-    unlink(path);
-    ok(steadfast_state_save(context, path, "x", 1, &o, NULL) == SAVED && stat(path, &st) == 0 && (st.st_mode & 07777) == 0444,
-       "a mode that forbids writing");
+    read_only();
     ok(loads(path, 0, 0, "x") && state.schema == 0, "is verified");
     steadfast_load_options l = { .size = sizeof l, .flags = STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_REQUIRE_SCHEMA, .schema = 7 };
     char buf[4] = "";
@@ -260,8 +286,16 @@ static void counts(void)
     save(path, "record", 0), save(path, "record", 0);
     is_int(save_plain("plain", 0), SAVED, "over a record");
     ok(report.generation == 3, "a record's number counts");
+    save(path, "record", KEEP), save_plain("plain", KEEP);
+    save(path, "unsynced", KEEP | STEADFAST_SAVE_NO_SYNC);
+    is_int(report.on_disk, STEADFAST_ON_DISK_UNKNOWN, "an unsynced record over a plain file, which it does not keep: UNKNOWN");
+    begin();
+    save(path, "record", 0), save(path, "record", 0), save_plain("plain", 0);
     is_int(save(path, "record", 0), SAVED, "and back");
     ok(report.generation == 4, "a plain file's number counts");
+    save_plain("durable", KEEP | STEADFAST_SAVE_NO_SYNC);
+    ok(report.on_disk == STEADFAST_ON_DISK_UNKNOWN && (NO_LINK || holds(previous, "record")),
+       "unsynced over a record, which no load of a plain file gives: UNKNOWN");
     begin();
     write_text(path, "by hand");
     save_plain("ours", 0);
@@ -283,8 +317,7 @@ static void swaps(void)
     }
     if (no_swaps) {
         save_plain_as(context, "x", SWAP, 0);
-        ok(strstr(report.message, "a flock that all its savers see") != NULL,
-           "IF_GENERATION where another machine may save: E_UNSUPPORTED");
+        ok(strstr(report.message, "a flock that all savers see") != NULL, "IF_GENERATION where another machine may save: E_UNSUPPORTED");
         return;
     }
     is_int(save_plain_as(context, "one", SWAP, 0), DONE, "IF_GENERATION 0, nothing there: saved");
@@ -327,17 +360,25 @@ static void swaps(void)
     ok(is_exactly(path, "ours"), "and the old file stands");
 }
 
-/* An editor acts just before a call of a swap. */
+/* Editors act just before the renames of a swap: the first call of `act` before the rename number `nth`, the second before the next. */
 static struct {
-    int call, nth, seen;
-    void (*act)(void);
+    int nth, seen, acted;
+    void (*act[2])(void);
 } moment;
 static char edited[310];
-static void edit_by_rename(void)
+static void edit_by_rename(const char *text)
 {
-    write_text(edited, "an edit");
+    write_text(edited, text);
     if (rename(edited, path) != 0)
         bail_out("rename");
+}
+static void edit(void)
+{
+    edit_by_rename("an edit");
+}
+static void edit_again(void)
+{
+    edit_by_rename("a later edit");
 }
 static void edit_in_place(void)
 {
@@ -353,11 +394,9 @@ static void remove_it(void)
 static void at_moment(struct faults *f, int call, const char *name)
 {
     (void)f, (void)name;
-    if (moment.act == NULL || call != moment.call || ++moment.seen != moment.nth)
+    if (call != STEADFAST_CALL_RENAMEAT || ++moment.seen < moment.nth || moment.acted == 2 || moment.act[moment.acted] == NULL)
         return;
-    void (*act)(void) = moment.act;
-    moment.act = NULL;
-    act();
+    moment.act[moment.acted++]();
 }
 
 static void editors(void)
@@ -367,47 +406,33 @@ static void editors(void)
         return;
     }
     static const struct {
-        void (*act)(void);
         int nth;
-        const char *what;
+        void (*act[2])(void);
+        const char *left, *what;
     } edits[] = {
-        { edit_by_rename, 1, "an editor renames before the new file is ready" },
-        { edit_by_rename, 2, "an editor renames just before the exchange" },
-        { edit_by_rename, 3, "an editor renames over the new file, before an edit goes back" },
-        { edit_in_place, 2, "an editor writes in place just before the exchange" },
+        { 1, { edit }, "an edit", "an editor renames before the new file is ready" },
+        { 2, { edit }, "an edit", "an editor renames just before the exchange" },
+        { 2, { edit, edit_again }, "a later edit", "and another one over the new file, before the edit goes back" },
+        { 2, { edit_in_place }, "an edit", "an editor writes in place just before the exchange" },
+        { 2, { remove_it }, NULL, "removed just before the exchange" },
+        { 2, { edit, remove_it }, "an edit", "the new file is removed before an edit goes back" },
     };
     struct faults f = { .before = at_moment, .no_real_sync = 1 };
     steadfast_context *c = faults_context(&f);
     for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        int expected = edits[i].act[1] != NULL ? 2 : 1;
         begin();
         save_plain("one", 0);
         load_plain(path, 0);
         uint64_t there = report.generation;
-        moment.call = STEADFAST_CALL_RENAMEAT, moment.nth = edits[i].nth, moment.seen = 0, moment.act = edits[i].act;
-        f.events = 0;
-        int status = save_plain_as(c, "two", SWAP, there);
-        if (moment.act != NULL) {
-            /* Nothing came out that had to go back: the third rename was not made. */
-            moment.act = NULL;
-            ok(status == DONE && is_exactly(path, "two"), "%s: there was none", edits[i].what);
-            continue;
-        }
-        ok(status == STEADFAST_E_CONFLICT && is_exactly(path, "an edit"), "%s: E_CONFLICT, the edit is there", edits[i].what);
-        ok(*leftovers(dir, "plain plain.prev") == '\0', "and nothing is left beside it");
-        int renamed = 0, synced = 0;
-        for (int at = 0; at < f.events; at++) {
-            int rename = f.event[at].call == STEADFAST_CALL_RENAMEAT && f.event[at].result >= 0;
-            renamed += rename;
-            synced = !rename && (synced || (f.event[at].call == STEADFAST_CALL_FSYNC && f.event[at].is_directory));
-        }
-        ok(renamed < 3 || synced || NO_DIR_FSYNC, "what went back is on the disk, too");
+        moment.nth = edits[i].nth, moment.seen = moment.acted = 0;
+        moment.act[0] = edits[i].act[0], moment.act[1] = edits[i].act[1];
+        is_int(save_plain_as(c, "two", SWAP, there), STEADFAST_E_CONFLICT, "%s: E_CONFLICT", edits[i].what);
+        moment.act[0] = moment.act[1] = NULL;
+        ok(moment.acted == expected && (edits[i].left == NULL ? !exists(path) : is_exactly(path, edits[i].left))
+               && *leftovers(dir, "plain plain.prev") == '\0',
+           "%s: what is left is there, and nothing beside it", edits[i].what);
     }
-    begin();
-    save_plain("one", 0);
-    load_plain(path, 0);
-    moment.call = STEADFAST_CALL_RENAMEAT, moment.nth = 2, moment.seen = 0, moment.act = remove_it;
-    is_int(save_plain_as(c, "two", SWAP, report.generation), STEADFAST_E_CONFLICT, "removed just before the exchange: E_CONFLICT");
-    ok(!exists(path) && *leftovers(dir, "plain plain.prev") == '\0', "and it stays removed");
     steadfast_context_free(c);
 }
 
@@ -434,6 +459,19 @@ static void edits_left(void)
     is_int(save_plain("five", 0), SAVED, "another save does not mind it");
     ok(is_exactly(edit, "an edit"), "it stays");
     unlink(edit);
+
+    begin();
+    save_plain("one", 0), save_plain_as(context, "two", SWAP, 1);
+    rename(path, edit), save_plain("one", 0);
+    is_int(save_plain_as(context, "three", SWAP, 1), SAVED, "the new file of a saver that was killed before the exchange is left: saved");
+    ok(!exists(edit), "and that file goes");
+    begin();
+    save_plain("one", 0), save_plain("two", 0), save_plain("three", 0);
+    rename(path, edit), save_plain("one", 0);
+    is_int(save_plain_as(context, "other", SWAP, 1), SAVED, "one that another saver was told to be saved is left: saved");
+    ok(says(".edit"), "and the message names it");
+    ok(loads(edit, 0, 0, "three"), "it stays");
+    unlink(edit);
 }
 
 static void unsynced(void)
@@ -453,6 +491,10 @@ static void unsynced(void)
     ok(report.on_disk == STEADFAST_ON_DISK_EITHER && is_exactly(previous, "two"), "EITHER: a durable one is kept");
     save_plain("four", KEEP | STEADFAST_SAVE_NO_SYNC);
     ok(is_exactly(previous, "two"), "an unsynced one does not take its place");
+    write_in_place(path, "lost", 0);
+    is_int(load_plain(path, 0), STEADFAST_E_DIGEST, "another content than the unsynced one, at any time: damage");
+    is_int(save_plain("four", KEEP | STEADFAST_SAVE_NO_SYNC), STEADFAST_NOT_DURABLE, "saved over it");
+    ok(is_exactly(previous, "two"), "it is not kept as somebody's");
     is_int(save_plain("five", KEEP), SAVED, "nor does it for the next durable save");
     ok(is_exactly(previous, "two"), "which leaves it");
     struct faults f = { .file_syncs = 1, .error = EIO };
@@ -494,6 +536,53 @@ static void refused(void)
     steadfast_context_free(c);
 }
 
+/* Equal bytes are saved just after the rename of a removal, which looks whether that has done anything. */
+static int renamed, at_one_time;
+static void save_equal(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    if (call == STEADFAST_CALL_RENAMEAT)
+        renamed = 1;
+    else if (renamed && call == STEADFAST_CALL_FSTATAT) {
+        f->before = NULL;
+        struct stat before;
+        if (stat(previous, &before) != 0)
+            bail_out("stat");
+        save_plain("two", 0);
+        if (at_one_time && utimensat(AT_FDCWD, path, (struct timespec[]){ before.st_atim, before.st_mtim }, 0) != 0)
+            bail_out("utimensat");
+    }
+}
+static void removal_beside_a_save(void)
+{
+    /* Without a number only the time tells them apart. */
+    for (at_one_time = 0; at_one_time <= !no_attributes; at_one_time++) {
+        struct faults f = { .before = save_equal };
+        steadfast_context *c = faults_context(&f);
+        begin();
+        save_plain("one", 0), save_plain("two", KEEP);
+        renamed = 0;
+        steadfast_save_options o = { .size = sizeof o, .flags = PLAIN };
+        ok(steadfast_state_remove(c, path, &o, NULL) == SAVED && f.before == NULL && is_exactly(path, "two"),
+           "equal bytes that are saved during a removal stay%s", at_one_time ? ", at the same time" : "");
+        steadfast_context_free(c);
+    }
+}
+
+/* The sticky bit of a plain file is not our mark. */
+static void sticky(void)
+{
+    if (no_attributes) {
+        skip("no extended attributes", "a plain file with the sticky bit");
+        return;
+    }
+    begin();
+    save_plain("one", 0), save_plain("two", KEEP);
+    chmod(path, 01600);
+    is_int(save_plain("three", KEEP), SAVED, "over a plain file with the sticky bit");
+    ok(is_exactly(previous, "two"), "which is kept, since it was synced");
+}
+
 static void others(void)
 {
     begin();
@@ -507,6 +596,8 @@ static void others(void)
     save_plain("one", 0), save_plain("two", KEEP);
     is_int(steadfast_state_remove(context, path, &(steadfast_save_options){ .size = sizeof o, .flags = PLAIN }, NULL), SAVED, "remove");
     ok(!exists(path) && !exists(previous), "both are gone");
+    removal_beside_a_save();
+    sticky();
 }
 
 static int32_t grow(void *user, const steadfast_state *old, const void **data, size_t *len)
@@ -517,6 +608,52 @@ static int32_t grow(void *user, const steadfast_state *old, const void **data, s
     snprintf(made, sizeof made, "%.*s+", old != NULL ? (int)old->len : 0, old != NULL ? (const char *)old->data : "");
     *data = made, *len = strlen(made);
     return 0;
+}
+
+/* A watch tells what a load with the same options gives. */
+static void watches_as_it_loads(void)
+{
+    static const uint32_t flags[] = { 0, STEADFAST_LOAD_RECOVER, STEADFAST_LOAD_REQUIRE_VERIFIED,
+                                      STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_VERIFIED };
+    static const char *const what[] = { "verified", "changed", "emptied", "damaged", "newer", "a record", "missing" };
+    int same = 0;
+    for (int kind = 0; kind < 7; kind++)
+        for (int previous_too = 0; previous_too <= 2; previous_too++)
+            for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+                begin();
+                if (previous_too == 2)
+                    save(previous, "a record", 0);
+                else if (previous_too == 1)
+                    save_plain("one", 0), rename(path, previous);
+                kind == 5 ? save(path, "a record", 0) : save_plain("two", 0);
+                if (kind == 1 || kind == 2)
+                    write_in_place(path, kind == 1 ? "mine" : "", 0);
+                if (kind == 3)
+                    write_in_place(path, "tw", 1);
+                char later[60] = { 0 };
+                later[46] = (char)128;
+                if (kind == 4 && !no_attributes && setxattr(path, "user.steadfast", later, sizeof later, 0) != 0)
+                    bail_out("setxattr");
+                if (kind == 6)
+                    unlink(path);
+                int loaded_as = load_plain(path, flags[i]);
+                uint64_t generation = loaded_as < 0 ? 0 : report.generation;
+                steadfast_load_options l = { .size = sizeof l, .flags = STEADFAST_LOAD_PLAIN | flags[i] };
+                steadfast_watch *watch = NULL;
+                steadfast_report r = { .size = sizeof r };
+                steadfast_watch_open(context, path, &l, &watch, NULL);
+                int told = steadfast_watch_wait(watch, UINT64_C(7), 0, &r);
+                steadfast_watch_close(watch);
+                /* None is generation 0 for a watch, whatever PATH.prev is that no load takes. */
+                int none = kind == 6 && loaded_as < 0;
+                if (none ? told == 0 && r.generation == 0 : loaded_as < 0 ? told == loaded_as : told == 0 && r.generation == generation)
+                    same++;
+                else
+                    diag("%s, .prev %d, flags %u: a load %d %llx, a watch %d %llx", what[kind], previous_too, flags[i], loaded_as,
+                         (unsigned long long)generation, told, (unsigned long long)r.generation);
+            }
+    is_int(same, 84, "a watch tells what a load gives");
+    begin();
 }
 
 static void updates(void)
@@ -540,10 +677,15 @@ static void updates(void)
     load_plain(path, 0);
     uint64_t there = report.generation;
     is_int(steadfast_watch_wait(watch, there, 0, NULL), -ETIMEDOUT, "knows its generation, or its tag");
+    save(path, "a record", 0);
+    load_plain(path, 0);
+    there = report.generation;
+    is_int(steadfast_watch_wait(watch, there, 0, NULL), -ETIMEDOUT, "and that of a record, which a load gives as anybody's file");
     write_in_place(path, "theirs", 0);
     steadfast_report r = { .size = sizeof r };
     ok(steadfast_watch_wait(watch, there, 0, &r) == 0 && r.generation >= TAGS, "and tells of somebody's change, by its tag");
     steadfast_watch_close(watch);
+    watches_as_it_loads();
 }
 
 int main(void)

@@ -13,7 +13,19 @@ static struct {
     int sleeps;
     int64_t longest_ns;
     int interrupted;
+    /* And in the middle of a look. */
+    void (*at_read)(void);
 } moment;
+
+static int64_t pread_hook(void *user, int32_t fd, void *buf, size_t len, uint64_t offset)
+{
+    (void)user;
+    void (*happens)(void) = moment.at_read;
+    moment.at_read = NULL;
+    if (happens != NULL)
+        happens();
+    return steadfast_hooks_default()->pread(NULL, fd, buf, len, offset);
+}
 
 static int32_t poll_hook(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
 {
@@ -33,6 +45,7 @@ static steadfast_context *watching(uint32_t absent)
 {
     steadfast_hooks h = test_hooks();
     h.poll = poll_hook;
+    h.pread = pread_hook;
     h.absent |= absent;
     return test_context(&h);
 }
@@ -107,6 +120,11 @@ static void damage(const steadfast_context *c)
     is_int(wait_for_other(2, 20000), STEADFAST_E_TRUNCATED, "and again after another change");
     DURING(save_it);
     ok(wait_for_other(2, 20000) == 0 && report.generation > 2, "a save mends it");
+    uint64_t mended = report.generation;
+    save_it();
+    moment.at_read = truncate_it;
+    is_int(wait_for_other(mended, 0), STEADFAST_E_TRUNCATED, "damage while it looks is told");
+    is_int(wait_for_other(mended, 0), -ETIMEDOUT, "once as well");
     steadfast_watch_close(watch);
 
     unlink(path), unlink(in(d, "s.prev"));

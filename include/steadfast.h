@@ -421,11 +421,12 @@ typedef struct {
  *  - STEADFAST_UNVERIFIED: with PLAIN, the new content, durable (NEW); its attribute could not be stored, so no load can verify it.
  *    The report's generation is the content tag that a load gives.
  *  - STEADFAST_E_SAVED_NOT_DURABLE: with STRICT, the same as NOT_DURABLE after a failed sync of the directory (EITHER).
- *  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER, with NO_SYNC as
- *    above). A load tells.
+ *  - STEADFAST_E_INDETERMINATE: the rename failed, and it is unknown whether it took effect (EITHER; after a failed
+ *    sync of the file and with NO_SYNC as above). A load tells.
  *  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
  *     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
- *     - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there.
+ *     - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there; with IN_PLACE, another process has replaced the
+ *       file while it was written, and PATH is what that process has saved.
  *     - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST, _E_FORMAT, _E_NEWER: with IF_GENERATION, the file
  *       that is there has no generation to compare with, and there is no verified PATH.prev either.
  *     - STEADFAST_E_BUSY: another process kept the file busy for longer than timeout_ms.
@@ -449,10 +450,9 @@ typedef struct {
  * Permissions. A file that is replaced hands on its owner, group, mode and POSIX access ACL. Where one of them cannot
  * be kept, nobody may do more with the new file than with the old one, unless STEADFAST_SAVE_SET_MODE says so: the
  * group and the others lose what they would gain. Without the owner or the group the set-user-ID or set-group-ID bit is
- * removed. Other extended attributes are kept with
- * STEADFAST_SAVE_KEEP_ATTRIBUTES, other hard links are not. If the file system ignores chmod(2), the result is
- * 0 and the message says so; if the file would be open to more than the old one, it is the errno of fchmod(2). The
- * temporary file has mode 0600 until it has its permissions.
+ * removed. Other extended attributes are kept with STEADFAST_SAVE_KEEP_ATTRIBUTES, other hard links are not. If the file
+ * system ignores chmod(2), the result is 0 and the message says so; if the file would be open to more than the old one, it is
+ * the errno of fchmod(2). The temporary file has mode 0600 until it has its permissions.
  *
  * Generations. The report's generation is the number of the new state: 1 if there was neither PATH nor PATH.prev, 1
  * more than the verified one at PATH, and with KEEP_PREVIOUS or IF_GENERATION 1 more than the higher one of PATH and
@@ -461,8 +461,8 @@ typedef struct {
  * steadfast_state_remove, and after a power cut that took an unsynced save back. Where PATH is missing or damaged, IF_GENERATION
  * compares with a verified PATH.prev, so that what STEADFAST_LOAD_RECOVER gave can be saved again.
  *
- * Threads and processes may save to one path at the same time; the last rename wins. Of such plain saves two may
- * get the same number, and one with a lower number may replace one with a higher one; saves with IF_GENERATION do not. Fork: parent and child may both go on.
+ * Threads and processes may save to one path at the same time; the last rename wins. Without IF_GENERATION two of them may
+ * get the same number, and one with a lower number may replace one with a higher one. Fork: parent and child may both go on.
  */
 int32_t steadfast_state_save(const steadfast_context *context, const char *path, const void *data, size_t len,
                              const steadfast_save_options *options, steadfast_report *report);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The C suite, races for a lock and the way of each sync to the server, on file systems in user space. As root.
+# The C suite, races for a lock, savers of one state beside each other, and the way of each sync to the server, on file systems in user space. As root.
 #   run.sh --lib DIR --out DIR [--budget SECONDS] [--only FS]
 # DIR of --lib holds libsteadfast.a. What is expected to fail where stands in expected.txt. The last line is "N passed, N failed".
 set -u
@@ -53,6 +53,7 @@ for source in "$here"/../../ctests/{hostile,lock,mutants,state,sweep}*.c; do
 done
 wait
 build locks -Wall -Wextra -Werror "$here/locks.c"
+build savers -Wall -Wextra -Werror "$here/savers.c"
 build syncs -Wall -Wextra -Werror "$here/syncs.c"
 build race "$here/../../ctests/race/"{race,protocols,storm}.c
 note "$([ "$failed" = 0 ]; echo $?)" "the programs build" || end

@@ -453,15 +453,23 @@ unsafe extern "C" fn fchmod(user: *mut c_void, fd: i32, mode: u32) -> i32 {
     }
 }
 
+/// Without the flag of what was not synced: its time would not count.
+fn unmark(attribute: &mut [u8]) {
+    attribute[47] &= !2;
+}
+
 unsafe extern "C" fn fsetxattr(user: *mut c_void, fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32 {
     unsafe {
         let r = recorder(user);
-        let value = std::slice::from_raw_parts(buf.cast::<u8>(), len).to_vec();
+        let mut value = std::slice::from_raw_parts(buf.cast::<u8>(), len).to_vec();
+        if r.mutant == Mutant::AttributeFirst {
+            unmark(&mut value);
+        }
         if r.mutant == Mutant::AttributeLate {
             r.deferred = value;
             return 0;
         }
-        let result = (real().fsetxattr.unwrap())(user, fd, name, buf, len);
+        let result = (real().fsetxattr.unwrap())(user, fd, name, value.as_ptr().cast(), len);
         if let (Some(file), 0) = (r.file(fd), result) {
             r.events.push(attribute(file, &identity(fd).0, value));
             if r.mutant == Mutant::AttributeFirst {

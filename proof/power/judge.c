@@ -234,7 +234,12 @@ static enum verdict judge_answer(uint32_t number, const struct call *call, const
     if (swaps && status == STEADFAST_E_CONFLICT && others(call))
         return GOOD;
     /* Damage that the last cut has left; what RECOVER gave can be saved again. */
-    if (swaps && is_damage(status) && before && before[call->state].plain.status < 0 && (call->expected == 0 || others(call)))
+    int was_bad = before && before[call->state].plain.status < 0;
+    if (swaps && is_damage(status) && was_bad && (call->expected == 0 || others(call)))
+        return GOOD;
+    /* What a cut has left of a record may be somebody's file for a plain save: it has a tag, and no save may expect 0. */
+    if (history->kind == MIXED && swaps && call->plain && status == STEADFAST_E_CONFLICT && was_bad
+        && is_damage(before[call->state].plain.status) && call->expected == 0)
         return GOOD;
     return say(fault, ANSWER, call->state, call->life, "call %u (%s): %s, on_disk %d, though nothing had failed", number,
                ways[call->way].name, name, on_disk);

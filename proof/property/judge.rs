@@ -231,7 +231,7 @@ impl Save<'_> {
             _ if self.has(NO_SYNC) && before.current.is_none() => EITHER_OR_UNKNOWN,
             _ if self.has(NO_SYNC) => EITHER,
             // Whether it has replaced anything is not known.
-            STEADFAST_E_INDETERMINATE if course.sync_failed && !safe => EITHER_OR_UNKNOWN,
+            STEADFAST_E_INDETERMINATE if course.sync_failed && (!safe || looks_whole && !kept) => EITHER_OR_UNKNOWN,
             STEADFAST_E_INDETERMINATE => EITHER,
             _ if synced => EITHER,
             _ if looks_whole && !kept => EITHER_OR_UNKNOWN,

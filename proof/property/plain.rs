@@ -64,7 +64,7 @@ fn read(file: &File, request: &Request) -> Result<(i32, State), i32> {
             if stored_len == len && value[..32] == digest[..] {
                 let generation = number(&value[32..40]);
                 (0, State { payload, generation, saved_at_ns: stored, schema: number(&value[56..60]) as u32 })
-            } else if !is_cut(stored, file.mtime) {
+            } else if value[47] & 2 == 0 && !is_cut(stored, file.mtime) {
                 (STEADFAST_CHANGED, foreign)
             } else {
                 return Err(match len {

@@ -120,11 +120,12 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
     options: *const steadfast_save_options,
     report: *mut steadfast_report,
 ) -> i32 {
+    const KNOWN: u32 = SAVE_ALL & !STEADFAST_SAVE_IN_PLACE;
     let mut name = c"";
     let mut call = || {
         if count == 0 {
             let options = unsafe { read_sized(options, 12) }?;
-            return save_request(&[], options.as_ref(), SAVE_ALL & !STEADFAST_SAVE_IN_PLACE).map(|_| Outcome::new(STEADFAST_OK));
+            return save_request(&[], options.as_ref(), KNOWN).map(|_| Outcome::new(STEADFAST_OK));
         }
         if entries.is_null() {
             return Err(invalid(Detail::NoData));
@@ -135,7 +136,7 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
         if entries.size < ENTRY_MINIMUM || !aligned || !sizes.all(|size| size == entries.size) {
             return Err(invalid(Detail::StructTooSmall));
         }
-        let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_ALL & !STEADFAST_SAVE_IN_PLACE);
+        let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), KNOWN);
         let start = || unsafe { context::borrow(context) }.start();
         let saved = request()
             .and_then(|request| batch::save_batch(Session::new(start()?, request.timeout_ms), &mut entries, &request))

@@ -107,6 +107,14 @@ impl<'h, 'n> Entry<'h, 'n> {
         self.hooks.readlink(self.dir, self.name, buf)
     }
 
+    /// fsync(2) of its directory.
+    pub fn sync_directory(&self) -> Result<(), Errno> {
+        if self.hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
+            return Err(Errno::of(ENOSYS));
+        }
+        self.hooks.fsync(self.dir)
+    }
+
     /// unlinkat(2).
     pub fn unlink(&self) -> Result<(), Errno> {
         self.hooks.unlink(self.dir, self.name)

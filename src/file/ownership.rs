@@ -188,8 +188,14 @@ const OTHER: u16 = 32;
 impl Acl {
     /// The ACL of a file; None when it has none or its file system knows none.
     fn read(hooks: &Hooks, fd: i32) -> Result<Option<Acl>, Errno> {
-        match xattr::read(hooks, fd, ACCESS) {
-            Ok(value) => Ok(Some(Acl { value })),
+        let mut acl = Ok(None);
+        let copied = |value: &[u8]| {
+            let mut copy = Buffer::new(value.len())?;
+            copy.append(value);
+            Ok(Some(Acl { value: copy }))
+        };
+        match xattr::show(hooks, fd, ACCESS, &mut |value| acl = copied(value)) {
+            Ok(()) => acl,
             Err(e) if e.is(ENODATA) || e.unsupported() => Ok(None),
             Err(e) => Err(e),
         }

@@ -7,23 +7,20 @@ use core::ffi::CStr;
 /// XATTR_SIZE_MAX (xattr(7)).
 const LONGEST: usize = 65536;
 
-/// The value of an attribute of an open file.
-pub fn read(hooks: &Hooks, fd: i32, name: &CStr) -> Result<Buffer, Errno> {
+/// Shows the value of an attribute of an open file to `look`.
+pub fn show(hooks: &Hooks, fd: i32, name: &CStr, look: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
     let mut few = [0u8; 512];
-    match hooks.fgetxattr(fd, name, &mut few) {
-        Ok(len) => {
-            let mut value = Buffer::new(len)?;
-            value.append(few.get(..len).ok_or(Errno::INTERNAL)?);
-            Ok(value)
-        }
+    let mut value;
+    let shown = match hooks.fgetxattr(fd, name, &mut few) {
         Err(e) if e.is(ERANGE) => {
-            let mut value = Buffer::zeroed(LONGEST)?;
+            value = Buffer::zeroed(LONGEST)?;
             let len = hooks.fgetxattr(fd, name, value.bytes_mut())?;
-            value.truncate(len);
-            Ok(value)
+            value.bytes().get(..len)
         }
-        Err(e) => Err(e),
-    }
+        len => few.get(..len?),
+    };
+    look(shown.ok_or(Errno::INTERNAL)?);
+    Ok(())
 }
 
 /// Does this error of fsetxattr say that the file cannot have this attribute here?
@@ -47,11 +44,11 @@ pub fn copy(hooks: &Hooks, from: i32, to: i32, own: &CStr) -> Result<bool, Errno
         if name == own || ![&b"user."[..], b"security.selinux", b"security.SMACK64"].into_iter().any(is_label) {
             continue;
         }
-        let copied = match read(hooks, from, name) {
+        let mut stored = Ok(());
+        let copied = match show(hooks, from, name, &mut |value| stored = hooks.fsetxattr(to, name, value)) {
             // Removed meanwhile.
             Err(e) if e.is(ENODATA) => continue,
-            Ok(value) => hooks.fsetxattr(to, name, value.bytes()),
-            Err(e) => Err(e),
+            shown => shown.and(stored),
         };
         match copied {
             Ok(()) => {}

@@ -25,7 +25,9 @@ impl Hooks {
     /// Real calls on a complete platform.
     pub const REAL: Hooks = Hooks { table: sys::REAL, user: core::ptr::null_mut(), absent: 0, io_uring: true, fault: None };
 
-    /// These hooks, the real call where one is NULL, and a fault to inject.
+    /// These hooks, the real call where one is NULL, and a fault to inject. Not inlined: there the tables of pointers are taken
+    /// apart, and the code for it is 3 KB longer.
+    #[inline(never)]
     pub fn new(given: &steadfast_hooks, fault: Option<Fault>) -> Hooks {
         let mut given = *given;
         // A test that hooks fsync or write, or injects a fault there, expects to see every sync and every byte written:

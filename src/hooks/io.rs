@@ -91,9 +91,8 @@ impl Hooks {
         look(count.map(|count| unsafe { core::slice::from_raw_parts(pointer.cast(), count) }))
     }
 
-    /// pread(2) to the end of `buf`, whose first byte is byte `base` of the file (or comes before the file, where that is
-    /// negative), until it holds `enough` bytes or
-    /// the file ends; and one more, if there is room and the file has it.
+    /// pread(2) to the end of `buf`, whose first byte is byte `base` of the file, or comes before the file where that is
+    /// negative, until it holds `enough` bytes or the file ends; and one more, if there is room and the file has it.
     pub fn fill(&self, fd: i32, buf: &mut Buffer, base: i64, enough: usize) -> Result<(), Errno> {
         while buf.bytes().len() < enough {
             let at = (buf.bytes().len() as u64).saturating_add_signed(base);

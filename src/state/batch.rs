@@ -4,7 +4,7 @@
 use super::options::*;
 use super::resolve::Session;
 use super::saving::{self, Saving, Synced, Written};
-use super::sequence::{replace, sync_directory};
+use super::sequence::{self, is_gone, replace, sync_directory};
 use crate::file::entry::same;
 use crate::file::filesystem;
 use crate::file::path::{Name, Path};
@@ -117,7 +117,7 @@ pub fn save_batch<E: Entries>(
         }
         match written {
             Ok(()) => {}
-            Err(NotWritten::Failed(outcome)) => batch.settle(number, outcome),
+            Err(NotWritten::Failed(outcome)) => batch.settle_or_save(number, outcome),
             Err(NotWritten::UnderWay) => batch.settle(number, Outcome::internal()),
         }
         if batch.slots.len() >= together {
@@ -184,7 +184,9 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         }
         while let Some(slot) = self.slots.pop() {
             if slot.outcome.status != STEADFAST_OK {
-                self.settle(slot.number, slot.outcome);
+                let (number, outcome) = (slot.number, slot.outcome);
+                drop(slot);
+                self.settle_or_save(number, outcome);
                 continue;
             }
             let known = self.directories.iter().position(|directory| same(&directory.stat, &slot.dir));
@@ -273,6 +275,20 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         }
         while self.waiting.pop().is_some() {}
         while self.directories.pop().is_some() {}
+    }
+
+    /// The result of a state; where the file that was there was gone, it is saved by itself.
+    fn settle_or_save(&mut self, number: usize, outcome: Outcome) {
+        let outcome = if is_gone(&outcome) { self.save_alone(number).unwrap_or_else(|e| e) } else { outcome };
+        self.settle(number, outcome);
+    }
+
+    fn save_alone(&mut self, number: usize) -> Result<Outcome, Outcome> {
+        let (whole, data) = self.entries.get(number)?;
+        let request = SaveRequest { data, ..*self.request };
+        let mut path = Path::empty();
+        path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
+        sequence::save(&mut self.session, &mut path, &request)
     }
 
     fn settle(&mut self, number: usize, outcome: Outcome) {

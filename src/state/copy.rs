@@ -3,28 +3,38 @@
 
 use super::existing::Existing;
 use super::plain::{self, Attribute, Stored};
+use crate::file::entry::Entry;
+use crate::file::ownership::{self, Asked};
+use crate::file::temp::Temp;
+use crate::hooks::*;
 use crate::status::*;
 
 const STEP: i32 = STEADFAST_STEP_KEEP_PREVIOUS;
 
-/// Writes the content of `there` to the descriptor `to`, at its position, and the attribute that it has. With a `number` it
-/// becomes a plain file of that generation: then it has to have an attribute.
-pub fn fill(there: &Existing<'_>, to: i32, number: Option<u64>) -> Result<(), Outcome> {
+/// A copy has the permissions of what it copies.
+const AS_BEFORE: Asked = Asked { mode: 0, always: false };
+
+/// What a content that nothing confirms becomes: a plain file of this generation.
+#[derive(Clone, Copy)]
+pub struct Adopted {
+    pub generation: u64,
+    /// Is a copy without the attribute for that of no use?
+    pub needs_attribute: bool,
+}
+
+/// Writes the content of `there` to the descriptor `to`, at its position, and the attribute that it has or is to have.
+pub fn fill(there: &Existing<'_>, to: i32, adopted: Option<Adopted>) -> Result<(), Outcome> {
     let hooks = there.hooks();
-    let mut piece = [0u8; 8192];
-    let mut len = 0u64;
     let mut hasher = plain::hasher();
-    loop {
-        let bytes = hooks.pread(there.fd(), &mut piece, len).at(STEP)?;
-        if bytes.is_empty() {
-            break;
-        }
+    let copied = there.pieces(|_, bytes| {
         hasher.update(bytes);
-        hooks.write_all(to, &[bytes]).at(STEP)?;
-        len = len.saturating_add(bytes.len() as u64);
-    }
-    let attribute = match number {
-        Some(generation) => Attribute { sha256: hasher.finish(), generation, len, flags: 0, mtime_ns: 0, schema: 0 },
+        hooks.write_all(to, &[bytes]).map(|()| true)
+    });
+    let len = copied.at(STEP)?;
+    let attribute = match adopted {
+        Some(Adopted { generation, .. }) => {
+            Attribute { sha256: hasher.finish(), generation, len, flags: 0, mtime_ns: 0, schema: 0 }
+        }
         None => match Stored::read(hooks, there.fd()).at(STEP)? {
             // One that somebody's change has made untrue says nothing of the copy.
             Stored::Ours(attribute) if attribute.fits(&there.stat) => attribute,
@@ -32,9 +42,34 @@ pub fn fill(there: &Existing<'_>, to: i32, number: Option<u64>) -> Result<(), Ou
         },
     };
     let mtime_ns = hooks.fstat(to).at(STEP)?.mtime_ns;
-    let stored = Attribute { mtime_ns, ..attribute }.write(hooks, to).at(STEP)?;
-    match stored {
-        Err(e) if number.is_some() => Err(Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::AttributeNeeded).caused_by(e, STEP)),
+    let attribute = Attribute { mtime_ns, ..attribute };
+    match attribute.write(hooks, to).at(STEP)? {
+        Err(e) if adopted.is_some_and(|adopted| adopted.needs_attribute) => {
+            Err(Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::AttributeNeeded).caused_by(e, STEP))
+        }
         _ => Ok(()),
     }
+}
+
+/// Gives the name `to` to a file with the content and the permissions of `there`: `copy`, a temporary one, synced if that is
+/// wanted. The answer: its stat; None, and no copy, when it cannot be synced here.
+pub fn publish(
+    there: &Existing<'_>,
+    copy: Temp<'_>,
+    to: Entry<'_, '_>,
+    adopted: Option<Adopted>,
+    sync: bool,
+) -> Result<Option<steadfast_stat>, Outcome> {
+    let (hooks, fd, mut copy) = (there.hooks(), copy.fd.raw(), copy);
+    fill(there, fd, adopted)?;
+    let mark = there.stat.mode & ownership::UNSYNCED;
+    ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), AS_BEFORE, mark).at(STEP)?;
+    match if sync { hooks.fsync(fd) } else { Ok(()) } {
+        Ok(()) => {}
+        Err(e) if e.unsupported() => return Ok(None),
+        Err(e) => return Err(Outcome::failed(e, STEP)),
+    }
+    copy.entry().rename_file_to(&to, &copy.stat, 0).at(STEP)?;
+    copy.published();
+    Ok(Some(copy.stat))
 }

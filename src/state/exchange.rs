@@ -5,7 +5,7 @@
 //! racing editor were lost.
 #![forbid(unsafe_code)]
 
-use super::existing::Existing;
+use super::existing::{Content, Existing};
 use super::options::Kind;
 use super::saving::Saving;
 use crate::file::deadline::Retry;
@@ -61,7 +61,10 @@ pub fn swap(saving: &mut Saving<'_>, temp: &mut Temp<'_>, target: Entry<'_, '_>)
     }
     put_back(edit, target, ours)?;
     // Until it is on the disk a power cut may leave what was put in.
-    sync_names(edit)?;
+    match edit.sync_directory() {
+        Err(e) if !e.unsupported() => return Err(indeterminate(e)),
+        _ => {}
+    }
     match out {
         Ok(_) => Ok(false),
         Err(e) => Err(Outcome::failed(e, STEP)),
@@ -91,17 +94,6 @@ fn put_back(edit: Entry<'_, '_>, target: Entry<'_, '_>, ours: steadfast_stat) ->
         put_in = back;
     }
     Err(indeterminate(Errno::of(EAGAIN)))
-}
-
-fn sync_names(entry: Entry<'_, '_>) -> Result<(), Outcome> {
-    let hooks = entry.hooks();
-    if hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
-        return Ok(());
-    }
-    match hooks.fsync(entry.dir()) {
-        Err(e) if !e.unsupported() => Err(indeterminate(e)),
-        _ => Ok(()),
-    }
 }
 
 /// Renames the new file to the first free `.NAME.k.edit`; and is somebody's edit left under one before it?
@@ -135,19 +127,26 @@ fn rename_to_edit(temp: &Temp<'_>, target: Entry<'_, '_>, retry: &mut Retry) -> 
     Err(Outcome::failed(Errno::of(EEXIST), STEP))
 }
 
-/// Is the file at `edit` one of ours, which a killed saver was about to publish, or has replaced? A verified one whose
-/// generation the target does not have is; anything else is somebody's.
+/// Is the file at `edit` one that a killed saver was about to publish, or has replaced? A verified one that was saved by
+/// comparing and swapping is, and so is one whose generation is below the target's. Anything else is somebody's: a saver that does
+/// not compare may have published it just before the exchange, and was told that it is saved.
 fn was_never_acknowledged(edit: Entry<'_, '_>, target: Entry<'_, '_>, retry: &mut Retry) -> Result<bool, Outcome> {
-    let mut generation = |entry| -> Result<Option<u64>, Outcome> {
-        match Existing::open(entry, retry, STEP) {
-            Ok(Some(mut file)) => Ok(file.verify(Kind::Plain, STEP)?.generation),
-            Ok(None) => Ok(None),
-            Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => Ok(None),
-            Err(e) => Err(e),
-        }
-    };
-    let there = generation(edit)?;
-    Ok(there.is_some() && there != generation(target)?)
+    let (found, mut published) = (verified(edit, retry)?, None);
+    if found.is_some_and(|found| !found.swapped) {
+        published = verified(target, retry)?;
+    }
+    let number = |content: Option<Content>| content.and_then(|content| content.generation);
+    Ok(found.is_some_and(|found| found.swapped) || number(found).is_some() && number(found) < number(published))
+}
+
+/// The content of a plain file, if it is verified.
+fn verified(entry: Entry<'_, '_>, retry: &mut Retry) -> Result<Option<Content>, Outcome> {
+    match Existing::open(entry, retry, STEP) {
+        Ok(Some(mut file)) => Ok(Some(file.verify(Kind::Plain, STEP)?).filter(|content| content.generation.is_some())),
+        Ok(None) => Ok(None),
+        Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 fn remove(edit: Entry<'_, '_>, ours: &steadfast_stat) {

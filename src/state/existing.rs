@@ -14,6 +14,9 @@ use crate::status::*;
 /// How often a state may be replaced while it is being opened, before that is taken for a defect.
 const ATTEMPTS: u32 = 10_000;
 
+/// How often it may be gone for whoever has just opened it. Over a network each of these takes its time.
+const GONE: u32 = 100;
+
 /// What a file's content came to when it was read through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Content {
@@ -21,17 +24,19 @@ pub struct Content {
     pub damage: i32,
     /// Of a whole state of this format, or of a plain file that is verified.
     pub generation: Option<u64>,
-    /// The content tag of a plain file that has no generation of its own.
+    /// The content tag of what a load as a plain file would not verify: somebody's file, or a record.
     pub tag: Option<u64>,
     /// Its digest, when it is whole.
     pub sha256: Option<[u8; 32]>,
     /// Is it marked as one that was not synced?
     unsynced: bool,
+    /// Is it marked as one that was saved by comparing and swapping?
+    pub swapped: bool,
 }
 
 impl Content {
     fn damaged(damage: i32) -> Content {
-        Content { damage, generation: None, tag: None, sha256: None, unsynced: false }
+        Content { damage, generation: None, tag: None, sha256: None, unsynced: false, swapped: false }
     }
 
     /// A plain file that nothing confirms.
@@ -44,9 +49,19 @@ impl Content {
         self.damage == 0 && self.generation.is_none()
     }
 
-    /// The generation, or the tag that stands for it.
+    /// A record, looked at as a plain file? No load of a plain file gives it.
+    fn is_of_other_kind(&self) -> bool {
+        self.generation.is_some() && self.tag.is_some()
+    }
+
+    /// What a load of the kind that was asked for gives as the generation.
     pub fn number(&self) -> Option<u64> {
-        self.generation.or(self.tag)
+        self.tag.or(self.generation)
+    }
+
+    /// The same, of what that load verifies.
+    pub fn verified(&self) -> Option<u64> {
+        self.generation.filter(|_| self.damage == 0 && self.tag.is_none())
     }
 
     /// A whole state?
@@ -76,9 +91,18 @@ impl<'h> Existing<'h> {
     /// Opens what has the name, without following a link; None when nothing has. Another process's lease on the file is
     /// waited for. Nothing but a regular file is a target.
     pub fn open(entry: Entry<'h, '_>, retry: &mut Retry, step: i32) -> Result<Option<Existing<'h>>, Outcome> {
-        let fd = loop {
-            match entry.open(CAREFUL, 0) {
-                Ok(fd) => break fd,
+        let mut attempts = GONE;
+        let (fd, stat) = loop {
+            let mut once_more = || {
+                attempts = attempts.saturating_sub(1);
+                attempts > 0
+            };
+            match entry.open(CAREFUL, 0).map(|fd| (entry.hooks().fstat(fd.raw()), fd)) {
+                Ok((Ok(stat), fd)) => break (fd, stat),
+                // FUSE servers that go by paths cannot be asked about a file that another saver has just replaced.
+                Ok((Err(e), _)) if e.is(ENOENT) && once_more() => {}
+                Ok((Err(e), _)) | Err(e) if e.is(ESTALE) && once_more() => {}
+                Ok((Err(e), _)) => return Err(Outcome::failed(e, step)),
                 // ENAMETOOLONG: nothing can have a name that is too long here.
                 Err(e) if e.is(ENOENT) || e.is(ENAMETOOLONG) => return Ok(None),
                 // EMLINK: the same on FreeBSD.
@@ -94,7 +118,6 @@ impl<'h> Existing<'h> {
                 Err(e) => return Err(Outcome::failed(e, step)),
             }
         };
-        let stat = entry.hooks().fstat(fd.raw()).at(step)?;
         if !is_regular(stat.mode) {
             return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
         }
@@ -151,7 +174,11 @@ impl<'h> Existing<'h> {
                 Err(e) if flock::is_missing(e) || e.is(EBADF) => return Err(no_flock(e)),
                 Err(e) => return Err(Outcome::failed(e, STEP)),
             }
-            if entry.is(&current.stat).at(STEP)? {
+            if let Some(named) = entry.stat_if_there().at(STEP)?
+                && same(&named, &current.stat)
+            {
+                // Somebody may have written it in place before.
+                current.stat = named;
                 return Ok(Some(current));
             }
             match Existing::open(entry, retry, STEP)? {
@@ -187,13 +214,27 @@ impl<'h> Existing<'h> {
         match self.header().at(step)? {
             Some(header) => Ok((format::checked_generation(&header), true)),
             None if kind == Kind::Plain => Ok((None, true)),
-            None => Ok((attribute()?, false)),
+            None => attribute().map(|number| (number, number.is_some())),
         }
     }
 
     /// Is it, as far as is known, not durable? Asked after [`verify`](Existing::verify).
     pub fn is_unsynced(&self) -> bool {
-        self.stat.mode & UNSYNCED != 0 || self.content.is_some_and(|content| content.unsynced)
+        self.content.is_some_and(|content| content.unsynced)
+    }
+
+    /// Shows the content to `look`, piece by piece, until it answers false: how much was read.
+    pub fn pieces(&self, mut look: impl FnMut(u64, &[u8]) -> Result<bool, Errno>) -> Result<u64, Errno> {
+        let mut piece = [0u8; 8192];
+        let mut at = 0u64;
+        loop {
+            let bytes = self.fd.hooks().pread(self.fd(), &mut piece, at)?;
+            let (start, len) = (at, bytes.len());
+            at = at.saturating_add(len as u64);
+            if !look(start, bytes)? || len < piece.len() {
+                return Ok(at);
+            }
+        }
     }
 
     /// Reads it through and checks it, once: as the `kind` that is saved, or as the other one.
@@ -212,16 +253,20 @@ impl<'h> Existing<'h> {
     /// A record; the number of a plain file counts as well.
     fn verify_record(&self) -> Result<Content, Errno> {
         let record = self.read_record()?;
-        if record.is_whole() || Stored::read(self.fd.hooks(), self.fd())? == Stored::None {
+        if record.is_whole() {
             return Ok(record);
         }
-        let plain = self.read_plain()?;
+        let stored = Stored::read(self.fd.hooks(), self.fd())?;
+        if stored == Stored::None {
+            return Ok(record);
+        }
+        let plain = self.read_plain(stored)?;
         Ok(Content { generation: plain.generation, sha256: plain.sha256, unsynced: plain.unsynced, ..record })
     }
 
     /// A plain file. The number of a record counts as well, and so does the tag that a load of it as a plain file gives.
     fn verify_plain(&self) -> Result<Content, Errno> {
-        let plain = self.read_plain()?;
+        let plain = self.read_plain(Stored::read(self.fd.hooks(), self.fd())?)?;
         if !plain.is_foreign() {
             return Ok(plain);
         }
@@ -229,27 +274,19 @@ impl<'h> Existing<'h> {
         Ok(if record.is_whole() { Content { tag: plain.tag, sha256: plain.sha256, ..record } } else { plain })
     }
 
-    fn read_plain(&self) -> Result<Content, Errno> {
-        let (hooks, fd) = (self.fd.hooks(), self.fd());
-        let stored = Stored::read(hooks, fd)?;
-        let mut piece = [0u8; 8192];
+    fn read_plain(&self, stored: Stored) -> Result<Content, Errno> {
         let mut hasher = plain::hasher();
-        let mut at = 0u64;
-        loop {
-            let bytes = hooks.pread(fd, &mut piece, at)?;
+        let len = self.pieces(|_, bytes| {
             hasher.update(bytes);
-            let len = bytes.len();
-            at = at.saturating_add(len as u64);
-            if len < piece.len() {
-                break;
-            }
-        }
+            Ok(true)
+        })?;
         let sha256 = hasher.finish();
-        Ok(match stored.judge(at, self.stat.mtime_ns, &sha256) {
+        Ok(match stored.judge(len, self.stat.mtime_ns, &sha256) {
             Verdict::Verified(attribute) => Content {
                 generation: Some(attribute.generation),
                 sha256: Some(sha256),
                 unsynced: attribute.is_unsynced(),
+                swapped: attribute.is_swapped(),
                 ..Content::damaged(0)
             },
             Verdict::Changed | Verdict::Unverified => Content::foreign(sha256),
@@ -258,43 +295,41 @@ impl<'h> Existing<'h> {
     }
 
     fn read_record(&self) -> Result<Content, Errno> {
-        let (hooks, fd, size) = (self.fd.hooks(), self.fd.raw(), self.stat.size);
-        let mut piece = [0u8; 8192];
+        let size = self.stat.size;
         let mut header = [0u8; HEADER];
         let mut hasher = Hasher::new(&[]);
-        let mut at = 0u64;
-        loop {
-            let bytes = hooks.pread(fd, &mut piece, at)?;
+        let mut damage = None;
+        let len = self.pieces(|at, bytes| {
             if at == 0 {
                 let start = bytes.first_chunk::<HEADER>().map_or(bytes, |start| start);
-                if let Err(code) = format::expected_len(start, size) {
-                    return Ok(Content::damaged(code));
-                }
+                damage = format::expected_len(start, size).err();
                 copy(&mut header, start);
                 hasher = Hasher::new(bytes);
             } else {
                 hasher.update(bytes);
             }
-            let len = bytes.len();
-            at = at.saturating_add(len as u64);
-            if len < piece.len() {
-                break;
-            }
+            Ok(damage.is_none())
+        })?;
+        let unsynced = self.stat.mode & UNSYNCED != 0 || format::says_unsynced(&header);
+        if let Some(code) = damage {
+            return Ok(Content { unsynced, ..Content::damaged(code) });
         }
-        if at != size {
-            return Ok(Content::damaged(if at < size { STEADFAST_E_TRUNCATED } else { STEADFAST_E_TRAILING }));
+        if len != size {
+            let code = if len < size { STEADFAST_E_TRUNCATED } else { STEADFAST_E_TRAILING };
+            return Ok(Content { unsynced, ..Content::damaged(code) });
         }
         Ok(match format::check(&header, hasher) {
-            Ok((fields, sha256)) => Content {
-                damage: 0,
-                generation: Some(fields.generation),
-                sha256: Some(sha256),
-                unsynced: format::says_unsynced(&header),
-                ..Content::damaged(0)
-            },
-            Err(code) => Content { unsynced: format::says_unsynced(&header), ..Content::damaged(code) },
+            Ok((fields, sha256)) => {
+                Content { damage: 0, generation: Some(fields.generation), sha256: Some(sha256), unsynced, ..Content::damaged(0) }
+            }
+            Err(code) => Content { unsynced, ..Content::damaged(code) },
         })
     }
+}
+
+/// Would RECOVER give it after a power cut? A record no load of a plain file gives.
+pub fn is_recoverable(content: Content, file: &Existing<'_>) -> bool {
+    is_durable(content, file) && !content.is_of_other_kind()
 }
 
 /// Is it whole, verified and, as far as is known, on the disk?

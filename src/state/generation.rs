@@ -89,7 +89,8 @@ pub fn count<'h>(
     if let Some(current) = current.as_mut() {
         if thorough {
             let content = current.verify(kind, STEP)?;
-            (number, damage, replaces) = (content.generation, content.damage, content.is_whole());
+            (number, damage) = (content.generation, content.damage);
+            replaces = content.is_whole() || number.is_some();
             (sha256, tag) = (content.sha256, content.tag);
         } else {
             (number, replaces) = current.look(kind, STEP)?;

@@ -5,7 +5,7 @@
 //! never somebody's change: a record's digest covers all of it, and a plain file's attribute says that it is being written.
 #![forbid(unsafe_code)]
 
-use super::copy;
+use super::copy::{self, Adopted};
 use super::existing::{Existing, is_durable};
 use super::format::HEADER;
 use super::options::*;
@@ -14,7 +14,6 @@ use super::saving::Saving;
 use super::stream;
 use crate::file::entry::{CAREFUL, Entry, same};
 use crate::file::names;
-use crate::file::ownership::{self, Asked};
 use crate::file::temp::Temp;
 use crate::hooks::*;
 use crate::status::*;
@@ -51,13 +50,18 @@ pub fn save(saving: &mut Saving<'_>, name: &CStr, request: &SaveRequest<'_>) -> 
     let written = write(saving, &file, request);
     let generation = saving.fields.generation;
     let told = |outcome: Outcome| outcome.with_generation(generation).with_on_disk(STEADFAST_ON_DISK_EITHER);
+    let synced = if written.is_err() || request.skips_sync() { Ok(()) } else { hooks.fsync(file.raw()) };
+    // Somebody who may replace the file has done so: what was written is nobody's state.
+    match target.is(&current.stat) {
+        Ok(true) => {}
+        Ok(false) => return Err(saving.conflict(name, request.kind())),
+        Err(e) => return Err(told(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEADFAST_STEP_COMPARE))),
+    }
     // From the first byte on only a load can tell; the old content is PATH.prev.
     written.map_err(|e| told(Outcome::new(STEADFAST_E_INDETERMINATE).with_detail(Detail::PartlyWritten).after(e)))?;
     let done = told(Outcome::because(STEADFAST_OK, note));
-    if request.skips_sync() {
-        return Ok(done.with_status(STEADFAST_NOT_DURABLE).with_detail(Detail::NoSync));
-    }
-    Ok(match hooks.fsync(file.raw()) {
+    Ok(match synced {
+        Ok(()) if request.skips_sync() => done.with_status(STEADFAST_NOT_DURABLE).with_detail(Detail::NoSync),
         Ok(()) => done.with_on_disk(STEADFAST_ON_DISK_NEW),
         Err(e) => {
             let status = if request.has(STEADFAST_SAVE_STRICT) { STEADFAST_E_SAVED_NOT_DURABLE } else { STEADFAST_NOT_DURABLE };
@@ -122,7 +126,8 @@ fn write(saving: &Saving<'_>, file: &Fd<'_>, request: &SaveRequest<'_>) -> Resul
     Ok(())
 }
 
-/// A durable copy of the current content as PATH.prev, unless there is one. Damage is not copied.
+/// A durable copy of the current content as PATH.prev, unless there is one. Damage is not copied, and what was not synced never
+/// takes the place of what is durable.
 fn keep(
     saving: &mut Saving<'_>,
     current: &mut Existing<'_>,
@@ -134,50 +139,45 @@ fn keep(
     let previous = names::previous(target.name()).at(STEP)?;
     let previous = target.sibling(previous.c_str());
     let mut before = Existing::open(previous, &mut saving.retry, STEP)?;
-    let has = |before: &mut Option<Existing<'_>>| -> Result<Option<[u8; 32]>, Outcome> {
-        let Some(before) = before else { return Ok(None) };
+    let mut kept = None;
+    if let Some(before) = &mut before {
         let content = before.verify(kind, STEP)?;
-        Ok(content.sha256.filter(|_| is_durable(content, before)))
-    };
-    let kept = has(&mut before)?;
+        kept = content.sha256.filter(|_| is_durable(content, before));
+    }
     // Somebody's content is no state, but all that there is.
     let foreign = (content.is_foreign() || content.damage == STEADFAST_E_FORMAT) && current.stat.size > 0;
     let whole = content.is_whole() && !content.is_foreign();
     if !whole && (!foreign || (kept.is_some() && kind == Kind::Record)) {
-        return Ok(if kept.is_some() { Detail::NotKept } else { Detail::None });
+        return Ok(Detail::NotKept);
     }
-    if kept.is_some() && kept == content.sha256 {
+    if kept.is_some() && (kept == content.sha256 || current.is_unsynced()) {
         return Ok(Detail::None);
     }
-    let number = foreign.then_some(saving.fields.generation.saturating_sub(1).max(1));
     let hooks = target.hooks();
-    let fill = |to: &Fd<'_>| match copy::fill(current, to.raw(), number) {
-        // A record needs no attribute. Then a person can read the copy, and no load verifies it.
-        Err(e) if e.status == STEADFAST_E_UNSUPPORTED && kind == Kind::Record => Ok(()),
-        filled => filled,
+    // A record needs no attribute. Then a person can read the copy, and no load verifies it.
+    let generation = saving.fields.generation.saturating_sub(1).max(1);
+    let adopted = foreign.then_some(Adopted { generation, needs_attribute: kind == Kind::Plain });
+    let needs_previous = |e: Errno| Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::NeedsPrevious).caused_by(e, STEP);
+    let in_place = match Temp::create(target, 0o600, O_CLOEXEC) {
+        Ok(temp) => {
+            let published = copy::publish(current, temp, previous, adopted, true)?;
+            let synced = if published.is_some() { target.sync_directory() } else { Err(Errno::of(EOPNOTSUPP)) };
+            return synced
+                .map(|()| Detail::None)
+                .map_err(|e| if e.unsupported() { needs_previous(e) } else { Outcome::failed(e, STEP) });
+        }
+        Err(e) => e,
     };
-    match Temp::create(target, 0o600, O_CLOEXEC) {
-        Ok(mut temp) => {
-            fill(&temp.fd)?;
-            let as_before = Asked { mode: 0, always: false };
-            ownership::give(hooks, temp.fd.raw(), &temp.stat, Some(&current.replaced()), as_before, 0).at(STEP)?;
-            hooks.fsync(temp.fd.raw()).at(STEP)?;
-            temp.entry().rename_file_to(&previous, &temp.stat, 0).at(STEP)?;
-            temp.published();
-            hooks.fsync(saving.dir.raw()).at(STEP)?;
-        }
-        // The file that is there already can be written, if that is allowed.
-        Err(e) if e.is_one_of(&[EACCES, EPERM, EROFS]) => {
-            let needed = |e: Errno| Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::NeedsPrevious).caused_by(e, STEP);
-            let file = previous.open(CAREFUL | O_RDWR, 0).map_err(needed)?;
-            if !before.as_ref().is_some_and(|before| hooks.fstat(file.raw()).is_ok_and(|now| same(&now, &before.stat))) {
-                return Err(needed(e));
-            }
-            hooks.ftruncate(file.raw(), 0).at(STEP)?;
-            fill(&file)?;
-            hooks.fsync(file.raw()).at(STEP)?;
-        }
-        Err(e) => return Err(Outcome::failed(e, STEP)),
+    // The file that is there already can be written, if that is allowed.
+    if !in_place.is_one_of(&[EACCES, EPERM, EROFS]) {
+        return Err(Outcome::failed(in_place, STEP));
     }
+    let file = previous.open(CAREFUL | O_RDWR, 0).map_err(needs_previous)?;
+    if !before.as_ref().is_some_and(|before| hooks.fstat(file.raw()).is_ok_and(|now| same(&now, &before.stat))) {
+        return Err(needs_previous(in_place));
+    }
+    hooks.ftruncate(file.raw(), 0).at(STEP)?;
+    copy::fill(current, file.raw(), adopted)?;
+    hooks.fsync(file.raw()).at(STEP)?;
     Ok(Detail::None)
 }

@@ -2,7 +2,7 @@
 
 use super::format::{self, COVERED, Fields, HEADER, Hasher};
 use super::load_plain;
-use super::loaded::{Loaded, PIECE, Room, Taker};
+use super::loaded::{Loaded, Room, Taker, read_and_hash};
 use super::options::*;
 use super::resolve;
 use crate::file::base::Start;
@@ -47,11 +47,19 @@ pub fn load<'h>(
                     _ => {}
                 }
                 let alone = LoadRequest { flags: request.flags & !STEADFAST_LOAD_RECOVER, ..*request };
-                return load_file(start, path, &alone, room, &mut retry).map(succeed);
+                match load_file(start, path, &alone, room, &mut retry) {
+                    Ok(loaded) => return Ok(succeed(loaded)),
+                    Err(outcome) => outcome,
+                }
             }
             Ok(loaded) => return Ok(succeed(loaded)),
             Err(outcome) => outcome,
         };
+        // Over FUSE and NFS a file that is replaced at this moment may be gone for whoever has opened it.
+        if error.status == Errno::of(ESTALE).code() && attempts > 0 {
+            attempts = attempts.saturating_sub(1);
+            continue;
+        }
         let missing = error.status == Errno::of(ENOENT).code();
         let recover = request.has(STEADFAST_LOAD_RECOVER);
         let instead = missing || (recover && recoverable(error.status));
@@ -91,7 +99,7 @@ fn recovered(loaded: Loaded) -> Loaded {
 }
 
 /// Is this damage, or an unreadable disk, for which the previous generation is kept?
-fn recoverable(status: i32) -> bool {
+pub fn recoverable(status: i32) -> bool {
     let damaged = (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status);
     damaged || [EIO, EBADMSG, EUCLEAN].iter().any(|&errno| status == Errno::of(errno).code())
 }
@@ -219,7 +227,7 @@ fn is_all(len: usize) -> bool {
 /// Reads a record from a file of `size` bytes, which begins with `seen`.
 fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut Room) -> Result<Loaded, Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_FILE;
-    let (hooks, fd) = (fd.hooks(), fd.raw());
+    let (hooks, raw) = (fd.hooks(), fd.raw());
     let most = room.most(request);
     let mut header = [0u8; HEADER];
     let small = !room.given && size <= SMALL.min(most.saturating_add(HEADER as u64));
@@ -228,11 +236,11 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
         // One byte more than the file has: reading less then proves its end without another call.
         room.memory = Buffer::new((size as usize).saturating_add(1)).at(STEADFAST_STEP_ALLOCATE)?;
         room.memory.append(seen);
-        hooks.fill(fd, &mut room.memory, 0, size as usize).at(STEP)?;
+        hooks.fill(raw, &mut room.memory, 0, size as usize).at(STEP)?;
         copy(&mut header, room.memory.bytes());
         read = room.memory.bytes().len();
     } else if read < HEADER {
-        read = hooks.pread(fd, &mut header, 0).at(STEP)?.len();
+        read = hooks.pread(raw, &mut header, 0).at(STEP)?.len();
     } else {
         copy(&mut header, seen);
     }
@@ -243,7 +251,7 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
         return Err(Outcome::new(STEADFAST_E_TOO_LARGE));
     };
     // How many bytes of the file come before those in the memory, and how many of those need not be hashed.
-    let (mut base, mut hashed) = (0, COVERED);
+    let (mut base, mut hashed) = (0usize, COVERED);
     let mut hasher = Hasher::new(&[]);
     if room.given {
         room.memory.clear();
@@ -256,16 +264,7 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
     }
     let memory = &mut room.memory;
     let end = HEADER.saturating_sub(base).saturating_add(len);
-    loop {
-        let enough = hashed.saturating_add(PIECE).min(end);
-        hooks.fill(fd, memory, base as i64, enough).at(STEP)?;
-        let piece = memory.bytes().get(hashed..).ok_or(Outcome::internal())?;
-        hasher.update(piece);
-        hashed = hashed.saturating_add(piece.len());
-        if enough == end || hashed < enough {
-            break;
-        }
-    }
+    read_and_hash(fd, memory, base as i64, (hashed, end), &mut hasher)?;
     match memory.bytes().len().cmp(&end) {
         Ordering::Less => return Err(Outcome::new(STEADFAST_E_TRUNCATED)),
         Ordering::Greater => return Err(Outcome::new(STEADFAST_E_TRAILING)),

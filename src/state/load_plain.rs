@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::format::{Fields, HEADER};
-use super::loaded::{Loaded, PIECE, Room};
+use super::loaded::{Loaded, Room, read_and_hash};
 use super::options::*;
 use super::plain::{self, Stored, Verdict};
 use crate::file::deadline::Retry;
@@ -78,9 +78,8 @@ fn loaded(len: u64, fields: Fields, sha256: [u8; 32], status: i32, request: &Loa
     Ok(loaded)
 }
 
-/// Reads all of it into `room`.
+/// Reads and hashes a file of `size` bytes: its length by now, or one byte more than `size` if it has grown, and the digest.
 fn content(fd: &Fd<'_>, size: u64, request: &LoadRequest, room: &mut Room) -> Result<(u64, [u8; 32]), Outcome> {
-    let (hooks, fd) = (fd.hooks(), fd.raw());
     let addressable = usize::try_from(size).ok().filter(|&len| len <= (isize::MAX as usize).saturating_sub(HEADER + 2));
     let Some(len) = addressable.filter(|_| size <= room.most(request)) else {
         room.needed = size;
@@ -94,22 +93,11 @@ fn content(fd: &Fd<'_>, size: u64, request: &LoadRequest, room: &mut Room) -> Re
         room.memory = Buffer::new(len.saturating_add(HEADER + 2)).at(STEADFAST_STEP_ALLOCATE)?;
         room.memory.append(&[0; HEADER]);
     }
-    let memory = &mut room.memory;
     let mut hasher = plain::hasher();
-    let end = base.saturating_add(len);
-    let mut hashed = base;
-    loop {
-        let enough = hashed.saturating_add(PIECE).min(end);
-        hooks.fill(fd, memory, (base as i64).saturating_neg(), enough).at(STEP)?;
-        let piece = memory.bytes().get(hashed..).ok_or(Outcome::internal())?;
-        hasher.update(piece);
-        hashed = hashed.saturating_add(piece.len());
-        if enough == end || hashed < enough {
-            break;
-        }
-    }
+    let range = (base, base.saturating_add(len));
+    let end = read_and_hash(fd, &mut room.memory, (base as i64).saturating_neg(), range, &mut hasher)?;
     if !room.given {
         room.memory.append(&[0]);
     }
-    Ok((hashed.saturating_sub(base) as u64, hasher.finish()))
+    Ok((end.saturating_sub(base) as u64, hasher.finish()))
 }

@@ -1,17 +1,15 @@
 //! What a load gives, and where it goes.
 #![forbid(unsafe_code)]
 
-use super::format::Fields;
+use super::format::{Fields, Hasher};
 use super::options::LoadRequest;
 use crate::file::deadline::Retry;
-use crate::hooks::Fd;
+use crate::hooks::*;
 use crate::mem::Buffer;
-use crate::status::Outcome;
+use crate::status::*;
 
 /// max_len when none is given and memory is allocated: 1 GiB.
 const DEFAULT_MAX_LEN: u64 = 1 << 30;
-/// Long files are read in pieces of this length, each hashed while it is in the cache.
-pub const PIECE: usize = 1 << 18;
 
 /// Where the payload goes.
 pub struct Room {
@@ -28,6 +26,30 @@ impl Room {
     pub fn most(&self, request: &LoadRequest) -> u64 {
         let (room, default) = if self.given { (self.memory.capacity() as u64, u64::MAX) } else { (u64::MAX, DEFAULT_MAX_LEN) };
         room.min(if request.max_len == 0 { default } else { request.max_len })
+    }
+}
+
+/// Reads a file to byte `end` of `memory`, whose first byte is byte `base` of the file, and hashes each piece from byte `from` of
+/// the memory on while it is in the cache. The answer: where the file ended, or that there is one byte more.
+pub fn read_and_hash(
+    fd: &Fd<'_>,
+    memory: &mut Buffer,
+    base: i64,
+    (from, end): (usize, usize),
+    hasher: &mut Hasher,
+) -> Result<usize, Outcome> {
+    /// Long files are read in pieces of this length.
+    const PIECE: usize = 1 << 18;
+    let mut hashed = from;
+    loop {
+        let enough = hashed.saturating_add(PIECE).min(end);
+        fd.hooks().fill(fd.raw(), memory, base, enough).at(STEADFAST_STEP_READ_FILE)?;
+        let piece = memory.bytes().get(hashed..).ok_or(Outcome::internal())?;
+        hasher.update(piece);
+        hashed = hashed.saturating_add(piece.len());
+        if enough == end || hashed < enough {
+            return Ok(hashed);
+        }
     }
 }
 

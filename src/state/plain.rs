@@ -4,7 +4,6 @@
 use super::format::Hasher;
 use crate::file::xattr;
 use crate::hooks::*;
-use crate::mem::copy;
 use crate::status::*;
 use core::ffi::CStr;
 
@@ -18,6 +17,9 @@ const OTHER_VERSION: u8 = 128;
 /// The content is being written in place.
 pub const IN_PLACE: u8 = 1 << 0;
 const UNSYNCED: u8 = 1 << 1;
+/// Saved by comparing and swapping. Beside its place such a file was never acknowledged, or has been replaced: those savers take
+/// turns.
+pub const SWAPPED: u8 = 1 << 2;
 
 /// The first content tag. Every generation is below it.
 pub const TAGS: u64 = 1 << 63;
@@ -62,32 +64,33 @@ pub enum Verdict {
 impl Attribute {
     /// As it is stored; None when the length has no room in it.
     fn to_bytes(self) -> Option<[u8; LEN]> {
-        let len = self.len.to_le_bytes();
-        let (len, beyond) = len.split_first_chunk::<6>()?;
-        if beyond != [0, 0] {
+        const ROOM: u64 = 1 << 48;
+        if self.len >= ROOM {
             return None;
         }
+        // Length, version and flags make one number of 8 bytes.
+        let middle = self.len | u64::from(VERSION) << 48 | u64::from(self.flags) << 56;
         let mut out = [0; LEN];
-        let mut rest = &mut out[..];
-        let parts: [&[u8]; 6] = [
-            &self.sha256,
-            &self.generation.to_le_bytes(),
-            len,
-            &[VERSION, self.flags],
-            &self.mtime_ns.to_le_bytes(),
-            &self.schema.to_le_bytes(),
-        ];
-        for part in parts {
-            let (slots, after) = rest.split_at_mut_checked(part.len())?;
-            copy(slots, part);
-            rest = after;
-        }
+        let (sha256, rest) = out.split_first_chunk_mut()?;
+        let (generation, rest) = rest.split_first_chunk_mut()?;
+        let (len, rest) = rest.split_first_chunk_mut()?;
+        let (mtime, rest) = rest.split_first_chunk_mut()?;
+        *sha256 = self.sha256;
+        *generation = self.generation.to_le_bytes();
+        *len = middle.to_le_bytes();
+        *mtime = self.mtime_ns.to_le_bytes();
+        *rest.first_chunk_mut()? = self.schema.to_le_bytes();
         Some(out)
     }
 
     /// Marked as one that was not synced.
     pub fn unsynced(self) -> Attribute {
         Attribute { flags: self.flags | UNSYNCED, ..self }
+    }
+
+    /// Was it saved by comparing and swapping?
+    pub fn is_swapped(&self) -> bool {
+        self.flags & SWAPPED != 0
     }
 
     /// Was its content not synced?
@@ -113,8 +116,9 @@ impl Attribute {
 impl Stored {
     /// Reads the attribute of a file. One that may not be read may be there: for a save that is an error.
     pub fn read(hooks: &Hooks, fd: i32) -> Result<Stored, Errno> {
-        match xattr::read(hooks, fd, NAME) {
-            Ok(value) => Ok(Stored::of(value.bytes())),
+        let mut stored = Stored::None;
+        match xattr::show(hooks, fd, NAME, &mut |value| stored = Stored::of(value)) {
+            Ok(()) => Ok(stored),
             Err(e) if e.is(ENODATA) || e.unsupported() => Ok(Stored::None),
             Err(e) => Err(e),
         }
@@ -125,24 +129,18 @@ impl Stored {
     }
 
     fn parse(value: &[u8]) -> Option<Stored> {
-        let (sha256, rest) = value.split_first_chunk::<32>()?;
-        let (generation, rest) = rest.split_first_chunk::<8>()?;
-        let (&[a, b, c, d, e, f], rest) = rest.split_first_chunk::<6>()?;
-        let (&[version, flags], rest) = rest.split_first_chunk::<2>()?;
-        let (mtime_ns, rest) = rest.split_first_chunk::<8>()?;
-        let (schema, _) = rest.split_first_chunk::<4>()?;
-        let generation = u64::from_le_bytes(*generation);
+        let (sha256, rest) = value.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        let (middle, rest) = rest.split_first_chunk()?;
+        let (mtime_ns, rest) = rest.split_first_chunk()?;
+        let schema = rest.first_chunk()?;
+        let (generation, middle) = (u64::from_le_bytes(*generation), u64::from_le_bytes(*middle));
+        let (len, version, flags) = (middle & 0xffff_ffff_ffff, (middle >> 48) as u8, (middle >> 56) as u8);
         if version >= OTHER_VERSION {
             return Some(Stored::Newer);
         }
-        let attribute = Attribute {
-            sha256: *sha256,
-            generation,
-            len: u64::from_le_bytes([a, b, c, d, e, f, 0, 0]),
-            flags,
-            mtime_ns: i64::from_le_bytes(*mtime_ns),
-            schema: u32::from_le_bytes(*schema),
-        };
+        let (mtime_ns, schema) = (i64::from_le_bytes(*mtime_ns), u32::from_le_bytes(*schema));
+        let attribute = Attribute { sha256: *sha256, generation, len, flags, mtime_ns, schema };
         (version >= VERSION && (1..TAGS).contains(&generation)).then_some(Stored::Ours(attribute))
     }
 
@@ -159,7 +157,8 @@ impl Stored {
         if attribute.len == len && attribute.sha256 == *sha256 {
             return Verdict::Verified(*attribute);
         }
-        if !same_time(attribute.mtime_ns, mtime_ns) {
+        // What was not synced may have been lost with the time of its last write.
+        if !attribute.is_unsynced() && !same_time(attribute.mtime_ns, mtime_ns) {
             return Verdict::Changed;
         }
         Verdict::Damaged(match len {
@@ -244,6 +243,10 @@ mod tests {
         assert_eq!(ours.judge(0, time, &other), Verdict::Damaged(STEADFAST_E_EMPTY));
         assert_eq!(Stored::None.judge(10, time, &other), Verdict::Unverified);
         assert_eq!(Stored::Newer.judge(10, time, &other), Verdict::Damaged(STEADFAST_E_NEWER));
+        let unsynced = Stored::Ours(Attribute { len: 10, flags: UNSYNCED, ..ATTRIBUTE });
+        assert!(matches!(unsynced.judge(10, later, &[7; 32]), Verdict::Verified(_)));
+        assert_eq!(unsynced.judge(10, later, &other), Verdict::Damaged(STEADFAST_E_DIGEST));
+        assert_eq!(unsynced.judge(0, later, &other), Verdict::Damaged(STEADFAST_E_EMPTY));
         let written = Stored::Ours(Attribute { len: 10, flags: IN_PLACE, ..ATTRIBUTE });
         assert_eq!(written.judge(10, later, &other), Verdict::Damaged(STEADFAST_E_DIGEST));
         assert_eq!(written.judge(10, time, &[7; 32]), Verdict::Damaged(STEADFAST_E_DIGEST));

@@ -4,13 +4,12 @@
 //! what was there before stays under the rotating name until the new state has been published. Every other order of
 //! renames and links shows a crash state without one of the two.
 
-use super::copy;
-use super::existing::{Content, Existing, is_durable};
+use super::copy::{self, Adopted};
+use super::existing::{Content, Existing, is_durable, is_recoverable};
 use super::options::Kind;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names::{self, Shape};
-use crate::file::ownership::{self, Asked};
 use crate::file::path::Name;
 use crate::file::temp::Temp;
 use crate::hooks::*;
@@ -23,9 +22,6 @@ const ATTEMPTS: u32 = 100;
 
 /// The name on the way was taken away by the saver that had our number before.
 const AGAIN: u32 = 3;
-
-/// A copy has the permissions of what it copies.
-const AS_BEFORE: Asked = Asked { mode: 0, always: false };
 
 /// How the current state is to be kept.
 #[derive(Clone, Copy)]
@@ -47,7 +43,7 @@ pub struct How {
 /// leaves .prev as it was.
 pub struct Kept<'h> {
     undo: Option<Undo<'h>>,
-    /// Is a whole and durable state at .prev?
+    /// Is a whole and durable state at .prev, which RECOVER gives?
     pub durable: bool,
     /// What there is to say about it.
     pub note: Detail,
@@ -64,6 +60,9 @@ struct Undo<'h> {
     /// The file that is at .prev now, and the state at the target that it keeps.
     kept: steadfast_stat,
     current: steadfast_stat,
+    /// What that is, as far as is known.
+    kind: Kind,
+    generation: Option<u64>,
     /// Is it still to be done?
     armed: bool,
 }
@@ -71,6 +70,13 @@ struct Undo<'h> {
 impl Undo<'_> {
     fn entry<'n>(&self, name: &'n Name) -> Entry<'_, 'n> {
         Entry::of_raw(self.hooks, self.dir, name.c_str())
+    }
+
+    /// Was what is set aside kept after the state that is at .prev now? Then that had been replaced before it was kept.
+    fn is_newer_aside(&self) -> bool {
+        let Some(aside) = &self.aside else { return false };
+        let Ok(Some(mut there)) = Existing::open(self.entry(aside), &mut Retry::new(0), STEP) else { return false };
+        there.verify(self.kind, STEP).is_ok_and(|content| is_recoverable(content, &there) && content.generation > self.generation)
     }
 
     /// What was at .prev before goes. An error leaves an orphan for the next save with this number.
@@ -89,8 +95,9 @@ impl Drop for Undo<'_> {
         let previous = self.entry(&self.previous);
         // Another saver may have kept another state since, or have replaced the one that is kept here and rely on it. Where
         // nobody can look, nobody saves either.
-        let untouched = previous.is(&self.kept) != Ok(false) && self.entry(&self.target).is(&self.current) != Ok(false);
-        if !untouched {
+        let is_ours = previous.is(&self.kept) != Ok(false);
+        let is_current = self.entry(&self.target).is(&self.current) != Ok(false);
+        if !is_ours || !(is_current || self.is_newer_aside()) {
             return self.forget();
         }
         // An error here comes after the one that is reported: .prev is then the current state once more.
@@ -138,7 +145,7 @@ pub fn keep<'h>(
         how,
     };
     for _ in 0..ATTEMPTS {
-        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.is_durable(retry)?, Detail::None)) };
+        let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.has_recoverable(retry)?, Detail::None)) };
         match keeping.keep(there, retry, AGAIN)? {
             Some(kept) => return Ok(kept),
             None if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
@@ -174,6 +181,7 @@ impl<'h> Keeping<'h, '_> {
         // What may be somebody's gets an attribute, so that a load can take it.
         let adopted = content.is_foreign() && there.stat.size > 0 && self.how.verifiable;
         let durable = adopted || is_durable(content, there);
+        let recoverable = adopted || is_recoverable(content, there);
         let note = if content.is_whole() { Detail::None } else { Detail::KeptUnverified };
         if !durable && let Some(kept) = self.stays(content, there.stat.size, retry)? {
             return Ok(Some(kept));
@@ -186,7 +194,7 @@ impl<'h> Keeping<'h, '_> {
         if before.is_some_and(|before| same(&before, &there.stat)) && self.target.is(&there.stat).at(STEP)? {
             // A save that failed and could not put back what was there has left it.
             let _ = self.rotating.unlink();
-            return Ok(Some(Kept::unchanged(durable, note)));
+            return Ok(Some(Kept::unchanged(recoverable, note)));
         }
         // The attribute is not for the file itself: it may have other names, and the save may fail.
         let linked = if adopted { Linked::Unlinkable } else { self.link(there, AGAIN)? };
@@ -200,7 +208,16 @@ impl<'h> Keeping<'h, '_> {
             },
             Linked::Replaced => return Ok(None),
         };
-        let undo = match self.replace(kept, there.stat, before.is_some()) {
+        if !matches!(linked, Linked::Yes) {
+            // Copying takes its time: others may have saved, and have kept what is newer.
+            let still = self.target.is(&there.stat);
+            if still != Ok(true) {
+                let _ = self.rotating.unlink();
+                return still.at(STEP).map(|_| None);
+            }
+        }
+        let generation = if adopted { Some(self.how.number) } else { content.generation };
+        let undo = match self.replace(kept, there.stat, generation, before.is_some()) {
             Ok(undo) => undo,
             // The saver that had our number before has just published, and removed what it had set aside.
             Err(e) if e.os_error == ENOENT && attempts > 0 => return self.keep(there, retry, attempts.saturating_sub(1)),
@@ -209,24 +226,24 @@ impl<'h> Keeping<'h, '_> {
                 return Err(e);
             }
         };
-        Ok(Some(Kept { undo: Some(undo), durable, note }))
+        Ok(Some(Kept { undo: Some(undo), durable: recoverable, note }))
     }
 
     /// There is no copy of the current state, unless a save before this one has left one at .prev.
     fn not_copied(&self, current: Content, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
         if let Some(mut there) = self.open_previous(retry)? {
             let content = there.verify(self.how.kind, STEP)?;
-            if content.sha256 == current.sha256 && is_durable(content, &there) {
+            if content.sha256 == current.sha256 && is_recoverable(content, &there) {
                 return Ok(Some(Kept::unchanged(true, Detail::None)));
             }
         }
         Ok(Some(Kept::unchanged(false, Detail::NotCopied)))
     }
 
-    /// Is a whole and durable state at .prev?
-    fn is_durable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
+    /// Is a state at .prev that RECOVER gives after a power cut?
+    fn has_recoverable(&self, retry: &mut Retry) -> Result<bool, Outcome> {
         Ok(match self.open_previous(retry)? {
-            Some(mut there) => is_durable(there.verify(self.how.kind, STEP)?, &there),
+            Some(mut there) => is_recoverable(there.verify(self.how.kind, STEP)?, &there),
             None => false,
         })
     }
@@ -241,27 +258,22 @@ impl<'h> Keeping<'h, '_> {
 
     /// Is what is at .prev to stay, since the current state is whole but not durable, or no state at all?
     fn stays(&self, current: Content, size: u64, retry: &mut Retry) -> Result<Option<Kept<'h>>, Outcome> {
-        let there = self.open_previous(retry)?;
         let whole = current.is_whole() && !(current.is_foreign() && size == 0);
-        if !whole && self.how.kind == Kind::Plain {
-            return Ok(Some(Kept::unchanged(
-                self.is_durable(retry)?,
-                if self.how.wanted { Detail::NotKept } else { Detail::None },
-            )));
-        }
-        let Some(mut there) = there else {
-            // Nothing is in the way. But what is no state is only kept if that was asked for.
-            return Ok(if whole || self.how.wanted { None } else { Some(Kept::unchanged(false, Detail::None)) });
+        let Some(mut there) = self.open_previous(retry)? else {
+            // Nothing is in the way. But what is no state is only kept if that was asked for, and never as a plain file.
+            let kept = whole || (self.how.wanted && self.how.kind == Kind::Record);
+            return Ok((!kept).then(|| Kept::unchanged(false, if self.how.wanted { Detail::NotKept } else { Detail::None })));
         };
         let content = there.verify(self.how.kind, STEP)?;
-        let durable = is_durable(content, &there);
-        // Nor does it take the place of one of the other kind.
-        let other_kind = content.generation.is_some() && !there.is_unsynced();
-        if whole && !durable && !other_kind {
+        // One of the other kind stays as well.
+        let verified = is_durable(content, &there) || (content.generation.is_some() && !there.is_unsynced());
+        if whole && !verified {
             return Ok(None);
         }
-        let note = if whole { Detail::None } else { Detail::NotKept };
-        Ok(Some(Kept::unchanged(durable, note)))
+        let note = if whole || !self.how.wanted { Detail::None } else { Detail::NotKept };
+        // Where the current state is one of the other kind, that is lost.
+        let is_last = whole || current.generation.is_none();
+        Ok(Some(Kept::unchanged(is_last && is_recoverable(content, &there), note)))
     }
 
     /// Gives the current state its second name.
@@ -286,8 +298,15 @@ impl<'h> Keeping<'h, '_> {
         Ok(if self.target.is(&current.stat).at(STEP)? { Linked::Unlinkable } else { Linked::Replaced })
     }
 
-    /// Gives .prev to the file at the rotating name, whose stat is `kept`. What is there already (`replaces`) is set aside.
-    fn replace(&self, kept: steadfast_stat, current: steadfast_stat, replaces: bool) -> Result<Undo<'h>, Outcome> {
+    /// Gives .prev to the file at the rotating name, whose stat is `kept`: it keeps `current`, of that generation. What is there
+    /// already (`replaces`) is set aside.
+    fn replace(
+        &self,
+        kept: steadfast_stat,
+        current: steadfast_stat,
+        generation: Option<u64>,
+        replaces: bool,
+    ) -> Result<Undo<'h>, Outcome> {
         let rename = |flags| self.rotating.rename_file_to(&self.previous, &kept, flags);
         let mut renamed = if replaces { rename(RENAME_EXCHANGE) } else { Err(Errno::of(ENOENT)) };
         let mut aside = None;
@@ -314,6 +333,8 @@ impl<'h> Keeping<'h, '_> {
             aside: aside.map(name_of).transpose()?,
             kept,
             current,
+            kind: self.how.kind,
+            generation,
             armed: true,
         })
     }
@@ -338,20 +359,9 @@ impl<'h> Keeping<'h, '_> {
     /// temporary file is. A plain file that is `adopted` gets an attribute, any other that of `there`. The
     /// answer: its stat; None, and no copy, when it cannot be synced here.
     fn copy(&self, there: &Existing<'h>, to: Entry<'h, '_>, adopted: bool) -> Result<Option<steadfast_stat>, Outcome> {
-        let hooks = self.target.hooks();
-        let mut copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
-        let fd = copy.fd.raw();
-        copy::fill(there, fd, adopted.then_some(self.how.number))?;
-        let mark = there.stat.mode & ownership::UNSYNCED;
-        ownership::give(hooks, fd, &copy.stat, Some(&there.replaced()), AS_BEFORE, mark).at(STEP)?;
-        match if self.how.sync { hooks.fsync(fd) } else { Ok(()) } {
-            Ok(()) => {}
-            Err(e) if e.unsupported() => return Ok(None),
-            Err(e) => return Err(Outcome::failed(e, STEP)),
-        }
-        copy.entry().rename_file_to(&to, &copy.stat, 0).at(STEP)?;
-        copy.published();
-        Ok(Some(copy.stat))
+        let copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
+        let adopted = adopted.then_some(Adopted { generation: self.how.number, needs_attribute: true });
+        copy::publish(there, copy, to, adopted, self.how.sync)
     }
 }
 

@@ -7,7 +7,7 @@ use super::existing::Existing;
 use super::options::*;
 use super::resolve::Session;
 use super::saving::Saving;
-use super::sequence::sync_directory;
+use super::sequence::{sync_directory, while_gone};
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names;
@@ -19,6 +19,10 @@ const STEP: i32 = STEADFAST_STEP_UNLINK;
 
 /// Removes the state at `path`, and its previous generation.
 pub fn remove(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
+    while_gone(|| remove_once(session, path, request))
+}
+
+fn remove_once(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
     let mut saving = Saving::begin(session, path, request)?;
     let generation = saving.there.unwrap_or(0);
     match remove_both(&mut saving, path, request)? {
@@ -108,16 +112,16 @@ fn through_previous(
 }
 
 /// Has the rename done nothing? It does nothing for two names of one file, which over FUSE may look like two files, before the
-/// rename and after it. The digest tells: it covers the time of the save.
+/// rename and after it. Time, number and digest tell: of equal contents another one has been saved since.
 fn stayed(target: Entry<'_, '_>, current: &mut Existing<'_>, kind: Kind, retry: &mut Retry) -> Result<bool, Outcome> {
     match target.stat_if_there() {
         Ok(Some(there)) if same(&there, &current.stat) => return Ok(true),
-        Ok(Some(_)) => {}
+        Ok(Some(there)) if (there.mtime_ns, there.size) == (current.stat.mtime_ns, current.stat.size) => {}
         _ => return Ok(false),
     }
     let Ok(Some(mut there)) = Existing::open(target, retry, STEP) else { return Ok(false) };
-    let sha256 = current.verify(kind, STEP)?.sha256;
-    Ok(sha256.is_some() && there.verify(kind, STEP)?.sha256 == sha256)
+    let (ours, found) = (current.verify(kind, STEP)?, there.verify(kind, STEP)?);
+    Ok(ours.sha256.is_some() && (ours.sha256, ours.number()) == (found.sha256, found.number()))
 }
 
 /// What cannot be removed goes back, unless a new state is there by now. Somebody may have been told that it is durable there.

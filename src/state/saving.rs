@@ -75,9 +75,6 @@ pub struct Written<'h> {
     pub note: Detail,
 }
 
-/// How often a state may be replaced while its successor gets its permissions, before that is taken for a defect.
-const ATTEMPTS: u32 = 100;
-
 impl<'h> Saving<'h> {
     /// Steps 1 to 3: the directory first, then the target, then what is there.
     pub fn begin(session: &mut Session<'h>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Saving<'h>, Outcome> {
@@ -112,7 +109,10 @@ impl<'h> Saving<'h> {
         let mut taken = None;
         if request.exchanges() {
             taken = Some(turn::take_turn(&dir, retry)?);
-            current = Existing::open(target, retry, STEADFAST_STEP_INSPECT_TARGET)?;
+            // Who had the turn before may have made it; what has been replaced meanwhile, its flock tells.
+            if current.is_none() {
+                current = Existing::open(target, retry, STEADFAST_STEP_INSPECT_TARGET)?;
+            }
         }
         if request.swaps()
             && let Some(there) = current.take()
@@ -174,11 +174,11 @@ impl<'h> Saving<'h> {
                 self.describe(fd, sha256, request.data.len() as u64, request)?;
             }
         }
-        self.complete(temp, name, request)
+        self.complete(temp, request)
     }
 
     /// Step 6 of a new file that has its content.
-    pub fn complete(&mut self, temp: Temp<'h>, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
+    pub fn complete(&mut self, temp: Temp<'h>, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
         let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
         let kept = match &self.current {
             // Before the mode, which may forbid it.
@@ -187,7 +187,7 @@ impl<'h> Saving<'h> {
             }
             _ => true,
         };
-        let mode = self.give_permissions(&temp, name, request, mark)?;
+        let mode = self.give_permissions(&temp, request, mark)?;
         let note = match mode {
             _ if self.unverified.is_some() => Detail::NoAttribute,
             _ if !kept => Detail::AttributesLost,
@@ -210,7 +210,8 @@ impl<'h> Saving<'h> {
         const STEP: i32 = STEADFAST_STEP_WRITE;
         let hooks = self.hooks();
         let mtime_ns = hooks.fstat(fd).at(STEP)?.mtime_ns;
-        let synced = Attribute { sha256, generation: self.fields.generation, len, flags: 0, mtime_ns, schema: request.schema };
+        let flags = if request.swaps() { plain::SWAPPED } else { 0 };
+        let synced = Attribute { sha256, generation: self.fields.generation, len, flags, mtime_ns, schema: request.schema };
         let attribute = if request.skips_sync() { synced.unsynced() } else { synced };
         self.attribute = Some(attribute);
         match attribute.write(hooks, fd).at(STEP)? {
@@ -224,30 +225,10 @@ impl<'h> Saving<'h> {
     }
 
     /// Step 6.
-    fn give_permissions(&mut self, temp: &Temp<'h>, name: &CStr, request: &SaveRequest<'_>, mark: u32) -> Result<Mode, Outcome> {
-        const STEP: i32 = STEADFAST_STEP_SET_MODE;
-        let own = temp.stat;
-        for _ in 0..ATTEMPTS {
-            let replaced = self.current.as_ref().map(Existing::replaced);
-            let given = ownership::give(self.hooks(), temp.fd.raw(), &own, replaced.as_ref(), request.asked(), mark);
-            let Some(there) = &self.current else { return given.at(STEP) };
-            // FUSE servers that go by paths cannot be asked about a file that another saver has replaced.
-            let may_be_gone = given.is_err_and(|e| e.is_one_of(&[ENOENT, ESTALE]));
-            if !may_be_gone || self.target(name).is(&there.stat) == Ok(true) {
-                return given.at(STEP);
-            }
-            if request.swaps() {
-                return Err(self.conflict(name, request.kind()));
-            }
-            self.current = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEP)?;
-            // It may have got the owner and the mode of the file that was there before.
-            let now = self.hooks().fstat(temp.fd.raw()).at(STEP)?;
-            if (now.uid, now.gid) != (own.uid, own.gid) {
-                self.hooks().fchown(temp.fd.raw(), own.uid, own.gid).at(STEP)?;
-            }
-            self.hooks().fchmod(temp.fd.raw(), 0o600 | mark).at(STEP)?;
-        }
-        Err(Outcome::failed(Errno::of(EAGAIN), STEP))
+    fn give_permissions(&self, temp: &Temp<'h>, request: &SaveRequest<'_>, mark: u32) -> Result<Mode, Outcome> {
+        let replaced = self.current.as_ref().map(Existing::replaced);
+        ownership::give(self.hooks(), temp.fd.raw(), &temp.stat, replaced.as_ref(), request.asked(), mark)
+            .at(STEADFAST_STEP_SET_MODE)
     }
 
     /// Has the name another file by now than the one that was found?

@@ -15,8 +15,34 @@ use core::ffi::CStr;
 /// How often a state may be replaced while it is kept, before that is taken for a defect.
 const ATTEMPTS: u32 = 100;
 
+/// How often a save begins again: each time it may write the whole state.
+const AGAIN: u32 = 20;
+
+/// Was the file that is there replaced by another process, and is it gone for whoever has opened it? It is over NFS and over
+/// FUSE. Nothing has changed then.
+pub fn is_gone(outcome: &Outcome) -> bool {
+    let asked =
+        [STEADFAST_STEP_READ_CURRENT, STEADFAST_STEP_SET_MODE, STEADFAST_STEP_KEEP_PREVIOUS].contains(&outcome.step.into());
+    outcome.status == Errno::of(ESTALE).code() || (outcome.status == Errno::of(ENOENT).code() && asked)
+}
+
+/// Makes the call again, while the file that it has found is gone.
+pub fn while_gone(mut call: impl FnMut() -> Result<Outcome, Outcome>) -> Result<Outcome, Outcome> {
+    for _ in 0..AGAIN {
+        match call() {
+            Err(outcome) if is_gone(&outcome) => {}
+            done => return done,
+        }
+    }
+    call()
+}
+
 /// Saves `request` at `path`.
 pub fn save(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
+    while_gone(|| save_once(session, path, request))
+}
+
+fn save_once(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
     let mut saving = Saving::begin(session, path, request)?;
     if saving.current.as_ref().is_some_and(Existing::is_mount_root) {
         return in_place::save(&mut saving, path.name(), request);
@@ -95,8 +121,7 @@ pub fn replace<'h>(
             return Err(outcome);
         }
         kept.iter_mut().for_each(Kept::settle);
-        let skipped = matches!(synced, Synced::Skipped);
-        return Err(outcome.with_on_disk(if skipped { on_disk } else { STEADFAST_ON_DISK_EITHER }));
+        return Err(outcome.with_on_disk(on_disk));
     }
     kept.iter_mut().for_each(Kept::settle);
     // The new file is the current state now: its flock belongs to savers that compare and swap, and a

@@ -9,7 +9,7 @@ use crate::file::flock;
 use crate::hooks::*;
 use crate::status::*;
 
-const UNSUPPORTED: Outcome = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SwapNeedsDirectoryFlock);
+const UNSUPPORTED: Outcome = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::SwapNeedsFlock);
 
 /// Do all its savers see a flock of the directory?
 pub fn check(dir: &Fd<'_>) -> Result<(), Outcome> {

@@ -5,6 +5,7 @@
 //! later, are all seen.
 
 use super::existing::Existing;
+use super::load;
 use super::options::*;
 use super::resolve::{self, LINKS};
 use crate::file::base::Start;
@@ -137,13 +138,21 @@ impl Watch {
                     }
                     Err(e) => return Err(e),
                     Ok(current) => {
-                        if let Some(current) = &current {
-                            told = (current.stat.dev, current.stat.ino, current.stat.size, current.stat.mtime_ns, 0);
+                        let Some(mut current) = current else { return generation_of(entry, None, request, &mut retry) };
+                        told = identity(&current.stat);
+                        if let Some((known, generation)) = self.known
+                            && known == told
+                        {
+                            return Ok((generation, true));
                         }
-                        return match self.known {
-                            Some((known, generation)) if current.is_some() && known == told => Ok((generation, true)),
-                            _ => generation_of(entry, current, request, &mut retry),
-                        };
+                        let found = generation_of(entry, Some(&mut current), request, &mut retry);
+                        // Damage may be the end of a change that began before: it is told with what it has come to.
+                        if found.is_err()
+                            && let Ok(now) = start.hooks().fstat(current.fd())
+                        {
+                            told = identity(&now);
+                        }
+                        return found;
                     }
                 }
             }
@@ -185,42 +194,45 @@ impl Watch {
     }
 }
 
+fn identity(stat: &steadfast_stat) -> Told {
+    (stat.dev, stat.ino, stat.size, stat.mtime_ns, 0)
+}
+
 /// The verified generation of what is there, 0 for nothing; and is it that of PATH? With RECOVER PATH.prev's counts where PATH
 /// is none.
 fn generation_of<'h>(
     entry: Entry<'h, '_>,
-    current: Option<Existing<'h>>,
+    current: Option<&mut Existing<'h>>,
     request: &LoadRequest,
     retry: &mut Retry,
 ) -> Result<(u64, bool), Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_FILE;
     let kind = request.kind();
-    let (mut damage, mut unverified) = (None, None);
-    if let Some(mut current) = current {
-        let content = current.verify(kind, STEP)?;
-        let empty = content.is_foreign() && current.stat.size == 0 && request.has(STEADFAST_LOAD_RECOVER);
-        match content.number() {
-            // A number of the other kind is no state of this one.
-            Some(_) if content.damage != 0 => damage = Some(Outcome::new(content.damage)),
-            Some(_) if content.is_foreign() && request.has(STEADFAST_LOAD_REQUIRE_VERIFIED) => {
-                damage = Some(Outcome::new(STEADFAST_E_UNVERIFIED));
+    let recovers = request.has(STEADFAST_LOAD_RECOVER);
+    // What counts where PATH.prev gives nothing.
+    let mut found = Ok((0, false));
+    if let Some(current) = current {
+        let verified = current.verify(kind, STEP);
+        found = verified.and_then(|content| {
+            let unverified = content.damage == STEADFAST_OK && content.verified().is_none();
+            match if unverified && request.has(STEADFAST_LOAD_REQUIRE_VERIFIED) { STEADFAST_E_UNVERIFIED } else { content.damage }
+            {
+                STEADFAST_OK => Ok((content.number().unwrap_or(0), true)),
+                // A number of the other kind is no state of this one.
+                code => Err(Outcome::new(code)),
             }
-            Some(generation) if empty => unverified = Some(generation),
-            Some(generation) => return Ok((generation, true)),
-            None => damage = Some(Outcome::new(content.damage)),
+        });
+        let emptied = current.stat.size == 0 && verified.is_ok_and(|content| content.is_foreign());
+        if !recovers || !(emptied || found.is_err_and(|e| load::recoverable(e.status))) {
+            return found;
         }
     }
-    if request.has(STEADFAST_LOAD_RECOVER)
+    if recovers
         && let Ok(name) = names::previous(entry.name())
         && let Ok(Some(mut previous)) = Existing::open(entry.sibling(name.c_str()), retry, STEP)
-        && let content = previous.verify(kind, STEP)?
-        && let Some(generation) = content.generation.filter(|_| content.damage == 0)
+        && let Some(generation) = previous.verify(kind, STEP)?.verified()
     {
         return Ok((generation, false));
     }
-    match (unverified, damage) {
-        (Some(generation), _) => Ok((generation, false)),
-        (None, Some(damage)) => Err(damage),
-        (None, None) => Ok((0, false)),
-    }
+    found
 }

@@ -138,7 +138,7 @@ impl<'h> Writer<'h> {
         }
         saving.streamed = Some(streamed);
         saving.describe_streamed(fd, &request)?;
-        let written = saving.complete(temp, path.name(), &request)?;
+        let written = saving.complete(temp, &request)?;
         sequence::finish(&mut saving, written, path.name(), &request)
     }
 

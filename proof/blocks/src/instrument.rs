@@ -355,7 +355,12 @@ unsafe extern "C" fn fsetxattr(user: *mut c_void, fd: i32, name: *const c_char, 
         this.deferred = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) }.to_vec();
         return 0;
     }
-    let set = unsafe { real().fsetxattr.unwrap()(real().user, fd, name, buf, len) };
+    let mut value = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) }.to_vec();
+    if this.mutant == Mutant::AttributeFirst {
+        // Without the flag of what was not synced: its time would not count.
+        value[47] &= !2;
+    }
+    let set = unsafe { real().fsetxattr.unwrap()(real().user, fd, name, value.as_ptr().cast(), len) };
     let content = std::mem::take(&mut this.deferred);
     let written = unsafe { libc::pwrite(fd, content.as_ptr().cast(), content.len(), 0) };
     assert_eq!(written, content.len() as isize, "the content after the attribute");

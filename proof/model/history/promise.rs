@@ -145,7 +145,9 @@ pub fn answer(history: &History, save: &Save, before: Look) -> Result<(), String
     if !alone {
         return exclusive(history, save, told);
     }
-    let durable = history.synced(before.state).or(history.synced_previous(before)).is_some();
+    // One of the other kind no load of this one gives.
+    let there = history.synced(before.state).or(history.synced_previous(before));
+    let durable = there.is_some_and(|there| there.flags & PLAIN == save.flags & PLAIN);
     if told.status == NOT_DURABLE && told.on_disk == UNKNOWN && save.has(KEEP_PREVIOUS) && save.links && durable {
         return Err("UNKNOWN, though a durable state is kept".into());
     }
