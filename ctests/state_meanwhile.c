@@ -68,6 +68,29 @@ static void refused(const char *what, int link_error)
     ok(holds(previous, "theirs 1"), "%s: PATH.prev is what they have kept", what);
 }
 
+/* Just before the state gets the name .prev, a removal gives it that name: a rename does nothing then. */
+static void move_to_previous(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    if (call != STEADFAST_CALL_RENAMEAT)
+        return;
+    f->before = NULL;
+    if (rename(path, previous) != 0)
+        bail_out("rename");
+}
+
+static void removed(void)
+{
+    unlink(path), unlink(previous);
+    save(path, "old", 0);
+    struct faults f = { .before = move_to_previous, .no_real_sync = 1 };
+    steadfast_context *c = faults_context(&f);
+    is_int(save_with(c, path, "new", STEADFAST_SAVE_KEEP_PREVIOUS), SAVED, "a removal gives the state the name .prev meanwhile: saved");
+    steadfast_context_free(c);
+    ok(f.before == NULL && holds(path, "new") && holds(previous, "old"), "and kept");
+    ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
+}
+
 /* Where a server goes by paths, a file that is replaced at this moment is gone for whoever has just opened it. */
 static struct {
     int opens, looks, error;
@@ -179,6 +202,7 @@ int main(void)
             kept("a sync that fails", 0, 1, before);
         }
     }
+    removed();
     if (NO_FLOCK) {
         skip("IF_GENERATION needs flock", "others save while a saver compares");
     } else {

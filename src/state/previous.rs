@@ -309,9 +309,10 @@ impl<'h> Keeping<'h, '_> {
     ) -> Result<Undo<'h>, Outcome> {
         let rename = |flags| self.rotating.rename_file_to(&self.previous, &kept, flags);
         let mut renamed = if replaces { rename(RENAME_EXCHANGE) } else { Err(Errno::of(ENOENT)) };
-        let mut aside = None;
+        let exchanged = renamed.is_ok();
+        let mut aside = exchanged.then_some(self.rotating);
         match renamed {
-            Ok(()) => aside = Some(self.rotating),
+            Ok(()) => {}
             // There is none, or it has gone meanwhile.
             Err(e) if e.is(ENOENT) => renamed = rename(0),
             Err(e) if e.unsupported() => {
@@ -324,6 +325,10 @@ impl<'h> Keeping<'h, '_> {
             let _ = aside.unlink();
         }
         renamed.at(STEP)?;
+        if !exchanged {
+            // A rename does nothing for two names of one file: a remover may have put the state there meanwhile.
+            let _ = self.rotating.unlink();
+        }
         let name_of = |entry: Entry<'_, '_>| Name::of(&[entry.name().to_bytes()]).at(STEP);
         Ok(Undo {
             hooks: self.target.hooks(),

@@ -70,6 +70,15 @@ impl Seen<'_> {
         self.before().iter().rfind(|made| made.number == SYS_openat && made.failed.is_none()).is_some_and(what)
     }
 
+    /// Is the file opened anew that the call was about, or the state?
+    fn begins_again(&self) -> bool {
+        let again = |later: &Made| {
+            let same = later.number == SYS_openat && later.failed.is_none();
+            same && (later.path == self.scenario.target || later.path == "second" || self.opened_as(&later.path))
+        };
+        self.run.calls[self.at..].iter().skip(1).any(again)
+    }
+
     fn opened_as(&self, path: &str) -> bool {
         self.opened(|made| made.path == path)
     }
@@ -115,7 +124,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 49] = [
+const ALL: [Exemption; 50] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -141,6 +150,15 @@ const ALL: [Exemption; 49] = [
     ),
     because("unlocked by close at the latest", |s| s.is(&[SYS_flock]) && s.made().args[1] as i32 & LOCK_UN != 0),
     // Saves.
+    because(
+        "over NFS and FUSE, a state that was replaced at this moment is gone for whoever has opened it: it is opened again, or the \
+         save begins again",
+        |s| {
+            let asked =
+                s.is(&[SYS_pread64, SYS_fgetxattr, SYS_flock, SYS_fchown, SYS_fchmod]) || s.is(&[SYS_statx]) && s.path("");
+            s.kind(&[Save]) && asked && s.failed(&[ENOENT, ESTALE]) && s.begins_again()
+        },
+    ),
     because("the kernel's word that there is no state is taken: this is the first", |s| {
         s.kind(&[Save]) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && (s.path("state") || s.path("second"))
     }),
