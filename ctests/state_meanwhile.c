@@ -93,6 +93,29 @@ static void removed(void)
     ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
 }
 
+/* The state cannot get the name .prev, and when that is tried again a removal has come. */
+static void remove_at_second(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    if (call != STEADFAST_CALL_RENAMEAT || f->made[call] != 2)
+        return;
+    f->fail_at = 2, f->before = NULL;
+    if (unlink(path) != 0 || unlink(previous) != 0)
+        bail_out("unlink");
+}
+
+static void removed_at_second(void)
+{
+    unlink(path), unlink(previous);
+    save(path, "old", 0), save(path, "newer", STEADFAST_SAVE_KEEP_PREVIOUS);
+    struct faults f = { .before = remove_at_second, .only = STEADFAST_CALL_RENAMEAT, .fail_at = 1, .error = ENOENT, .no_real_sync = 1 };
+    steadfast_context *c = faults_context(&f);
+    is_int(save_with(c, path, "new", STEADFAST_SAVE_KEEP_PREVIOUS), SAVED, "a removal while the state is kept once more: saved");
+    steadfast_context_free(c);
+    ok(f.before == NULL && holds(path, "new") && access(previous, F_OK) != 0, "and there was nothing to keep");
+    ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
+}
+
 /* Another saver has kept the same state a moment before, and this one fails after that. */
 static void keep_it_too(struct faults *f, int call, const char *name)
 {
@@ -118,6 +141,21 @@ static void kept_twice(void)
     ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
 }
 
+/* The same where a rename takes no flags: it has not happened, although PATH.prev is the state by now. */
+static void kept_twice_without_flags(int before)
+{
+    unlink(path), unlink(previous);
+    save(path, "old", 0);
+    if (before)
+        save(path, "newer", STEADFAST_SAVE_KEEP_PREVIOUS);
+    struct faults f = { .before = keep_it_too, .only = STEADFAST_CALL_RENAMEAT, .fail_at = 1, .error = EINVAL, .no_real_sync = 1 };
+    steadfast_context *c = faults_context(&f);
+    is_int(save_with(c, path, "new", STEADFAST_SAVE_KEEP_PREVIOUS), SAVED, "another saver keeps the same state, without renameat2");
+    steadfast_context_free(c);
+    ok(f.before == NULL && holds(path, "new") && holds(previous, before ? "newer" : "old"), "it is kept");
+    ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
+}
+
 /* Where a server goes by paths, a file that is replaced at this moment is gone for whoever has just opened it. */
 static struct {
     int opens, looks, error;
@@ -136,13 +174,16 @@ static int32_t gone_openat(void *user, int32_t dirfd, const char *name, int32_t 
 static int32_t gone_fstat(void *user, int32_t fd, steadfast_stat *out)
 {
     (void)user;
-    int32_t result = steadfast_hooks_default()->fstat(NULL, fd, out);
-    struct stat there;
-    if (result == 0 && gone.looks > 0 && stat(path, &there) == 0 && there.st_ino == out->ino && gone.not_yet-- <= 0) {
+    char link[40], name[400];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, name, sizeof name);
+    /* By its name: over FUSE one file may have two inode numbers. */
+    int is_state = len > 0 && (size_t)len == strlen(path) && memcmp(name, path, (size_t)len) == 0;
+    if (gone.looks > 0 && is_state && gone.not_yet-- <= 0) {
         gone.looks--;
         return -gone.error;
     }
-    return result;
+    return steadfast_hooks_default()->fstat(NULL, fd, out);
 }
 
 /* The second of two entries of a batch finds that the state is gone. It comes after the first all the same. */
@@ -198,6 +239,7 @@ static void gone_for_a_moment(void)
 }
 
 /* Others save just before the rename, and what they have saved is gone for a moment. */
+static uint64_t generation_of_theirs;
 static int32_t theirs_first(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, uint32_t flags)
 {
     static int done;
@@ -205,6 +247,7 @@ static int32_t theirs_first(void *user, int32_t from_dir, const char *from, int3
     if (!done) {
         done = 1;
         save_with(context, path, "theirs", 0);
+        generation_of_theirs = report.generation;
         gone.looks = 1, gone.error = ESTALE;
     }
     return steadfast_hooks_default()->renameat(NULL, from_dir, from, to_dir, to, flags);
@@ -221,7 +264,7 @@ static void gone_at_a_conflict(void)
     o.expected_generation = 1;
     report.size = sizeof report;
     is_int(steadfast_state_save(c, path, "mine", 4, &o, &report), STEADFAST_E_CONFLICT, "gone at a conflict: E_CONFLICT");
-    ok(report.generation == 2 && gone.looks == 0, "with the generation that is there");
+    ok(report.generation == generation_of_theirs && gone.looks == 0, "with the generation that is there");
     steadfast_context_free(c);
 }
 
@@ -292,8 +335,12 @@ int main(void)
     removed();
     if (NO_LINK || (test_absent() & STEADFAST_ABSENT_RENAMEAT2))
         skip("names are not exchanged, or not linked", "another saver keeps the same state");
-    else
+    else {
+        removed_at_second();
         kept_twice();
+        for (int before = 0; before < 2; before++)
+            kept_twice_without_flags(before);
+    }
     if (NO_FLOCK) {
         skip("IF_GENERATION needs flock", "others save while a saver compares");
     } else {

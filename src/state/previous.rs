@@ -218,11 +218,11 @@ impl<'h> Keeping<'h, '_> {
         }
         let undo = match self.replace(kept, there.stat, before.is_some()) {
             Ok(undo) => undo,
-            // The saver that had our number before has just published, and removed what it had set aside.
-            Err(e) if e.os_error == ENOENT && attempts > 0 => return self.keep(there, retry, attempts.saturating_sub(1)),
             Err(e) => {
                 let _ = self.rotating.unlink();
-                return Err(e);
+                // The saver that had our number before has just published, and removed what it had set aside.
+                let again = e.os_error == ENOENT && attempts > 0;
+                return if again { self.keep(there, retry, attempts.saturating_sub(1)) } else { Err(e) };
             }
         };
         Ok(Some(Kept { undo: Some(undo), durable: recoverable, note }))
