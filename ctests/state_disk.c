@@ -139,11 +139,13 @@ static void failed_syncs(void)
 
 static int blind;
 
-/* What NFS does when the answer to a rename was lost: it is sent again, and fails. */
+/* What NFS does when the answer to a rename was lost: it is sent again, and fails. One that is refused has not happened. */
 static int32_t rename_answered_wrongly(void *user, int32_t od, const char *op, int32_t nd, const char *np, uint32_t flags)
 {
     (void)user;
-    REAL->renameat(NULL, od, op, nd, np, flags);
+    int32_t result = REAL->renameat(NULL, od, op, nd, np, flags);
+    if (result < 0)
+        return result;
     blind = blind != 0 ? 2 : 0;
     return -ENOENT;
 }

@@ -426,7 +426,7 @@ typedef struct {
  *  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
  *     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
  *     - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there; with IN_PLACE, another process has replaced the
- *       file while it was written, and PATH is what that process has saved.
+ *       file while it was written: PATH is what that process has saved, and PATH.prev may be a copy of what was there before.
  *     - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST, _E_FORMAT, _E_NEWER: with IF_GENERATION, the file
  *       that is there has no generation to compare with, and there is no verified PATH.prev either.
  *     - STEADFAST_E_BUSY: another process kept the file busy for longer than timeout_ms.
@@ -592,7 +592,8 @@ typedef struct {
  *    unreadable (-EIO, -EBADMSG, -EUCLEAN). The report keeps the step and errno of that failure.
  *  - STEADFAST_UNVERIFIED: with PLAIN, the file has no attribute that verifies it. STEADFAST_CHANGED: it was saved by the library,
  *    and somebody has changed it since. The data is what the file holds, `generation` a content tag, `saved_at_ns` its
- *    modification time, `schema` 0. With REQUIRE_VERIFIED both are STEADFAST_E_UNVERIFIED, and there is no data.
+ *    modification time, `schema` 0. With REQUIRE_VERIFIED both are STEADFAST_E_UNVERIFIED, and there is no data; so is a missing
+ *    state with RECOVER whose PATH.prev nothing verifies.
  *  - -ENOENT: there is no state and no previous one.
  *  - STEADFAST_E_LOST: there is no state, but a previous one.
  *  - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST: the state is damaged.

@@ -230,8 +230,10 @@ impl Save<'_> {
             // It keeps what is at PATH; that there is a durable PATH.prev it need not look at.
             _ if self.has(NO_SYNC) && before.current.is_none() => EITHER_OR_UNKNOWN,
             _ if self.has(NO_SYNC) => EITHER,
-            // Whether it has replaced anything is not known.
-            STEADFAST_E_INDETERMINATE if course.sync_failed && (!safe || looks_whole && !kept) => EITHER_OR_UNKNOWN,
+            // Whether it has replaced anything is not known; nor, where every call fails, whether a durable state is at PATH.prev.
+            STEADFAST_E_INDETERMINATE if course.sync_failed && (course.for_ever || !safe || looks_whole && !kept) => {
+                EITHER_OR_UNKNOWN
+            }
             STEADFAST_E_INDETERMINATE => EITHER,
             _ if synced => EITHER,
             _ if looks_whole && !kept => EITHER_OR_UNKNOWN,

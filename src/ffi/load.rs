@@ -70,7 +70,8 @@ pub const STEADFAST_SOURCE_PREVIOUS: u32 = 1;
 ///    unreadable (-EIO, -EBADMSG, -EUCLEAN). The report keeps the step and errno of that failure.
 ///  - STEADFAST_UNVERIFIED: with PLAIN, the file has no attribute that verifies it. STEADFAST_CHANGED: it was saved by the library,
 ///    and somebody has changed it since. The data is what the file holds, `generation` a content tag, `saved_at_ns` its
-///    modification time, `schema` 0. With REQUIRE_VERIFIED both are STEADFAST_E_UNVERIFIED, and there is no data.
+///    modification time, `schema` 0. With REQUIRE_VERIFIED both are STEADFAST_E_UNVERIFIED, and there is no data; so is a missing
+///    state with RECOVER whose PATH.prev nothing verifies.
 ///  - -ENOENT: there is no state and no previous one.
 ///  - STEADFAST_E_LOST: there is no state, but a previous one.
 ///  - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST: the state is damaged.

@@ -60,7 +60,7 @@ pub struct steadfast_save_options {
 ///  - Every other code below 0: the old state, untouched (OLD). PATH.prev is as it was as well.
 ///     - STEADFAST_E_NOT_SAVED_DURABLY: with STRICT, the state could not be made durable.
 ///     - STEADFAST_E_CONFLICT: with IF_GENERATION, another generation is there; with IN_PLACE, another process has replaced the
-///       file while it was written, and PATH is what that process has saved.
+///       file while it was written: PATH is what that process has saved, and PATH.prev may be a copy of what was there before.
 ///     - STEADFAST_E_EMPTY, _E_TRUNCATED, _E_TRAILING, _E_DIGEST, _E_FORMAT, _E_NEWER: with IF_GENERATION, the file
 ///       that is there has no generation to compare with, and there is no verified PATH.prev either.
 ///     - STEADFAST_E_BUSY: another process kept the file busy for longer than timeout_ms.

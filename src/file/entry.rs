@@ -84,10 +84,10 @@ impl<'h, 'n> Entry<'h, 'n> {
     }
 
     /// The same for the file `stat`. Over NFS, a rename whose answer was lost is repeated and then fails, although it
-    /// happened: the inode at the new name tells.
+    /// happened: the inode at the new name tells. After EEXIST it did not, nor where there is no such rename.
     pub fn rename_file_to(&self, new: &Entry<'_, '_>, stat: &steadfast_stat, flags: u32) -> Result<(), Errno> {
         match self.rename_to(new, flags) {
-            Err(_) if new.is(stat) == Ok(true) => Ok(()),
+            Err(e) if !e.is(EEXIST) && !e.unsupported() && new.is(stat) == Ok(true) => Ok(()),
             renamed => renamed,
         }
     }

@@ -4,7 +4,7 @@
 use super::options::*;
 use super::resolve::Session;
 use super::saving::{self, Saving, Synced, Written};
-use super::sequence::{self, is_gone, replace, sync_directory};
+use super::sequence::{self, begins_again, replace, sync_directory};
 use crate::file::entry::same;
 use crate::file::filesystem;
 use crate::file::path::{Name, Path};
@@ -107,8 +107,12 @@ pub fn save_batch<E: Entries>(
         let mut written = batch.write(&mut path, number);
         let again = match &written {
             Err(NotWritten::UnderWay) => true,
-            // Too many descriptors: again when those that are under way are done.
-            Err(NotWritten::Failed(outcome)) => !batch.slots.is_empty() && [EMFILE, ENFILE].contains(&outcome.os_error),
+            // Too many descriptors, or what was there is gone: again when those that are under way are done, of which one may
+            // be the same state.
+            Err(NotWritten::Failed(outcome)) => {
+                let again = [EMFILE, ENFILE].contains(&outcome.os_error) || begins_again(outcome);
+                again && !batch.slots.is_empty()
+            }
             Ok(()) => false,
         };
         if again {
@@ -279,7 +283,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
 
     /// The result of a state; where the file that was there was gone, it is saved by itself.
     fn settle_or_save(&mut self, number: usize, outcome: Outcome) {
-        let outcome = if is_gone(&outcome) { self.save_alone(number).unwrap_or_else(|e| e) } else { outcome };
+        let outcome = if begins_again(&outcome) { self.save_alone(number).unwrap_or_else(|e| e) } else { outcome };
         self.settle(number, outcome);
     }
 

@@ -5,7 +5,7 @@
 //! racing editor were lost.
 #![forbid(unsafe_code)]
 
-use super::existing::{Content, Existing};
+use super::existing::{Content, Existing, if_regular};
 use super::options::Kind;
 use super::saving::Saving;
 use crate::file::deadline::Retry;
@@ -141,12 +141,8 @@ fn was_never_acknowledged(edit: Entry<'_, '_>, target: Entry<'_, '_>, retry: &mu
 
 /// The content of a plain file, if it is verified.
 fn verified(entry: Entry<'_, '_>, retry: &mut Retry) -> Result<Option<Content>, Outcome> {
-    match Existing::open(entry, retry, STEP) {
-        Ok(Some(mut file)) => Ok(Some(file.verify(Kind::Plain, STEP)?).filter(|content| content.generation.is_some())),
-        Ok(None) => Ok(None),
-        Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => Ok(None),
-        Err(e) => Err(e),
-    }
+    let Some(mut file) = if_regular(Existing::open(entry, retry, STEP))? else { return Ok(None) };
+    Ok(Some(file.verify(Kind::Plain, STEP)?).filter(|content| content.generation.is_some()))
 }
 
 fn remove(edit: Entry<'_, '_>, ours: &steadfast_stat) {

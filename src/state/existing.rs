@@ -14,9 +14,6 @@ use crate::status::*;
 /// How often a state may be replaced while it is being opened, before that is taken for a defect.
 const ATTEMPTS: u32 = 10_000;
 
-/// How often it may be gone for whoever has just opened it. Over a network each of these takes its time.
-const GONE: u32 = 100;
-
 /// What a file's content came to when it was read through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Content {
@@ -91,18 +88,9 @@ impl<'h> Existing<'h> {
     /// Opens what has the name, without following a link; None when nothing has. Another process's lease on the file is
     /// waited for. Nothing but a regular file is a target.
     pub fn open(entry: Entry<'h, '_>, retry: &mut Retry, step: i32) -> Result<Option<Existing<'h>>, Outcome> {
-        let mut attempts = GONE;
-        let (fd, stat) = loop {
-            let mut once_more = || {
-                attempts = attempts.saturating_sub(1);
-                attempts > 0
-            };
-            match entry.open(CAREFUL, 0).map(|fd| (entry.hooks().fstat(fd.raw()), fd)) {
-                Ok((Ok(stat), fd)) => break (fd, stat),
-                // FUSE servers that go by paths cannot be asked about a file that another saver has just replaced.
-                Ok((Err(e), _)) if e.is(ENOENT) && once_more() => {}
-                Ok((Err(e), _)) | Err(e) if e.is(ESTALE) && once_more() => {}
-                Ok((Err(e), _)) => return Err(Outcome::failed(e, step)),
+        let fd = loop {
+            match entry.open(CAREFUL, 0) {
+                Ok(fd) => break fd,
                 // ENAMETOOLONG: nothing can have a name that is too long here.
                 Err(e) if e.is(ENOENT) || e.is(ENAMETOOLONG) => return Ok(None),
                 // EMLINK: the same on FreeBSD.
@@ -118,6 +106,7 @@ impl<'h> Existing<'h> {
                 Err(e) => return Err(Outcome::failed(e, step)),
             }
         };
+        let stat = entry.hooks().fstat(fd.raw()).at(step)?;
         if !is_regular(stat.mode) {
             return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
         }
@@ -325,6 +314,20 @@ impl<'h> Existing<'h> {
             Err(code) => Content { unsynced, ..Content::damaged(code) },
         })
     }
+}
+
+/// What was opened, where a load takes what is no regular file for nothing.
+pub fn if_regular(opened: Result<Option<Existing<'_>>, Outcome>) -> Result<Option<Existing<'_>>, Outcome> {
+    match opened {
+        Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => Ok(None),
+        opened => opened,
+    }
+}
+
+/// Was the file that had the name replaced by another process, and is it gone for whoever had opened it? So it is over NFS and
+/// over FUSE; ENOENT is the answer where the server goes by paths. What `outcome` is about was open, and has changed nothing.
+pub fn is_gone(outcome: &Outcome) -> bool {
+    [ESTALE, ENOENT].iter().any(|&errno| outcome.status == Errno::of(errno).code())
 }
 
 /// Would RECOVER give it after a power cut? A record no load of a plain file gives.

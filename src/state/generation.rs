@@ -1,7 +1,7 @@
 //! Which generation a save writes, and with which one it compares. A number counts only when it is verified, and none
 //! comes again.
 
-use super::existing::Existing;
+use super::existing::{Existing, if_regular};
 use super::options::{Kind, SaveRequest};
 use super::plain::TAGS;
 use crate::file::deadline::Retry;
@@ -43,13 +43,7 @@ impl<'h> Previous<'h> {
             Ok(Some(previous)) if whole => previous.hold(entry, current, retry),
             opened => opened,
         };
-        let mut previous = match opened {
-            Ok(Some(previous)) => previous,
-            Ok(None) => return Ok((Previous::Missing, 0)),
-            // A load takes what is no regular file for nothing, too.
-            Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => return Ok((Previous::Missing, 0)),
-            Err(e) => return Err(e),
-        };
+        let Some(mut previous) = if_regular(opened)? else { return Ok((Previous::Missing, 0)) };
         if whole {
             let content = previous.verify(kind, STEP)?;
             return Ok((Previous::There(content.generation, Some(previous)), content.damage));

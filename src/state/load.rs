@@ -35,19 +35,35 @@ pub fn load<'h>(
     request: &LoadRequest,
     room: &mut dyn Taker<'h>,
 ) -> Result<(Loaded, Outcome), Outcome> {
-    let mut attempts = ATTEMPTS;
     let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
     loop {
-        let error = match load_file(start, path, request, room, &mut retry) {
+        match load_once(start, path, request, room, &mut retry) {
+            // One of the two files was replaced at this moment, over FUSE or NFS.
+            Err(e) if e.status == Errno::of(ESTALE).code() && retry.sleep(start.hooks()) == Ok(true) => {}
+            done => return done,
+        }
+    }
+}
+
+fn load_once<'h>(
+    start: &Start<'h>,
+    path: &CStr,
+    request: &LoadRequest,
+    room: &mut dyn Taker<'h>,
+    retry: &mut Retry,
+) -> Result<(Loaded, Outcome), Outcome> {
+    let mut attempts = ATTEMPTS;
+    loop {
+        let error = match load_file(start, path, request, room, retry) {
             Ok(loaded) if loaded.len == 0 && loaded.status != STEADFAST_OK && request.has(STEADFAST_LOAD_RECOVER) => {
                 // Nothing confirms that it is to be empty: a verified PATH.prev is better.
-                match load_previous(start, path, request, room, &mut retry) {
+                match load_previous(start, path, request, room, retry) {
                     Ok(Some(previous)) => return Ok(succeed(recovered(previous))),
                     Err(outcome) if outcome.status == STEADFAST_E_TOO_LARGE => return Err(outcome),
                     _ => {}
                 }
                 let alone = LoadRequest { flags: request.flags & !STEADFAST_LOAD_RECOVER, ..*request };
-                match load_file(start, path, &alone, room, &mut retry) {
+                match load_file(start, path, &alone, room, retry) {
                     Ok(loaded) => return Ok(succeed(loaded)),
                     Err(outcome) => outcome,
                 }
@@ -55,18 +71,13 @@ pub fn load<'h>(
             Ok(loaded) => return Ok(succeed(loaded)),
             Err(outcome) => outcome,
         };
-        // Over FUSE and NFS a file that is replaced at this moment may be gone for whoever has opened it.
-        if error.status == Errno::of(ESTALE).code() && attempts > 0 {
-            attempts = attempts.saturating_sub(1);
-            continue;
-        }
         let missing = error.status == Errno::of(ENOENT).code();
         let recover = request.has(STEADFAST_LOAD_RECOVER);
         let instead = missing || (recover && recoverable(error.status));
         if !instead {
             return Err(error);
         }
-        let found = match load_previous(start, path, request, room, &mut retry) {
+        let found = match load_previous(start, path, request, room, retry) {
             Ok(Some(loaded)) => {
                 let (loaded, outcome) = succeed(recovered(loaded));
                 Ok((loaded, outcome.after(error)))
@@ -82,7 +93,7 @@ pub fn load<'h>(
         // There is a previous one because the first saves were made between the two looks? And what keeps the state from
         // being looked at again is news, too.
         attempts = attempts.saturating_sub(1);
-        let mut still_missing = || open_file(start, path, &mut retry).is_err_and(|again| again.status == error.status);
+        let mut still_missing = || open_file(start, path, retry).is_err_and(|again| again.status == error.status);
         if !missing || attempts == 0 || still_missing() {
             return found;
         }

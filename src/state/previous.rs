@@ -5,7 +5,7 @@
 //! renames and links shows a crash state without one of the two.
 
 use super::copy::{self, Adopted};
-use super::existing::{Content, Existing, is_durable, is_recoverable};
+use super::existing::{Content, Existing, if_regular, is_durable, is_recoverable};
 use super::options::Kind;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
@@ -60,9 +60,7 @@ struct Undo<'h> {
     /// The file that is at .prev now, and the state at the target that it keeps.
     kept: steadfast_stat,
     current: steadfast_stat,
-    /// What that is, as far as is known.
     kind: Kind,
-    generation: Option<u64>,
     /// Is it still to be done?
     armed: bool,
 }
@@ -72,11 +70,10 @@ impl Undo<'_> {
         Entry::of_raw(self.hooks, self.dir, name.c_str())
     }
 
-    /// Was what is set aside kept after the state that is at .prev now? Then that had been replaced before it was kept.
-    fn is_newer_aside(&self) -> bool {
-        let Some(aside) = &self.aside else { return false };
-        let Ok(Some(mut there)) = Existing::open(self.entry(aside), &mut Retry::new(0), STEP) else { return false };
-        there.verify(self.kind, STEP).is_ok_and(|content| is_recoverable(content, &there) && content.generation > self.generation)
+    /// The generation that a load with RECOVER would find there.
+    fn generation(&self, name: &Name) -> Option<u64> {
+        let mut there = Existing::open(self.entry(name), &mut Retry::new(0), STEP).ok()??;
+        there.verify(self.kind, STEP).ok().filter(|&content| is_recoverable(content, &there))?.generation
     }
 
     /// What was at .prev before goes. An error leaves an orphan for the next save with this number.
@@ -97,13 +94,16 @@ impl Drop for Undo<'_> {
         // nobody can look, nobody saves either.
         let is_ours = previous.is(&self.kept) != Ok(false);
         let is_current = self.entry(&self.target).is(&self.current) != Ok(false);
-        if !is_ours || !(is_current || self.is_newer_aside()) {
+        // Is what is set aside newer? Then others kept it after the state that is kept here had been replaced.
+        let is_newer = || self.aside.as_ref().is_some_and(|aside| self.generation(aside) > self.generation(&self.previous));
+        if !is_ours || !(is_current || is_newer()) {
             return self.forget();
         }
         // An error here comes after the one that is reported: .prev is then the current state once more.
         let _ = match &self.aside {
             None => previous.unlink(),
-            Some(aside) => self.entry(aside).rename_to(&previous, 0),
+            // Between two names of one file it does nothing.
+            Some(aside) => self.entry(aside).rename_to(&previous, 0).and_then(|()| self.entry(aside).unlink()),
         };
     }
 }
@@ -216,14 +216,13 @@ impl<'h> Keeping<'h, '_> {
                 return still.at(STEP).map(|_| None);
             }
         }
-        let generation = if adopted { Some(self.how.number) } else { content.generation };
-        let undo = match self.replace(kept, there.stat, generation, before.is_some()) {
+        let undo = match self.replace(kept, there.stat, before.is_some()) {
             Ok(undo) => undo,
-            // The saver that had our number before has just published, and removed what it had set aside.
-            Err(e) if e.os_error == ENOENT && attempts > 0 => return self.keep(there, retry, attempts.saturating_sub(1)),
             Err(e) => {
                 let _ = self.rotating.unlink();
-                return Err(e);
+                // The saver that had our number before has just published, and removed what it had set aside.
+                let again = e.os_error == ENOENT && attempts > 0;
+                return if again { self.keep(there, retry, attempts.saturating_sub(1)) } else { Err(e) };
             }
         };
         Ok(Some(Kept { undo: Some(undo), durable: recoverable, note }))
@@ -250,10 +249,7 @@ impl<'h> Keeping<'h, '_> {
 
     /// What is at .prev, but for what a rename replaces whatever it is.
     fn open_previous(&self, retry: &mut Retry) -> Result<Option<Existing<'h>>, Outcome> {
-        match Existing::open(self.previous, retry, STEP) {
-            Err(e) if [STEADFAST_E_SYMLINK, STEADFAST_E_NOT_REGULAR].contains(&e.status) => Ok(None),
-            opened => opened,
-        }
+        if_regular(Existing::open(self.previous, retry, STEP))
     }
 
     /// Is what is at .prev to stay, since the current state is whole but not durable, or no state at all?
@@ -298,37 +294,33 @@ impl<'h> Keeping<'h, '_> {
         Ok(if self.target.is(&current.stat).at(STEP)? { Linked::Unlinkable } else { Linked::Replaced })
     }
 
-    /// Gives .prev to the file at the rotating name, whose stat is `kept`: it keeps `current`, of that generation. What is there
-    /// already (`replaces`) is set aside.
-    fn replace(
-        &self,
-        kept: steadfast_stat,
-        current: steadfast_stat,
-        generation: Option<u64>,
-        replaces: bool,
-    ) -> Result<Undo<'h>, Outcome> {
+    /// Gives .prev to the file at the rotating name, whose stat is `kept`: it keeps `current`. What is there, as far as is known
+    /// already (`replaces`), is set aside.
+    fn replace(&self, kept: steadfast_stat, current: steadfast_stat, replaces: bool) -> Result<Undo<'h>, Outcome> {
         let rename = |flags| self.rotating.rename_file_to(&self.previous, &kept, flags);
-        let mut renamed = if replaces { rename(RENAME_EXCHANGE) } else { Err(Errno::of(ENOENT)) };
-        let exchanged = renamed.is_ok();
-        let mut aside = exchanged.then_some(self.rotating);
-        match renamed {
-            Ok(()) => {}
-            // There is none, or it has gone meanwhile.
-            Err(e) if e.is(ENOENT) => renamed = rename(0),
-            Err(e) if e.unsupported() => {
-                aside = self.set_aside()?.then_some(self.aside);
-                renamed = rename(0);
-            }
-            Err(_) => {}
+        let mut flags = if replaces { RENAME_EXCHANGE } else { RENAME_NOREPLACE };
+        let mut renamed = rename(flags);
+        for _ in 0..AGAIN {
+            flags = match renamed {
+                // It has gone meanwhile, or has been made.
+                Err(e) if e.is(ENOENT) && flags == RENAME_EXCHANGE => RENAME_NOREPLACE,
+                Err(e) if e.is(EEXIST) && flags == RENAME_NOREPLACE => RENAME_EXCHANGE,
+                _ => break,
+            };
+            renamed = rename(flags);
         }
-        if let (Err(_), Some(aside)) = (renamed, aside) {
-            let _ = aside.unlink();
+        let mut aside = (renamed.is_ok() && flags == RENAME_EXCHANGE).then_some(self.rotating);
+        if renamed.is_err_and(Errno::unsupported) {
+            aside = self.set_aside()?.then_some(self.aside);
+            renamed = rename(0);
+            match (renamed, aside) {
+                // A rename does nothing for two names of one file: a remover may have put the state there meanwhile.
+                (Ok(()), _) => drop(self.rotating.unlink()),
+                (Err(_), Some(aside)) => drop(aside.unlink()),
+                _ => {}
+            }
         }
         renamed.at(STEP)?;
-        if !exchanged {
-            // A rename does nothing for two names of one file: a remover may have put the state there meanwhile.
-            let _ = self.rotating.unlink();
-        }
         let name_of = |entry: Entry<'_, '_>| Name::of(&[entry.name().to_bytes()]).at(STEP);
         Ok(Undo {
             hooks: self.target.hooks(),
@@ -339,7 +331,6 @@ impl<'h> Keeping<'h, '_> {
             kept,
             current,
             kind: self.how.kind,
-            generation,
             armed: true,
         })
     }

@@ -19,7 +19,7 @@ const STEP: i32 = STEADFAST_STEP_UNLINK;
 
 /// Removes the state at `path`, and its previous generation.
 pub fn remove(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
-    while_gone(|| remove_once(session, path, request))
+    while_gone(session, |session| remove_once(session, path, request))
 }
 
 fn remove_once(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {

@@ -1,6 +1,6 @@
 //! A save on its way: what it found, and the new file.
 
-use super::existing::{Existing, no_flock};
+use super::existing::{Existing, is_gone, no_flock};
 use super::format::Fields;
 use super::generation;
 use super::options::*;
@@ -285,6 +285,8 @@ impl<'h> Saving<'h> {
                 there.verify(kind, STEADFAST_STEP_READ_CURRENT).map_or(None, |content| content.number())
             }
             Ok(Some(there)) => there.look(kind, STEADFAST_STEP_READ_CURRENT).map_or(None, |(generation, _)| generation),
+            // The call begins again, and finds what is there.
+            Err(e) if is_gone(&e) => return e,
             _ => None,
         };
         Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile).with_generation(generation.unwrap_or(0))

@@ -1,6 +1,6 @@
 //! The save sequence. Its order is the proof; the steps are numbered as the report names them.
 
-use super::existing::Existing;
+use super::existing::{Existing, is_gone};
 use super::in_place;
 use super::options::*;
 use super::previous::{self, How, Kept};
@@ -15,31 +15,40 @@ use core::ffi::CStr;
 /// How often a state may be replaced while it is kept, before that is taken for a defect.
 const ATTEMPTS: u32 = 100;
 
-/// How often a save begins again: each time it may write the whole state.
-const AGAIN: u32 = 20;
+/// How often a call begins again at most. The kernel may keep the name of a file that is gone for a second, and between two
+/// attempts are two milliseconds.
+const AGAIN: u32 = 1000;
 
-/// Was the file that is there replaced by another process, and is it gone for whoever has opened it? It is over NFS and over
-/// FUSE. Nothing has changed then.
-pub fn is_gone(outcome: &Outcome) -> bool {
-    let asked =
-        [STEADFAST_STEP_READ_CURRENT, STEADFAST_STEP_SET_MODE, STEADFAST_STEP_KEEP_PREVIOUS].contains(&outcome.step.into());
-    outcome.status == Errno::of(ESTALE).code() || (outcome.status == Errno::of(ENOENT).code() && asked)
+/// Is the file that was there gone, so that the call can begin again? Of a directory on the way, and of a rename, ENOENT says
+/// something else.
+pub fn begins_again(outcome: &Outcome) -> bool {
+    let asked = matches!(
+        outcome.step.into(),
+        STEADFAST_STEP_INSPECT_TARGET | STEADFAST_STEP_READ_CURRENT | STEADFAST_STEP_SET_MODE | STEADFAST_STEP_KEEP_PREVIOUS
+    );
+    is_gone(outcome) && (asked || outcome.os_error == ESTALE)
 }
 
-/// Makes the call again, while the file that it has found is gone.
-pub fn while_gone(mut call: impl FnMut() -> Result<Outcome, Outcome>) -> Result<Outcome, Outcome> {
-    for _ in 0..AGAIN {
-        match call() {
-            Err(outcome) if is_gone(&outcome) => {}
-            done => return done,
+/// Makes the call again while the file that it has found is gone, for as long as it may wait for others. Nothing has changed
+/// before.
+pub fn while_gone<'h>(
+    session: &mut Session<'h>,
+    mut call: impl FnMut(&mut Session<'h>) -> Result<Outcome, Outcome>,
+) -> Result<Outcome, Outcome> {
+    let mut attempts = AGAIN;
+    loop {
+        let done = call(session);
+        attempts = attempts.saturating_sub(1);
+        let again = done.as_ref().is_err_and(begins_again) && attempts > 0;
+        if !again || session.retry.sleep(session.start.hooks()) != Ok(true) {
+            return done;
         }
     }
-    call()
 }
 
 /// Saves `request` at `path`.
 pub fn save(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
-    while_gone(|| save_once(session, path, request))
+    while_gone(session, |session| save_once(session, path, request))
 }
 
 fn save_once(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {

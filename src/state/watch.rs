@@ -4,7 +4,7 @@
 //! is renamed into place, a link that is pointed elsewhere (as Kubernetes does) and a directory that is replaced, or made
 //! later, are all seen.
 
-use super::existing::Existing;
+use super::existing::{Existing, is_gone};
 use super::load;
 use super::options::*;
 use super::resolve::{self, LINKS};
@@ -82,6 +82,7 @@ impl Watch {
         deadline: Deadline,
     ) -> Result<Outcome, Outcome> {
         let hooks = start.hooks();
+        let mut retry = Retry::within(DEFAULT_TIMEOUT_MS, deadline);
         loop {
             // What is told from now on comes after this look.
             self.drain(hooks);
@@ -91,7 +92,8 @@ impl Watch {
                     self.told = None;
                     return Ok(Outcome::new(STEADFAST_OK).with_generation(generation));
                 }
-                Ok(_) => {}
+                Ok(_) => retry = Retry::within(DEFAULT_TIMEOUT_MS, deadline),
+                Err(outcome) if is_gone(&outcome) && retry.sleep(hooks) == Ok(true) => continue,
                 Err(outcome) if self.told != Some(seen.told) => {
                     self.told = Some(seen.told);
                     return Err(outcome);
@@ -137,8 +139,8 @@ impl Watch {
                         path.follow(link).at(STEADFAST_STEP_READ_LINK)?;
                     }
                     Err(e) => return Err(e),
-                    Ok(current) => {
-                        let Some(mut current) = current else { return generation_of(entry, None, request, &mut retry) };
+                    Ok(None) => return generation_of(entry, None, request, &mut retry),
+                    Ok(Some(mut current)) => {
                         told = identity(&current.stat);
                         if let Some((known, generation)) = self.known
                             && known == told
@@ -146,7 +148,7 @@ impl Watch {
                             return Ok((generation, true));
                         }
                         let found = generation_of(entry, Some(&mut current), request, &mut retry);
-                        // Damage may be the end of a change that began before: it is told with what it has come to.
+                        // It may have changed while it was read. Then its damage is told once, as it is now.
                         if found.is_err()
                             && let Ok(now) = start.hooks().fstat(current.fd())
                         {

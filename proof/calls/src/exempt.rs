@@ -124,7 +124,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 50] = [
+const ALL: [Exemption; 51] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -204,6 +204,16 @@ const ALL: [Exemption; 50] = [
             && s.is(&[SYS_renameat2])
             && s.made().path.ends_with(".prev.tmp")
             && (unsupported(s.errno()) || s.failed(&[ENOENT]))
+    }),
+    because("another saver has kept a state meanwhile: the two names are exchanged", |s| {
+        let exchanged =
+            |next: &Made| next.number == SYS_renameat2 && next.path == s.made().path && next.args[4] == RENAME_EXCHANGE.into();
+        s.scenario("KEEP_PREVIOUS")
+            && s.is(&[SYS_renameat2])
+            && s.made().path.ends_with(".prev.tmp")
+            && s.made().args[4] == RENAME_NOREPLACE.into()
+            && s.failed(&[EEXIST])
+            && s.next().is_some_and(exchanged)
     }),
     because("another saver has taken the name away: it is made again", |s| {
         s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_renameat]) && s.made().path.ends_with(".prev.tmp") && s.failed(&[ENOENT])
