@@ -14,6 +14,8 @@ static char d[300];
 static ino_t synced[400];
 static int syncs;
 static ino_t failing;          /* the sync of this directory fails */
+static int fails;              /* so many times; 0: always */
+static int stale;              /* so many reads of a state after that find that it is gone, as over NFS */
 static const char *raced;      /* another process makes this one, just before we do */
 
 static int32_t hooked_fsync(void *user, int32_t fd)
@@ -21,11 +23,25 @@ static int32_t hooked_fsync(void *user, int32_t fd)
     struct stat st = { 0 };
     (void)user;
     fstat(fd, &st);
-    if (st.st_ino == failing)
+    if (st.st_ino == failing) {
+        if (fails == 1)
+            failing = 0;
+        fails--;
         return -EIO;
+    }
     if (syncs < 400)
         synced[syncs++] = st.st_ino;
     return 0;
+}
+
+static int64_t hooked_pread(void *user, int32_t fd, void *buf, size_t len, uint64_t offset)
+{
+    (void)user;
+    if (stale > 0 && failing == 0) {
+        stale--;
+        return -ESTALE;
+    }
+    return REAL->pread(NULL, fd, buf, len, offset);
 }
 
 static int32_t hooked_mkdirat(void *user, int32_t dirfd, const char *name, uint32_t mode)
@@ -41,6 +57,7 @@ static steadfast_hooks hooks(void)
     steadfast_hooks h = test_hooks();
     h.fsync = hooked_fsync;
     h.mkdirat = hooked_mkdirat;
+    h.pread = hooked_pread;
     return h;
 }
 
@@ -67,7 +84,7 @@ static const char *begin(const char *name)
 {
     snprintf(d, sizeof d, "%s", fresh(name));
     syncs = 0;
-    failing = 0;
+    failing = 0, fails = 0, stale = 0;
     raced = NULL;
     return d;
 }
@@ -207,6 +224,38 @@ static void beneath(void)
     close(fd);
 }
 
+/* A save that begins again does not forget that the name of a directory could not be synced: the next sync of it says nothing. */
+static void begins_again(void)
+{
+    begin("gone");
+    mkdir(in(d, "a"), 0700);
+    save_in("a/s", NO_SYNC);
+    failing = inode_of(d), fails = 1, stale = 1;
+    is_int(save_in("a/s", PARENTS | STEADFAST_SAVE_KEEP_PREVIOUS), STEADFAST_NOT_DURABLE,
+           "a parent cannot be synced, and the state is gone for a moment: NOT_DURABLE");
+    ok(failing == 0 && stale == 0 && report.step == STEADFAST_STEP_MAKE_PARENT && report.os_error == EIO, "and the step is MAKE_PARENT");
+    char path[330];
+    steadfast_save_options o = { .size = sizeof o, .flags = PARENTS };
+    steadfast_save_entry entries[2] = { { .size = sizeof entries[0], .path = path, .data = "x", .len = 1 } };
+    entries[1] = entries[0];
+    begin("gone-batch");
+    mkdir(in(d, "a"), 0700);
+    snprintf(path, sizeof path, "%s/a/s", d);
+    failing = inode_of(d), fails = 2;
+    is_int(steadfast_state_save_batch(c, entries, 2, &o, NULL), STEADFAST_NOT_DURABLE,
+           "a batch with one state twice, and the parent's syncs fail");
+    ok(entries[0].status == STEADFAST_NOT_DURABLE && entries[1].status == STEADFAST_NOT_DURABLE, "neither is acknowledged");
+    ok(entries[1].step == STEADFAST_STEP_MAKE_PARENT, "the second one's look before it waited for the first is not forgotten");
+    begin("gone-alone");
+    mkdir(in(d, "a"), 0700);
+    snprintf(path, sizeof path, "%s/a/s", d);
+    save_in("a/s", NO_SYNC);
+    failing = inode_of(d), fails = 1, stale = 1;
+    o.flags |= STEADFAST_SAVE_KEEP_PREVIOUS;
+    is_int(steadfast_state_save_batch(c, entries, 1, &o, NULL), STEADFAST_NOT_DURABLE, "an entry that is saved alone");
+    is_int(entries[0].step, STEADFAST_STEP_MAKE_PARENT, "does not forget it either");
+}
+
 int main(void)
 {
     steadfast_hooks h = hooks();
@@ -222,6 +271,7 @@ int main(void)
         batches();
         unreadable();
         beneath();
+        begins_again();
     }
     is_int(count_fds(), fds, "no descriptor stays open");
     steadfast_context_free(c);

@@ -104,6 +104,7 @@ pub fn save_batch<E: Entries>(
     let together = if request.swaps() { 1 } else { TOGETHER };
     let mut path = Path::empty();
     for number in 0..count {
+        batch.session.unsynced_parent = None;
         let mut written = batch.write(&mut path, number);
         let again = match &written {
             Err(NotWritten::UnderWay) => true,
@@ -121,7 +122,7 @@ pub fn save_batch<E: Entries>(
         }
         match written {
             Ok(()) => {}
-            Err(NotWritten::Failed(outcome)) => batch.settle_or_save(number, outcome),
+            Err(NotWritten::Failed(outcome)) => batch.settle_or_save(number, outcome, batch.session.unsynced_parent),
             Err(NotWritten::UnderWay) => batch.settle(number, Outcome::internal()),
         }
         if batch.slots.len() >= together {
@@ -188,9 +189,9 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         }
         while let Some(slot) = self.slots.pop() {
             if slot.outcome.status != STEADFAST_OK {
-                let (number, outcome) = (slot.number, slot.outcome);
+                let (number, outcome, unsynced_parent) = (slot.number, slot.outcome, slot.saving.unsynced_parent);
                 drop(slot);
-                self.settle_or_save(number, outcome);
+                self.settle_or_save(number, outcome, unsynced_parent);
                 continue;
             }
             let known = self.directories.iter().position(|directory| same(&directory.stat, &slot.dir));
@@ -282,8 +283,10 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
     }
 
     /// The result of a state; where the file that was there was gone, it is saved by itself.
-    fn settle_or_save(&mut self, number: usize, outcome: Outcome) {
+    fn settle_or_save(&mut self, number: usize, outcome: Outcome, unsynced_parent: Option<Errno>) {
+        let next = core::mem::replace(&mut self.session.unsynced_parent, unsynced_parent);
         let outcome = if begins_again(&outcome) { self.save_alone(number).unwrap_or_else(|e| e) } else { outcome };
+        self.session.unsynced_parent = next;
         self.settle(number, outcome);
     }
 

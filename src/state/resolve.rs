@@ -18,6 +18,8 @@ pub struct Session<'h> {
     pub start: Start<'h>,
     /// The last directory whose name was made durable because another process may just have made it.
     durable: Option<steadfast_stat>,
+    /// Why the name of a directory on the way to the state is not durable, as far as this call knows: it may begin again.
+    pub unsynced_parent: Option<Errno>,
     /// What the call has waited for other processes so far.
     pub retry: Retry,
 }
@@ -25,7 +27,7 @@ pub struct Session<'h> {
 impl<'h> Session<'h> {
     /// Relative paths begin at `start`; the whole call waits up to `timeout_ms` for others, a negative one for ever.
     pub fn new(start: Start<'h>, timeout_ms: i64) -> Session<'h> {
-        Session { start, durable: None, retry: Retry::new(timeout_ms) }
+        Session { start, durable: None, unsynced_parent: None, retry: Retry::new(timeout_ms) }
     }
 }
 
@@ -33,8 +35,6 @@ impl<'h> Session<'h> {
 pub struct Target<'h> {
     pub dir: Fd<'h>,
     pub current: Option<Existing<'h>>,
-    /// Why the name of a directory on the way is not durable.
-    pub unsynced_parent: Option<Errno>,
 }
 
 /// Steps 1 and 2: the directory first, then what is there. `path` goes where the links at its end lead.
@@ -45,12 +45,12 @@ pub fn open<'h>(
     retry: &mut Retry,
 ) -> Result<Target<'h>, Outcome> {
     const STEP: i32 = STEADFAST_STEP_INSPECT_TARGET;
-    let mut unsynced_parent = None;
     for _ in 0..LINKS {
         let mut opened = session.start.open_directory(path.directory(), 0);
         let mut made = false;
         if opened.as_ref().is_err_and(|e| e.is(ENOENT)) && request.has(STEADFAST_SAVE_CREATE_PARENTS) {
-            unsynced_parent = make_parents(&session.start, path, request)?;
+            let unsynced = make_parents(&session.start, path, request)?;
+            session.unsynced_parent = session.unsynced_parent.or(unsynced);
             opened = session.start.open_directory(path.directory(), 0);
             made = true;
         }
@@ -68,14 +68,15 @@ pub fn open<'h>(
         if current.as_ref().is_some_and(Existing::is_mount_root) && !request.has(STEADFAST_SAVE_IN_PLACE) {
             return Err(Outcome::failed(Errno::of(EBUSY), STEP).with_detail(Detail::MountPoint));
         }
-        if made && unsynced_parent.is_none() && !request.skips_sync() {
+        if made && session.unsynced_parent.is_none() && !request.skips_sync() {
             session.durable = dir.hooks().fstat(dir.raw()).ok();
         }
         let fresh = current.as_ref().is_none_or(|current| current.stat.mode & UNSYNCED != 0);
         if fresh && !made && request.has(STEADFAST_SAVE_CREATE_PARENTS) {
-            unsynced_parent = make_durable(session, &dir, request)?;
+            let unsynced = make_durable(session, &dir, request)?;
+            session.unsynced_parent = session.unsynced_parent.or(unsynced);
         }
-        return Ok(Target { dir, current, unsynced_parent });
+        return Ok(Target { dir, current });
     }
     Err(Outcome::failed(Errno::of(ELOOP), STEADFAST_STEP_READ_LINK))
 }

@@ -103,7 +103,7 @@ impl<'h> Saving<'h> {
     ) -> Result<Saving<'h>, Outcome> {
         let hooks = session.start.hooks();
         Saving::check_platform(hooks, request)?;
-        let Target { dir, mut current, unsynced_parent } = resolve::open(session, path, request, retry)?;
+        let Target { dir, mut current } = resolve::open(session, path, request, retry)?;
         let fillers = Fillers::of(&dir);
         let target = Entry::new(&dir, path.name());
         let mut taken = None;
@@ -133,7 +133,7 @@ impl<'h> Saving<'h> {
             there,
             _basis,
             had_state,
-            unsynced_parent,
+            unsynced_parent: session.unsynced_parent,
             retry,
             streamed: None,
             attribute: None,

@@ -31,15 +31,15 @@ pub fn begins_again(outcome: &Outcome) -> bool {
 
 /// Makes the call again while the file that it has found is gone, for as long as it may wait for others. Nothing has changed
 /// before.
-pub fn while_gone<'h>(
+pub fn while_gone<'h, T>(
     session: &mut Session<'h>,
-    mut call: impl FnMut(&mut Session<'h>) -> Result<Outcome, Outcome>,
-) -> Result<Outcome, Outcome> {
+    mut call: impl FnMut(&mut Session<'h>) -> Result<T, Outcome>,
+) -> Result<T, Outcome> {
     let mut attempts = AGAIN;
     loop {
         let done = call(session);
         attempts = attempts.saturating_sub(1);
-        let again = done.as_ref().is_err_and(begins_again) && attempts > 0;
+        let again = done.as_ref().err().is_some_and(begins_again) && attempts > 0;
         if !again || session.retry.sleep(session.start.hooks()) != Ok(true) {
             return done;
         }

@@ -44,7 +44,7 @@ impl<'h> Writer<'h> {
         Saving::check_platform(hooks, &request)?;
         let piece = Buffer::new(PIECE).at(STEADFAST_STEP_ALLOCATE)?;
         let mut retry = session.retry.again();
-        let Target { dir: first, unsynced_parent, .. } = resolve::open(session, path, &request, &mut retry)?;
+        let Target { dir: first, .. } = resolve::open(session, path, &request, &mut retry)?;
         // What lives on is never number 0, 1 or 2.
         let _fillers = Fillers::of(&first);
         let (dir, _first) = if first.raw() > 2 {
@@ -65,7 +65,18 @@ impl<'h> Writer<'h> {
         let name = Name::of(&[path.name().to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
         let start = session.start.moved_to(&dir);
         let handed = Some(Handed::nothing());
-        Ok(Writer { temp, dir, dir_stat, name, start, request, unsynced_parent, failed: None, handed, piece })
+        Ok(Writer {
+            temp,
+            dir,
+            dir_stat,
+            name,
+            start,
+            request,
+            unsynced_parent: session.unsynced_parent,
+            failed: None,
+            handed,
+            piece,
+        })
     }
 
     /// Appends to the payload. After an error every call has that error.
@@ -129,10 +140,10 @@ impl<'h> Writer<'h> {
         let flags = request.flags & !(STEADFAST_SAVE_FOLLOW_SYMLINK | STEADFAST_SAVE_CREATE_PARENTS);
         let request = SaveRequest { flags, ..request };
         let mut session = Session::new(start, request.timeout_ms);
+        session.unsynced_parent = unsynced_parent;
         let mut path = Path::empty();
         path.set(name.bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
-        let mut saving = Saving::begin(&mut session, &mut path, &request)?;
-        saving.unsynced_parent = unsynced_parent;
+        let mut saving = sequence::while_gone(&mut session, |session| Saving::begin(session, &mut path, &request))?;
         if request.kind() == Kind::Record {
             streamed.seal(hooks, &saving.fields, request.skips_sync())?;
         }
