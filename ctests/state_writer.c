@@ -882,6 +882,30 @@ static void unsynced_parent(void)
     steadfast_context_free(c);
 }
 
+/* The state that a commit finds is gone for a moment, as over NFS when another process replaces it. */
+static int stale_reads;
+static int64_t stale_pread(void *user, int32_t fd, void *buf, size_t len, uint64_t offset)
+{
+    (void)user;
+    return stale_reads-- > 0 ? -ESTALE : REAL->pread(NULL, fd, buf, len, offset);
+}
+
+static void gone(void)
+{
+    steadfast_hooks h = test_hooks();
+    h.pread = stale_pread;
+    steadfast_context *c = test_context(&h);
+    begin();
+    stale_reads = 0;
+    is_int(stream(c, 0, "one"), SAVED, "a state");
+    is_int(open_writer(c, 0, 0), 0, "and another");
+    put("two");
+    stale_reads = 2;
+    is_int(commit(), SAVED, "it is gone twice when the commit looks: saved");
+    ok(stale_reads < 0 && holds(path, "two") && report.generation == 2, "with the next generation");
+    steadfast_context_free(c);
+}
+
 /* A context at a directory that no path leaves. */
 static void beneath(void)
 {
@@ -958,6 +982,7 @@ int main(void)
     plain_swaps();
     plain_failed_sync();
     unsynced_parent();
+    gone();
     beneath();
     standard_streams();
     begin();
