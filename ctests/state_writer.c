@@ -578,8 +578,8 @@ static void failed_sync(void)
     if (write(descriptor(), "theirs", 6) != 6)
         bail_out("write");
     is_int(commit(), STEADFAST_E_NOT_SAVED_DURABLY, "a sync that fails after the descriptor was used: E_NOT_SAVED_DURABLY");
-    ok(holds(path, "old") && sync_.syncs == 1 && report.step == STEADFAST_STEP_SYNC_FILE && *leftovers(d, "s") == '\0',
-       "the old state stands");
+    ok(holds(path, "old") && sync_.syncs == 1 && *leftovers(d, "s") == '\0', "the old state stands");
+    ok(report.step == STEADFAST_STEP_SYNC_FILE && report.os_error == EIO, "the report names the sync and its error");
     memset(&sync_, 0, sizeof sync_);
     sync_.errors[0] = EINVAL;
     open_writer(c, 0, 0);
@@ -842,7 +842,7 @@ static void plain_failed_sync(void)
             bail_out("write");
         int status = commit();
         if (i == 0)
-            ok(status == STEADFAST_E_NOT_SAVED_DURABLY && loads("old", WHOLE) && *leftovers(d, "s") == '\0',
+            ok(status == STEADFAST_E_NOT_SAVED_DURABLY && report.os_error == EIO && loads("old", WHOLE) && *leftovers(d, "s") == '\0',
                "a sync that fails after the descriptor was used: E_NOT_SAVED_DURABLY, and the old file stands");
         else
             ok(status == STEADFAST_NOT_DURABLE && loads("theirs", WHOLE) && plain_marked(),

@@ -48,6 +48,8 @@ struct way {
     const char *name;
     uint32_t flags;                     /* STEADFAST_SAVE_* */
     unsigned batch : 1;                 /* all states of the history in one call */
+    unsigned pieces : 1;                /* by a writer */
+    unsigned descriptor : 1;            /* the second half by the writer's descriptor */
     unsigned fillers : 1;               /* and FILLERS others, so that files are synced at once */
     unsigned later : 1;                 /* left out where the library refuses its flags */
     unsigned tears_previous : 1;        /* PATH.prev may be torn while it is at work */

@@ -88,11 +88,14 @@ pub fn replace<'h>(
     let (mut written, mut synced) = (written, synced);
     // The first inode stays open, so that the second is a different one.
     let mut _spent = None;
-    if matches!(synced, Synced::Failed(_)) {
+    if let Synced::Failed(e) = synced {
         // After a failed fsync the kernel has dropped the dirty pages and forgotten the error: another fsync of
         // this inode would answer 0 with nothing on disk (fsync(2), "Errors"; Rebello et al., ATC'20).
         written.temp.remove();
-        let again = saving.write(name, request)?;
+        let lost = |outcome: Outcome| {
+            if outcome.detail == Detail::PayloadUnknown { outcome.caused_by(e, STEADFAST_STEP_SYNC_FILE) } else { outcome }
+        };
+        let again = saving.write(name, request).map_err(lost)?;
         _spent = Some(core::mem::replace(&mut written, again).temp.into_fd());
         synced = Synced::of(hooks.fsync(written.temp.fd.raw()));
     }

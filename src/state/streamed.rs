@@ -108,7 +108,7 @@ impl Streamed {
     /// may have been dropped, and what is read back may be what the disk held before. What was hashed at the commit may have been
     /// read after that, too: only the digest of what was handed over proves that nothing was lost.
     pub fn copy(&mut self, hooks: &Hooks, to: i32) -> Result<(), Outcome> {
-        let unknown = Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, Detail::PayloadUnknown).with_step(STEADFAST_STEP_SYNC_FILE);
+        let unknown = Outcome::because(STEADFAST_E_NOT_SAVED_DURABLY, Detail::PayloadUnknown);
         let payload = self.payload.ok_or(unknown)?;
         let mut record = Hasher::new(&self.header);
         hooks.write_all(to, &[[0; HEADER].get(..room(self.kind)).unwrap_or_default()]).at(STEADFAST_STEP_WRITE)?;

@@ -10,6 +10,7 @@ use steadfast::ffi::load::*;
 use steadfast::ffi::lock::*;
 use steadfast::ffi::save::*;
 use steadfast::ffi::status::steadfast_report;
+use steadfast::ffi::writer::*;
 pub use steadfast::hooks::steadfast_hooks;
 
 /// Flags of a save, as in the header.
@@ -106,6 +107,27 @@ pub fn save(context: &Context, path: &Path, version: u64, len: usize, flags: u32
     let options = options(flags, version);
     let status =
         unsafe { steadfast_state_save(context.0, c(path).as_ptr(), data.as_ptr().cast(), data.len(), &options, &mut report) };
+    Saved { status, on_disk: report.on_disk }
+}
+
+/// The same by a writer, in three pieces. `descriptor`: the caller asks for it, so the payload is read back.
+pub fn stream(context: &Context, path: &Path, version: u64, len: usize, flags: u32, descriptor: bool) -> Saved {
+    let data = payload(version, len);
+    let mut report = report();
+    let options = options(flags, version);
+    let mut writer = null_mut();
+    let status = unsafe { steadfast_writer_open(context.0, c(path).as_ptr(), &options, &mut writer, &mut report) };
+    if status < 0 {
+        return Saved { status, on_disk: report.on_disk };
+    }
+    for piece in data.chunks(data.len() / 3 + 1) {
+        unsafe { steadfast_writer_write(writer, piece.as_ptr().cast(), piece.len(), null_mut()) };
+    }
+    let mut fd = -1;
+    if descriptor {
+        unsafe { steadfast_writer_fd(writer, &mut fd, null_mut()) };
+    }
+    let status = unsafe { steadfast_writer_commit(writer, &mut report) };
     Saved { status, on_disk: report.on_disk }
 }
 

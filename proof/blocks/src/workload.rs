@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Kind {
     Save,
+    /// By a writer.
+    Stream,
+    /// By a writer whose caller asks for the descriptor.
+    Descriptor,
     /// Several states in one call.
     Batch,
     Acquire,
@@ -74,7 +78,9 @@ pub const PLAIN_SAVE: Workload = save_of("plain", PLAIN, 1, 2, 9_000);
 pub const PLAIN_UNSYNCED: Workload = save_of("plain, no sync, keep", PLAIN | KEEP_PREVIOUS | NO_SYNC, 2, 1, 9_000);
 pub const ACQUIRE: Workload = lock_of("acquire", Kind::Acquire);
 
-pub const ALL: [Workload; 16] = [
+pub const STREAM: Workload = Workload { kind: Kind::Stream, ..save_of("writer", 0, 1, 2, 9_000) };
+
+pub const ALL: [Workload; 20] = [
     SAVE,
     save_of("first", 0, 0, 2, 700),
     KEEP,
@@ -91,6 +97,10 @@ pub const ALL: [Workload; 16] = [
     PLAIN_SAVE,
     save_of("plain, keep", PLAIN | KEEP_PREVIOUS, 2, 2, 5_000),
     save_of("plain, swap", PLAIN | IF_GENERATION, 1, 2, 700),
+    STREAM,
+    Workload { kind: Kind::Descriptor, ..save_of("writer, keep", KEEP_PREVIOUS, 2, 1, 5_000) },
+    Workload { kind: Kind::Stream, ..save_of("writer, plain", PLAIN, 1, 2, 9_000) },
+    Workload { kind: Kind::Descriptor, ..save_of("writer, plain, keep", PLAIN | KEEP_PREVIOUS, 2, 1, 5_000) },
 ];
 
 /// A bit more than from where on a state is written piece by piece; no multiple of any block.
@@ -104,7 +114,7 @@ pub const LARGE: [Workload; 2] = [LARGE_SAVE, LARGE_CACHED];
 
 impl Workload {
     pub fn is_lock(&self) -> bool {
-        !matches!(self.kind, Kind::Save | Kind::Batch)
+        !matches!(self.kind, Kind::Save | Kind::Stream | Kind::Descriptor | Kind::Batch)
     }
 
     /// PATH.prev has to be the state before, since the content is synced before it gets its name.
@@ -191,15 +201,17 @@ impl Subject for Workload {
         let context = Context::new(&instrument.table());
         let path = folder.join(self.path);
         match self.kind {
-            Kind::Save | Kind::Batch => {
+            Kind::Save | Kind::Stream | Kind::Descriptor | Kind::Batch => {
                 for version in self.before + 1..=self.before + self.saves {
                     mark(ctl, &format!("S {version}"));
-                    let saved = if self.kind == Kind::Save {
-                        save(&context, &path, version, self.len, self.flags)
-                    } else {
-                        let statuses = save_batch(&context, &self.paths(folder), version, self.len, self.flags);
-                        let status = statuses.into_iter().find(|status| *status != 0).unwrap_or(0);
-                        Saved { status, on_disk: if status == 0 { NEW } else { 2 } }
+                    let saved = match self.kind {
+                        Kind::Batch => {
+                            let statuses = save_batch(&context, &self.paths(folder), version, self.len, self.flags);
+                            let status = statuses.into_iter().find(|status| *status != 0).unwrap_or(0);
+                            Saved { status, on_disk: if status == 0 { NEW } else { 2 } }
+                        }
+                        Kind::Save => save(&context, &path, version, self.len, self.flags),
+                        kind => stream(&context, &path, version, self.len, self.flags, kind == Kind::Descriptor),
                     };
                     let saved = mutant.claims(saved);
                     mark(ctl, &format!("D {version} {} {}", saved.status, saved.on_disk));

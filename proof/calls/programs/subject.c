@@ -60,6 +60,51 @@ static void save(const char *path, char with, size_t len, uint32_t flags, uint64
     out->generation = (int64_t)out->report.generation;
 }
 
+/* By a writer, in two pieces. Whoever asks for its descriptor has the payload read back. */
+static void save_in_pieces(char with, size_t len, uint32_t flags, int descriptor, struct outcome *out)
+{
+    steadfast_save_options options = { 0 };
+    steadfast_writer *writer;
+    int32_t fd;
+    options.size = sizeof options;
+    options.flags = flags;
+    options.expected_generation = flags & STEADFAST_SAVE_IF_GENERATION ? 7 : 0;
+    memset(bytes, with, len);
+    out->status = steadfast_writer_open(NULL, "state", &options, &writer, &out->report);
+    if (out->status < 0)
+        return;
+    steadfast_writer_write(writer, bytes, len / 3, NULL);
+    steadfast_writer_write(writer, bytes + len / 3, len - len / 3, NULL);
+    if (descriptor)
+        steadfast_writer_fd(writer, &fd, NULL);
+    out->status = steadfast_writer_commit(writer, &out->report);
+    out->generation = (int64_t)out->report.generation;
+}
+
+static void read_in_parts(uint32_t flags, struct outcome *out)
+{
+    steadfast_load_options options = { 0 };
+    steadfast_state about = { 0 };
+    steadfast_reader *reader;
+    options.size = sizeof options;
+    options.flags = flags;
+    about.size = sizeof about;
+    out->status = steadfast_reader_open(NULL, "state", &options, &reader, &about, &out->report);
+    if (out->status < 0)
+        return;
+    size_t len = 0, read = 0;
+    do {
+        read = 0;
+        int32_t status = steadfast_reader_read(reader, len, bytes + len, 200, &read, &out->report);
+        if (status < 0)
+            out->status = status;
+        len += read;
+    } while (read > 0);
+    out->content = out->status >= 0 ? content_of(bytes, len) : 0;
+    out->generation = (int64_t)about.generation;
+    steadfast_reader_close(reader);
+}
+
 static void load(const char *path, uint32_t flags, struct outcome *out)
 {
     steadfast_load_options options = { 0 };
@@ -152,6 +197,32 @@ static const struct {
     { "save-recycle", "state", SAVE_RECYCLE, 0, SMALL },
 };
 
+static const struct {
+    const char *name;
+    uint32_t flags;
+    size_t len;
+    int descriptor;
+} writes[] = {
+    { "write", 0, SMALL, 0 },
+    { "write-big", 0, BIG, 0 },
+    { "write-fd", 0, SMALL, 1 },
+    { "write-previous", STEADFAST_SAVE_KEEP_PREVIOUS, SMALL, 0 },
+    { "write-swap", STEADFAST_SAVE_IF_GENERATION, SMALL, 0 },
+    { "write-no-sync", STEADFAST_SAVE_NO_SYNC, SMALL, 0 },
+    { "write-plain", STEADFAST_SAVE_PLAIN, SMALL, 0 },
+    { "write-plain-fd", STEADFAST_SAVE_PLAIN, SMALL, 1 },
+    { "write-plain-swap", STEADFAST_SAVE_PLAIN | STEADFAST_SAVE_IF_GENERATION, SMALL, 0 },
+};
+
+static void remove_state(uint32_t flags, struct outcome *out)
+{
+    steadfast_save_options options = { 0 };
+    options.size = sizeof options;
+    options.flags = flags;
+    out->status = steadfast_state_remove(NULL, "state", &options, &out->report);
+    out->generation = (int64_t)out->report.generation;
+}
+
 /* As an editor saves: a file of its own, renamed over the state. */
 static void edit(char with, struct outcome *out)
 {
@@ -171,8 +242,24 @@ static int state_operation(const char *name, char with, struct outcome *out)
             return 1;
         }
     }
+    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
+        if (strcmp(name, writes[i].name) == 0) {
+            save_in_pieces(with, writes[i].len, writes[i].flags, writes[i].descriptor, out);
+            return 1;
+        }
+    }
     if (strcmp(name, "load") == 0) {
         load("state", 0, out);
+    } else if (strcmp(name, "read") == 0) {
+        read_in_parts(0, out);
+    } else if (strcmp(name, "read-recover") == 0) {
+        read_in_parts(STEADFAST_LOAD_RECOVER, out);
+    } else if (strcmp(name, "read-plain") == 0) {
+        read_in_parts(STEADFAST_LOAD_PLAIN, out);
+    } else if (strcmp(name, "remove") == 0) {
+        remove_state(0, out);
+    } else if (strcmp(name, "remove-plain") == 0) {
+        remove_state(STEADFAST_SAVE_PLAIN, out);
     } else if (strcmp(name, "recover") == 0) {
         load("state", STEADFAST_LOAD_RECOVER, out);
     } else if (strcmp(name, "load-plain") == 0) {

@@ -66,7 +66,7 @@ fn faults(run: &Run, k: usize, sticky: &[i32]) -> Vec<Fault> {
     if made.number != SYS_close {
         faults.push(Fault::Error { k, errno: EINTR, sticky: false });
     }
-    if made.number == SYS_write || made.number == SYS_pread64 {
+    if [SYS_write, SYS_pwrite64, SYS_pread64].contains(&made.number) {
         let len = made.args[2] as usize;
         let mut lens = vec![1, len / 2, len.saturating_sub(1)];
         lens.retain(|&short| short > 0 && short < len);

@@ -2,7 +2,7 @@
 //! is not listed here must be told. An exemption says no more than it has to; its reason stands in it.
 
 use crate::fault::{Made, Run};
-use crate::scenario::Kind::{self, Acquire, Clean, Inspect, Load, Release, Save};
+use crate::scenario::Kind::{self, Acquire, Clean, Inspect, Load, Release, Remove, Save};
 use crate::scenario::Scenario;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,7 +36,7 @@ impl Seen<'_> {
     }
 
     fn lock(&self) -> bool {
-        !self.kind(&[Save, Load])
+        !self.kind(&[Save, Load, Remove])
     }
 
     fn scenario(&self, part: &str) -> bool {
@@ -124,7 +124,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 51] = [
+const ALL: [Exemption; 57] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -138,7 +138,7 @@ const ALL: [Exemption; 51] = [
         s.is(&[SYS_statx]) && s.failed(&[ENOSYS, EPERM]) && s.next().is_some_and(|next| next.number == SYS_newfstatat)
     }),
     because("a name that is gone is an answer to the question whether it is still this file's", |s| {
-        s.is(&[SYS_statx]) && s.failed(&[ENOENT]) && !s.path("") && s.kind(&[Save, Load, Acquire])
+        s.is(&[SYS_statx]) && s.failed(&[ENOENT]) && !s.path("") && s.kind(&[Save, Load, Remove, Acquire])
     }),
     because(
         "over NFS and FUSE, a lock file that was replaced at this moment is gone for whoever opened it: it is opened again",
@@ -156,7 +156,7 @@ const ALL: [Exemption; 51] = [
         |s| {
             let asked =
                 s.is(&[SYS_pread64, SYS_fgetxattr, SYS_flock, SYS_fchown, SYS_fchmod]) || s.is(&[SYS_statx]) && s.path("");
-            s.kind(&[Save]) && asked && s.failed(&[ENOENT, ESTALE]) && s.begins_again()
+            s.kind(&[Save, Remove]) && asked && s.failed(&[ENOENT, ESTALE]) && s.begins_again()
         },
     ),
     because("the kernel's word that there is no state is taken: this is the first", |s| {
@@ -172,7 +172,9 @@ const ALL: [Exemption; 51] = [
         s.scenario("SYNCFS") && s.is(&[SYS_syncfs, SYS_sync_file_range])
     }),
     because("a hint to begin with writing", |s| {
-        s.scenario.batch() && s.is(&[SYS_sync_file_range]) && s.made().args[3] == u64::from(SYNC_FILE_RANGE_WRITE)
+        (s.scenario.batch() || s.scenario("writer"))
+            && s.is(&[SYS_sync_file_range])
+            && s.made().args[3] == u64::from(SYNC_FILE_RANGE_WRITE)
     }),
     because("too many descriptors: that entry is tried again after the others", |s| {
         let again = |later: &Made| later.number == s.made().number && later.path == s.made().path && later.failed.is_none();
@@ -259,6 +261,27 @@ const ALL: [Exemption; 51] = [
     }),
     because("only root may give a file away", |s| {
         s.scenario("owner and mode") && s.is(&[SYS_fchown]) && (s.failed(&[EPERM]) || unsupported(s.errno()))
+    }),
+    // Writers, readers and removals.
+    because("only EBADF says that a descriptor is another file's by now: any other error of that question says nothing", |s| {
+        let open = |made: &Made| temporary(made) || s.scenario("reader");
+        (s.scenario("writer") || s.scenario("reader")) && s.is(&[SYS_statx]) && s.path("") && s.before().iter().any(open)
+    }),
+    because("malloc has another place for 128 KiB than a mapping of its own", |s| {
+        s.scenario("writer") && s.is(&[SYS_mmap]) && s.next().is_some_and(|next| next.number == SYS_brk)
+    }),
+    because("has the rename that moves a state to PATH.prev done nothing? What cannot be looked at has gone there", |s| {
+        let moved = |made: &Made| made.number == SYS_renameat && made.second.ends_with(".prev") && made.failed.is_none();
+        s.kind(&[Remove]) && s.is(&[SYS_statx]) && s.before().iter().any(moved)
+    }),
+    because("the kernel's word that there is no state, or that another process has removed it", |s| {
+        s.kind(&[Remove]) && s.is(&[SYS_openat, SYS_renameat, SYS_unlinkat]) && s.failed(&[ENOENT])
+    }),
+    because("an attribute that is not to be had: what cannot be verified goes first, and PATH.prev after it", |s| {
+        s.kind(&[Remove]) && s.is(&[SYS_fgetxattr]) && unsupported(s.errno())
+    }),
+    because("without the header's word the number is the clock's; nothing is written with it", |s| {
+        s.kind(&[Remove]) && s.is(&[SYS_pread64]) && s.failed(&[ENOENT])
     }),
     // Loads.
     because("the kernel's word that there is no state, or no directory for one", |s| {

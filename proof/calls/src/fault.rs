@@ -115,14 +115,25 @@ pub fn read_outcome(tracee: &Tracee, at: u64) -> Outcome {
 fn short(tracee: &Tracee, call: &Call, len: usize) {
     let fd = tracee.descriptor(call.args[0] as i32).expect("its descriptor");
     let raw = std::os::fd::AsRawFd::as_raw_fd(&fd);
-    let done = if call.number == libc::SYS_write {
-        let bytes = tracee.read(call.args[1], len);
-        unsafe { libc::write(raw, bytes.as_ptr().cast(), bytes.len()) }
-    } else {
-        let mut bytes = vec![0u8; len];
-        let got = unsafe { libc::pread(raw, bytes.as_mut_ptr().cast(), len, call.args[3] as i64) };
-        tracee.write(call.args[1], &bytes[..got.max(0) as usize]);
-        got
+    let offset = call.args[3] as i64;
+    let done = match call.number {
+        libc::SYS_pread64 => {
+            let mut bytes = vec![0u8; len];
+            let got = unsafe { libc::pread(raw, bytes.as_mut_ptr().cast(), len, offset) };
+            tracee.write(call.args[1], &bytes[..got.max(0) as usize]);
+            got
+        }
+        number => {
+            let bytes = tracee.read(call.args[1], len);
+            let from = bytes.as_ptr().cast();
+            unsafe {
+                if number == libc::SYS_pwrite64 {
+                    libc::pwrite(raw, from, bytes.len(), offset)
+                } else {
+                    libc::write(raw, from, bytes.len())
+                }
+            }
+        }
     };
     tracee.value(call, done as i64);
 }

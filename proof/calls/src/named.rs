@@ -24,7 +24,8 @@ fn steps(number: i64) -> &'static [i32] {
     match number {
         SYS_fsync => &[7, 8, 10, 11],
         SYS_write => &[5, 8, 21],
-        SYS_renameat => &[8, 9],
+        SYS_pwrite64 => &[5],
+        SYS_renameat => &[8, 9, 20],
         SYS_renameat2 => &[8, 9, 22],
         SYS_linkat => &[8, 22],
         SYS_unlinkat => &[8, 20],
@@ -42,7 +43,7 @@ fn steps(number: i64) -> &'static [i32] {
         SYS_ppoll => &[23],
         SYS_kill => &[17],
         // Looking at what was opened belongs to every step.
-        SYS_statx => &[1, 2, 3, 4, 5, 8, 9, 12, 14, 17, 19, 21, 22],
+        SYS_statx => &[1, 2, 3, 4, 5, 8, 9, 12, 14, 17, 19, 20, 21, 22],
         _ => &[],
     }
 }
@@ -56,7 +57,9 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
         -4095..0 if status == -errno => {
             // What could not be looked at beside a missing state: that it is missing is the news.
             let missing = has("lost") && errno == ENOENT && outcome.step == 13;
-            (told || missing, missing)
+            // Of a removal that found nothing to remove.
+            let removed = scenario.kind == Kind::Remove && errno == ENOENT && outcome.step == 13;
+            (told || missing || removed, missing || removed)
         }
         // "It is there", and then "there is none": the second is told.
         -4095..0 => {
@@ -66,6 +69,7 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
             (contradicted || moving, moving || contradicted && outcome.os_error == ENOENT)
         }
         NOT_DURABLE => (number == SYS_fsync || number == SYS_openat && has("CREATE_PARENTS"), false),
+        E_NOT_SAVED_DURABLY if has("descriptor") => (number == SYS_fsync, false),
         E_NOT_SAVED_DURABLY | E_SAVED_NOT_DURABLE => (number == SYS_fsync && has("STRICT"), false),
         // A load tells nothing of why.
         UNVERIFIED => (scenario.plain() && [SYS_fgetxattr, SYS_fsetxattr].contains(&number), number == SYS_fgetxattr),

@@ -90,8 +90,47 @@ impl Judge<'_> {
                 self.previous(&run.after)
             }
             Kind::Load | Kind::Inspect => self.unchanged(&run.after),
+            Kind::Remove => self.going(&run.after).map(|_| ()),
             _ => self.lock_file(run, &run.after).map(|_| ()),
         }
+    }
+
+    /// The state is as it was, has gone to PATH.prev, or is nowhere; never is an older one what is left. Is it at its name?
+    fn going(&self, after: &tree::Tree) -> Result<bool, String> {
+        let previous = format!("{}.prev", self.scenario.target);
+        let old = self.scenario.before.get(self.scenario.target);
+        match (after.get(self.scenario.target), after.get(&previous)) {
+            (Some(file), _) if same(Some(file), old) => Ok(true),
+            (None, Some(file)) if same(Some(file), old) => Ok(false),
+            (None, None) => Ok(false),
+            _ => Err("neither the state nor nothing is left".into()),
+        }
+    }
+
+    fn removed(&self, run: &Run, outcome: &Outcome, failed: usize) -> Result<(), String> {
+        // The kernel's word that a name is not there is taken.
+        if run.calls.iter().any(|made| made.failed == Some(ENOENT) && !made.path.is_empty()) {
+            return Ok(());
+        }
+        let there = self.going(&run.at_end)?;
+        let previous = run.at_end.contains_key(&format!("{}.prev", self.scenario.target));
+        let on_disk = match outcome.status {
+            0 => 1,
+            NOT_DURABLE => 2,
+            _ => 0,
+        };
+        if outcome.on_disk != on_disk {
+            return Err(format!("on_disk is {} with status {}", outcome.on_disk, outcome.status));
+        }
+        // What cannot be removed goes back, if that does not fail as well.
+        let right = if outcome.status >= 0 { !there && !previous } else { there || failed > 1 };
+        if !right {
+            return Err(format!("status {}, and the state is {}", outcome.status, if there { "there" } else { "gone" }));
+        }
+        let done = |made: &Made, numbers: &[i64]| numbers.contains(&made.number) && made.failed.is_none();
+        let last = run.calls.iter().rposition(|made| done(made, &[SYS_unlinkat]));
+        let synced = last.is_some_and(|last| run.calls.iter().skip(last).any(|made| done(made, &[SYS_fsync])));
+        if outcome.status == 0 && !synced { Err("the directory was not synced after the removal".into()) } else { Ok(()) }
     }
 
     fn unchanged(&self, after: &tree::Tree) -> Result<(), String> {
@@ -147,6 +186,7 @@ impl Judge<'_> {
                 }
             }
             Kind::Inspect => self.unchanged(&run.at_end)?,
+            Kind::Remove => self.removed(run, outcome, failed.len())?,
             _ => self.locked(run, outcome)?,
         }
         // 3: nothing is left, in the directory or open.

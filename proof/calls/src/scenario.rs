@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 pub enum Kind {
     Save,
     Load,
+    Remove,
     Acquire,
     Release,
     Clean,
@@ -122,8 +123,8 @@ impl<'a> Maker<'a> {
     }
 
     fn add(&mut self, name: &str, operation: &'static str, kind: Kind, status: i32, before: Tree) -> &mut Scenario {
-        let next = if matches!(kind, Kind::Save | Kind::Load) { "next-state" } else { "next-free" };
-        let target = if matches!(kind, Kind::Save | Kind::Load) { "state" } else { "lock" };
+        let of_state = matches!(kind, Kind::Save | Kind::Load | Kind::Remove);
+        let (next, target) = if of_state { ("next-state", "state") } else { ("next-free", "lock") };
         let name = name.to_string();
         self.all.push(Scenario { name, operation, kind, before, status, target, alive: None, holder: None, next });
         self.all.last_mut().expect("just pushed")
@@ -180,6 +181,35 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// Writers, readers and removals, of records and of plain files.
+    fn streams_and_removals(&mut self) {
+        use Kind::{Load, Remove, Save};
+        let both = self.saved();
+        let mut single = both.clone();
+        single.remove("state.prev");
+        let mut damaged = both.clone();
+        damaged.get_mut("state").expect("it was saved").bytes[300] ^= 1;
+        self.add("writer, first", "write", Save, 0, Tree::new());
+        self.add("writer", "write", Save, 0, single.clone());
+        self.add("writer, large", "write-big", Save, 0, single.clone());
+        self.add("writer, descriptor", "write-fd", Save, 0, single.clone());
+        self.add("writer, KEEP_PREVIOUS", "write-previous", Save, 0, both.clone());
+        self.add("writer, IF_GENERATION", "write-swap", Save, 0, single.clone());
+        self.add("writer, NO_SYNC", "write-no-sync", Save, 16, single.clone());
+        self.add("reader", "read", Load, 0, single.clone());
+        self.add("reader, RECOVER, damaged", "read-recover", Load, 17, damaged);
+        self.add("remove", "remove", Remove, 0, both);
+        self.add("remove, no previous one", "remove", Remove, 0, single);
+        let both = self.saved_plain();
+        let mut single = both.clone();
+        single.remove("state.prev");
+        self.add("writer, PLAIN", "write-plain", Save, 0, single.clone());
+        self.add("writer, PLAIN, descriptor", "write-plain-fd", Save, 0, single.clone());
+        self.add("writer, PLAIN, IF_GENERATION", "write-plain-swap", Save, 0, single.clone()).next = "next-plain-swap";
+        self.add("reader, PLAIN", "read-plain", Load, 0, single);
+        self.add("remove, PLAIN", "remove-plain", Remove, 0, both);
+    }
+
     fn plain_states(&mut self) {
         use Kind::{Load, Save};
         let both = self.saved_plain();
@@ -193,6 +223,10 @@ impl<'a> Maker<'a> {
         self.add("save, PLAIN, IF_GENERATION", "save-plain-swap", Save, 0, single.clone()).next = "next-plain-swap";
         self.add("load, PLAIN", "load-plain", Load, 0, single);
         self.add("load, PLAIN, RECOVER, damaged", "recover-plain", Load, 17, damaged);
+    }
+
+    /// The calls that come after those of plain files are theirs.
+    fn next_of_plain(&mut self) {
         for scenario in self.all.iter_mut().filter(|scenario| scenario.plain() && scenario.next == "next-state") {
             scenario.next = "next-plain";
         }
@@ -240,6 +274,8 @@ impl<'a> Maker<'a> {
     pub fn make(mut self, batch: bool) -> Vec<Scenario> {
         self.states(batch);
         self.plain_states();
+        self.streams_and_removals();
+        self.next_of_plain();
         self.locks();
         self.all
     }
