@@ -98,6 +98,8 @@ pub struct Instrument {
     /// Direct writes cannot be had.
     pub cached: bool,
     pub trouble: Trouble,
+    /// The name of the state is not given to another file: it is a mount point.
+    pub mounted: bool,
     /// Where a child counts the steps, too, for its parent, when it is killed.
     pub shared_steps: Option<*mut u32>,
     /// What is written piece by piece has not been synced.
@@ -132,6 +134,7 @@ impl Instrument {
             ctl,
             cached,
             trouble: Trouble::None,
+            mounted: false,
             shared_steps: None,
             large,
             wants_late,
@@ -167,6 +170,7 @@ impl Instrument {
         table.user = (self as *mut Instrument).cast();
         table.openat = Some(openat);
         table.write = Some(write);
+        table.pwrite = Some(pwrite);
         table.fsync = Some(fsync);
         table.fdatasync = Some(fdatasync);
         table.syncfs = Some(syncfs);
@@ -229,6 +233,11 @@ unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: 
         return len as i64;
     }
     unsafe { real().write.unwrap()(real().user, fd, buf, len) }
+}
+
+unsafe extern "C" fn pwrite(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
+    unsafe { me(user) }.step("pwrite");
+    unsafe { real().pwrite.unwrap()(real().user, fd, buf, len, offset) }
 }
 
 /// What becomes of a sync of `fd`.
@@ -381,6 +390,9 @@ unsafe extern "C" fn renameat(
 ) -> i32 {
     let this = unsafe { me(user) };
     this.step("rename");
+    if this.mounted && unsafe { ends(new_path, b"state") } {
+        return -libc::EBUSY;
+    }
     match this.mutant {
         Mutant::InPlace if unsafe { is_temp(old_path) } => 0,
         Mutant::PreviousByRename | Mutant::PreviousByUnlink | Mutant::PreviousByExchange if unsafe { is_rotating(old_path) } => 0,

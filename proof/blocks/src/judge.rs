@@ -85,6 +85,8 @@ pub fn judge(workload: &Workload, allowed: &Allowed, seen: &Seen, faulty: bool) 
         let version = match *loaded {
             Loaded::Version { version, previous: false } => version,
             Loaded::Version { version, .. } if faulty || workload.is_unsynced() => version,
+            // What is being written is damage, and the state before is at PATH.prev.
+            Loaded::Version { version, .. } if workload.in_place() && allowed.busy => version,
             Loaded::Code(code) if code == -libc::ENOENT => 0,
             other => return Some(format!("{other:?}")),
         };

@@ -20,6 +20,7 @@ pub const CREATE_PARENTS: u32 = 16;
 pub const NO_SYNC: u32 = 64;
 pub const SYNCFS: u32 = 128;
 pub const PLAIN: u32 = 256;
+pub const IN_PLACE: u32 = 2048;
 const RECOVER: u32 = 1;
 const LOAD_PLAIN: u32 = 4;
 /// Results.

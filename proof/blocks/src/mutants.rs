@@ -24,7 +24,7 @@ const fn lock(name: &'static str, how: Foreign) -> Bad {
     of(name, Workload { kind: Kind::ForeignLock(how), ..ACQUIRE }, Mutant::None)
 }
 
-pub const ALL: [Bad; 15] = [
+pub const ALL: [Bad; 16] = [
     of("no file fsync", SAVE, Mutant::NoFileSync),
     of("no directory fsync", SAVE, Mutant::NoDirectorySync),
     of("no sync at all", SAVE, Mutant::NoSync),
@@ -33,6 +33,7 @@ pub const ALL: [Bad; 15] = [
     of("previous by unlink and link", KEEP, Mutant::PreviousByUnlink),
     of("previous by exchange", KEEP, Mutant::PreviousByExchange),
     of("writer: no file fsync", STREAM, Mutant::NoFileSync),
+    of("in place: no file fsync", IN_PLACE_SAVE, Mutant::NoFileSync),
     of("plain: attribute before the content", PLAIN_UNSYNCED, Mutant::AttributeFirst),
     of("plain: attribute after the syncs", PLAIN_SAVE, Mutant::AttributeLast),
     of("lock without the mark", ACQUIRE, Mutant::LockUnmarked),

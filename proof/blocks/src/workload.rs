@@ -80,7 +80,9 @@ pub const ACQUIRE: Workload = lock_of("acquire", Kind::Acquire);
 
 pub const STREAM: Workload = Workload { kind: Kind::Stream, ..save_of("writer", 0, 1, 2, 9_000) };
 
-pub const ALL: [Workload; 20] = [
+pub const IN_PLACE_SAVE: Workload = save_of("in place", IN_PLACE, 2, 2, 9_000);
+
+pub const ALL: [Workload; 22] = [
     SAVE,
     save_of("first", 0, 0, 2, 700),
     KEEP,
@@ -101,6 +103,8 @@ pub const ALL: [Workload; 20] = [
     Workload { kind: Kind::Descriptor, ..save_of("writer, keep", KEEP_PREVIOUS, 2, 1, 5_000) },
     Workload { kind: Kind::Stream, ..save_of("writer, plain", PLAIN, 1, 2, 9_000) },
     Workload { kind: Kind::Descriptor, ..save_of("writer, plain, keep", PLAIN | KEEP_PREVIOUS, 2, 1, 5_000) },
+    IN_PLACE_SAVE,
+    save_of("in place, plain", PLAIN | IN_PLACE, 2, 2, 9_000),
 ];
 
 /// A bit more than from where on a state is written piece by piece; no multiple of any block.
@@ -120,6 +124,10 @@ impl Workload {
     /// PATH.prev has to be the state before, since the content is synced before it gets its name.
     pub fn keeps_previous(&self) -> bool {
         self.flags & (KEEP_PREVIOUS | NO_SYNC) == KEEP_PREVIOUS
+    }
+
+    pub fn in_place(&self) -> bool {
+        self.flags & IN_PLACE != 0
     }
 
     /// Whoever is told EITHER may need RECOVER.
@@ -198,6 +206,7 @@ impl Subject for Workload {
         let other = OpenOptions::new().write(true).open(folder.join("other")).unwrap();
         let mut instrument = Instrument::new(mutant, at, other.as_raw_fd(), ctl);
         instrument.cached = self.cached;
+        instrument.mounted = self.in_place();
         let context = Context::new(&instrument.table());
         let path = folder.join(self.path);
         match self.kind {
