@@ -12,9 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAVE, KEEP, NO_SYNC, SWAP, UPDATE, BATCH, LOAD, RECOVER, REMOVE, OPERATIONS };
-static const char *const names[OPERATIONS] = { "save",  "save and keep", "save unsynced",     "swap and keep", "update",
-                                               "batch", "load",          "load with RECOVER", "remove" };
+enum { SAVE, KEEP, NO_SYNC, SWAP, UPDATE, BATCH, WRITE, LOAD, READ, RECOVER, REMOVE, OPERATIONS };
+static const char *const names[OPERATIONS] = { "save",  "save and keep",   "save unsynced", "swap and keep", "update",
+                                               "batch", "write in pieces", "load",          "load in parts", "load with RECOVER",
+                                               "remove" };
 enum { PROCESSES = 4 };
 
 /* What all processes have counted. */
@@ -42,6 +43,30 @@ static int32_t count_on(void *user, const steadfast_state *old, const void **dat
     return 0;
 }
 
+static int32_t write_in_pieces(const char *text, const steadfast_save_options *options, steadfast_report *report)
+{
+    steadfast_writer *writer;
+    int32_t status = steadfast_writer_open(NULL, path, options, &writer, report);
+    if (status < 0)
+        return status;
+    steadfast_writer_write(writer, text, 1, NULL);
+    steadfast_writer_write(writer, text + 1, strlen(text), NULL);
+    return steadfast_writer_commit(writer, report);
+}
+
+static int32_t load_in_parts(const steadfast_load_options *options, steadfast_report *report)
+{
+    steadfast_reader *reader;
+    char text[32];
+    size_t len;
+    int32_t status = steadfast_reader_open(NULL, path, options, &reader, NULL, report);
+    if (status < 0)
+        return status;
+    int32_t read = steadfast_reader_read(reader, 1, text, sizeof text, &len, report);
+    steadfast_reader_close(reader);
+    return read < 0 ? read : status;
+}
+
 /* 0, or what the call should not have said. */
 static int32_t one(int operation, int removes, steadfast_report *report)
 {
@@ -65,6 +90,11 @@ static int32_t one(int operation, int removes, steadfast_report *report)
         options.flags |= STEADFAST_SAVE_KEEP_PREVIOUS;
         status = steadfast_state_save_batch(NULL, &entry, 1, &options, report);
         break;
+    case WRITE:
+        options.flags |= rand() % 2 ? STEADFAST_SAVE_KEEP_PREVIOUS : 0;
+        status = write_in_pieces(text, &options, report);
+        break;
+    case READ: status = load_in_parts(&loading, report); break;
     case LOAD: status = steadfast_state_load(NULL, path, &loading, &state, report); break;
     case RECOVER:
         loading.flags |= STEADFAST_LOAD_RECOVER;

@@ -166,7 +166,8 @@ impl<'h> Saving<'h> {
         match (&mut self.streamed, request.kind()) {
             (Some(streamed), _) => {
                 streamed.copy(hooks, fd)?;
-                self.describe_streamed(fd, request)?;
+                let content = streamed.content();
+                self.describe_streamed(fd, content, request)?;
             }
             (None, Kind::Record) => self.record(request, request.skips_sync()).write(hooks, fd).at(STEADFAST_STEP_WRITE)?,
             (None, Kind::Plain) => {
@@ -174,11 +175,12 @@ impl<'h> Saving<'h> {
                 self.describe(fd, sha256, request.data.len() as u64, request)?;
             }
         }
-        self.complete(temp, request)
+        let note = self.complete(&temp, request)?;
+        Ok(Written { temp, note })
     }
 
-    /// Step 6 of a new file that has its content.
-    pub fn complete(&mut self, temp: Temp<'h>, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
+    /// Step 6 of a new file that has its content, and what there is to say about it.
+    pub fn complete(&self, temp: &Temp<'h>, request: &SaveRequest<'_>) -> Result<Detail, Outcome> {
         let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
         let kept = match &self.current {
             // Before the mode, which may forbid it.
@@ -187,19 +189,23 @@ impl<'h> Saving<'h> {
             }
             _ => true,
         };
-        let mode = self.give_permissions(&temp, request, mark)?;
-        let note = match mode {
+        let mode = self.give_permissions(temp, request, mark)?;
+        Ok(match mode {
             _ if self.unverified.is_some() => Detail::NoAttribute,
             _ if !kept => Detail::AttributesLost,
             Mode::Set => Detail::None,
             Mode::Fixed(_) => Detail::FixedMode,
-        };
-        Ok(Written { temp, note })
+        })
     }
 
-    /// Gives a writer's file, whose content is in `fd`, what verifies it.
-    pub fn describe_streamed(&mut self, fd: i32, request: &SaveRequest<'_>) -> Result<(), Outcome> {
-        match self.streamed.as_ref().and_then(Streamed::content) {
+    /// Gives a writer's plain file `fd`, of this digest and length, what verifies it.
+    pub fn describe_streamed(
+        &mut self,
+        fd: i32,
+        content: Option<([u8; 32], u64)>,
+        request: &SaveRequest<'_>,
+    ) -> Result<(), Outcome> {
+        match content {
             Some((sha256, len)) => self.describe(fd, sha256, len, request),
             None => Ok(()),
         }

@@ -7,7 +7,7 @@
 use super::format::HEADER;
 use super::options::*;
 use super::resolve::{self, Session, Target};
-use super::saving::Saving;
+use super::saving::{Saving, Written};
 use super::sequence;
 use super::streamed::{self, Handed, PIECE, Streamed};
 use super::turn;
@@ -44,7 +44,8 @@ impl<'h> Writer<'h> {
         Saving::check_platform(hooks, &request)?;
         let piece = Buffer::new(PIECE).at(STEADFAST_STEP_ALLOCATE)?;
         let mut retry = session.retry.again();
-        let Target { dir: first, .. } = resolve::open(session, path, &request, &mut retry)?;
+        let Target { dir: first, .. } =
+            sequence::while_gone(session, |session| resolve::open(session, path, &request, &mut retry))?;
         // What lives on is never number 0, 1 or 2.
         let _fillers = Fillers::of(&first);
         let (dir, _first) = if first.raw() > 2 {
@@ -143,14 +144,17 @@ impl<'h> Writer<'h> {
         session.unsynced_parent = unsynced_parent;
         let mut path = Path::empty();
         path.set(name.bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
-        let mut saving = sequence::while_gone(&mut session, |session| Saving::begin(session, &mut path, &request))?;
-        if request.kind() == Kind::Record {
-            streamed.seal(hooks, &saving.fields, request.skips_sync())?;
-        }
+        let (mut saving, note) = sequence::while_gone(&mut session, |session| {
+            let mut saving = Saving::begin(session, &mut path, &request)?;
+            match request.kind() {
+                Kind::Record => streamed.seal(hooks, &saving.fields, request.skips_sync())?,
+                Kind::Plain => saving.describe_streamed(fd, streamed.content(), &request)?,
+            }
+            let note = saving.complete(&temp, &request)?;
+            Ok((saving, note))
+        })?;
         saving.streamed = Some(streamed);
-        saving.describe_streamed(fd, &request)?;
-        let written = saving.complete(temp, &request)?;
-        sequence::finish(&mut saving, written, path.name(), &request)
+        sequence::finish(&mut saving, Written { temp, note }, path.name(), &request)
     }
 
     /// Gives it up, and removes the temporary file. Without its descriptor the name may be another writer's: then it is left
