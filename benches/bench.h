@@ -153,10 +153,14 @@ typedef void count_function(const struct place *place, const char *what, void (*
                             size_t states);
 void count_batches(const struct place *place, count_function *count_of);
 
+/* KiB at the peak of this process's memory. */
+size_t peak_kib(void);
+
 /* The parts. */
 void part_saves(const struct place *place);
 void part_loads(const struct place *place);
 void part_batch(const struct place *place);
+void part_files(const struct place *place);
 void part_lock(const struct place *place);
 void part_calls(const struct place *place);
 void part_cost(const struct place *place, const char *so);

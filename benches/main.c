@@ -57,6 +57,7 @@ static const struct part {
     { "saves", part_saves, EVERY },
     { "batch", part_batch, DISKS },
     { "loads", part_loads, MEMORY_OR_DISK },
+    { "files", part_files, MEMORY_OR_DISK },
     { "lock", part_lock, MEMORY_OR_DISK },
     { "peers", part_peers, EVERY },
     { "flushes", part_flushes, DISKS },
@@ -77,7 +78,7 @@ static int wanted(const char *list, const char *name)
 
 int main(int argc, char **argv)
 {
-    const char *list = "cost,saves,batch,loads,lock,calls", *so = NULL;
+    const char *list = "cost,saves,batch,loads,files,lock,calls", *so = NULL;
     int option;
     while ((option = getopt(argc, argv, "m:t:p:s:a:w:qf")) != -1)
         switch (option) {

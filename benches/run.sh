@@ -3,7 +3,7 @@
 #   benches/run.sh [--lib DIR] [--against FILE.so] [--only PART,PART] [--on PLACE,PLACE]
 #     --lib      a directory with libsteadfast.so; without it the release library is built first
 #     --against  another build of it, which then takes turns in the same rounds
-#     --only     cost saves batch loads lock peers syncs flushes size count writers calls inprocess
+#     --only     cost saves batch loads files lock peers syncs flushes size count writers calls inprocess
 #     --out      where results.tsv goes, and where the peers are built; lib/bench by default
 #     --on       tmp (TMPDIR, /tmp), memory (SHM, /dev/shm), ext4 xfs btrfs (loop devices, as root); all by default
 #   QUICK=1  about a minute      FULL=1  up to 1 GiB      MS  milliseconds for each contestant of a contest
@@ -11,8 +11,8 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 lib='' against='' out=''
-only='cost,saves,batch,loads,lock,syncs,peers,flushes,size,count,writers,calls,inprocess'
-[ -z "${QUICK-}" ] || only='cost,saves,batch,loads,lock,syncs,peers,flushes,writers'
+only='cost,saves,batch,loads,files,lock,syncs,peers,flushes,size,count,writers,calls,inprocess'
+[ -z "${QUICK-}" ] || only='cost,saves,batch,loads,files,lock,syncs,peers,flushes,writers'
 on='tmp,memory,ext4,xfs,btrfs'
 while [ $# -gt 0 ]; do
     case $1 in
@@ -66,7 +66,7 @@ if printf '#include <openssl/evp.h>\nint main(void){return EVP_MD_CTX_new() == 0
     flags+=(-DHAVE_OPENSSL -lcrypto)
 fi
 $CC -std=c11 -O2 -Wall -Wextra -I "$root/include" "$root"/benches/*.c -o "$work/bench" \
-    -L "$work" -lsteadfast -Wl,-rpath,"$work" "${flags[@]}" -ldl
+    -L "$work" -lsteadfast -Wl,-rpath,"$work" "${flags[@]}" -lpthread -ldl
 
 # Journaled file systems on devices of our own, written once so that the host's allocation is not measured.
 loop() {

@@ -10,13 +10,13 @@ work=$out
 results=$out/results.tsv
 ends_well() {
     QUICK=1 MS=4 timeout 120 bash "$here/run.sh" --lib "$1" --out "$out" --on memory \
-        --only cost,saves,loads,lock,syncs,peers,size,writers >"$out/log" 2>&1 || { tail -n 20 "$out/log"; return 1; }
+        --only cost,saves,loads,files,lock,syncs,peers,size,writers >"$out/log" 2>&1 || { tail -n 20 "$out/log"; return 1; }
 }
 check 'the run ends well' ends_well "$1"
 grep 'SKIPPED' "$out/log"
 has() { awk -F'\t' -v part="$1" -v what="$2" '$1 == part && $2 == what && $12 != "skipped" { found = 1 } END { exit !found }' "$results"; }
 for row in 'saves:save' 'saves:save, KEEP_PREVIOUS' 'saves:save, PLAIN' 'lock:verdict: stale / opening and reading the file' 'cost:dlopen + dlclose' \
-    'size:bare C' 'writers:steadfast' 'cost:save: peak memory beyond the payload'; do
+    'size:bare C' 'writers:steadfast' 'files:writer / cat + fsync' 'files:watch: from the rename to the waiter' 'cost:save: peak memory beyond the payload'; do
     check "a row: $row" has "${row%%:*}" "${row#*:}"
 done
 # Thirteen columns everywhere, and numbers where numbers belong.

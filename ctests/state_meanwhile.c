@@ -33,6 +33,45 @@ static void kept(const char *what, uint32_t flags, int no_syncs, int before)
     }
 }
 
+/* Another saver publishes, durably, between the last look and the moment when an unsynced content gets the name. */
+static const char *its_content;
+static int32_t publish_first(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, uint32_t flags)
+{
+    (void)user;
+    if (its_content != NULL && strcmp(to, "s") == 0) {
+        const char *content = its_content;
+        its_content = NULL;
+        save_with(context, path, content, 0);
+    }
+    return REAL->renameat(NULL, from_dir, from, to_dir, to, flags);
+}
+
+static int32_t no_file_syncs(void *user, int32_t fd)
+{
+    struct stat about = { 0 };
+    (void)user;
+    return fstat(fd, &about) == 0 && S_ISDIR(about.st_mode) ? REAL->fsync(NULL, fd) : -EIO;
+}
+
+static void published_first(const char *what, uint32_t flags, int no_syncs, int before)
+{
+    unlink(path), unlink(previous);
+    save(path, "oldest", 0);
+    if (before)
+        save(path, "old", STEADFAST_SAVE_KEEP_PREVIOUS);
+    steadfast_hooks h = test_hooks();
+    h.renameat = publish_first;
+    if (no_syncs)
+        h.fsync = no_file_syncs;
+    steadfast_context *c = test_context(&h);
+    its_content = "theirs";
+    is_int(save_with(c, path, "mine", flags), STEADFAST_NOT_DURABLE, "%s, another one publishes just before: NOT_DURABLE", what);
+    steadfast_context_free(c);
+    ok(its_content == NULL && holds(path, "mine") && report.on_disk == STEADFAST_ON_DISK_EITHER, "saved, and EITHER");
+    ok(holds(previous, "theirs"), "what the other one was told is durable is at PATH.prev");
+    ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
+}
+
 /* Right before the state that is kept gets the name .prev, or while it is copied, others save twice, and keep one of them. */
 static void save_twice(struct faults *f, int call, const char *name)
 {
@@ -330,6 +369,12 @@ int main(void)
         for (int before = 0; before < 2; before++) {
             kept("NO_SYNC and KEEP_PREVIOUS", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, before);
             kept("a sync that fails", 0, 1, before);
+            if (test_absent() & STEADFAST_ABSENT_RENAMEAT2) {
+                skip("names cannot be exchanged", "another saver publishes just before");
+                continue;
+            }
+            published_first("NO_SYNC and KEEP_PREVIOUS", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, before);
+            published_first("a sync that fails", 0, 1, before);
         }
     }
     removed();

@@ -1,8 +1,12 @@
 //! Step 9: the new file gets the name.
 
 use super::exchange;
-use super::options::SaveRequest;
+use super::existing::{Existing, is_durable};
+use super::options::{Kind, SaveRequest};
 use super::saving::Saving;
+use crate::file::deadline::Retry;
+use crate::file::entry::Entry;
+use crate::file::names;
 use crate::file::temp::Temp;
 use crate::hooks::*;
 use crate::status::*;
@@ -52,4 +56,35 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
         // Which is then on disk, the caller knows.
         Err(_) => Err(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(error, STEP)),
     }
+}
+
+/// Gives `temp`, which is not synced, the name of the file that is kept at PATH.prev, and looks at what it has replaced: another saver
+/// may have published durably since. Then that is what PATH.prev has to be. False: nothing has happened, since names cannot be
+/// exchanged here, or for another reason, which a rename will tell.
+pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, request: &SaveRequest<'_>) -> bool {
+    let target = saving.target(name);
+    let Some(kept) = &saving.current else { return false };
+    let is_lost = temp.unlocked.is_some() && temp.entry().is(&temp.stat) != Ok(true);
+    if is_lost || (request.swaps() && target.is(&kept.stat) != Ok(true)) {
+        return false;
+    }
+    // An answer may be lost after the exchange.
+    if temp.entry().rename_file_to(&target, &temp.stat, RENAME_EXCHANGE).is_err() {
+        return false;
+    }
+    let replaced = temp.entry();
+    if replaced.is(&kept.stat) == Ok(false) && stays_whole(replaced) {
+        let moved = names::previous(name).is_ok_and(|previous| replaced.rename_to(&target.sibling(previous.c_str()), 0).is_ok());
+        if moved {
+            temp.published();
+        }
+    }
+    temp.remove();
+    true
+}
+
+/// Is it a state of either kind that a power cut leaves whole?
+fn stays_whole(entry: Entry<'_, '_>) -> bool {
+    let Ok(Some(mut file)) = Existing::open(entry, &mut Retry::new(0), STEP) else { return false };
+    [Kind::Record, Kind::Plain].iter().any(|&kind| file.verify(kind, STEP).is_ok_and(|content| is_durable(content, &file)))
 }

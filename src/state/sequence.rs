@@ -4,7 +4,7 @@ use super::existing::{Existing, is_gone};
 use super::in_place;
 use super::options::*;
 use super::previous::{self, How, Kept};
-use super::publish::publish;
+use super::publish::{publish, publish_over};
 use super::resolve::Session;
 use super::saving::{Saving, Synced, Written, verdict};
 use crate::file::path::Path;
@@ -128,7 +128,13 @@ pub fn replace<'h>(
     };
     let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
     // 9: the rename. When it fails, what was at .prev is put back; but not when it may have happened.
-    if let Err(outcome) = publish(saving, &mut written.temp, name, request) {
+    let matters = !matches!(synced, Synced::Yes) && kept.as_ref().is_some_and(|kept| kept.durable);
+    let published = if matters && !request.exchanges() && publish_over(saving, &mut written.temp, name, request) {
+        Ok(())
+    } else {
+        publish(saving, &mut written.temp, name, request)
+    };
+    if let Err(outcome) = published {
         if outcome.status != STEADFAST_E_INDETERMINATE {
             return Err(outcome);
         }
