@@ -806,8 +806,8 @@ void steadfast_writer_abort(steadfast_writer *writer);
 typedef struct steadfast_reader steadfast_reader;
 
 /**
- * Opens the state at `path` and verifies all of it, to read parts of it. The length does not matter: the reader needs memory of
- * 1 MiB and a few KiB, and 32 bytes for each MiB of the state.
+ * Opens the state at `path` and verifies all of it, to read parts of it. The length does not matter: the reader needs less than
+ * 1 MiB of memory, and 35 bytes for each MiB of the state.
  *
  * The reader keeps the state that it has verified: a save meanwhile replaces the file and does not change this one.
  *

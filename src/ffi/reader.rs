@@ -20,8 +20,8 @@ pub struct steadfast_reader {
     path: Text<PATH_MAX>,
 }
 
-/// Opens the state at `path` and verifies all of it, to read parts of it. The length does not matter: the reader needs memory of
-/// 1 MiB and a few KiB, and 32 bytes for each MiB of the state.
+/// Opens the state at `path` and verifies all of it, to read parts of it. The length does not matter: the reader needs less than
+/// 1 MiB of memory, and 35 bytes for each MiB of the state.
 ///
 /// The reader keeps the state that it has verified: a save meanwhile replaces the file and does not change this one.
 ///

@@ -194,7 +194,11 @@ pub fn expected_len(header: &[u8], file_size: u64) -> Result<u64, i32> {
 /// Checks a record whose bytes have all been hashed. The digest comes first, and then what the header says, so that
 /// "intact but newer" is not "damaged".
 pub fn check(header: &[u8], hasher: Hasher) -> Result<(Fields, [u8; 32]), i32> {
-    let computed = hasher.finish();
+    check_digest(header, hasher.finish())
+}
+
+/// The same with the digest of all bytes.
+pub fn check_digest(header: &[u8], computed: [u8; 32]) -> Result<(Fields, [u8; 32]), i32> {
     if header.get(..COVERED) != Some(&first_line(&computed)[..]) {
         return Err(STEADFAST_E_DIGEST);
     }

@@ -281,16 +281,16 @@ fn read(fd: &Fd<'_>, size: u64, seen: &[u8], request: &LoadRequest, room: &mut R
         Ordering::Greater => return Err(Outcome::new(STEADFAST_E_TRAILING)),
         Ordering::Equal => {}
     }
-    let (fields, sha256) = check(&header, hasher, request)?;
+    let (fields, sha256) = check(&header, hasher.finish(), request)?;
     if base == 0 {
         memory.append(&[0]);
     }
     Ok(Loaded { len, fields, sha256, previous: false, status: STEADFAST_OK })
 }
 
-/// Checks a record whose bytes have all been hashed, and its schema.
-pub fn check(header: &[u8; HEADER], hasher: Hasher, request: &LoadRequest) -> Result<(Fields, [u8; 32]), Outcome> {
-    let (fields, sha256) = format::check(header, hasher).map_err(Outcome::new)?;
+/// Checks a record, of which all bytes have this digest, and its schema.
+pub fn check(header: &[u8; HEADER], computed: [u8; 32], request: &LoadRequest) -> Result<(Fields, [u8; 32]), Outcome> {
+    let (fields, sha256) = format::check_digest(header, computed).map_err(Outcome::new)?;
     if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) && fields.schema != request.schema {
         return Err(Outcome::new(STEADFAST_E_SCHEMA).with_generation(fields.generation));
     }

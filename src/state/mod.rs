@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod blocks;
 mod copy;
 mod exchange;
 mod existing;

@@ -1,27 +1,27 @@
 //! Reading parts of a state that was verified.
 //!
-//! The whole file is verified once. A digest of each piece is kept, and a piece is compared with it before a byte of it is
-//! handed out: what somebody writes into the file meanwhile is found, and never given for the state.
+//! The whole file is verified once. SHA-256's running state before each piece is kept, and a piece is hashed on from there to the
+//! next one before a byte of it is handed out: what somebody writes into the file meanwhile is found, and never given for the state.
 
-use super::format::{self, HEADER, Hasher};
+use super::blocks::{BLOCK, Blocks, Running};
+use super::format::{self, COVERED, HEADER};
 use super::load;
 use super::load_plain;
 use super::loaded::{Loaded, Taker};
 use super::options::*;
-use super::plain;
 use crate::file::base::Start;
 use crate::file::deadline::Retry;
 use crate::file::entry::is_still;
 use crate::hooks::*;
-use crate::mem::List;
+use crate::mem::{List, copy};
 use crate::status::*;
 use core::cmp::Ordering;
 use core::ffi::CStr;
 
 const STEP: i32 = STEADFAST_STEP_READ_FILE;
 
-/// What is verified at once.
-const PIECE: u64 = 1 << 20;
+/// What is verified at once: whole blocks, and with all else less than 1 MiB of memory.
+const PIECE: u64 = 15 << 16;
 
 /// A verified state whose file is open.
 pub struct Reader<'h> {
@@ -30,16 +30,31 @@ pub struct Reader<'h> {
     pieces: Pieces,
 }
 
-/// The payload of a file, piece by piece.
+/// What is hashed of a file, piece by piece.
 struct Pieces {
-    /// Where it begins.
-    start: usize,
+    part: Part,
+    /// Length of the payload.
     len: u64,
-    /// SHA-256 of each piece.
-    digests: List<[u8; 32]>,
+    /// SHA-256's state before each piece, and the digest of all.
+    states: List<Running>,
+    digest: [u8; 32],
     /// Memory for one, and the number of the verified one that is in it.
     memory: Buffer,
     held: Option<u64>,
+}
+
+/// Which part of a file is hashed.
+#[derive(Clone, Copy)]
+struct Part {
+    /// Where it begins.
+    start: usize,
+    /// How much of it comes before the payload.
+    lead: usize,
+}
+
+impl Part {
+    const RECORD: Part = Part { start: COVERED, lead: HEADER - COVERED };
+    const PLAIN: Part = Part { start: 0, lead: 0 };
 }
 
 /// Where the file is kept that was found to be whole.
@@ -51,8 +66,8 @@ impl<'h> Taker<'h> for Place<'h> {
         let loaded = match request.kind() {
             Kind::Record => verify_record(&fd, request, &mut read),
             Kind::Plain => load_plain::verify(&fd, request, retry, &mut |size| {
-                let (pieces, hasher) = Pieces::read(&fd, 0, size, request, plain::hasher())?;
-                Ok((read.insert(pieces).len, hasher.finish()))
+                let pieces = read.insert(Pieces::read(&fd, Part::PLAIN, size, request)?);
+                Ok((pieces.len, pieces.digest))
             }),
         }?;
         let stat = fd.hooks().fstat(fd.raw()).at(STEP)?;
@@ -71,20 +86,14 @@ fn verify_record(fd: &Fd<'_>, request: &LoadRequest, read: &mut Option<Pieces>) 
     let mut header = [0u8; HEADER];
     let seen = hooks.pread(fd.raw(), &mut header, 0).at(STEP)?.len();
     let len = format::expected_len(header.get(..seen).unwrap_or(&header), stat.size).map_err(Outcome::new)?;
-    let (pieces, hasher) = Pieces::read(fd, HEADER, len, request, Hasher::new(&header))?;
-    match read.insert(pieces).len.cmp(&len) {
+    let pieces = read.insert(Pieces::read(fd, Part::RECORD, len, request)?);
+    match pieces.len.cmp(&len) {
         Ordering::Less => return Err(Outcome::new(STEADFAST_E_TRUNCATED)),
         Ordering::Greater => return Err(Outcome::new(STEADFAST_E_TRAILING)),
         Ordering::Equal => {}
     }
-    let (fields, sha256) = load::check(&header, hasher, request)?;
+    let (fields, sha256) = load::check(&header, pieces.digest, request)?;
     Ok(Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false, status: STEADFAST_OK })
-}
-
-fn digest(bytes: &[u8]) -> [u8; 32] {
-    let mut hasher = Hasher::new(&[]);
-    hasher.update(bytes);
-    hasher.finish()
 }
 
 impl<'h> Reader<'h> {
@@ -103,8 +112,9 @@ impl<'h> Reader<'h> {
     pub fn read(&mut self, offset: u64, out: &mut Buffer) -> Result<Outcome, Outcome> {
         let mut at = offset;
         while at < self.pieces.len && out.bytes().len() < out.capacity() {
-            let number = at.checked_div(PIECE).unwrap_or(0);
-            let within = at.checked_rem(PIECE).unwrap_or(0);
+            let hashed = at.saturating_add(self.pieces.part.lead as u64);
+            let number = hashed.checked_div(PIECE).unwrap_or(0);
+            let within = hashed.checked_rem(PIECE).unwrap_or(0);
             if self.pieces.held != Some(number) {
                 self.hold(number)?;
             }
@@ -126,9 +136,7 @@ impl<'h> Reader<'h> {
         if !is_still(fd.hooks(), fd.raw(), stat) {
             return Err(Outcome::because(Errno::of(EBADF).code(), Detail::ReaderGone).with_step(STEP));
         }
-        // A piece that was cut is another one, too.
-        let digest = digest(pieces.fetch(fd, number)?);
-        if pieces.digests.get(number as usize) != Some(&digest) {
+        if !pieces.verify(fd, number)? {
             return Err(Outcome::new(STEADFAST_E_DIGEST));
         }
         pieces.held = Some(number);
@@ -144,38 +152,62 @@ impl<'h> Reader<'h> {
 }
 
 impl Pieces {
-    /// Reads and hashes what should be `len` bytes from `start` on. There may be less by now, or more: `len` is then one byte more.
-    fn read(fd: &Fd<'_>, start: usize, len: u64, request: &LoadRequest, mut hasher: Hasher) -> Result<(Pieces, Hasher), Outcome> {
-        let count = usize::try_from(len.div_ceil(PIECE)).ok().filter(|_| request.max_len == 0 || len <= request.max_len);
-        let digests = List::new(count.ok_or(Outcome::new(STEADFAST_E_TOO_LARGE))?).at(STEADFAST_STEP_ALLOCATE)?;
-        let memory = Buffer::new(len.min(PIECE) as usize).at(STEADFAST_STEP_ALLOCATE)?;
-        let mut pieces = Pieces { start, len, digests, memory, held: None };
-        let mut found = 0u64;
-        for number in 0..len.div_ceil(PIECE) {
+    /// Reads and hashes what should be a payload of `len` bytes. There may be less by now, or more: `len` is then one byte more.
+    fn read(fd: &Fd<'_>, part: Part, len: u64, request: &LoadRequest) -> Result<Pieces, Outcome> {
+        let total = len.saturating_add(part.lead as u64);
+        let count = usize::try_from(total.div_ceil(PIECE)).ok().filter(|_| request.max_len == 0 || len <= request.max_len);
+        let states = List::new(count.ok_or(Outcome::new(STEADFAST_E_TOO_LARGE))?).at(STEADFAST_STEP_ALLOCATE)?;
+        let memory = Buffer::new(total.min(PIECE) as usize).at(STEADFAST_STEP_ALLOCATE)?;
+        let mut pieces = Pieces { part, len, states, digest: [0; 32], memory, held: None };
+        let mut blocks = Blocks::new().ok_or(Outcome::internal())?;
+        let (mut found, mut rest, mut left) = (0u64, [0; BLOCK], 0);
+        for number in 0..total.div_ceil(PIECE) {
+            pieces.states.push(blocks.running()).at(STEADFAST_STEP_ALLOCATE)?;
+            let want = pieces.len_of(number);
             let bytes = pieces.fetch(fd, number)?;
-            hasher.update(bytes);
             found = found.saturating_add(bytes.len() as u64);
-            let (read, digest) = (bytes.len(), digest(bytes));
-            pieces.digests.push(digest).at(STEADFAST_STEP_ALLOCATE)?;
-            if read < pieces.len_of(number) {
+            let behind = blocks.update(bytes);
+            copy(&mut rest, behind);
+            left = behind.len();
+            if bytes.len() < want {
                 break;
             }
         }
-        let more = fd.hooks().pread(fd.raw(), &mut [0], len.saturating_add(start as u64)).at(STEP)?.len();
-        pieces.len = found.saturating_add(more as u64);
-        Ok((pieces, hasher))
+        pieces.digest = blocks.finish(rest.get(..left).unwrap_or_default());
+        let end = total.saturating_add(part.start as u64);
+        let more = fd.hooks().pread(fd.raw(), &mut [0], end).at(STEP)?.len();
+        pieces.len = found.saturating_add(more as u64).saturating_sub(part.lead as u64);
+        Ok(pieces)
     }
 
+    /// How much of what is hashed is in a piece.
     fn len_of(&self, number: u64) -> usize {
-        self.len.saturating_sub(number.saturating_mul(PIECE)).min(PIECE) as usize
+        let total = self.len.saturating_add(self.part.lead as u64);
+        total.saturating_sub(number.saturating_mul(PIECE)).min(PIECE) as usize
     }
 
     /// Reads a piece, as far as the file has it.
     fn fetch(&mut self, fd: &Fd<'_>, number: u64) -> Result<&[u8], Outcome> {
         let want = self.len_of(number);
-        let offset = number.saturating_mul(PIECE).saturating_add(self.start as u64);
+        let offset = number.saturating_mul(PIECE).saturating_add(self.part.start as u64);
         self.memory.truncate(0);
         fd.hooks().fill(fd.raw(), &mut self.memory, offset as i64, want).at(STEP)?;
         Ok(self.memory.bytes().get(..want).unwrap_or(self.memory.bytes()))
+    }
+
+    /// Reads a piece again: is it what it was? One that was cut is another one, too.
+    fn verify(&mut self, fd: &Fd<'_>, number: u64) -> Result<bool, Outcome> {
+        let before = number.saturating_mul(PIECE / BLOCK as u64);
+        let state = self.states.get(number as usize).ok_or(Outcome::internal())?;
+        let mut blocks = Blocks::at(state, before).ok_or(Outcome::internal())?;
+        let rest = blocks.update(self.fetch(fd, number)?);
+        let cut = !rest.is_empty();
+        let mut last = [0; BLOCK];
+        copy(&mut last, rest);
+        let left = rest.len();
+        Ok(match self.states.get((number as usize).saturating_add(1)) {
+            Some(next) => !cut && blocks.running() == *next,
+            None => blocks.finish(last.get(..left).unwrap_or_default()) == self.digest,
+        })
     }
 }
