@@ -22,6 +22,7 @@ const STEP: i32 = STEADFAST_STEP_READ_FILE;
 
 /// What is verified at once: whole blocks, and with all else less than 1 MiB of memory.
 const PIECE: u64 = 15 << 16;
+const BLOCKS: u64 = PIECE >> BLOCK.trailing_zeros();
 
 /// A verified state whose file is open.
 pub struct Reader<'h> {
@@ -197,7 +198,7 @@ impl Pieces {
 
     /// Reads a piece again: is it what it was? One that was cut is another one, too.
     fn verify(&mut self, fd: &Fd<'_>, number: u64) -> Result<bool, Outcome> {
-        let before = number.saturating_mul(PIECE / BLOCK as u64);
+        let before = number.saturating_mul(BLOCKS);
         let state = self.states.get(number as usize).ok_or(Outcome::internal())?;
         let mut blocks = Blocks::at(state, before).ok_or(Outcome::internal())?;
         let rest = blocks.update(self.fetch(fd, number)?);
