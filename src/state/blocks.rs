@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn taken_up_again_it_gives_the_digest_of_all() {
-        let bytes: [u8; 70_000] = core::array::from_fn(|i| (i * i >> 3) as u8);
+        let bytes: [u8; 70_000] = core::array::from_fn(|i| ((i * i) >> 3) as u8);
         for len in [0, 1, 63, 64, 65, 128, 4096, 65_536, 69_999] {
             for cut in [0, 64, 128, 4096, 65_472].into_iter().filter(|&cut| cut <= len) {
                 let mut first = Blocks::new().unwrap();

@@ -6,6 +6,7 @@ use super::options::{Kind, SaveRequest};
 use super::saving::Saving;
 use crate::file::deadline::Retry;
 use crate::file::entry::Entry;
+use crate::file::flock;
 use crate::file::names;
 use crate::file::temp::Temp;
 use crate::hooks::*;
@@ -64,6 +65,8 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
 pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, request: &SaveRequest<'_>) -> bool {
     let target = saving.target(name);
     let Some(kept) = &saving.current else { return false };
+    // While it has the name of the temporary file, nobody is to take it for the orphan of a dead writer.
+    let Ok(_flock) = locked(target.hooks(), kept.fd()) else { return false };
     let is_lost = temp.unlocked.is_some() && temp.entry().is(&temp.stat) != Ok(true);
     if is_lost || (request.swaps() && target.is(&kept.stat) != Ok(true)) {
         return false;
@@ -72,19 +75,35 @@ pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reque
     if temp.entry().rename_file_to(&target, &temp.stat, RENAME_EXCHANGE).is_err() {
         return false;
     }
-    let replaced = temp.entry();
-    if replaced.is(&kept.stat) == Ok(false) && stays_whole(replaced) {
-        let moved = names::previous(name).is_ok_and(|previous| replaced.rename_to(&target.sibling(previous.c_str()), 0).is_ok());
-        if moved {
-            temp.published();
-        }
+    if temp.entry().is(&kept.stat) == Ok(true) {
+        temp.remove();
+    } else {
+        temp.published();
+        keep_replaced(temp.entry(), target);
     }
-    temp.remove();
     true
 }
 
-/// Is it a state of either kind that a power cut leaves whole?
-fn stays_whole(entry: Entry<'_, '_>) -> bool {
-    let Ok(Some(mut file)) = Existing::open(entry, &mut Retry::new(0), STEP) else { return false };
-    [Kind::Record, Kind::Plain].iter().any(|&kind| file.verify(kind, STEP).is_ok_and(|content| is_durable(content, &file)))
+/// What another saver has published at the last moment has the name of a temporary file: it becomes PATH.prev if a power cut leaves it
+/// whole, and goes if not. Who has taken it for an orphan meanwhile, or compares with it, has its flock.
+fn keep_replaced(replaced: Entry<'_, '_>, target: Entry<'_, '_>) {
+    let Ok(Some(mut file)) = Existing::open(replaced, &mut Retry::new(0), STEP) else { return };
+    let Ok(_flock) = locked(target.hooks(), file.fd()) else { return };
+    if replaced.is(&file.stat) != Ok(true) {
+        return;
+    }
+    let kinds = [Kind::Record, Kind::Plain];
+    let is_whole = kinds.iter().any(|&kind| file.verify(kind, STEP).is_ok_and(|content| is_durable(content, &file)));
+    let _ = match names::previous(target.name()) {
+        Ok(previous) if is_whole => replaced.rename_to(&target.sibling(previous.c_str()), 0),
+        _ => replaced.unlink(),
+    };
+}
+
+/// The flock of a file, which is free; None where there is no flock, and nobody who takes a file for an orphan.
+fn locked(hooks: &Hooks, fd: i32) -> Result<Option<Flock<'_>>, Errno> {
+    match hooks.lock(fd, LOCK_EX | LOCK_NB) {
+        Err(e) if flock::is_missing(e) => Ok(None),
+        taken => taken.map(Some),
+    }
 }
