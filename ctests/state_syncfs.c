@@ -12,6 +12,7 @@ static int release_fd = -1, release_error;
 static int syncfs_error;
 static struct {
     int whole, files, directories, renames, late;
+    int after; /* syncfs calls after the last rename */
 } made;
 
 static int64_t hooked_fstatfs(void *user, int32_t fd)
@@ -53,7 +54,7 @@ static int32_t hooked_close(void *user, int32_t fd)
 static int32_t hooked_syncfs(void *user, int32_t fd)
 {
     (void)user, (void)fd;
-    made.whole++;
+    made.whole++, made.after++;
     return -syncfs_error;
 }
 
@@ -69,7 +70,7 @@ static int32_t hooked_fsync(void *user, int32_t fd)
 static int32_t hooked_renameat(void *user, int32_t od, const char *op, int32_t nd, const char *np, uint32_t flags)
 {
     (void)user;
-    made.renames++;
+    made.renames++, made.after = 0;
     /* What is published has been synced, one way or the other. */
     made.late += made.whole == 0 && made.files < STATES;
     return REAL->renameat(NULL, od, op, nd, np, flags);
@@ -104,6 +105,10 @@ static void check(const char *what, int reaches)
     int as_told = reaches && !NO_SYNCFS && !NO_PROC ? made.whole >= 1 && made.files == 0 : made.whole == 0 && made.files == STATES;
     ok(status == SAVED && wrong == 0 && as_told && made.renames == STATES && made.late == 0, "%s: %s", what,
        made.whole != 0 ? "syncfs" : "each file by itself");
+    /* On btrfs, and only there, the names as well. */
+    int names = made.whole != 0 && magic == 0x9123683e && !NO_DIR_FSYNC;
+    ok(names ? made.after == 1 && made.directories == 0 : made.after == 0 && (made.directories != 0 || NO_DIR_FSYNC), "%s: its names by %s",
+       what, names ? "another syncfs" : "fsync of the directory");
     if (!as_told || status != SAVED)
         diag("%s, %d syncfs, %d syncs of files, %d renames before them", steadfast_status_name(status), made.whole, made.files, made.late);
 }

@@ -343,7 +343,7 @@ enum {
    * steadfast_state_save_batch only: one syncfs(2) for each file system instead of one fsync for each file. It also
    * flushes what others have written there. Where syncfs is not known to reach the device and to report its errors, each
    * file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
-   * (syncfs(2)).
+   * (syncfs(2)). On btrfs another one takes the place of the directories' syncs.
    */
   STEADFAST_SAVE_SYNCFS = 128,
   /**

@@ -19,6 +19,7 @@ static const struct mutant {
       1u << LOST | 1u << NEITHER | 1u << DAMAGED },
     { "old_no_sync", "kind=0 ways=old_no_sync,keep faults=none processes=1", 1u << LOST | 1u << PREVIOUS_LOST },
     { "old_generation", "kind=0 ways=old_generation,old_no_sync faults=none processes=1", 1u << NUMBERS },
+    { "syncfs_then_fsync", "kind=0 ways=syncfs_then_fsync faults=none processes=2 states=1 saves=3 neighbour=0", 1u << LOST },
     { "rename_previous", "kind=0 ways=rename_previous faults=none processes=1 neighbour=1", 1u << DAMAGED },
     { "attribute_first", "kind=1 ways=attribute_first faults=none processes=1", 1u << UNVERIFIED },
     { "unmarked_plain", "kind=1 ways=unmarked_plain,keep faults=none processes=1", 1u << LOST | 1u << PREVIOUS_LOST },

@@ -66,15 +66,15 @@ static struct answer sync_names(const struct save *save, uint64_t generation)
     return answer;
 }
 
-/* A temporary file with the record, synced or not. 0 or a negated errno. */
-static int make_temporary(char *name, size_t size, const struct save *save, size_t len, int sync)
+/* A temporary file with the record, synced in this way (NULL: not at all). 0 or a negated errno. */
+static int make_temporary(char *name, size_t size, const struct save *save, size_t len, int (*sync)(int))
 {
     snprintf(name, size, "%s.mutant.%d", save->path, getpid());
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
     int result = write_all(fd, record, len);
-    if (result == 0 && sync && fsync(fd))
+    if (result == 0 && sync && sync(fd))
         result = -errno;
     close(fd);
     if (result)
@@ -123,7 +123,7 @@ struct answer old_no_sync(const struct save *save)
 {
     char name[900];
     uint64_t generation = generation_at(save->path) + 1;
-    int error = make_temporary(name, sizeof name, save, make_record(save, generation), 0);
+    int error = make_temporary(name, sizeof name, save, make_record(save, generation), NULL);
     if (!error && rename(name, save->path))
         error = -errno;
     return error ? failed(error) : (struct answer){ STEADFAST_NOT_DURABLE, ON_DISK_UNKNOWN, generation };
@@ -133,7 +133,17 @@ struct answer old_generation(const struct save *save)
 {
     char name[900];
     uint64_t generation = generation_at(save->path) + 1;
-    int error = make_temporary(name, sizeof name, save, make_record(save, generation), 1);
+    int error = make_temporary(name, sizeof name, save, make_record(save, generation), fsync);
+    if (!error && rename(name, save->path))
+        error = -errno;
+    return error ? failed(error) : sync_names(save, generation);
+}
+
+struct answer syncfs_then_fsync(const struct save *save)
+{
+    char name[900];
+    uint64_t generation = generation_at(save->path) + 1;
+    int error = make_temporary(name, sizeof name, save, make_record(save, generation), syncfs);
     if (!error && rename(name, save->path))
         error = -errno;
     return error ? failed(error) : sync_names(save, generation);
@@ -144,7 +154,7 @@ struct answer rename_previous(const struct save *save)
     char name[900], previous[900];
     uint64_t generation = generation_at(save->path) + 1;
     snprintf(previous, sizeof previous, "%s.prev", save->path);
-    int error = make_temporary(name, sizeof name, save, make_record(save, generation), 1);
+    int error = make_temporary(name, sizeof name, save, make_record(save, generation), fsync);
     if (!error && rename(save->path, previous) && errno != ENOENT)
         error = -errno;
     usleep(2000);                        /* what is rare on a quick disk */

@@ -10,6 +10,8 @@ struct answer old_recycle(const struct save *save);
 struct answer old_no_sync(const struct save *save);
 /* Saves durably, but counts from the header at PATH alone: over a damaged state it begins again with 1. */
 struct answer old_generation(const struct save *save);
+/* Syncs the file by syncfs, and its name by fsync of the directory: btrfs loses the name when another process renames as well. */
+struct answer syncfs_then_fsync(const struct save *save);
 /* Keeps the previous state by renaming PATH to PATH.prev: for a moment there is no PATH. */
 struct answer rename_previous(const struct save *save);
 /* Saves a plain file without a sync, and its attribute before the content: its time is another one then, and a torn content somebody's

@@ -45,6 +45,7 @@ const struct way ways[] = {
     { .name = "old_recycle", .flags = KEEP, .tears_previous = 1, .mutant = old_recycle },
     { .name = "old_no_sync", .flags = NO_SYNC, .mutant = old_no_sync },
     { .name = "old_generation", .mutant = old_generation },
+    { .name = "syncfs_then_fsync", .mutant = syncfs_then_fsync },
     { .name = "rename_previous", .flags = KEEP, .mutant = rename_previous },
     { .name = "attribute_first", .flags = NO_SYNC, .mutant = attribute_first },
     { .name = "unmarked_plain", .flags = NO_SYNC, .mutant = unmarked_plain },

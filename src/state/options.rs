@@ -28,7 +28,7 @@ pub const STEADFAST_SAVE_NO_SYNC: u32 = 1 << 6;
 /// steadfast_state_save_batch only: one syncfs(2) for each file system instead of one fsync for each file. It also
 /// flushes what others have written there. Where syncfs is not known to reach the device and to report its errors, each
 /// file is synced by itself. It is known on ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs, from Linux 5.8 on
-/// (syncfs(2)).
+/// (syncfs(2)). On btrfs another one takes the place of the directories' syncs.
 pub const STEADFAST_SAVE_SYNCFS: u32 = 1 << 7;
 /// PATH holds exactly `data`, and what a record's header would say stands in its extended attribute user.steadfast. The
 /// layout is in steadfast_state(5). Such a file is loaded with STEADFAST_LOAD_PLAIN. Where the attribute cannot be kept the

@@ -7,6 +7,7 @@ use super::previous::{self, How, Kept};
 use super::publish::{publish, publish_over};
 use super::resolve::Session;
 use super::saving::{Saving, Synced, Written, verdict};
+use crate::file::filesystem;
 use crate::file::path::Path;
 use crate::hooks::*;
 use crate::status::*;
@@ -208,7 +209,7 @@ pub fn sync_directory(dir: &Fd<'_>, outcome: Outcome, request: &SaveRequest<'_>)
     if hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
         return failed.with_detail(Detail::NoDirFsync);
     }
-    match hooks.fsync(dir.raw()) {
+    match sync_names(dir, request) {
         // The name of a directory on the way is not durable.
         Ok(()) if outcome.step != 0 => failed,
         Ok(()) => outcome.with_on_disk(STEADFAST_ON_DISK_NEW),
@@ -217,4 +218,15 @@ pub fn sync_directory(dir: &Fd<'_>, outcome: Outcome, request: &SaveRequest<'_>)
             failed.with_status(status).caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY)
         }
     }
+}
+
+fn sync_names(dir: &Fd<'_>, request: &SaveRequest<'_>) -> Result<(), Errno> {
+    let hooks = dir.hooks();
+    if request.has(STEADFAST_SAVE_SYNCFS) && filesystem::loses_names_after_syncfs(hooks, dir.raw()) {
+        match hooks.syncfs(dir.raw()) {
+            Err(e) if e.unsupported() => {}
+            synced => return synced,
+        }
+    }
+    hooks.fsync(dir.raw())
 }
