@@ -5,7 +5,7 @@
 //! renames and links shows a crash state without one of the two.
 
 use super::copy::{self, Adopted};
-use super::existing::{Content, Existing, if_regular, is_durable, is_recoverable};
+use super::existing::{Content, Existing, if_regular, is_durable, is_gone, is_recoverable};
 use super::options::Kind;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
@@ -37,6 +37,8 @@ pub struct How {
     pub number: u64,
     /// Can a file here have the attribute that confirms it?
     pub verifiable: bool,
+    /// Is a state that is gone waited for here, since the save does not begin again?
+    pub waits: bool,
 }
 
 /// What stands at .prev while the new state is published. Dropped, it puts back what was there before; a save that fails
@@ -146,11 +148,21 @@ pub fn keep<'h>(
     };
     for _ in 0..ATTEMPTS {
         let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.has_recoverable(retry)?, Detail::None)) };
-        match keeping.keep(there, retry, AGAIN)? {
-            Some(kept) => return Ok(kept),
-            None if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
+        let kept = match keeping.keep(there, retry, AGAIN) {
+            Ok(Some(kept)) => return Ok(kept),
+            Ok(None) if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
             // Replaced since it was opened: the new one is what is to be kept.
-            None => *current = Existing::open(target, retry, STEP)?,
+            Ok(None) => Existing::open(target, retry, STEP).map(|there| *current = there),
+            Err(e) => Err(e),
+        };
+        match kept {
+            // The same over NFS and FUSE, where it is gone for whoever has opened it.
+            Err(e) if is_gone(&e) && how.waits && !how.swap && retry.sleep(target.hooks()) == Ok(true) => {
+                if let Ok(there) = Existing::open(target, retry, STEP) {
+                    *current = there;
+                }
+            }
+            done => done?,
         }
     }
     Err(Outcome::failed(Errno::of(EAGAIN), STEP))

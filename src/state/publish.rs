@@ -62,18 +62,21 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
 /// Gives `temp`, which is not synced, the name of the file that is kept at PATH.prev, and looks at what it has replaced: another saver
 /// may have published durably since. Then that is what PATH.prev has to be. False: nothing has happened, since names cannot be
 /// exchanged here, or for another reason, which a rename will tell.
-pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, request: &SaveRequest<'_>) -> bool {
+pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, request: &SaveRequest<'_>) -> Result<bool, Outcome> {
     let target = saving.target(name);
-    let Some(kept) = &saving.current else { return false };
+    let Some(kept) = &saving.current else { return Ok(false) };
     // While it has the name of the temporary file, nobody is to take it for the orphan of a dead writer.
-    let Ok(_flock) = locked(target.hooks(), kept.fd()) else { return false };
+    let _flock = match locked(target.hooks(), kept.fd()) {
+        Err(e) if e.is(EAGAIN) => return Ok(false),
+        taken => taken.at(STEADFAST_STEP_KEEP_PREVIOUS)?,
+    };
     let is_lost = temp.unlocked.is_some() && temp.entry().is(&temp.stat) != Ok(true);
     if is_lost || (request.swaps() && target.is(&kept.stat) != Ok(true)) {
-        return false;
+        return Ok(false);
     }
     // An answer may be lost after the exchange.
     if temp.entry().rename_file_to(&target, &temp.stat, RENAME_EXCHANGE).is_err() {
-        return false;
+        return Ok(false);
     }
     if temp.entry().is(&kept.stat) == Ok(true) {
         temp.remove();
@@ -81,7 +84,7 @@ pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reque
         temp.published();
         keep_replaced(temp.entry(), target);
     }
-    true
+    Ok(true)
 }
 
 /// What another saver has published at the last moment has the name of a temporary file: it becomes PATH.prev if a power cut leaves it

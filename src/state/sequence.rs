@@ -130,11 +130,8 @@ pub fn replace<'h>(
     let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
     // 9: the rename. When it fails, what was at .prev is put back; but not when it may have happened.
     let matters = !matches!(synced, Synced::Yes) && kept.as_ref().is_some_and(|kept| kept.durable);
-    let published = if matters && !request.exchanges() && publish_over(saving, &mut written.temp, name, request) {
-        Ok(())
-    } else {
-        publish(saving, &mut written.temp, name, request)
-    };
+    let over = matters && !request.exchanges() && publish_over(saving, &mut written.temp, name, request)?;
+    let published = if over { Ok(()) } else { publish(saving, &mut written.temp, name, request) };
     if let Err(outcome) = published {
         if outcome.status != STEADFAST_E_INDETERMINATE {
             return Err(outcome);
@@ -189,6 +186,7 @@ fn keep<'h>(
         // A plain file that nothing confirms gets the number before.
         number: saving.fields.generation.saturating_sub(1).max(1),
         verifiable: saving.unverified.is_none(),
+        waits: saving.streamed.is_some(),
     };
     let target = saving.target(name);
     match previous::keep(target, &written.temp, &mut saving.current, how, &mut saving.retry) {
