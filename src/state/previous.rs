@@ -146,6 +146,7 @@ pub fn keep<'h>(
         aside: target.sibling(aside.c_str()),
         how,
     };
+    let mut failed = Outcome::failed(Errno::of(EAGAIN), STEP);
     for _ in 0..ATTEMPTS {
         let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.has_recoverable(retry)?, Detail::None)) };
         let kept = match keeping.keep(there, retry, AGAIN) {
@@ -158,6 +159,7 @@ pub fn keep<'h>(
         match kept {
             // The same over NFS and FUSE, where it is gone for whoever has opened it.
             Err(e) if is_gone(&e) && how.waits && !how.swap && retry.sleep(target.hooks()) == Ok(true) => {
+                failed = e;
                 if let Ok(there) = Existing::open(target, retry, STEP) {
                     *current = there;
                 }
@@ -165,7 +167,7 @@ pub fn keep<'h>(
             done => done?,
         }
     }
-    Err(Outcome::failed(Errno::of(EAGAIN), STEP))
+    Err(failed)
 }
 
 /// The names of a state that is being kept.
