@@ -95,6 +95,47 @@ static void published_first(const char *what, uint32_t flags, int no_syncs, int 
     ok(*leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
 }
 
+/* While what an unsynced content has replaced has the name of its temporary file, a writer of another process looks for one. */
+static steadfast_writer *theirs;
+static int raced;
+static void open_theirs(void)
+{
+    if (theirs == NULL && steadfast_writer_open(context, path, NULL, &theirs, NULL) == 0)
+        steadfast_writer_write(theirs, "written", 7, NULL);
+}
+
+static int32_t rename_then_writer(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, uint32_t flags)
+{
+    int32_t result = publish_first(user, from_dir, from, to_dir, to, flags);
+    if (raced && strcmp(to, "s") == 0)
+        open_theirs();
+    return result;
+}
+
+static int32_t writer_before_unlink(void *user, int32_t dirfd, const char *name, int32_t flags)
+{
+    (void)user;
+    if (strcmp(name, ".s.0.tmp") == 0)
+        open_theirs();
+    return REAL->unlinkat(NULL, dirfd, name, flags);
+}
+
+static void writer_meanwhile(int race)
+{
+    unlink(path), unlink(previous);
+    save(path, "old", 0);
+    steadfast_hooks h = test_hooks();
+    h.renameat = rename_then_writer, h.unlinkat = writer_before_unlink;
+    steadfast_context *c = test_context(&h);
+    theirs = NULL, raced = race, its_content = race ? "theirs" : NULL;
+    is_int(save_with(c, path, "mine", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS), STEADFAST_NOT_DURABLE,
+           "a writer of another process takes a temporary name meanwhile%s: saved", race ? ", and a save came just before" : "");
+    steadfast_context_free(c);
+    ok(theirs != NULL && holds(path, "mine"), "the writer is open");
+    is_int(theirs != NULL ? steadfast_writer_commit(theirs, NULL) : -1, SAVED, "its temporary file is still its own: saved");
+    ok(holds(path, "written") && *leftovers(dir, "s s.prev") == '\0', "nothing is left over%s", leftovers(dir, "s s.prev"));
+}
+
 /* Right before the state that is kept gets the name .prev, or while it is copied, others save twice, and keep one of them. */
 static void save_twice(struct faults *f, int call, const char *name)
 {
@@ -411,6 +452,7 @@ int main(void)
             }
             published_first("NO_SYNC and KEEP_PREVIOUS", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, before);
             published_first("a sync that fails", 0, 1, before);
+            writer_meanwhile(before);
         }
     }
     removed();

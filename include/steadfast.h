@@ -830,7 +830,7 @@ int32_t steadfast_reader_open(const steadfast_context *context, const char *path
 
 /**
  * Reads from the payload. Every byte that it gives is one that was hashed when the reader was opened, whoever writes into the
- * file meanwhile: the MiB around it is read and hashed again, but for the one that was read last.
+ * file meanwhile: the 960 KiB around it are read and hashed again, but for those that were read last.
  *
  *  - `offset`: in the payload, in bytes.
  *  - `buf`, `cap`: `cap` bytes; `buf` may be NULL if `cap` is 0.

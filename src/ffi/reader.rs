@@ -73,7 +73,7 @@ pub unsafe extern "C" fn steadfast_reader_open(
 }
 
 /// Reads from the payload. Every byte that it gives is one that was hashed when the reader was opened, whoever writes into the
-/// file meanwhile: the MiB around it is read and hashed again, but for the one that was read last.
+/// file meanwhile: the 960 KiB around it are read and hashed again, but for those that were read last.
 ///
 ///  - `offset`: in the payload, in bytes.
 ///  - `buf`, `cap`: `cap` bytes; `buf` may be NULL if `cap` is 0.

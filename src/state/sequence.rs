@@ -109,9 +109,9 @@ pub fn replace<'h>(
     // 8: the previous generation. Without a sync that was wanted it is kept in any case: the new content may be lost.
     let mut kept = keep(saving, &written, name, request, synced)?;
     // What an unsynced content replaces has to be what is kept: another saver may have published in between, durably.
+    let matters = |kept: &Option<Kept<'_>>| !matches!(synced, Synced::Yes) && kept.as_ref().is_some_and(|kept| kept.durable);
     for _ in 0..ATTEMPTS {
-        let matters = !matches!(synced, Synced::Yes) && kept.as_ref().is_some_and(|kept| kept.durable);
-        if !matters || !saving.is_replaced(name)? {
+        if !matters(&kept) || !saving.is_replaced(name)? {
             break;
         }
         if request.swaps() {
@@ -129,8 +129,7 @@ pub fn replace<'h>(
     };
     let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
     // 9: the rename. When it fails, what was at .prev is put back; but not when it may have happened.
-    let matters = !matches!(synced, Synced::Yes) && kept.as_ref().is_some_and(|kept| kept.durable);
-    let over = matters && !request.exchanges() && publish_over(saving, &mut written.temp, name, request)?;
+    let over = matters(&kept) && !request.exchanges() && publish_over(saving, &mut written.temp, name, request)?;
     let published = if over { Ok(()) } else { publish(saving, &mut written.temp, name, request) };
     if let Err(outcome) = published {
         if outcome.status != STEADFAST_E_INDETERMINATE {

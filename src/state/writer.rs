@@ -43,9 +43,12 @@ impl<'h> Writer<'h> {
         let hooks = session.start.hooks();
         Saving::check_platform(hooks, &request)?;
         let piece = Buffer::new(PIECE).at(STEADFAST_STEP_ALLOCATE)?;
-        let mut retry = session.retry.again();
-        let Target { dir: first, .. } =
-            sequence::while_gone(session, |session| resolve::open(session, path, &request, &mut retry))?;
+        let Target { dir: first, .. } = sequence::while_gone(session, |session| {
+            let mut retry = session.retry.again();
+            let target = resolve::open(session, path, &request, &mut retry);
+            session.retry = retry.again();
+            target
+        })?;
         // What lives on is never number 0, 1 or 2.
         let _fillers = Fillers::of(&first);
         let (dir, _first) = if first.raw() > 2 {
@@ -119,7 +122,7 @@ impl<'h> Writer<'h> {
         (is_still(hooks, self.temp.fd.raw(), &self.temp.stat), is_still(hooks, self.dir.raw(), &self.dir_stat))
     }
 
-    /// Saves what was written. Whatever comes of it, the temporary file is gone then.
+    /// Saves what was written. After an error as well, the temporary file is gone.
     pub fn commit(mut self) -> Result<Outcome, Outcome> {
         if let Err(outcome) = self.check() {
             self.abort();
