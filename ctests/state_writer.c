@@ -890,6 +890,13 @@ static int64_t stale_pread(void *user, int32_t fd, void *buf, size_t len, uint64
     return stale_reads-- > 0 ? -ESTALE : REAL->pread(NULL, fd, buf, len, offset);
 }
 
+static int stale_links;
+static int32_t stale_linkat(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, int32_t flags)
+{
+    (void)user;
+    return stale_links-- > 0 ? -ESTALE : REAL->linkat(NULL, from_dir, from, to_dir, to, flags);
+}
+
 static void gone(void)
 {
     steadfast_hooks h = test_hooks();
@@ -903,6 +910,12 @@ static void gone(void)
     stale_reads = 2;
     is_int(commit(), SAVED, "it is gone twice when the commit looks: saved");
     ok(stale_reads < 0 && holds(path, "two") && report.generation == 2, "with the next generation");
+    steadfast_context_free(c);
+    h.linkat = stale_linkat;
+    c = test_context(&h);
+    stale_links = 2;
+    is_int(stream(c, KEEP, "three"), SAVED, "it is gone twice while it is kept: saved");
+    ok((NO_LINK || stale_links < 0) && holds(path, "three") && holds(previous, "two"), "and kept");
     steadfast_context_free(c);
 }
 
