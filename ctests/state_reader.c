@@ -183,10 +183,20 @@ static void changed(void)
     ok(gives(3 * MIB, 100, 100) && gives(0, 10, 10), "the others are given still");
     change(256 + 2 * MIB + 20, large[2 * MIB + 20]);
     ok(gives(2 * MIB, 100, 100), "and it, when it is as it was");
+    change(256 + LARGE - 3, large[LARGE - 3] ^ 1);
+    is_int(read_at(LARGE - 100, 10), STEADFAST_E_DIGEST, "a byte is changed near the end: E_DIGEST");
+    change(256 + LARGE - 3, large[LARGE - 3]);
+    ok(gives(LARGE - 100, 200, 100), "and given when it is as it was");
     if (truncate(path, 256 + MIB) != 0)
         bail_out("truncate");
     is_int(read_at(MIB, 10), STEADFAST_E_DIGEST, "a file that was cut: E_DIGEST");
     ok(gives(0, MIB / 2, MIB / 2) && gives(LARGE, 1, 0), "what is left is given");
+    steadfast_reader_close(reader);
+
+    save_bytes(100);
+    open_reader();
+    change(256 + 50, large[50] ^ 1);
+    is_int(read_at(0, 100), STEADFAST_E_DIGEST, "a short state is changed: E_DIGEST");
     steadfast_reader_close(reader);
 
     save_bytes(LARGE);
