@@ -15,7 +15,7 @@
 
 /* 64-bit platforms; with 32-bit pointers the pointers shrink. */
 #if UINTPTR_MAX > 0xffffffffu
-SIZE(steadfast_stat, 56);
+SIZE(steadfast_stat, 64);
 OFFSET(steadfast_stat, dev, 0);
 OFFSET(steadfast_stat, ino, 8);
 OFFSET(steadfast_stat, mode, 16);
@@ -26,6 +26,7 @@ OFFSET(steadfast_stat, size, 32);
 OFFSET(steadfast_stat, mtime_ns, 40);
 OFFSET(steadfast_stat, attributes, 48);
 OFFSET(steadfast_stat, reserved, 52);
+OFFSET(steadfast_stat, btime_ns, 56);
 
 SIZE(steadfast_pollfd, 8);
 OFFSET(steadfast_pollfd, fd, 0);

@@ -334,6 +334,16 @@ enum {
   /** Create missing parent directories, durably, with mode 0777 less the umask. They stay if the save then fails. */
   STEADFAST_SAVE_CREATE_PARENTS = 16,
   /**
+   * A durable save with one flush of the device instead of two to four, for states that are saved often. PATH and PATH.prev take
+   * turns: the save overwrites the older of the two by one write that is synced by the same call, and the newer one is the
+   * state. So PATH alone is not the state any more: to hand it on, load it. Every load and save of this library knows; older ones
+   * answer STEADFAST_E_NEWER. A plain save ends it. KEEP_PREVIOUS is implied. The two files are filled up with newlines to a multiple of
+   * 4 KiB. The first two saves make them, and are ordinary ones; so is a save with NO_SYNC, of 4 MiB and more, of a writer, and
+   * where the file system is not known to do it well (ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs are). With PLAIN it is
+   * -EINVAL. The manual says what it gives up.
+   */
+  STEADFAST_SAVE_ALTERNATE = 32,
+  /**
    * Atomic and verified, but without any fsync: the result is STEADFAST_NOT_DURABLE. The state is marked, so that it
    * never replaces a durable PATH.prev. on_disk is EITHER if KEEP_PREVIOUS has a durable state to keep, otherwise
    * UNKNOWN. With STRICT or SYNCFS it is -EINVAL.
@@ -1189,6 +1199,8 @@ typedef struct {
   uint32_t attributes;
   /** 0. */
   uint32_t reserved;
+  /** When the file was made, nanoseconds since the Unix epoch; 0 if that is not known. */
+  int64_t btime_ns;
 } steadfast_stat;
 
 /** struct pollfd (poll(2)) by a name of fixed width. */

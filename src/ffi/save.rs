@@ -162,6 +162,9 @@ pub(super) fn save_request<'a>(
     if request.skips_sync() && request.has(STEADFAST_SAVE_STRICT | STEADFAST_SAVE_SYNCFS) {
         return Err(invalid(Detail::Contradiction));
     }
+    if request.has(STEADFAST_SAVE_ALTERNATE) && request.kind() == Kind::Plain {
+        return Err(invalid(Detail::AlternatesPlain));
+    }
     if options.reserved != 0 || request.mode & !0o6777 != 0 {
         return Err(invalid(Detail::BadMember));
     }

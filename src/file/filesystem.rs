@@ -98,9 +98,13 @@ pub fn changes_unseen(hooks: &Hooks, fd: i32) -> bool {
 /// Does syncfs make a file of this file system durable, and report when it could not? On FUSE, overlays and network file
 /// systems it may reach nothing; before Linux 5.8 it kept errors to itself (syncfs(2), "Versions").
 pub fn syncfs_reaches_device(hooks: &Hooks, fd: i32) -> bool {
-    /// ext2, ext3 and ext4; xfs, btrfs, f2fs, bcachefs, tmpfs.
+    is_well_known(hooks, fd) && kernel(hooks).is_some_and(|kernel| kernel >= (5, 8))
+}
+
+/// Does it sync what it says it synced, and report what it could not? ext2, ext3 and ext4; xfs, btrfs, f2fs, bcachefs, tmpfs.
+pub fn is_well_known(hooks: &Hooks, fd: i32) -> bool {
     const MAGIC: [i64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0xca45_1a4e, 0x0102_1994];
-    hooks.filesystem(fd).is_ok_and(|magic| MAGIC.contains(&magic)) && kernel(hooks).is_some_and(|kernel| kernel >= (5, 8))
+    hooks.filesystem(fd).is_ok_and(|magic| MAGIC.contains(&magic))
 }
 
 /// Has a name that was changed after a syncfs to be synced by another one, and not by fsync of its directory? On btrfs (seen on Linux

@@ -131,6 +131,16 @@ pub fn give(
     set_mode(hooks, fd, now, special | permissions.mode() | mark, true)
 }
 
+/// Do the two files have the same owner, group, mode and ACL?
+pub fn are_equal(hooks: &Hooks, a: &Replaced, b: &Replaced) -> Result<bool, Errno> {
+    let of = |file: &Replaced| (file.stat.uid, file.stat.gid, file.stat.mode & !UNSYNCED);
+    if of(a) != of(b) {
+        return Ok(false);
+    }
+    let (a, b) = (Acl::read(hooks, a.fd)?, Acl::read(hooks, b.fd)?);
+    Ok(a.as_ref().map(|acl| acl.value.bytes()) == b.as_ref().map(|acl| acl.value.bytes()))
+}
+
 /// Owner and group of the old file: which of them the new one has now.
 fn set_owner(hooks: &Hooks, fd: i32, own: &steadfast_stat, old: &steadfast_stat) -> Result<(bool, bool), Errno> {
     const KEEP: u32 = u32::MAX;

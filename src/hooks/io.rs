@@ -55,6 +55,16 @@ impl Hooks {
         })
     }
 
+    /// One pwrite(2) of all `bytes` at the start of a file that was opened with O_DSYNC: 0 when they are durable. Nothing is made
+    /// again, since after any error, and after a short write, it is not known what a second sync would vouch for.
+    pub fn write_durably(&self, fd: i32, bytes: &[u8]) -> Result<(), Errno> {
+        let (buf, len) = (bytes.as_ptr().cast(), bytes.len());
+        let write =
+            || self.once(STEADFAST_CALL_PWRITE, most(len), |hook, user| unsafe { (hook.pwrite)(user, fd, buf, len, 0) });
+        let written = self.without_sigxfsz(write)?;
+        if written as usize == len { Ok(()) } else { Err(Errno::of(EIO)) }
+    }
+
     /// read(2), once: what was read.
     pub fn read<'b>(&self, fd: i32, buf: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         let (pointer, len) = (buf.as_mut_ptr().cast(), buf.len());

@@ -1,10 +1,12 @@
 //! Many states in one call: all are written before the first is synced, so that the disk has something to do, and
 //! each directory is synced once.
 
+use super::alternate;
 use super::options::*;
 use super::resolve::Session;
 use super::saving::{self, Saving, Synced, Written};
-use super::sequence::{self, begins_again, replace, sync_directory};
+use super::sequence::{self, begins_again, replace};
+use super::sync::sync_directory;
 use crate::file::entry::same;
 use crate::file::filesystem;
 use crate::file::path::{Name, Path};
@@ -71,6 +73,8 @@ struct Batch<'h, 'e, E> {
 enum NotWritten {
     /// The same state is under way already.
     UnderWay,
+    /// It was saved by itself.
+    Saved(Outcome),
     Failed(Outcome),
 }
 
@@ -114,18 +118,20 @@ pub fn save_batch<E: Entries>(
                 let again = [EMFILE, ENFILE].contains(&outcome.os_error) || begins_again(outcome);
                 again && !batch.slots.is_empty()
             }
-            Ok(()) => false,
+            Err(NotWritten::Saved(_)) | Ok(_) => false,
         };
         if again {
             batch.replace()?;
             written = batch.write(&mut path, number);
         }
+        let mut is_locked = false;
         match written {
-            Ok(()) => {}
+            Ok(locked) => is_locked = locked,
+            Err(NotWritten::Saved(outcome)) => batch.settle(number, outcome),
             Err(NotWritten::Failed(outcome)) => batch.settle_or_save(number, outcome, batch.session.unsynced_parent),
             Err(NotWritten::UnderWay) => batch.settle(number, Outcome::internal()),
         }
-        if batch.slots.len() >= together {
+        if is_locked || batch.slots.len() >= together {
             batch.replace()?;
         }
     }
@@ -138,8 +144,8 @@ pub fn save_batch<E: Entries>(
 }
 
 impl<'h, E: Entries> Batch<'h, '_, E> {
-    /// Steps 1 to 6.
-    fn write(&mut self, path: &mut Path, number: usize) -> Result<(), NotWritten> {
+    /// Steps 1 to 6. The answer: does it hold a flock that others wait for?
+    fn write(&mut self, path: &mut Path, number: usize) -> Result<bool, NotWritten> {
         let (whole, data) = self.entries.get(number)?;
         let request = SaveRequest { data, ..*self.request };
         path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
@@ -150,6 +156,10 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         if self.slots.iter().any(|slot| same(&slot.dir, &dir) && slot.name.c_str() == path.name()) {
             return Err(NotWritten::UnderWay);
         }
+        if let Some(saved) = alternate::save(&mut saving, path.name(), &request)? {
+            return Err(NotWritten::Saved(saved));
+        }
+        let is_locked = saving.pair.is_some() || saving.alternates;
         let written = saving.write(path.name(), &request)?;
         if !request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS) {
             // Only a beginning: an error that it misses, the sync will report.
@@ -159,7 +169,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         let outcome = Outcome::new(STEADFAST_OK);
         let slot = Slot { number, written: Some(written), saving, dir, name, synced: None, outcome };
         self.slots.push(slot).at(STEADFAST_STEP_ALLOCATE)?;
-        Ok(())
+        Ok(is_locked)
     }
 
     /// Steps 7 to 9 of all that are under way.

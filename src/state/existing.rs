@@ -1,6 +1,6 @@
 //! What is at the target, or at PATH.prev, now.
 
-use super::format::{self, HEADER, Hasher};
+use super::format::{self, HEADER, Hasher, Slot};
 use super::options::Kind;
 use super::plain::{self, Stored, Verdict};
 use crate::file::deadline::Retry;
@@ -61,6 +61,11 @@ impl Content {
         self.generation.filter(|_| self.damage == 0 && self.tag.is_none())
     }
 
+    /// A state that has been damaged, as far as can be seen? What is no state at all is not.
+    pub fn is_damaged(&self) -> bool {
+        [STEADFAST_E_EMPTY, STEADFAST_E_TRUNCATED, STEADFAST_E_TRAILING, STEADFAST_E_DIGEST].contains(&self.damage)
+    }
+
     /// A whole state?
     pub fn is_whole(&self) -> bool {
         [STEADFAST_OK, STEADFAST_E_NEWER].contains(&self.damage)
@@ -72,7 +77,10 @@ pub struct Existing<'h> {
     fd: Fd<'h>,
     pub stat: steadfast_stat,
     held: bool,
-    content: Option<Content>,
+    /// What it came to when it was read through as this kind.
+    content: Option<(Kind, Content)>,
+    /// Has its sync failed?
+    unsynced: bool,
 }
 
 impl Drop for Existing<'_> {
@@ -110,7 +118,7 @@ impl<'h> Existing<'h> {
         if !is_regular(stat.mode) {
             return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
         }
-        Ok(Some(Existing { fd, stat, held: false, content: None }))
+        Ok(Some(Existing { fd, stat, held: false, content: None, unsynced: false }))
     }
 
     /// Is something mounted there, so that no other file can get the name?
@@ -209,7 +217,19 @@ impl<'h> Existing<'h> {
 
     /// Is it, as far as is known, not durable? Asked after [`verify`](Existing::verify).
     pub fn is_unsynced(&self) -> bool {
-        self.content.is_some_and(|content| content.unsynced)
+        self.unsynced || self.content.is_some_and(|(_, content)| content.unsynced)
+    }
+
+    /// It could not be synced.
+    pub fn mark_unsynced(&mut self) {
+        self.unsynced = true;
+    }
+
+    /// What its header says of an alternating state, if it is one of its two files; and the generation, if the header's own check
+    /// confirms it.
+    pub fn slot(&self, step: i32) -> Result<Option<(Slot, Option<u64>)>, Outcome> {
+        let header = self.header().at(step)?;
+        Ok(header.and_then(|header| Some((format::slot(&header)?, format::checked_generation(&header)))))
     }
 
     /// Shows the content to `look`, piece by piece, until it answers false: how much was read.
@@ -228,14 +248,14 @@ impl<'h> Existing<'h> {
 
     /// Reads it through and checks it, once: as the `kind` that is saved, or as the other one.
     pub fn verify(&mut self, kind: Kind, step: i32) -> Result<Content, Outcome> {
-        if let Some(content) = self.content {
+        if let Some((_, content)) = self.content.filter(|&(verified, _)| verified == kind) {
             return Ok(content);
         }
         let content = match kind {
             Kind::Record => self.verify_record().at(step)?,
             Kind::Plain => self.verify_plain().at(step)?,
         };
-        self.content = Some(content);
+        self.content = Some((kind, content));
         Ok(content)
     }
 

@@ -3,7 +3,7 @@
 //! Line 1 is what `sha256sum` prints for everything after it. Line 2 names format, length, generation, time and schema,
 //! then a check of the header itself, and is padded with spaces to byte 255.
 
-use crate::mem::format::{hex32, number, put_decimal};
+use crate::mem::format::{hex32, hex64, number, put_decimal};
 use crate::mem::{copy, prefetch};
 use crate::status::*;
 use core::ops::Range;
@@ -37,11 +37,40 @@ const HEAD_KEY: &[u8] = b" head=";
 const UNSYNCED: Range<usize> = 187..198;
 const UNSYNCED_KEY: &[u8] = b" unsynced=1";
 
+/// One of the two files of an alternating state. An older version of this library does not understand them: E_NEWER.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// Length of the payload; newlines follow it up to the end of the file.
+    pub used: u64,
+    /// Which two files are known to have their names on the disk; 0: that is not known.
+    pub pair: u64,
+    /// Was it written by one call and synced by another? Then a saver that was killed may have left it unsynced.
+    pub grouped: bool,
+}
+
+const USED_KEY: &[u8] = b" !used=";
+const PAIR_KEY: &[u8] = b" !pair=";
+const GROUPED_KEY: &[u8] = b" grouped=1";
+/// What follows the check, or the mark of an unsynced or grouped state.
+const SLOT_BLANK: &[u8] = b" !used=00000000000000000000 !pair=0000000000000000";
+
+impl Slot {
+    /// The length of a file for a payload of `used` bytes: it is not to change with every save. In steps of 4 KiB, of a 16th
+    /// where that is more, and of 64 KiB at most.
+    pub fn capacity(used: u64) -> u64 {
+        const STEP: u64 = 4096;
+        const LONGEST: u64 = 16 * STEP;
+        let len = used.saturating_add(HEADER as u64);
+        let step = (len / 16 / STEP).saturating_mul(STEP).clamp(STEP, LONGEST);
+        len.checked_next_multiple_of(step).unwrap_or(u64::MAX)
+    }
+}
+
 /// The digits of a record without the check count when its generation is below this.
 const UNCHECKED_LIMIT: u64 = 1 << 62;
 
-/// The header of a payload of `len` bytes, but for its first line.
-pub fn header(fields: &Fields, len: u64, unsynced: bool) -> [u8; HEADER] {
+/// The header of a payload of `len` bytes, but for its first line. Of a slot `len` counts what fills it up, too.
+pub fn header(fields: &Fields, len: u64, unsynced: bool, slot: Option<&Slot>) -> [u8; HEADER] {
     let mut out = [b' '; HEADER];
     put(&mut out, COVERED..HEADER, |slots| copy(slots, BLANK));
     put(&mut out, HEADER - 1..HEADER, |slots| copy(slots, b"\n"));
@@ -49,12 +78,42 @@ pub fn header(fields: &Fields, len: u64, unsynced: bool) -> [u8; HEADER] {
     put(&mut out, GENERATION, |slots| put_decimal(slots, fields.generation));
     put(&mut out, TIME, |slots| put_decimal(slots, fields.saved_at_ns.max(0).unsigned_abs()));
     put(&mut out, SCHEMA, |slots| put_decimal(slots, u64::from(fields.schema)));
+    let mut end = HEAD.end;
     if unsynced {
         put(&mut out, UNSYNCED, |slots| copy(slots, UNSYNCED_KEY));
+        end = UNSYNCED.end;
+    }
+    if let Some(slot) = slot {
+        put_slot(&mut out, end, slot);
     }
     let check = head(&out, HEAD);
     put(&mut out, HEAD, |slots| copy(slots, &check));
     out
+}
+
+/// What a slot has from `at` on.
+fn put_slot(header: &mut [u8; HEADER], at: usize, slot: &Slot) {
+    let mut line = [b' '; GROUPED_KEY.len() + SLOT_BLANK.len()];
+    let (grouped, rest) = line.split_at_mut(if slot.grouped { GROUPED_KEY.len() } else { 0 });
+    copy(grouped, GROUPED_KEY);
+    copy(rest, SLOT_BLANK);
+    let (used, pair) = rest.split_at_mut(USED_KEY.len() + 20);
+    put_decimal(used.get_mut(USED_KEY.len()..).unwrap_or_default(), slot.used);
+    copy(pair.get_mut(PAIR_KEY.len()..).unwrap_or_default(), &hex64(slot.pair));
+    put(header, at..HEADER - 1, |slots| copy(slots, &line));
+}
+
+/// What a header says of an alternating state, whether it is damaged or not.
+pub fn slot(header: &[u8; HEADER]) -> Option<Slot> {
+    if is_plain(header) {
+        return None;
+    }
+    let digits = |key, len| header.get(after_key(header, key, len)?);
+    let pair = digits(PAIR_KEY, 16)?.iter().try_fold(0u64, |pair, &digit| {
+        Some(pair << 4 | u64::from(char::from(digit).to_digit(16)?))
+    })?;
+    let grouped = after_key(header, GROUPED_KEY, 0).is_some();
+    Some(Slot { used: number(digits(USED_KEY, 20)?)?, pair, grouped })
 }
 
 /// Fills a part of the header. The ranges are constants inside it.
@@ -233,6 +292,17 @@ fn whole(generation: Option<u64>, time: Option<u64>, schema: Option<u64>) -> Res
     }
 }
 
+/// Of the keys that must be understood only those of a slot are known.
+fn understood(header: &[u8], body: &[u8]) -> Result<(), i32> {
+    let mut keys = (0..body.len()).filter_map(|at| body.get(at..)).filter(|key| key.starts_with(b" !"));
+    if !keys.all(|key| key.starts_with(USED_KEY) || key.starts_with(PAIR_KEY)) {
+        return Err(STEADFAST_E_NEWER);
+    }
+    let (_, len) = version_and_len(body).ok_or(STEADFAST_E_FORMAT)?;
+    let slot = header.first_chunk().and_then(slot).ok_or(STEADFAST_E_FORMAT)?;
+    if slot.used <= len { Ok(()) } else { Err(STEADFAST_E_FORMAT) }
+}
+
 /// The fields of a header. Unknown keys are passed over, but one that begins with '!' must be understood.
 pub fn fields(header: &[u8]) -> Result<Fields, i32> {
     if is_plain(header) {
@@ -246,7 +316,7 @@ pub fn fields(header: &[u8]) -> Result<Fields, i32> {
     }
     let body = line.strip_suffix(b"\n").ok_or(STEADFAST_E_FORMAT)?;
     if body.windows(2).any(|pair| pair == b" !") {
-        return Err(STEADFAST_E_NEWER);
+        understood(header, body)?;
     }
     whole(value(body, b" gen="), value(body, b" time="), value(body, b" schema="))
 }

@@ -2,6 +2,7 @@
 //! comes again.
 
 use super::existing::{Existing, if_regular};
+use super::pair::Pair;
 use super::options::{Kind, SaveRequest};
 use super::plain::TAGS;
 use crate::file::deadline::Retry;
@@ -69,35 +70,42 @@ pub struct Known<'h> {
 pub fn count<'h>(
     target: Entry<'h, '_>,
     current: &mut Option<Existing<'h>>,
+    pair: Option<&mut Pair<'h>>,
     request: &SaveRequest<'_>,
     now_ns: i64,
     retry: &mut Retry,
 ) -> Result<Known<'h>, Outcome> {
-    let thorough = request.swaps() || request.keeps_previous();
+    let thorough = request.swaps() || request.keeps_previous() || pair.is_some();
     let kind = request.kind();
     let mut number = None;
     let mut tag = None;
     let mut sha256 = None;
     let mut replaces = false;
     let mut damage = 0;
-    if let Some(current) = current.as_mut() {
+    let is_unsure = pair.as_ref().is_some_and(|pair| pair.is_unsure);
+    let alternates = pair.as_ref().map(|pair| pair.other);
+    // Of an alternating state the newer file counts.
+    let newest = pair.and_then(Pair::newest_previous).or(current.as_mut());
+    let emptied = newest.as_ref().is_some_and(|newest| newest.stat.size == 0);
+    if let Some(newest) = newest {
         if thorough {
-            let content = current.verify(kind, STEP)?;
+            let content = newest.verify(kind, STEP)?;
             (number, damage) = (content.generation, content.damage);
             replaces = content.is_whole() || number.is_some();
             (sha256, tag) = (content.sha256, content.tag);
         } else {
-            (number, replaces) = current.look(kind, STEP)?;
+            (number, replaces) = newest.look(kind, STEP)?;
         }
     }
     if request.swaps() && damage == STEADFAST_E_NEWER {
         return Err(Outcome::new(damage));
     }
     // For an empty file that nothing confirms a load with RECOVER gives PATH.prev, as for damage.
-    let emptied = current.as_ref().is_some_and(|current| current.stat.size == 0);
     let own = number.or(tag.filter(|&tag| !emptied || tag == request.expected_generation));
     let mut previous = Previous::Missing;
-    if number.is_none() || thorough {
+    if let Some(other) = alternates {
+        previous = Previous::There(other, None);
+    } else if number.is_none() || thorough {
         let whole = request.swaps() && own.is_none();
         let found = Previous::look(target, current.as_ref().map(|current| &current.stat), kind, whole, retry)?;
         previous = found.0;
@@ -131,7 +139,7 @@ pub fn count<'h>(
     };
     // A plain file that has no number gets the one before, where it is kept.
     let room = |last: u64| if kind == Kind::Plain && current.is_some() { after(last).and_then(after) } else { after(last) };
-    let next = match (number, &previous, current.is_some()) {
+    let next = match (number.filter(|_| !is_unsure), &previous, current.is_some()) {
         (Some(_), _, _) => after(last.unwrap_or(0))?,
         (None, Previous::Missing, false) => 1,
         // Damage, a file that is not ours, or only a previous generation: the clock is above any number that was counted.

@@ -9,6 +9,7 @@ use super::copy::{self, Adopted};
 use super::existing::{Existing, is_durable};
 use super::format::HEADER;
 use super::options::*;
+use super::pair::Pair;
 use super::plain::{Attribute, IN_PLACE};
 use super::saving::Saving;
 use super::stream;
@@ -135,6 +136,9 @@ fn keep(
     request: &SaveRequest<'_>,
 ) -> Result<Detail, Outcome> {
     let kind = request.kind();
+    if saving.pair.as_ref().is_some_and(Pair::stays_at_previous) {
+        return Ok(Detail::None);
+    }
     let content = current.verify(kind, STEP)?;
     let previous = names::previous(target.name()).at(STEP)?;
     let previous = target.sibling(previous.c_str());

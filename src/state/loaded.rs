@@ -53,14 +53,36 @@ pub fn read_and_hash(
     }
 }
 
+/// The size of a file, if it is a regular one.
+pub fn size_of_regular(fd: &Fd<'_>) -> Result<u64, Outcome> {
+    let stat = fd.hooks().fstat(fd.raw()).at(STEADFAST_STEP_READ_FILE)?;
+    if is_regular(stat.mode) { Ok(stat.size) } else { Err(Outcome::new(STEADFAST_E_NOT_REGULAR)) }
+}
+
 /// A verified state.
+#[derive(Clone, Copy)]
 pub struct Loaded {
     pub len: usize,
     pub fields: Fields,
     pub sha256: [u8; 32],
     pub previous: bool,
+    /// Is it one of the two files of an alternating state?
+    pub alternates: bool,
     /// STEADFAST_OK, or what a plain file has instead.
     pub status: i32,
+}
+
+impl Loaded {
+    /// With the result of the load that gives it.
+    pub fn succeed(self) -> (Loaded, Outcome) {
+        (self, Outcome::new(self.status).with_generation(self.fields.generation))
+    }
+}
+
+/// Is this damage, or an unreadable disk, for which the previous generation is kept?
+pub fn recoverable(status: i32) -> bool {
+    let damaged = (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status);
+    damaged || [EIO, EBADMSG, EUCLEAN].iter().any(|&errno| status == Errno::of(errno).code())
 }
 
 /// What takes the file of a state.

@@ -1,6 +1,7 @@
 //! State files: saving so that a crash leaves the old state or the new one, loading verified.
 #![forbid(unsafe_code)]
 
+mod alternate;
 pub mod batch;
 mod blocks;
 mod copy;
@@ -10,9 +11,13 @@ pub mod format;
 mod generation;
 mod in_place;
 pub mod load;
+mod load_files;
+mod load_pair;
 mod load_plain;
+mod load_record;
 pub mod loaded;
 pub mod options;
+mod pair;
 pub mod plain;
 mod previous;
 mod publish;
@@ -23,6 +28,7 @@ mod saving;
 pub mod sequence;
 mod stream;
 mod streamed;
+mod sync;
 mod turn;
 pub mod watch;
 pub mod writer;

@@ -21,6 +21,14 @@ pub const STEADFAST_SAVE_IF_GENERATION: u32 = 1 << 2;
 pub const STEADFAST_SAVE_FOLLOW_SYMLINK: u32 = 1 << 3;
 /// Create missing parent directories, durably, with mode 0777 less the umask. They stay if the save then fails.
 pub const STEADFAST_SAVE_CREATE_PARENTS: u32 = 1 << 4;
+/// A durable save with one flush of the device instead of two to four, for states that are saved often. PATH and PATH.prev take
+/// turns: the save overwrites the older of the two by one write that is synced by the same call, and the newer one is the
+/// state. So PATH alone is not the state any more: to hand it on, load it. Every load and save of this library knows; older ones
+/// answer STEADFAST_E_NEWER. A plain save ends it. KEEP_PREVIOUS is implied. The two files are filled up with newlines to a multiple of
+/// 4 KiB. The first two saves make them, and are ordinary ones; so is a save with NO_SYNC, of 4 MiB and more, of a writer, and
+/// where the file system is not known to do it well (ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs are). With PLAIN it is
+/// -EINVAL. The manual says what it gives up.
+pub const STEADFAST_SAVE_ALTERNATE: u32 = 1 << 5;
 /// Atomic and verified, but without any fsync: the result is STEADFAST_NOT_DURABLE. The state is marked, so that it
 /// never replaces a durable PATH.prev. on_disk is EITHER if KEEP_PREVIOUS has a durable state to keep, otherwise
 /// UNKNOWN. With STRICT or SYNCFS it is -EINVAL.
@@ -53,6 +61,7 @@ pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT
     | STEADFAST_SAVE_IF_GENERATION
     | STEADFAST_SAVE_FOLLOW_SYMLINK
     | STEADFAST_SAVE_CREATE_PARENTS
+    | STEADFAST_SAVE_ALTERNATE
     | STEADFAST_SAVE_NO_SYNC
     | STEADFAST_SAVE_SYNCFS
     | STEADFAST_SAVE_PLAIN
@@ -127,7 +136,12 @@ impl SaveRequest<'_> {
 
     /// Is the previous generation to be kept?
     pub fn keeps_previous(&self) -> bool {
-        self.has(STEADFAST_SAVE_KEEP_PREVIOUS)
+        self.has(STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_ALTERNATE)
+    }
+
+    /// Are two files to take turns?
+    pub fn alternates(&self) -> bool {
+        self.has(STEADFAST_SAVE_ALTERNATE) && !self.skips_sync()
     }
 
     /// Is nothing synced?

@@ -7,6 +7,7 @@
 use super::copy::{self, Adopted};
 use super::existing::{Content, Existing, if_regular, is_durable, is_gone, is_recoverable};
 use super::options::Kind;
+use super::pair;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names::{self, Shape};
@@ -39,6 +40,8 @@ pub struct How {
     pub verifiable: bool,
     /// Is a state that is gone waited for here, since the save does not begin again?
     pub waits: bool,
+    /// Does the state alternate?
+    pub alternates: bool,
 }
 
 /// What stands at .prev while the new state is published. Dropped, it puts back what was there before; a save that fails
@@ -63,6 +66,8 @@ struct Undo<'h> {
     kept: steadfast_stat,
     current: steadfast_stat,
     kind: Kind,
+    /// Of an alternating state what was there may not come back: that its name is on the disk was known, and would not be true.
+    stays: bool,
     /// Is it still to be done?
     armed: bool,
 }
@@ -98,6 +103,9 @@ impl Drop for Undo<'_> {
         let is_current = self.entry(&self.target).is(&self.current) != Ok(false);
         // Is what is set aside newer? Then others kept it after the state that is kept here had been replaced.
         let is_newer = || self.aside.as_ref().is_some_and(|aside| self.generation(aside) > self.generation(&self.previous));
+        if self.stays && is_ours && is_current && self.aside.is_some() && !is_newer() {
+            return self.forget();
+        }
         if !is_ours || !(is_current || is_newer()) {
             return self.forget();
         }
@@ -112,7 +120,7 @@ impl Drop for Undo<'_> {
 
 impl Kept<'_> {
     /// .prev is as it was: nothing has to be put back.
-    fn unchanged(durable: bool, note: Detail) -> Self {
+    pub fn unchanged(durable: bool, note: Detail) -> Self {
         Kept { undo: None, durable, note }
     }
 
@@ -153,7 +161,10 @@ pub fn keep<'h>(
             Ok(Some(kept)) => return Ok(kept),
             Ok(None) if how.swap => return Err(Outcome::new(STEADFAST_E_CONFLICT)),
             // Replaced since it was opened: the new one is what is to be kept.
-            Ok(None) => Existing::open(target, retry, STEP).map(|there| *current = there),
+            Ok(None) => Existing::open(target, retry, STEP).and_then(|there| {
+                *current = there;
+                pair::begin_again_if_slot(current.as_ref())
+            }),
             Err(e) => Err(e),
         };
         match kept {
@@ -345,6 +356,7 @@ impl<'h> Keeping<'h, '_> {
             kept,
             current,
             kind: self.how.kind,
+            stays: self.how.alternates,
             armed: true,
         })
     }

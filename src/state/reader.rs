@@ -6,6 +6,7 @@
 use super::blocks::{BLOCK, Blocks, Running};
 use super::format::{self, COVERED, HEADER};
 use super::load;
+use super::load_record::check;
 use super::load_plain;
 use super::loaded::{Loaded, Taker};
 use super::options::*;
@@ -34,8 +35,10 @@ pub struct Reader<'h> {
 /// What is hashed of a file, piece by piece.
 struct Pieces {
     part: Part,
-    /// Length of the payload.
+    /// Length of the payload, with what fills it up.
     len: u64,
+    /// Without.
+    used: u64,
     /// SHA-256's state before each piece, and the digest of all.
     states: List<Running>,
     digest: [u8; 32],
@@ -67,7 +70,7 @@ impl<'h> Taker<'h> for Place<'h> {
         let loaded = match request.kind() {
             Kind::Record => verify_record(&fd, request, &mut read),
             Kind::Plain => load_plain::verify(&fd, request, retry, &mut |size| {
-                let pieces = read.insert(Pieces::read(&fd, Part::PLAIN, size, request)?);
+                let pieces = read.insert(Pieces::read(&fd, Part::PLAIN, (size, size), request)?);
                 Ok((pieces.len, pieces.digest))
             }),
         }?;
@@ -87,14 +90,18 @@ fn verify_record(fd: &Fd<'_>, request: &LoadRequest, read: &mut Option<Pieces>) 
     let mut header = [0u8; HEADER];
     let seen = hooks.pread(fd.raw(), &mut header, 0).at(STEP)?.len();
     let len = format::expected_len(header.get(..seen).unwrap_or(&header), stat.size).map_err(Outcome::new)?;
-    let pieces = read.insert(Pieces::read(fd, Part::RECORD, len, request)?);
+    // What fills a file up is hashed, and not handed out.
+    let slot = format::slot(&header).filter(|slot| slot.used <= len);
+    let used = slot.map_or(len, |slot| slot.used);
+    let pieces = read.insert(Pieces::read(fd, Part::RECORD, (len, used), request)?);
     match pieces.len.cmp(&len) {
         Ordering::Less => return Err(Outcome::new(STEADFAST_E_TRUNCATED)),
         Ordering::Greater => return Err(Outcome::new(STEADFAST_E_TRAILING)),
         Ordering::Equal => {}
     }
-    let (fields, sha256) = load::check(&header, pieces.digest, request)?;
-    Ok(Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false, status: STEADFAST_OK })
+    let (fields, sha256) = check(&header, pieces.digest, request)?;
+    let used = usize::try_from(used).unwrap_or(usize::MAX);
+    Ok(Loaded { len: used, fields, sha256, previous: false, alternates: slot.is_some(), status: STEADFAST_OK })
 }
 
 impl<'h> Reader<'h> {
@@ -112,7 +119,7 @@ impl<'h> Reader<'h> {
     /// Appends to `out`, as far as it has room, what the payload has from `offset` on.
     pub fn read(&mut self, offset: u64, out: &mut Buffer) -> Result<Outcome, Outcome> {
         let mut at = offset;
-        while at < self.pieces.len && out.bytes().len() < out.capacity() {
+        while at < self.pieces.used && out.bytes().len() < out.capacity() {
             let hashed = at.saturating_add(self.pieces.part.lead as u64);
             let number = hashed.checked_div(PIECE).unwrap_or(0);
             let within = hashed.checked_rem(PIECE).unwrap_or(0);
@@ -120,7 +127,9 @@ impl<'h> Reader<'h> {
                 self.hold(number)?;
             }
             let before = out.bytes().len();
-            out.append(self.pieces.memory.bytes().get(within as usize..self.pieces.len_of(number)).unwrap_or_default());
+            let left = usize::try_from(self.pieces.used.saturating_sub(at)).unwrap_or(usize::MAX);
+            let end = self.pieces.len_of(number).min((within as usize).saturating_add(left));
+            out.append(self.pieces.memory.bytes().get(within as usize..end).unwrap_or_default());
             let count = out.bytes().len().saturating_sub(before);
             if count == 0 {
                 return Err(Outcome::internal());
@@ -153,13 +162,14 @@ impl<'h> Reader<'h> {
 }
 
 impl Pieces {
-    /// Reads and hashes what should be a payload of `len` bytes. There may be less by now, or more: `len` is then one byte more.
-    fn read(fd: &Fd<'_>, part: Part, len: u64, request: &LoadRequest) -> Result<Pieces, Outcome> {
+    /// Reads and hashes what should be a payload of `len` bytes, of which `used` are the caller's. There may be less by now, or more:
+    /// `len` is then one byte more.
+    fn read(fd: &Fd<'_>, part: Part, (len, used): (u64, u64), request: &LoadRequest) -> Result<Pieces, Outcome> {
         let total = len.saturating_add(part.lead as u64);
-        let count = usize::try_from(total.div_ceil(PIECE)).ok().filter(|_| request.max_len == 0 || len <= request.max_len);
+        let count = usize::try_from(total.div_ceil(PIECE)).ok().filter(|_| request.max_len == 0 || used <= request.max_len);
         let states = List::new(count.ok_or(Outcome::new(STEADFAST_E_TOO_LARGE))?).at(STEADFAST_STEP_ALLOCATE)?;
         let memory = Buffer::new(total.min(PIECE) as usize).at(STEADFAST_STEP_ALLOCATE)?;
-        let mut pieces = Pieces { part, len, states, digest: [0; 32], memory, held: None };
+        let mut pieces = Pieces { part, len, used, states, digest: [0; 32], memory, held: None };
         let mut blocks = Blocks::new().ok_or(Outcome::internal())?;
         let (mut found, mut rest, mut left) = (0u64, [0; BLOCK], 0);
         for number in 0..total.div_ceil(PIECE) {

@@ -5,9 +5,11 @@
 
 use super::existing::Existing;
 use super::options::*;
+use super::pair::Side;
 use super::resolve::Session;
 use super::saving::Saving;
-use super::sequence::{sync_directory, while_gone};
+use super::sequence::while_gone;
+use super::sync::sync_directory;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
 use crate::file::names;
@@ -60,7 +62,10 @@ fn remove_both(saving: &mut Saving<'_>, path: &Path, request: &SaveRequest<'_>) 
     if request.swaps() && !target.is(&current.stat).at(STEP)? {
         return Ok(Removed::Replaced);
     }
-    let durable = current.verify(request.kind(), STEADFAST_STEP_READ_CURRENT)?.is_whole() && !current.is_unsynced();
+    // Of an alternating state the older one goes first.
+    let is_newest = saving.pair.as_ref().is_none_or(|pair| pair.newest == Side::Path);
+    let whole = current.verify(request.kind(), STEADFAST_STEP_READ_CURRENT)?.is_whole();
+    let durable = is_newest && whole && !current.is_unsynced();
     match (previous, before) {
         (Some(previous), Some(before)) if durable && !same(&before, &current.stat) => {
             return through_previous(target, previous, current, request, &mut saving.retry);

@@ -1,9 +1,10 @@
 //! A save on its way: what it found, and the new file.
 
 use super::existing::{Existing, is_gone, no_flock};
-use super::format::Fields;
+use super::format::{Fields, Slot};
 use super::generation;
 use super::options::*;
+use super::pair::{self, Pair};
 use super::plain::{self, Attribute};
 use super::resolve::{self, Session, Target};
 use super::stream::{self, Record};
@@ -11,6 +12,7 @@ use super::streamed::Streamed;
 use super::turn;
 use crate::file::deadline::Retry;
 use crate::file::entry::{Entry, same};
+use crate::file::filesystem;
 use crate::file::ownership::{self, Mode, UNSYNCED};
 use crate::file::path::Path;
 use crate::file::temp::Temp;
@@ -45,6 +47,10 @@ impl Synced {
 /// A save that has looked at what is there, and changed nothing yet.
 pub struct Saving<'h> {
     pub current: Option<Existing<'h>>,
+    /// Of an alternating state.
+    pub pair: Option<Pair<'h>>,
+    /// Is the new file to be one of an alternating state's?
+    pub alternates: bool,
     /// Of a save that compares and swaps a plain file: the directory's flock. Before `dir`, whose it is.
     _turn: Option<Flock<'h>>,
     pub dir: Fd<'h>,
@@ -101,6 +107,7 @@ impl<'h> Saving<'h> {
         request: &SaveRequest<'_>,
         retry: &mut Retry,
     ) -> Result<Saving<'h>, Outcome> {
+        const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
         let hooks = session.start.hooks();
         Saving::check_platform(hooks, request)?;
         let Target { dir, mut current } = resolve::open(session, path, request, retry)?;
@@ -114,18 +121,28 @@ impl<'h> Saving<'h> {
                 current = Existing::open(target, retry, STEADFAST_STEP_INSPECT_TARGET)?;
             }
         }
-        if request.swaps()
-            && let Some(there) = current.take()
-        {
-            current = there.hold(target, None, retry)?;
+        let alternates = alternates_here(&dir, current.as_ref(), request);
+        let mut pair = None;
+        if let Some(there) = current.take() {
+            // Who may overwrite what is there in place has its flock; and so has whoever replaces it.
+            let locked = request.swaps() || alternates || (!hooks.absent(STEADFAST_ABSENT_FLOCK) && there.slot(STEP)?.is_some());
+            current = if locked { there.hold(target, None, retry)? } else { Some(there) };
+            if let Some(current) = current.as_mut().filter(|_| locked) {
+                pair = pair::find(target, current, retry)?;
+                if let Some(pair) = &mut pair {
+                    pair.settle(current);
+                }
+            }
         }
         let now = hooks.clock(STEADFAST_CLOCK_REALTIME).at(STEADFAST_STEP_CLOCK)?;
-        let known = generation::count(target, &mut current, request, now, retry)?;
+        let known = generation::count(target, &mut current, pair.as_mut(), request, now, retry)?;
         let fields = Fields { generation: known.next, saved_at_ns: now, schema: request.schema };
         let retry = retry.again();
         let (there, _basis, had_state) = (known.there, known.basis, known.replaces);
         Ok(Saving {
             current,
+            pair,
+            alternates,
             _turn: taken,
             dir,
             _fillers: fillers,
@@ -154,7 +171,9 @@ impl<'h> Saving<'h> {
 
     /// The record to write.
     pub fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
-        Record { fields: self.fields, data: request.data, unsynced }
+        let used = request.data.len() as u64;
+        let slot = self.alternates.then_some(Slot { used, pair: 0, grouped: false });
+        Record { fields: self.fields, data: request.data, unsynced, slot }
     }
 
     /// Steps 4 to 6: the new file. Only its owner may open it before it has the permissions of the one that it replaces.
@@ -250,7 +269,7 @@ impl<'h> Saving<'h> {
     /// Opens what has the name now.
     pub fn look_again(&mut self, name: &CStr) -> Result<(), Outcome> {
         self.current = Existing::open(Entry::new(&self.dir, name), &mut self.retry, STEADFAST_STEP_KEEP_PREVIOUS)?;
-        Ok(())
+        pair::begin_again_if_slot(self.current.as_ref())
     }
 
     /// What a load of the new file gives as its generation: without an attribute, its tag.
@@ -297,6 +316,18 @@ impl<'h> Saving<'h> {
         };
         Outcome::because(STEADFAST_E_CONFLICT, Detail::SavedMeanwhile).with_generation(generation.unwrap_or(0))
     }
+}
+
+/// Can this state be one of two that take turns? Larger ones gain nothing.
+fn alternates_here(dir: &Fd<'_>, current: Option<&Existing<'_>>, request: &SaveRequest<'_>) -> bool {
+    const LARGE: usize = 4 << 20;
+    let hooks = dir.hooks();
+    let can_sync = !hooks.absent(STEADFAST_ABSENT_DIR_FSYNC | STEADFAST_ABSENT_FLOCK) && O_DSYNC != 0;
+    request.alternates()
+        && request.data.len() < LARGE
+        && can_sync
+        && !current.is_some_and(Existing::is_mount_root)
+        && filesystem::is_well_known(hooks, dir.raw())
 }
 
 /// The result of a save, where nothing but the attribute is missing.

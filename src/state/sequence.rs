@@ -1,13 +1,15 @@
 //! The save sequence. Its order is the proof; the steps are numbered as the report names them.
 
+use super::alternate;
 use super::existing::{Existing, is_gone};
 use super::in_place;
 use super::options::*;
+use super::pair::Pair;
 use super::previous::{self, How, Kept};
 use super::publish::{publish, publish_over};
 use super::resolve::Session;
 use super::saving::{Saving, Synced, Written, verdict};
-use crate::file::filesystem;
+use super::sync::sync_directory;
 use crate::file::path::Path;
 use crate::hooks::*;
 use crate::status::*;
@@ -56,6 +58,9 @@ fn save_once(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'
     let mut saving = Saving::begin(session, path, request)?;
     if saving.current.as_ref().is_some_and(Existing::is_mount_root) {
         return in_place::save(&mut saving, path.name(), request);
+    }
+    if let Some(saved) = alternate::save(&mut saving, path.name(), request)? {
+        return Ok(saved);
     }
     let written = saving.write(path.name(), request);
     match written.and_then(|written| finish(&mut saving, written, path.name(), request)) {
@@ -186,7 +191,11 @@ fn keep<'h>(
         number: saving.fields.generation.saturating_sub(1).max(1),
         verifiable: saving.unverified.is_none(),
         waits: saving.streamed.is_some(),
+        alternates: saving.pair.is_some(),
     };
+    if saving.pair.as_ref().is_some_and(Pair::stays_at_previous) {
+        return Ok(Some(Kept::unchanged(true, Detail::None)));
+    }
     let target = saving.target(name);
     match previous::keep(target, &written.temp, &mut saving.current, how, &mut saving.retry) {
         Ok(kept) => Ok(Some(kept)),
@@ -194,36 +203,4 @@ fn keep<'h>(
         Err(outcome) if wanted => Err(outcome),
         Err(_) => Ok(None),
     }
-}
-
-/// Step 10, where `outcome` needs it.
-pub fn sync_directory(dir: &Fd<'_>, outcome: Outcome, request: &SaveRequest<'_>) -> Outcome {
-    if outcome.status != STEADFAST_OK {
-        return outcome;
-    }
-    let hooks = dir.hooks();
-    let failed = outcome.with_status(STEADFAST_NOT_DURABLE);
-    if hooks.absent(STEADFAST_ABSENT_DIR_FSYNC) {
-        return failed.with_detail(Detail::NoDirFsync);
-    }
-    match sync_names(dir, request) {
-        // The name of a directory on the way is not durable.
-        Ok(()) if outcome.step != 0 => failed,
-        Ok(()) => outcome.with_on_disk(STEADFAST_ON_DISK_NEW),
-        Err(e) => {
-            let status = if request.has(STEADFAST_SAVE_STRICT) { STEADFAST_E_SAVED_NOT_DURABLE } else { STEADFAST_NOT_DURABLE };
-            failed.with_status(status).caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY)
-        }
-    }
-}
-
-fn sync_names(dir: &Fd<'_>, request: &SaveRequest<'_>) -> Result<(), Errno> {
-    let hooks = dir.hooks();
-    if request.has(STEADFAST_SAVE_SYNCFS) && filesystem::loses_names_after_syncfs(hooks, dir.raw()) {
-        match hooks.syncfs(dir.raw()) {
-            Err(e) if e.unsupported() => {}
-            synced => return synced,
-        }
-    }
-    hooks.fsync(dir.raw())
 }

@@ -1,7 +1,7 @@
 //! Writing a record: at once when it is small, hashed first when it is not, and when it is large hashed while the
 //! device writes.
 
-use super::format::{self, Fields, HEADER, Hasher};
+use super::format::{self, COVERED, Fields, HEADER, Hasher, Slot};
 use super::plain;
 use crate::hooks::*;
 use crate::mem::{Pieces, copy};
@@ -18,11 +18,31 @@ pub struct Record<'a> {
     pub data: &'a [u8],
     /// Is it marked as one that is not synced?
     pub unsynced: bool,
+    /// Of one of the two files of an alternating state.
+    pub slot: Option<Slot>,
 }
 
 impl Record<'_> {
     fn blank_header(&self) -> [u8; HEADER] {
-        format::header(&self.fields, self.data.len() as u64, self.unsynced)
+        format::header(&self.fields, self.data.len() as u64, self.unsynced, None)
+    }
+
+    /// The whole file of a slot, filled up with newlines to this length.
+    pub fn filled_up(&self, slot: &Slot, capacity: u64) -> Result<Buffer, Errno> {
+        let capacity = usize::try_from(capacity).map_err(|_| Errno::of(ENOMEM))?;
+        let mut file = Buffer::new(capacity)?;
+        let len = capacity.saturating_sub(HEADER) as u64;
+        file.append(&format::header(&self.fields, len, self.unsynced, Some(slot)));
+        file.append(self.data);
+        while file.bytes().len() < capacity {
+            file.append(&[b'\n'; 64]);
+        }
+        let mut hasher = Hasher::new(&[]);
+        hasher.update(file.bytes().get(COVERED..).unwrap_or_default());
+        if let Some(header) = file.bytes_mut().first_chunk_mut() {
+            format::seal(header, hasher);
+        }
+        Ok(file)
     }
 
     /// The whole header, by hashing everything.
@@ -36,6 +56,10 @@ impl Record<'_> {
 
     /// Writes it to `fd`, an empty file.
     pub fn write(&self, hooks: &Hooks, fd: i32) -> Result<(), Errno> {
+        if let Some(slot) = &self.slot {
+            let file = self.filled_up(slot, Slot::capacity(slot.used))?;
+            return hooks.write_all(fd, &[file.bytes()]);
+        }
         let len = HEADER.saturating_add(self.data.len());
         if self.data.len() >= LARGE {
             if hooks.without_sigxfsz(|| self.stream(hooks, fd)).is_ok() {
@@ -56,6 +80,10 @@ impl Record<'_> {
 
     /// Writes its header anew, to the beginning of a file that holds its payload.
     pub fn write_header(&self, hooks: &Hooks, fd: i32) -> Result<(), Errno> {
+        if let Some(slot) = &self.slot {
+            let file = self.filled_up(slot, Slot::capacity(slot.used))?;
+            return hooks.write_all(fd, &[file.bytes().get(..HEADER).unwrap_or_default()]);
+        }
         hooks.write_all(fd, &[&self.header()])
     }
 

@@ -80,7 +80,7 @@ impl Streamed {
 
     /// Hashes the payload of a record, and writes the header.
     pub fn seal(&mut self, hooks: &Hooks, fields: &Fields, unsynced: bool) -> Result<(), Outcome> {
-        let mut header = format::header(fields, self.len, unsynced);
+        let mut header = format::header(fields, self.len, unsynced, None);
         let mut record = Hasher::new(&header);
         // What no sync will vouch for is compared with what was handed over.
         match self.payload.filter(|_| unsynced) {
@@ -122,7 +122,7 @@ impl Streamed {
 
     /// Marks the record in `fd` as one that was not synced. An error: its payload is not what it was.
     pub fn mark(&mut self, hooks: &Hooks, fd: i32, fields: &Fields) -> Result<(), Outcome> {
-        let mut header = format::header(fields, self.len, true);
+        let mut header = format::header(fields, self.len, true, None);
         let mut record = Hasher::new(&header);
         match self.payload {
             Some(payload) => self.hash_and_compare(hooks, fd, &mut record, None, &payload)?,

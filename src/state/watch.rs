@@ -5,8 +5,9 @@
 //! later, are all seen.
 
 use super::existing::{Existing, is_gone};
-use super::load;
+use super::loaded;
 use super::options::*;
+use super::pair;
 use super::resolve::{self, LINKS};
 use crate::file::base::Start;
 use crate::file::deadline::{Deadline, Retry};
@@ -214,6 +215,11 @@ fn generation_of<'h>(
     // What counts where PATH.prev gives nothing.
     let mut found = Ok((0, false));
     if let Some(current) = current {
+        if kind == Kind::Record
+            && let Some(generation) = pair::generation(entry, current, retry)?
+        {
+            return Ok((generation, false));
+        }
         let verified = current.verify(kind, STEP);
         found = verified.and_then(|content| {
             let unverified = content.damage == STEADFAST_OK && content.verified().is_none();
@@ -225,7 +231,7 @@ fn generation_of<'h>(
             }
         });
         let emptied = current.stat.size == 0 && verified.is_ok_and(|content| content.is_foreign());
-        if !recovers || !(emptied || found.is_err_and(|e| load::recoverable(e.status))) {
+        if !recovers || !(emptied || found.is_err_and(|e| loaded::recoverable(e.status))) {
             return found;
         }
     }

@@ -140,8 +140,10 @@ impl<'h> Writer<'h> {
             // Before any flock is taken: its digest covers nothing else.
             streamed.hash(hooks)?;
         }
-        // The path has been followed, and its parents have been made.
-        let flags = request.flags & !(STEADFAST_SAVE_FOLLOW_SYMLINK | STEADFAST_SAVE_CREATE_PARENTS);
+        // The path has been followed, and its parents have been made. Nothing that comes piece by piece is written in one call.
+        let kept = if request.keeps_previous() { STEADFAST_SAVE_KEEP_PREVIOUS } else { 0 };
+        let done = STEADFAST_SAVE_FOLLOW_SYMLINK | STEADFAST_SAVE_CREATE_PARENTS | STEADFAST_SAVE_ALTERNATE;
+        let flags = request.flags & !done | kept;
         let request = SaveRequest { flags, ..request };
         let mut session = Session::new(start, request.timeout_ms);
         session.unsynced_parent = unsynced_parent;

@@ -53,6 +53,7 @@ details! {
     StructUnknown "a struct sets a member that this version does not know";
     UnknownFlag "a flag that this version does not know";
     Contradiction "NO_SYNC contradicts STRICT and SYNCFS";
+    AlternatesPlain "ALTERNATE contradicts PLAIN: the file has to say which of the two is newer";
     BadMember "a reserved member is set, or a mode has more than permission bits";
     ExpectedAlone "expected_generation needs the flag IF_GENERATION";
     NoData "data is NULL, or len is impossible";

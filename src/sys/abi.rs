@@ -27,12 +27,25 @@ pub struct steadfast_stat {
     pub attributes: u32,
     /// 0.
     pub reserved: u32,
+    /// When the file was made, nanoseconds since the Unix epoch; 0 if that is not known.
+    pub btime_ns: i64,
 }
 
 impl steadfast_stat {
     /// About no file.
-    pub(crate) const ZERO: steadfast_stat =
-        steadfast_stat { dev: 0, ino: 0, mode: 0, nlink: 0, uid: 0, gid: 0, size: 0, mtime_ns: 0, attributes: 0, reserved: 0 };
+    pub(crate) const ZERO: steadfast_stat = steadfast_stat {
+        dev: 0,
+        ino: 0,
+        mode: 0,
+        nlink: 0,
+        uid: 0,
+        gid: 0,
+        size: 0,
+        mtime_ns: 0,
+        attributes: 0,
+        reserved: 0,
+        btime_ns: 0,
+    };
 }
 
 /// The file is the root of a mount, such as a bind-mounted file.

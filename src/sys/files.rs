@@ -105,6 +105,7 @@ macro_rules! from_stat {
             mtime_ns: ($s.st_mtime as i64).wrapping_mul(1_000_000_000).wrapping_add($s.st_mtime_nsec as i64),
             attributes: 0,
             reserved: 0,
+            btime_ns: 0,
         }
     };
 }
@@ -146,10 +147,12 @@ pub unsafe extern "C" fn fstatat(_: *mut c_void, dirfd: i32, path: *const c_char
 #[cfg(target_os = "linux")]
 unsafe fn statx(dirfd: i32, path: *const c_char, flags: i32, out: *mut steadfast_stat) -> i32 {
     let mut x: libc::statx = unsafe { core::mem::zeroed() };
-    let arguments = [dirfd as usize, path as usize, flags as usize, libc::STATX_BASIC_STATS as usize, &raw mut x as usize, 0];
+    let mask = (libc::STATX_BASIC_STATS | libc::STATX_BTIME) as usize;
+    let arguments = [dirfd as usize, path as usize, flags as usize, mask, &raw mut x as usize, 0];
     let result = by_number(libc::SYS_statx, arguments) as i32;
     if result >= 0 {
         let root = x.stx_attributes & x.stx_attributes_mask & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
+        let ns = |time: libc::statx_timestamp| time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(i64::from(time.tv_nsec));
         let stat = steadfast_stat {
             dev: libc::makedev(x.stx_dev_major, x.stx_dev_minor),
             ino: x.stx_ino,
@@ -158,9 +161,10 @@ unsafe fn statx(dirfd: i32, path: *const c_char, flags: i32, out: *mut steadfast
             uid: x.stx_uid,
             gid: x.stx_gid,
             size: x.stx_size,
-            mtime_ns: x.stx_mtime.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(i64::from(x.stx_mtime.tv_nsec)),
+            mtime_ns: ns(x.stx_mtime),
             attributes: if root { STEADFAST_STAT_MOUNT_ROOT } else { 0 },
             reserved: 0,
+            btime_ns: if x.stx_mask & libc::STATX_BTIME != 0 { ns(x.stx_btime) } else { 0 },
         };
         unsafe { out.write(stat) };
         return 0;

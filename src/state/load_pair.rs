@@ -1,0 +1,196 @@
+//! Loading an alternating state: the newer of PATH and PATH.prev, or the other one where that is damaged.
+//!
+//! Reading both takes a moment in which a saver may overwrite one of them. What looks like damage is looked at again, at last under
+//! a flock that keeps savers out.
+#![forbid(unsafe_code)]
+
+use super::format::{self, HEADER};
+use super::load_files::Files;
+use super::loaded::{Loaded, Taker, recoverable, size_of_regular};
+use super::options::*;
+use crate::file::deadline::Retry;
+use crate::file::entry::same;
+use crate::hooks::*;
+use crate::status::*;
+
+/// What the beginning of a file says, whether the file is whole or not.
+enum Says {
+    /// It is one of an alternating state's two, of this generation if its header's own check confirms it.
+    Slot(Option<u64>),
+    /// Damaged beyond recognition: it may be one of the two.
+    Damaged,
+    /// Another state, or somebody's file.
+    Other,
+}
+
+/// What there is.
+enum Found {
+    State(Loaded),
+    /// The only whole one of the two; the other may have been newer.
+    Only(Loaded),
+    /// None is whole.
+    Neither,
+    /// Somebody saves at this moment.
+    Moved,
+    /// It does not alternate.
+    Ordinary,
+}
+
+/// Loads the state, of which PATH came to `at_path`. None: it does not alternate, as far as can be seen.
+pub fn load<'h>(
+    files: Files<'_, 'h>,
+    request: &LoadRequest,
+    room: &mut dyn Taker<'h>,
+    retry: &mut Retry,
+    at_path: &Result<Loaded, Outcome>,
+) -> Option<Result<(Loaded, Outcome), Outcome>> {
+    match at_path {
+        _ if request.kind() == Kind::Plain => return None,
+        Ok(loaded) if !loaded.alternates => return None,
+        Err(e) if !(recoverable(e.status) || [STEADFAST_E_TOO_LARGE, STEADFAST_E_SCHEMA].contains(&e.status)) => return None,
+        _ => {}
+    }
+    let loaded = match choose(files, request, room, retry, *at_path) {
+        Ok(Some(loaded)) => loaded,
+        Ok(None) => return None,
+        Err(e) => return Some(Err(e)),
+    };
+    if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) && loaded.fields.schema != request.schema {
+        return Some(Err(Outcome::new(STEADFAST_E_SCHEMA).with_generation(loaded.fields.generation)));
+    }
+    Some(Ok(loaded.succeed()))
+}
+
+fn choose<'h>(
+    files: Files<'_, 'h>,
+    request: &LoadRequest,
+    room: &mut dyn Taker<'h>,
+    retry: &mut Retry,
+    at_path: Result<Loaded, Outcome>,
+) -> Result<Option<Loaded>, Outcome> {
+    let hooks = files.start.hooks();
+    // Which of the two is the state does not depend on what is required of it.
+    let flags = request.flags & !(STEADFAST_LOAD_REQUIRE_SCHEMA | STEADFAST_LOAD_RECOVER);
+    let any = LoadRequest { flags, ..*request };
+    let again = |room: &mut dyn Taker<'h>, retry: &mut Retry| files.load(&any, room, retry);
+    let at_path = if at_path.is_err_and(|e| e.status == STEADFAST_E_SCHEMA) { again(room, retry) } else { at_path };
+    let mut found = look(files, &any, room, retry, at_path)?;
+    loop {
+        match found {
+            Found::State(loaded) => return Ok(Some(loaded)),
+            Found::Ordinary => return Ok(None),
+            _ => {}
+        }
+        // Perhaps a saver is at work: it has this flock.
+        let file = files.open(retry).map_err(moved)?;
+        let flock = hooks.lock(file.raw(), LOCK_SH | LOCK_NB);
+        let busy = flock.as_ref().is_err_and(|e| e.is(EAGAIN));
+        let is_last = !(busy && retry.sleep(hooks).at(STEADFAST_STEP_WAIT)?) && is_at(files, &file, retry)?;
+        let at_path = again(room, retry);
+        found = look(files, &any, room, retry, at_path)?;
+        match found {
+            Found::Only(loaded) if is_last => return Ok(Some(Loaded { status: STEADFAST_RECOVERED, ..loaded })),
+            Found::Neither if is_last => return Ok(None),
+            Found::Moved if is_last => return Err(moved(Outcome::internal())),
+            _ => {}
+        }
+    }
+}
+
+/// The whole load begins again.
+fn moved(_: Outcome) -> Outcome {
+    Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_READ_FILE)
+}
+
+/// Is this the file at PATH still?
+fn is_at(files: Files<'_, '_>, file: &Fd<'_>, retry: &mut Retry) -> Result<bool, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_READ_FILE;
+    let hooks = files.start.hooks();
+    let now = files.open(retry).map_err(moved)?;
+    Ok(same(&hooks.fstat(file.raw()).at(STEP)?, &hooks.fstat(now.raw()).at(STEP)?))
+}
+
+/// Looks at both files.
+fn look<'h>(
+    files: Files<'_, 'h>,
+    any: &LoadRequest,
+    room: &mut dyn Taker<'h>,
+    retry: &mut Retry,
+    at_path: Result<Loaded, Outcome>,
+) -> Result<Found, Outcome> {
+    let (previous, says) = match files.previous().and_then(|previous| previous.open(retry)) {
+        Ok(fd) => says(fd)?,
+        Err(e) if e.status == Errno::of(ENOENT).code() || e.status == STEADFAST_E_NOT_REGULAR => (None, Says::Other),
+        Err(e) => return Err(e),
+    };
+    match at_path {
+        Ok(path) if !path.alternates => Ok(Found::Ordinary),
+        Ok(path) => {
+            let is_older = match says {
+                Says::Other => true,
+                Says::Slot(number) => number.is_some_and(|number| number <= path.fields.generation),
+                Says::Damaged => false,
+            };
+            let Some(previous) = previous.filter(|_| !is_older) else { return Ok(Found::State(path)) };
+            match room.take(previous, any, retry) {
+                Ok(newer) if newer.alternates && newer.fields.generation > path.fields.generation => {
+                    Ok(Found::State(Loaded { previous: true, ..newer }))
+                }
+                Ok(_) => Ok(Found::Moved),
+                // What was read of PATH is no longer in the memory.
+                Err(e) if recoverable(e.status) => Ok(files.load(any, room, retry).map_or(Found::Moved, Found::Only)),
+                Err(e) => Err(e),
+            }
+        }
+        Err(e) => {
+            let too_large = e.status == STEADFAST_E_TOO_LARGE;
+            let at = says_of(files, retry)?;
+            let (Says::Slot(behind), Some(previous)) = (says, previous) else {
+                return Ok(if matches!(at, Says::Slot(_)) && !too_large { Found::Neither } else { Found::Ordinary });
+            };
+            let number = match at {
+                Says::Slot(number) => number,
+                Says::Damaged if !too_large => None,
+                _ => return Ok(Found::Ordinary),
+            };
+            if too_large && behind <= number {
+                return Err(e);
+            }
+            match room.take(previous, any, retry) {
+                Ok(whole) if !whole.alternates => Ok(Found::Moved),
+                Ok(whole) => {
+                    let whole = Loaded { previous: true, ..whole };
+                    let is_newer = number.is_some_and(|number| number < whole.fields.generation);
+                    Ok(if is_newer { Found::State(whole) } else { Found::Only(whole) })
+                }
+                Err(e) if recoverable(e.status) => Ok(Found::Neither),
+                Err(e) => Err(e),
+            }
+        }
+    }
+}
+
+fn says_of(files: Files<'_, '_>, retry: &mut Retry) -> Result<Says, Outcome> {
+    says(files.open(retry).map_err(moved)?).map(|(_, says)| says)
+}
+
+/// What its header says of the open file.
+fn says(fd: Fd<'_>) -> Result<(Option<Fd<'_>>, Says), Outcome> {
+    let mut header = [0u8; HEADER];
+    let size = match size_of_regular(&fd) {
+        Err(e) if e.status == STEADFAST_E_NOT_REGULAR => return Ok((None, Says::Other)),
+        size => size?,
+    };
+    let seen = match fd.hooks().pread(fd.raw(), &mut header, 0) {
+        // An unreadable disk.
+        Err(e) if recoverable(e.code()) => return Ok((Some(fd), Says::Damaged)),
+        seen => seen.at(STEADFAST_STEP_READ_FILE)?.len(),
+    };
+    let fits = format::expected_len(header.get(..seen).unwrap_or(&header), size);
+    let says = match format::slot(&header) {
+        Some(_) => Says::Slot(format::checked_generation(&header)),
+        None if fits == Err(STEADFAST_E_FORMAT) || format::fields(&header).is_ok() => Says::Other,
+        None => Says::Damaged,
+    };
+    Ok((Some(fd), says))
+}

@@ -1,0 +1,166 @@
+//! The two files of an alternating state, PATH and PATH.prev: which of them is the state.
+//!
+//! The newer one is, as long as it is whole. A saver overwrites the older one, under the flock of PATH's file, so that whatever a
+//! crash cuts off, the newer one is there still.
+#![forbid(unsafe_code)]
+
+use super::existing::{Existing, if_regular};
+use super::format::Slot;
+use super::options::Kind;
+use crate::file::deadline::Retry;
+use crate::file::entry::Entry;
+use crate::file::names;
+use crate::hooks::*;
+use crate::mem::format::hash;
+use crate::status::*;
+
+const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
+
+/// One of the two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    Path,
+    Previous,
+}
+
+/// The two files, for a saver that has the flock of PATH's.
+pub struct Pair<'h> {
+    /// What has the name PATH.prev, if it is a regular file.
+    pub previous: Option<Existing<'h>>,
+    /// Which of them is the state: it is verified.
+    pub newest: Side,
+    /// The number of the other one, as its header says.
+    pub other: Option<u64>,
+    /// May the other one have had a higher number, which nothing tells any more?
+    pub is_unsure: bool,
+    /// What the newest one says.
+    pub slot: Slot,
+}
+
+/// Finds out which is newer; None where the state does not alternate, and where neither is whole.
+pub fn find<'h>(
+    target: Entry<'h, '_>,
+    current: &mut Existing<'h>,
+    retry: &mut Retry,
+) -> Result<Option<Pair<'h>>, Outcome> {
+    let previous = match names::previous(target.name()) {
+        Ok(name) => if_regular(Existing::open(target.sibling(name.c_str()), retry, STEP))?,
+        Err(_) => None,
+    };
+    let mut pair = Pair { previous, newest: Side::Path, other: None, is_unsure: false, slot: Slot::default() };
+    let at_path = current.slot(STEP)?;
+    let at_previous = pair.previous.as_ref().map_or(Ok(None), |previous| previous.slot(STEP))?;
+    // What is damaged beyond recognition may have been one of the two.
+    if at_path.is_none() && !current.verify(Kind::Record, STEP)?.is_damaged() {
+        return Ok(None);
+    }
+    let number = |slot: Option<(Slot, Option<u64>)>| slot.and_then(|(_, number)| number);
+    let (first, then) = if number(at_previous) > number(at_path) { (Side::Previous, Side::Path) } else { (Side::Path, Side::Previous) };
+    for side in [first, then] {
+        let (file, slot) = match side {
+            Side::Path => (Some(&mut *current), at_path),
+            Side::Previous => (pair.previous.as_mut(), at_previous),
+        };
+        if let (Some(file), Some((slot, _))) = (file, slot)
+            && file.verify(Kind::Record, STEP)?.generation.is_some()
+        {
+            (pair.newest, pair.slot) = (side, slot);
+            pair.look_at_other(current)?;
+            return Ok(Some(pair));
+        }
+    }
+    Ok(None)
+}
+
+/// How often a reader looks again while savers may be at work.
+const LOOKS: u32 = 30;
+
+/// The generation of an alternating state, for a reader without a flock; None where it does not alternate.
+pub fn generation<'h>(entry: Entry<'h, '_>, current: &mut Existing<'h>, retry: &mut Retry) -> Result<Option<u64>, Outcome> {
+    for _ in 0..LOOKS {
+        let alternates = current.slot(STEP)?.is_some();
+        if let Some(mut pair) = find(entry, current, retry)? {
+            let newest = match pair.newest {
+                Side::Path => Some(current),
+                Side::Previous => pair.previous.as_mut(),
+            };
+            return newest.map_or(Ok(None), |newest| newest.verify(Kind::Record, STEP).map(|content| content.generation));
+        }
+        if !alternates || !retry.sleep(entry.hooks()).at(STEP)? {
+            break;
+        }
+        match Existing::open(entry, retry, STEP)? {
+            Some(again) => *current = again,
+            None => break,
+        }
+    }
+    Ok(None)
+}
+
+impl<'h> Pair<'h> {
+    fn look_at_other(&mut self, current: &mut Existing<'h>) -> Result<(), Outcome> {
+        let Some(other) = self.other_than_newest(current) else { return Ok(()) };
+        let (number, _) = other.look(Kind::Record, STEP)?;
+        let unsure = number.is_none() && other.verify(Kind::Record, STEP)?.is_damaged();
+        (self.other, self.is_unsure) = (number, unsure);
+        Ok(())
+    }
+
+    /// The one that is not the state.
+    pub fn other_than_newest<'a>(&'a mut self, current: &'a mut Existing<'h>) -> Option<&'a mut Existing<'h>> {
+        match self.newest {
+            Side::Path => self.previous.as_mut(),
+            Side::Previous => Some(current),
+        }
+    }
+
+    /// The file at PATH.prev, where that is the state.
+    pub fn newest_previous(&mut self) -> Option<&mut Existing<'h>> {
+        self.previous.as_mut().filter(|_| self.newest == Side::Previous)
+    }
+
+    /// Is PATH.prev the state, and as far as is known on the disk? Then it stays, whatever becomes of PATH.
+    pub fn stays_at_previous(&self) -> bool {
+        self.newest == Side::Previous && self.previous.as_ref().is_some_and(|previous| !previous.is_unsynced())
+    }
+
+    /// A newest state that was written by one call and is to be synced by another may not be on the disk: a saver that touches
+    /// the other file syncs it first.
+    pub fn settle(&mut self, current: &mut Existing<'h>) {
+        if !self.slot.grouped {
+            return;
+        }
+        let newest = match self.newest {
+            Side::Path => Some(current),
+            Side::Previous => self.previous.as_mut(),
+        };
+        if let Some(newest) = newest
+            && newest.hooks().fdatasync(newest.fd()).is_err()
+        {
+            newest.mark_unsynced();
+        }
+    }
+}
+
+/// A state that alternates by now may be the one at PATH.prev: the save has to look again, under the flock that this takes.
+pub fn begin_again_if_slot(current: Option<&Existing<'_>>) -> Result<(), Outcome> {
+    match current.map_or(Ok(None), |current| current.slot(STEADFAST_STEP_KEEP_PREVIOUS))? {
+        Some(_) => Err(Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_KEEP_PREVIOUS)),
+        None => Ok(()),
+    }
+}
+
+/// What stands for these two files, in the header of a state that was saved when their names were on the disk: 0 where the file system
+/// does not tell when a file was made, since the number of an inode comes again.
+pub fn of(path: &steadfast_stat, previous: &steadfast_stat) -> u64 {
+    let files = [path, previous];
+    if files.iter().any(|file| file.btime_ns == 0) {
+        return 0;
+    }
+    let mut bytes = [[0u8; 8]; 6];
+    let numbers = files.iter().flat_map(|file| [file.dev, file.ino, file.btime_ns.cast_unsigned()]);
+    for (slot, number) in bytes.iter_mut().zip(numbers) {
+        *slot = number.to_le_bytes();
+    }
+    hash(bytes.as_flattened()).max(1)
+}
