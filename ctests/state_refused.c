@@ -67,7 +67,7 @@ static void refused_whole(void)
     } longer = { { .size = sizeof longer }, 1 };
     steadfast_save_options bad[] = {
         { .size = sizeof bad[0], .flags = 1u << 31 },
-        { .size = sizeof bad[0], .flags = 1u << 5 },
+        { .size = sizeof bad[0], .flags = STEADFAST_SAVE_ALTERNATE | STEADFAST_SAVE_PLAIN },
         { .size = sizeof bad[0], .flags = STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_STRICT },
         { .size = sizeof bad[0], .flags = STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS },
         { .size = sizeof bad[0], .reserved = 1 },

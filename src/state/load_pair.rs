@@ -61,6 +61,9 @@ pub fn load<'h>(
     Some(Ok(loaded.succeed()))
 }
 
+/// The whole load begins again.
+const MOVED: Outcome = Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_READ_FILE);
+
 fn choose<'h>(
     files: Files<'_, 'h>,
     request: &LoadRequest,
@@ -91,15 +94,15 @@ fn choose<'h>(
         match found {
             Found::Only(loaded) if is_last => return Ok(Some(Loaded { status: STEADFAST_RECOVERED, ..loaded })),
             Found::Neither if is_last => return Ok(None),
-            Found::Moved if is_last => return Err(moved(Outcome::internal())),
+            Found::Moved if is_last => return Err(MOVED),
             _ => {}
         }
     }
 }
 
-/// The whole load begins again.
-fn moved(_: Outcome) -> Outcome {
-    Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_READ_FILE)
+/// The whole load begins again where PATH is gone by now.
+fn moved(outcome: Outcome) -> Outcome {
+    if outcome.status == Errno::of(ENOENT).code() { MOVED } else { outcome }
 }
 
 /// Is this the file at PATH still?
