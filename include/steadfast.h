@@ -1221,6 +1221,12 @@ enum {
   STEADFAST_CLOCK_MONOTONIC = 1
 };
 
+/** The fsync_many hook: a bit of its count. */
+enum {
+  /** In the count of the fsync_many hook: fdatasync(2) will do. */
+  STEADFAST_SYNC_DATA = 1073741824
+};
+
 /** The sigxfsz hook: its operations. */
 enum {
   /** Blocks SIGXFSZ in the calling thread. Returns the state. */
@@ -1426,8 +1432,8 @@ struct steadfast_hooks {
   int64_t (*aio)(void *user, int32_t operation, uint64_t *queue, int32_t fd, const void *buf, size_t len,
                  uint64_t offset);
   /**
-   * fsync(2) of the `count` descriptors at `files`, all under way at once. Each is replaced by 0 or a negated errno.
-   * An error of the hook itself means that no sync was started. `*queue` is 0 at first, and the hook's from then on;
+   * fsync(2) of the `count` descriptors at `files`, all under way at once; with the bit STEADFAST_SYNC_DATA in `count`
+   * fdatasync(2) will do. Each is replaced by 0 or a negated errno. An error of the hook itself means that no sync was started. `*queue` is 0 at first, and the hook's from then on;
    * a call with `count` 0 frees it.
    */
   int32_t (*fsync_many)(void *user, uint64_t *queue, int32_t *files, uint32_t count);

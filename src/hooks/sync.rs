@@ -28,15 +28,16 @@ impl Hooks {
         self.done(STEADFAST_CALL_SYNCFS, |hook, user| unsafe { (hook.syncfs)(user, fd) })
     }
 
-    /// fsync(2) of all `files` at once: each descriptor is replaced by what [`Errno::result`] takes. An error means that
-    /// none was begun. With no files, `queue` ends.
-    pub fn fsync_many(&self, queue: &mut u64, files: &mut [i32]) -> Result<(), Errno> {
+    /// fsync(2) of all `files` at once, or fdatasync(2) where `data` is STEADFAST_SYNC_DATA: each descriptor is replaced by what
+    /// [`Errno::result`] takes. An error means that none was begun. With no files, `queue` ends.
+    pub fn fsync_many(&self, queue: &mut u64, files: &mut [i32], data: u32) -> Result<(), Errno> {
         self.unless_absent(STEADFAST_ABSENT_FSYNC_MANY, ENOSYS)?;
         let (queue, count, files) = (&raw mut *queue, files.len() as u32, files.as_mut_ptr());
         if count == 0 {
             self.always(|hook, user| unsafe { (hook.fsync_many)(user, queue, files, 0) });
             return Ok(());
         }
+        let count = count | data;
         self.done(STEADFAST_CALL_FSYNC_MANY, |hook, user| unsafe { (hook.fsync_many)(user, queue, files, count) })
     }
 

@@ -14,6 +14,7 @@ use super::sync::sync_directory;
 use crate::file::entry::{CAREFUL, Entry, same};
 use crate::file::names;
 use crate::file::ownership;
+use crate::file::path::Name;
 use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
@@ -22,42 +23,120 @@ const STEP: i32 = STEADFAST_STEP_WRITE;
 
 /// Saves in place. None, with nothing changed: the ordinary way is the right one.
 pub fn save(saving: &mut Saving<'_>, name: &CStr, request: &SaveRequest<'_>) -> Result<Option<Outcome>, Outcome> {
+    let Some((file, content)) = open_older(saving, name, request, Writing::Durably)? else { return Ok(None) };
+    let written = file.hooks().write_durably(file.raw(), content.bytes());
+    drop(content);
+    complete(saving, &file, name, request, written).map(Some)
+}
+
+/// What has become of a state that is one of many.
+pub enum Begun<'h> {
+    /// The ordinary way is the right one.
+    Ordinary,
+    /// It is written, and not synced: [`complete`] is to be called when it is.
+    Written(Fd<'h>),
+    Saved(Outcome),
+}
+
+/// Writes in place, marked as a state that is yet to be synced, with others: by a call of its own.
+pub fn write<'h>(saving: &mut Saving<'h>, name: &CStr, request: &SaveRequest<'_>) -> Result<Begun<'h>, Outcome> {
+    let Some((file, content)) = open_older(saving, name, request, Writing::Grouped)? else { return Ok(Begun::Ordinary) };
+    let written = file.hooks().write_at_start(file.raw(), content.bytes());
+    drop(content);
+    match written {
+        Ok(()) => Ok(Begun::Written(file)),
+        failed => complete(saving, &file, name, request, failed).map(Begun::Saved),
+    }
+}
+
+/// How the older file is to be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    Durably,
+    Grouped,
+}
+
+/// Opens the older of the two, and puts together what is to be in it.
+fn open_older<'h>(
+    saving: &mut Saving<'h>,
+    name: &CStr,
+    request: &SaveRequest<'_>,
+    writing: Writing,
+) -> Result<Option<(Fd<'h>, Buffer)>, Outcome> {
     let Some(capacity) = fitting(saving, request)? else { return Ok(None) };
-    let previous = names::previous(name).at(STEADFAST_STEP_ARGUMENTS)?;
-    let (Some(pair), Some(current)) = (&saving.pair, &saving.current) else { return Ok(None) };
-    let Some(behind) = &pair.previous else { return Ok(None) };
-    let target = Entry::new(&saving.dir, name);
-    let names = [target, target.sibling(previous.c_str())];
-    let files = [current.stat, behind.stat];
-    let (older, spent_name) = match pair.newest {
-        Side::Path => (behind.stat, names[1]),
-        Side::Previous => (current.stat, names[0]),
-    };
-    let hooks = target.hooks();
+    let Some(both) = Both::of(saving, name)? else { return Ok(None) };
+    let target = both.entry(saving, Side::Path);
+    let flags = if writing == Writing::Durably { O_DSYNC } else { 0 };
     // The mode may forbid it: then the ordinary way gives the name to another file.
-    let Ok(file) = spent_name.open(CAREFUL | O_RDWR | O_DSYNC, 0) else { return Ok(None) };
-    if !same(&hooks.fstat(file.raw()).at(STEADFAST_STEP_OPEN_FILE)?, &older) {
+    let Ok(file) = both.entry(saving, both.older).open(CAREFUL | O_RDWR | flags, 0) else { return Ok(None) };
+    if !same(&file.hooks().fstat(file.raw()).at(STEADFAST_STEP_OPEN_FILE)?, both.stat(both.older)) {
         return Ok(None);
     }
-    let known = pair::of(&current.stat, &behind.stat);
-    if (known == 0 || pair.slot.pair != known) && target.sync_directory().is_err() {
+    let pair = pair::of(&both.path, &both.previous);
+    let known = both.slot.pair == pair && pair::are_known(&both.path, &both.previous);
+    if !known && target.sync_directory().is_err() {
         return Ok(None);
     }
-    let slot = Slot { used: request.data.len() as u64, pair: known, grouped: false };
+    let slot = Slot { used: request.data.len() as u64, pair, grouped: writing == Writing::Grouped };
     let content = saving.record(request, false).filled_up(&slot, capacity).at(STEADFAST_STEP_ALLOCATE)?;
-    if let Err(error) = hooks.write_durably(file.raw(), content.bytes()) {
-        drop(content);
-        return replace_spent(saving, &file, name, request, error).map(Some);
+    Ok(Some((file, content)))
+}
+
+/// The result, the older file having been written and synced.
+pub fn complete(
+    saving: &mut Saving<'_>,
+    file: &Fd<'_>,
+    name: &CStr,
+    request: &SaveRequest<'_>,
+    synced: Result<(), Errno>,
+) -> Result<Outcome, Outcome> {
+    let both = Both::of(saving, name)?.ok_or(Outcome::internal())?;
+    if let Err(error) = synced {
+        return replace_spent(saving, &both, file, name, request, error);
     }
     // Somebody may have given a name to another file meanwhile: what was written is then nobody's state.
-    for (name, file) in names.iter().zip(&files) {
-        match name.is(file) {
+    for side in [Side::Path, Side::Previous] {
+        match both.entry(saving, side).is(both.stat(side)) {
             Ok(true) => {}
             Ok(false) => return Err(Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_COMPARE)),
             Err(e) => return Err(indeterminate(saving, e, STEADFAST_STEP_COMPARE)),
         }
     }
-    Ok(Some(Outcome::new(STEADFAST_OK).with_generation(saving.fields.generation).with_on_disk(STEADFAST_ON_DISK_NEW)))
+    Ok(Outcome::new(STEADFAST_OK).with_generation(saving.fields.generation).with_on_disk(STEADFAST_ON_DISK_NEW))
+}
+
+/// The names of the two files, and what they were.
+struct Both {
+    name: Name,
+    previous_name: Name,
+    path: steadfast_stat,
+    previous: steadfast_stat,
+    older: Side,
+    slot: Slot,
+}
+
+impl Both {
+    fn of(saving: &Saving<'_>, name: &CStr) -> Result<Option<Both>, Outcome> {
+        let (Some(pair), Some(current)) = (&saving.pair, &saving.current) else { return Ok(None) };
+        let Some(previous) = &pair.previous else { return Ok(None) };
+        Ok(Some(Both {
+            name: Name::of(&[name.to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?,
+            previous_name: names::previous(name).at(STEADFAST_STEP_ARGUMENTS)?,
+            path: current.stat,
+            previous: previous.stat,
+            older: if pair.newest == Side::Path { Side::Previous } else { Side::Path },
+            slot: pair.slot,
+        }))
+    }
+
+    fn stat(&self, side: Side) -> &steadfast_stat {
+        if side == Side::Path { &self.path } else { &self.previous }
+    }
+
+    fn entry<'h>(&self, saving: &Saving<'h>, side: Side) -> Entry<'h, '_> {
+        let name = if side == Side::Path { &self.name } else { &self.previous_name };
+        Entry::new(&saving.dir, name.c_str())
+    }
 }
 
 /// The length of the file, where the older of the two can be overwritten.
@@ -94,38 +173,33 @@ fn fitting(saving: &mut Saving<'_>, request: &SaveRequest<'_>) -> Result<Option<
 /// takes the name of the spent one.
 fn replace_spent(
     saving: &mut Saving<'_>,
+    both: &Both,
     spent: &Fd<'_>,
     name: &CStr,
     request: &SaveRequest<'_>,
     error: Errno,
 ) -> Result<Outcome, Outcome> {
-    let hooks = saving.dir.hooks();
-    let mut written = match saving.write(name, request) {
+    let hooks = spent.hooks();
+    let mut written = match write_new(saving, both, name, request) {
         Ok(written) => written,
         Err(outcome) => {
-            // Readers find the older state. Of what is on the disk nobody knows.
+            // Readers find the other one. Of what is on the disk nobody knows.
             let _ = hooks.ftruncate(spent.raw(), 0);
             let errno = if outcome.os_error != 0 { Errno::of(outcome.os_error) } else { error };
             return Err(indeterminate(saving, errno, i32::from(outcome.step)));
         }
     };
-    let previous = names::previous(name).at(STEADFAST_STEP_ARGUMENTS)?;
-    let target = Entry::new(&saving.dir, name);
-    let newest = saving.pair.as_ref().map_or(Side::Path, |pair| pair.newest);
-    let (spent_name, other_name) = match newest {
-        Side::Path => (target.sibling(previous.c_str()), target),
-        Side::Previous => (target, target.sibling(previous.c_str())),
-    };
+    let spent_name = both.entry(saving, both.older);
     let synced = hooks.fsync(written.temp.fd.raw());
     if let Err(e) = synced {
         if request.has(STEADFAST_SAVE_STRICT) {
             written.temp.remove();
             // Without its name the spent file is nobody's state.
-            let gone = match newest {
-                Side::Path => spent_name.unlink(),
-                Side::Previous => other_name.rename_to(&spent_name, 0),
+            let gone = match both.older {
+                Side::Previous => spent_name.unlink(),
+                Side::Path => both.entry(saving, Side::Previous).rename_to(&spent_name, 0),
             };
-            gone.and_then(|()| target.sync_directory()).map_err(|e| indeterminate(saving, e, STEADFAST_STEP_SYNC_DIRECTORY))?;
+            gone.and_then(|()| spent_name.sync_directory()).map_err(|e| indeterminate(saving, e, STEADFAST_STEP_SYNC_DIRECTORY))?;
             return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEADFAST_STEP_SYNC_FILE));
         }
         saving.mark_unsynced(&written.temp, request)?;
@@ -142,6 +216,22 @@ fn replace_spent(
         Ok(()) => sync_directory(&saving.dir, done, request),
         Err(e) => done.with_status(STEADFAST_NOT_DURABLE).caused_by(e, STEADFAST_STEP_SYNC_FILE),
     })
+}
+
+/// The file that takes the name of the spent one.
+fn write_new<'h>(
+    saving: &mut Saving<'h>,
+    both: &Both,
+    name: &CStr,
+    request: &SaveRequest<'_>,
+) -> Result<Written<'h>, Outcome> {
+    let written = saving.write(name, request)?;
+    if both.older == Side::Previous {
+        // It will be the newer one, and says so.
+        saving.pair_of_new = pair::before_sync(&both.path, &written.temp.stat);
+        saving.record(request, false).write_at_start(written.temp.fd.hooks(), written.temp.fd.raw()).at(STEP)?;
+    }
+    Ok(written)
 }
 
 /// One of the two is there: the older one is untouched.

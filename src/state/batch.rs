@@ -1,12 +1,13 @@
 //! Many states in one call: all are written before the first is synced, so that the disk has something to do, and
 //! each directory is synced once.
 
-use super::alternate;
+use super::alternate::{self, Begun};
 use super::options::*;
 use super::resolve::Session;
 use super::saving::{self, Saving, Synced, Written};
 use super::sequence::{self, begins_again, replace};
 use super::sync::sync_directory;
+use crate::file::deadline::Retry;
 use crate::file::entry::same;
 use crate::file::filesystem;
 use crate::file::path::{Name, Path};
@@ -33,11 +34,22 @@ struct Slot<'h> {
     number: usize,
     /// Until it is published. Before `saving`, whose directory its name is removed from.
     written: Option<Written<'h>>,
+    /// The file of an alternating state instead, which is written in place.
+    in_place: Option<Fd<'h>>,
     saving: Saving<'h>,
     dir: steadfast_stat,
     name: Name,
     synced: Option<Synced>,
     outcome: Outcome,
+    /// Is that the result, which waits for no directory?
+    is_settled: bool,
+}
+
+impl Slot<'_> {
+    /// The file that is to be synced.
+    fn fd(&self) -> Option<i32> {
+        self.written.as_ref().map(|written| written.temp.fd.raw()).or(self.in_place.as_ref().map(Fd::raw))
+    }
 }
 
 /// A directory to be synced.
@@ -115,7 +127,8 @@ pub fn save_batch<E: Entries>(
             // Too many descriptors, or what was there is gone: again when those that are under way are done, of which one may
             // be the same state.
             Err(NotWritten::Failed(outcome)) => {
-                let again = [EMFILE, ENFILE].contains(&outcome.os_error) || begins_again(outcome);
+                let busy = outcome.status == STEADFAST_E_BUSY;
+                let again = busy || [EMFILE, ENFILE].contains(&outcome.os_error) || begins_again(outcome);
                 again && !batch.slots.is_empty()
             }
             Err(NotWritten::Saved(_)) | Ok(_) => false,
@@ -137,7 +150,7 @@ pub fn save_batch<E: Entries>(
     }
     batch.replace()?;
     if batch.queue != 0 {
-        let _ = batch.session.start.hooks().fsync_many(&mut batch.queue, &mut []);
+        let _ = batch.session.start.hooks().fsync_many(&mut batch.queue, &mut [], 0);
     }
     batch.sync_directories();
     Ok((batch.worst, batch.worst_number))
@@ -151,23 +164,37 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
         request.check_name(path.name())?;
         let hooks = self.session.start.hooks();
-        let mut saving = Saving::begin(&mut self.session, path, &request)?;
+        let holds = self.slots.iter().any(|slot| slot.in_place.is_some());
+        let mut saving = begin(&mut self.session, path, &request, holds)?;
         let dir = hooks.fstat(saving.dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         if self.slots.iter().any(|slot| same(&slot.dir, &dir) && slot.name.c_str() == path.name()) {
             return Err(NotWritten::UnderWay);
         }
-        if let Some(saved) = alternate::save(&mut saving, path.name(), &request)? {
-            return Err(NotWritten::Saved(saved));
-        }
-        let is_locked = saving.pair.is_some() || saving.alternates;
-        let written = saving.write(path.name(), &request)?;
-        if !request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS) {
-            // Only a beginning: an error that it misses, the sync will report.
-            let _ = hooks.writeback(written.temp.fd.raw(), STEADFAST_WRITEBACK_START);
-        }
         let name = Name::of(&[path.name().to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
+        let alone = request.swaps() || self.entries.count() == 1;
+        let begun = if alone {
+            alternate::save(&mut saving, path.name(), &request)?.map_or(Begun::Ordinary, Begun::Saved)
+        } else {
+            alternate::write(&mut saving, path.name(), &request)?
+        };
+        let mut is_locked = false;
+        let (mut written, mut in_place) = (None, None);
+        match begun {
+            Begun::Saved(outcome) => return Err(NotWritten::Saved(outcome)),
+            Begun::Written(file) => in_place = Some(file),
+            Begun::Ordinary => {
+                is_locked = saving.pair.is_some() || saving.alternates;
+                written = Some(saving.write(path.name(), &request)?);
+            }
+        }
         let outcome = Outcome::new(STEADFAST_OK);
-        let slot = Slot { number, written: Some(written), saving, dir, name, synced: None, outcome };
+        let slot = Slot { number, written, in_place, saving, dir, name, synced: None, outcome, is_settled: false };
+        if !request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS)
+            && let Some(fd) = slot.fd()
+        {
+            // Only a beginning: an error that it misses, the sync will report.
+            let _ = hooks.writeback(fd, STEADFAST_WRITEBACK_START);
+        }
         self.slots.push(slot).at(STEADFAST_STEP_ALLOCATE)?;
         Ok(is_locked)
     }
@@ -193,12 +220,22 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
             };
             let request = SaveRequest { data, ..*self.request };
             let synced = slot.synced.unwrap_or(Synced::Skipped);
+            if let Some(file) = slot.in_place.take() {
+                let synced = match synced {
+                    Synced::Yes => Ok(()),
+                    Synced::Failed(e) | Synced::Unsupported(e) => Err(e),
+                    Synced::Skipped => Err(Errno::INTERNAL),
+                };
+                let completed = alternate::complete(&mut slot.saving, &file, slot.name.c_str(), &request, synced);
+                (slot.outcome, slot.is_settled) = (completed.unwrap_or_else(|outcome| outcome), true);
+                continue;
+            }
             let written = slot.written.take().ok_or(Outcome::internal());
             let replaced = written.and_then(|written| replace(&mut slot.saving, written, slot.name.c_str(), &request, synced));
             slot.outcome = replaced.unwrap_or_else(|outcome| outcome);
         }
         while let Some(slot) = self.slots.pop() {
-            if slot.outcome.status != STEADFAST_OK {
+            if slot.is_settled || slot.outcome.status != STEADFAST_OK {
                 let (number, outcome, unsynced_parent) = (slot.number, slot.outcome, slot.saving.unsynced_parent);
                 drop(slot);
                 self.settle_or_save(number, outcome, unsynced_parent);
@@ -227,8 +264,8 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         let hooks = self.session.start.hooks();
         let mut synced: Option<(u64, Synced)> = None;
         for slot in self.slots.iter_mut() {
-            let Some(written) = &slot.written else { continue };
-            let (fd, dev) = (written.temp.fd.raw(), written.temp.stat.dev);
+            let Some(fd) = slot.fd() else { continue };
+            let dev = slot.dir.dev;
             let all = match synced {
                 Some((known, all)) if known == dev => all,
                 _ if !filesystem::syncfs_reaches_device(hooks, fd) => continue,
@@ -248,19 +285,19 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
 
     /// Step 7 of all that are left. Those that this leaves are synced one after the other.
     fn sync_at_once(&mut self) {
-        let mut files = [0; TOGETHER];
-        let mut count = 0usize;
-        for slot in self.slots.iter().filter(|slot| slot.synced.is_none()) {
-            if let (Some(file), Some(written)) = (files.get_mut(count), &slot.written) {
-                *file = written.temp.fd.raw();
+        for (in_place, data) in [(false, 0), (true, STEADFAST_SYNC_DATA)] {
+            let is_left = |slot: &Slot<'_>| slot.synced.is_none() && slot.fd().is_some() && slot.in_place.is_some() == in_place;
+            let mut files = [0; TOGETHER];
+            let mut count = 0usize;
+            for (file, slot) in files.iter_mut().zip(self.slots.iter().filter(|slot| is_left(slot))) {
+                *file = slot.fd().unwrap_or(-1);
                 count = count.saturating_add(1);
             }
-        }
-        let Some(files) = files.get_mut(..count).filter(|files| !files.is_empty()) else { return };
-        if self.session.start.hooks().fsync_many(&mut self.queue, files).is_ok() {
-            let left = self.slots.iter_mut().filter(|slot| slot.synced.is_none() && slot.written.is_some());
-            for (file, slot) in files.iter().zip(left) {
-                slot.synced = Some(Synced::of(Errno::result(*file)));
+            let Some(files) = files.get_mut(..count).filter(|files| !files.is_empty()) else { continue };
+            if self.session.start.hooks().fsync_many(&mut self.queue, files, data).is_ok() {
+                for (file, slot) in files.iter().zip(self.slots.iter_mut().filter(|slot| is_left(slot))) {
+                    slot.synced = Some(Synced::of(Errno::result(*file)));
+                }
             }
         }
     }
@@ -269,10 +306,10 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
     fn sync(&mut self, at: usize) {
         let hooks = self.session.start.hooks();
         if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.synced.is_none())
-            && let Some(written) = &slot.written
+            && let Some(fd) = slot.fd()
             && !self.request.skips_sync()
         {
-            slot.synced = Some(Synced::of(hooks.fsync(written.temp.fd.raw())));
+            slot.synced = Some(Synced::of(if slot.in_place.is_some() { hooks.fdatasync(fd) } else { hooks.fsync(fd) }));
         }
     }
 
@@ -317,6 +354,25 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
             (self.worst, self.worst_number) = (outcome, number);
         }
     }
+}
+
+/// Steps 1 to 3. Whoever holds flocks of alternating states waits for no other: its holder may wait for one of these.
+fn begin<'h>(
+    session: &mut Session<'h>,
+    path: &mut Path,
+    request: &SaveRequest<'_>,
+    holds: bool,
+) -> Result<Saving<'h>, Outcome> {
+    let patient = session.retry;
+    if holds {
+        session.retry = Retry::new(0);
+    }
+    let mut begun = Saving::begin(session, path, request);
+    if holds {
+        session.retry = patient;
+        begun.iter_mut().for_each(|saving| saving.retry = patient.again());
+    }
+    begun
 }
 
 /// The result of a state, with that of its directory's sync.

@@ -25,6 +25,8 @@ pub struct Files<'a, 'h> {
 pub struct Previous<'h> {
     dir: Fd<'h>,
     name: Name,
+    /// What is at PATH.
+    pub path: Option<steadfast_stat>,
 }
 
 fn missing() -> Outcome {
@@ -54,9 +56,11 @@ impl<'h> Files<'_, 'h> {
         path.set(self.path.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
         // Only to name files in it: the directory need not be readable.
         let mut dir = self.start.open_directory(path.directory(), O_PATH).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+        let mut there = None;
         for _ in 0..resolve::LINKS {
             let entry = Entry::new(&dir, path.name());
-            if !entry.stat().is_ok_and(|stat| is_symlink(stat.mode)) {
+            there = entry.stat().ok();
+            if !there.is_some_and(|stat| is_symlink(stat.mode)) {
                 break;
             }
             let mut buf = [0u8; PATH_MAX];
@@ -65,7 +69,7 @@ impl<'h> Files<'_, 'h> {
             dir = self.start.open_directory(path.directory(), O_PATH).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         }
         let name = names::previous(path.name()).map_err(|_| missing())?;
-        Ok(Previous { dir, name })
+        Ok(Previous { dir, name, path: there })
     }
 }
 

@@ -4,10 +4,11 @@
 //! a flock that keeps savers out.
 #![forbid(unsafe_code)]
 
-use super::format::{self, HEADER};
+use super::format::{self, HEADER, Slot};
 use super::load_files::Files;
-use super::loaded::{Loaded, Taker, recoverable, size_of_regular};
+use super::loaded::{Loaded, Taker, recoverable};
 use super::options::*;
+use super::pair;
 use crate::file::deadline::Retry;
 use crate::file::entry::same;
 use crate::hooks::*;
@@ -16,7 +17,7 @@ use crate::status::*;
 /// What the beginning of a file says, whether the file is whole or not.
 enum Says {
     /// It is one of an alternating state's two, of this generation if its header's own check confirms it.
-    Slot(Option<u64>),
+    Slot(Option<u64>, Slot, steadfast_stat),
     /// Damaged beyond recognition: it may be one of the two.
     Damaged,
     /// Another state, or somebody's file.
@@ -30,6 +31,8 @@ enum Found {
     Only(Loaded),
     /// None is whole.
     Neither,
+    /// PATH, which somebody has given to another file than the one beside which PATH.prev, of a higher number, was written.
+    Beside(Loaded),
     /// Somebody saves at this moment.
     Moved,
     /// It does not alternate.
@@ -93,6 +96,7 @@ fn choose<'h>(
         found = look(files, &any, room, retry, at_path)?;
         match found {
             Found::Only(loaded) if is_last => return Ok(Some(Loaded { status: STEADFAST_RECOVERED, ..loaded })),
+            Found::Beside(loaded) if is_last => return Ok(Some(loaded)),
             Found::Neither if is_last => return Ok(None),
             Found::Moved if is_last => return Err(MOVED),
             _ => {}
@@ -121,7 +125,12 @@ fn look<'h>(
     retry: &mut Retry,
     at_path: Result<Loaded, Outcome>,
 ) -> Result<Found, Outcome> {
-    let (previous, says) = match files.previous().and_then(|previous| previous.open(retry)) {
+    let mut path_stat = None;
+    let opened = files.previous().and_then(|previous| {
+        path_stat = previous.path;
+        previous.open(retry)
+    });
+    let (previous, says) = match opened {
         Ok(fd) => says(fd)?,
         Err(e) if e.status == Errno::of(ENOENT).code() || e.status == STEADFAST_E_NOT_REGULAR => (None, Says::Other),
         Err(e) => return Err(e),
@@ -131,9 +140,14 @@ fn look<'h>(
         Ok(path) => {
             let is_older = match says {
                 Says::Other => true,
-                Says::Slot(number) => number.is_some_and(|number| number <= path.fields.generation),
+                Says::Slot(number, ..) => number.is_some_and(|number| number <= path.fields.generation),
                 Says::Damaged => false,
             };
+            if let (false, Says::Slot(_, slot, stat), Some(now)) = (is_older, &says, &path_stat)
+                && !pair::may_be_newer(slot.pair, now, stat)
+            {
+                return Ok(Found::Beside(path));
+            }
             let Some(previous) = previous.filter(|_| !is_older) else { return Ok(Found::State(path)) };
             match room.take(previous, any, retry) {
                 Ok(newer) if newer.alternates && newer.fields.generation > path.fields.generation => {
@@ -148,11 +162,11 @@ fn look<'h>(
         Err(e) => {
             let too_large = e.status == STEADFAST_E_TOO_LARGE;
             let at = says_of(files, retry)?;
-            let (Says::Slot(behind), Some(previous)) = (says, previous) else {
-                return Ok(if matches!(at, Says::Slot(_)) && !too_large { Found::Neither } else { Found::Ordinary });
+            let (Says::Slot(behind, ..), Some(previous)) = (says, previous) else {
+                return Ok(if matches!(at, Says::Slot(..)) && !too_large { Found::Neither } else { Found::Ordinary });
             };
             let number = match at {
-                Says::Slot(number) => number,
+                Says::Slot(number, ..) => number,
                 Says::Damaged if !too_large => None,
                 _ => return Ok(Found::Ordinary),
             };
@@ -180,18 +194,18 @@ fn says_of(files: Files<'_, '_>, retry: &mut Retry) -> Result<Says, Outcome> {
 /// What its header says of the open file.
 fn says(fd: Fd<'_>) -> Result<(Option<Fd<'_>>, Says), Outcome> {
     let mut header = [0u8; HEADER];
-    let size = match size_of_regular(&fd) {
-        Err(e) if e.status == STEADFAST_E_NOT_REGULAR => return Ok((None, Says::Other)),
-        size => size?,
-    };
+    let stat = fd.hooks().fstat(fd.raw()).at(STEADFAST_STEP_READ_FILE)?;
+    if !is_regular(stat.mode) {
+        return Ok((None, Says::Other));
+    }
     let seen = match fd.hooks().pread(fd.raw(), &mut header, 0) {
         // An unreadable disk.
         Err(e) if recoverable(e.code()) => return Ok((Some(fd), Says::Damaged)),
         seen => seen.at(STEADFAST_STEP_READ_FILE)?.len(),
     };
-    let fits = format::expected_len(header.get(..seen).unwrap_or(&header), size);
+    let fits = format::expected_len(header.get(..seen).unwrap_or(&header), stat.size);
     let says = match format::slot(&header) {
-        Some(_) => Says::Slot(format::checked_generation(&header)),
+        Some(slot) => Says::Slot(format::checked_generation(&header), slot, stat),
         None if fits == Err(STEADFAST_E_FORMAT) || format::fields(&header).is_ok() => Says::Other,
         None => Says::Damaged,
     };

@@ -55,8 +55,12 @@ pub fn find<'h>(
         return Ok(None);
     }
     let number = |slot: Option<(Slot, Option<u64>)>| slot.and_then(|(_, number)| number);
-    let (first, then) = if number(at_previous) > number(at_path) { (Side::Previous, Side::Path) } else { (Side::Path, Side::Previous) };
-    for side in [first, then] {
+    let may_be_newer = match (&pair.previous, at_previous) {
+        (Some(previous), Some((slot, _))) => may_be_newer(slot.pair, &current.stat, &previous.stat),
+        _ => false,
+    };
+    let previous_first = number(at_previous) > number(at_path) && may_be_newer;
+    for side in if previous_first { [Side::Previous, Side::Path] } else { [Side::Path, Side::Previous] } {
         let (file, slot) = match side {
             Side::Path => (Some(&mut *current), at_path),
             Side::Previous => (pair.previous.as_mut(), at_previous),
@@ -150,17 +154,39 @@ pub fn begin_again_if_slot(current: Option<&Existing<'_>>) -> Result<(), Outcome
     }
 }
 
-/// What stands for these two files, in the header of a state that was saved when their names were on the disk: 0 where the file system
-/// does not tell when a file was made, since the number of an inode comes again.
+/// What stands for these two files in the header of the one that was written in place when both names were on the disk: 32 bits for
+/// PATH's, then 32 for that of PATH.prev. A file that was not written in place has 0.
 pub fn of(path: &steadfast_stat, previous: &steadfast_stat) -> u64 {
-    let files = [path, previous];
-    if files.iter().any(|file| file.btime_ns == 0) {
-        return 0;
-    }
-    let mut bytes = [[0u8; 8]; 6];
-    let numbers = files.iter().flat_map(|file| [file.dev, file.ino, file.btime_ns.cast_unsigned()]);
-    for (slot, number) in bytes.iter_mut().zip(numbers) {
+    u64::from(identity(path)) << 32 | u64::from(identity(previous))
+}
+
+/// The same for a new file at PATH.prev whose name is yet to be synced.
+pub fn before_sync(path: &steadfast_stat, previous: &steadfast_stat) -> u64 {
+    of(path, previous) ^ u64::from(u32::MAX)
+}
+
+/// Can these two be told from others that get their numbers, when they are gone? Not where the file system does not say when a file
+/// was made.
+pub fn are_known(path: &steadfast_stat, previous: &steadfast_stat) -> bool {
+    path.btime_ns != 0 && previous.btime_ns != 0
+}
+
+/// May what is at PATH.prev be newer than PATH? Only if it was written there, beside this PATH. Otherwise somebody has given a name to
+/// another file since, and PATH is the newer one whatever the numbers say: a saver that has not seen that the state alternates may be
+/// late. Copies of both are other files, of which the numbers tell.
+pub fn may_be_newer(pair: u64, path: &steadfast_stat, previous: &steadfast_stat) -> bool {
+    let (beside, own) = ((pair >> 32) as u32, pair as u32);
+    let (path, previous) = (identity(path), identity(previous));
+    let is_own = own == previous || own == !previous;
+    pair != 0 && beside != previous && (beside == path || !is_own)
+}
+
+/// Never 0.
+fn identity(stat: &steadfast_stat) -> u32 {
+    let mut bytes = [[0u8; 8]; 3];
+    for (slot, number) in bytes.iter_mut().zip([stat.dev, stat.ino, stat.btime_ns.cast_unsigned()]) {
         *slot = number.to_le_bytes();
     }
-    hash(bytes.as_flattened()).max(1)
+    let hash = hash(bytes.as_flattened());
+    ((hash >> 32) as u32 ^ hash as u32).max(1)
 }

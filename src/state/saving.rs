@@ -51,6 +51,8 @@ pub struct Saving<'h> {
     pub pair: Option<Pair<'h>>,
     /// Is the new file to be one of an alternating state's?
     pub alternates: bool,
+    /// What its header then says of the two files.
+    pub pair_of_new: u64,
     /// Of a save that compares and swaps a plain file: the directory's flock. Before `dir`, whose it is.
     _turn: Option<Flock<'h>>,
     pub dir: Fd<'h>,
@@ -143,6 +145,7 @@ impl<'h> Saving<'h> {
             current,
             pair,
             alternates,
+            pair_of_new: 0,
             _turn: taken,
             dir,
             _fillers: fillers,
@@ -172,7 +175,7 @@ impl<'h> Saving<'h> {
     /// The record to write.
     pub fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
         let used = request.data.len() as u64;
-        let slot = self.alternates.then_some(Slot { used, pair: 0, grouped: false });
+        let slot = self.alternates.then_some(Slot { used, pair: self.pair_of_new, grouped: false });
         Record { fields: self.fields, data: request.data, unsynced, slot }
     }
 

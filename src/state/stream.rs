@@ -78,6 +78,12 @@ impl Record<'_> {
         hooks.write_all(fd, &[small.get(..len).ok_or(Errno::INTERNAL)?])
     }
 
+    /// Writes the file of a slot anew.
+    pub fn write_at_start(&self, hooks: &Hooks, fd: i32) -> Result<(), Errno> {
+        let slot = self.slot.as_ref().ok_or(Errno::INTERNAL)?;
+        hooks.write_at_start(fd, self.filled_up(slot, Slot::capacity(slot.used))?.bytes())
+    }
+
     /// Writes its header anew, to the beginning of a file that holds its payload.
     pub fn write_header(&self, hooks: &Hooks, fd: i32) -> Result<(), Errno> {
         if let Some(slot) = &self.slot {

@@ -8,7 +8,7 @@ use core::ffi::c_void;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod here {
     pub use crate::sys::raw::{by_number, long};
-    pub use crate::sys::sync::fsync;
+    pub use crate::sys::sync::{fdatasync, fsync};
     pub use crate::sys::uring::{AGAIN, INTERRUPTED, INVALID, Ring, UNSUPPORTED};
     use core::ffi::c_void;
 
@@ -82,9 +82,13 @@ pub unsafe extern "C" fn aio(
 pub unsafe extern "C" fn fsync_many(user: *mut c_void, queue: *mut u64, files: *mut i32, count: u32) -> i32 {
     #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
     unsafe {
-        /// IOCB_CMD_FSYNC (linux/aio_abi.h).
+        /// IOCB_CMD_FSYNC and IOCB_CMD_FDSYNC (linux/aio_abi.h).
         const OP_FSYNC: u64 = 2;
+        const OP_FDSYNC: u64 = 3;
         const MOST: usize = 64;
+        let data_alone = count & STEADFAST_SYNC_DATA != 0;
+        let operation = if data_alone { OP_FDSYNC } else { OP_FSYNC };
+        let count = count & !STEADFAST_SYNC_DATA;
         if count == 0 {
             return by_number(libc::SYS_io_destroy, [queue.read() as usize, 0, 0, 0, 0, 0]) as i32;
         }
@@ -99,14 +103,14 @@ pub unsafe extern "C" fn fsync_many(user: *mut c_void, queue: *mut u64, files: *
             let file = files.add(index);
             let fd = file.read();
             // struct iocb: a number for the event to bring back, then operation and file.
-            let mut request = [index as u64, 0, OP_FSYNC | (fd as u64) << 32, 0, 0, 0, 0, 0];
+            let mut request = [index as u64, 0, operation | (fd as u64) << 32, 0, 0, 0, 0, 0];
             let requests = &raw mut request;
             if by_number(libc::SYS_io_submit, [queue.read() as usize, 1, &raw const requests as usize, 0, 0, 0]) == 1 {
                 // Until its result is there.
                 file.write(-libc::EIO);
                 under_way = under_way.wrapping_add(1);
             } else {
-                file.write(fsync(user, fd));
+                file.write(if data_alone { fdatasync(user, fd) } else { fsync(user, fd) });
             }
         }
         while under_way > 0 {

@@ -140,6 +140,7 @@ pub const SECTIONS: &[Section] = &[
             Item("steadfast_stat"),
             Item("steadfast_pollfd"),
             Enum("The clock hook: which clock.", &["STEADFAST_CLOCK_*"]),
+            Enum("The fsync_many hook: a bit of its count.", &["STEADFAST_SYNC_DATA"]),
             Enum("The sigxfsz hook: its operations.", &["STEADFAST_SIGXFSZ_BLOCK", "STEADFAST_SIGXFSZ_RESTORE"]),
             Enum(
                 "The sigxfsz hook: the bits of its state.",
