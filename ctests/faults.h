@@ -92,6 +92,8 @@ static inline int32_t faults_openat(void *user, int32_t dirfd, const char *path,
 {
     int64_t result = faults_count(user, STEADFAST_CALL_OPENAT, path);
     ((struct faults *)user)->directory_flags |= flags & O_DIRECTORY;
+    if (((struct faults *)user)->no_real_sync)
+        flags &= ~O_DSYNC;
     if (result == 0)
         result = REAL->openat(NULL, dirfd, path, flags, mode);
     faults_note(user, STEADFAST_CALL_OPENAT, (int)result, 0, 0, path, result);

@@ -8,8 +8,8 @@
 #define ALTERNATE STEADFAST_SAVE_ALTERNATE
 
 static char path[300], previous[310];
-static struct faults faults;
-static steadfast_context *counted;
+static struct faults faults, idle = { .no_real_sync = 1 };
+static steadfast_context *counted, *unsynced; /* the second for what is not crashed */
 
 static steadfast_state loaded;
 /* What a load gives: its status, or -1 when that is right but the content is not `text`. */
@@ -182,6 +182,230 @@ static void damage(void)
     is_int(load_gives(STEADFAST_LOAD_RECOVER, "three"), STEADFAST_RECOVERED, "with RECOVER the other one");
 }
 
+/* What a load and the next save find after a save whose result was `result`. NULL, or what is wrong. */
+static const char *told_the_truth(int result, const char *old, int one_fault)
+{
+    static char what[400];
+    uint64_t generation = report.generation;
+    int on_disk = report.on_disk;
+    int status = load_gives(0, "new"), is_new = status >= 0;
+    if (!is_new)
+        status = load_gives(0, old);
+    int whole = status >= 0;
+    const char *wrong = NULL;
+    if (!whole)
+        wrong = "neither the old one nor the new one is loaded";
+    else if (result >= 0 && !is_new)
+        wrong = "the old one is loaded";
+    else if (result >= 0 && (status != 0 || loaded.generation != generation))
+        wrong = "not simply the new one is loaded";
+    else if (result < 0 && on_disk == STEADFAST_ON_DISK_OLD && (is_new || status != 0))
+        wrong = "not simply the old one is loaded";
+    else if (result == STEADFAST_OK && on_disk != STEADFAST_ON_DISK_NEW)
+        wrong = "0, but not NEW";
+    else if (result < 0 && on_disk == STEADFAST_ON_DISK_NEW)
+        wrong = "an error, but NEW";
+    else if (one_fault && result < 0 && result != STEADFAST_E_INDETERMINATE && on_disk != STEADFAST_ON_DISK_OLD)
+        wrong = "an error, but not OLD";
+    if (wrong == NULL && (alternate("next") != STEADFAST_OK || load_gives(0, "next") != 0))
+        wrong = "the next save is not what is loaded";
+    if (wrong != NULL)
+        snprintf(what, sizeof what, "%s, on_disk %d: %s (load: %s)", steadfast_status_name(result), on_disk, wrong, steadfast_status_name(status));
+    return wrong == NULL ? NULL : what;
+}
+
+/* Every call of a save fails, with each errno, once and for ever, with either of the files being the newer one. */
+static void failures(void)
+{
+    static const int errors[] = { EIO, ENOSPC, EINTR, ENOMEM, EMFILE, EACCES, EROFS, EINVAL, ENOSYS, ESTALE, EDQUOT };
+    for (int saves = 3; saves <= 4; saves++)
+        for (int strict = 0; strict <= 1; strict++)
+            for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++) {
+                const char *wrong = NULL;
+                long runs = 0, at;
+                for (int for_ever = 0; for_ever <= 1 && wrong == NULL; for_ever++)
+                    for (at = 1; at < 300 && wrong == NULL; at++, runs++) {
+                        begin(saves);
+                        faults = (struct faults){ .no_real_sync = 1 };
+                        faults.fail_at = at, faults.error = errors[e], faults.for_ever = for_ever;
+                        int result = save_with(counted, path, "new", ALTERNATE | (strict ? STEADFAST_SAVE_STRICT : 0));
+                        faults.fail_at = 0;
+                        long made = faults.calls;
+                        wrong = told_the_truth(result, saves == 3 ? "three" : "four", !for_ever);
+                        if (wrong != NULL)
+                            diag("call %ld%s: %s", at, for_ever ? " and all later ones" : "", wrong);
+                        if (made < at)
+                            break;
+                    }
+                ok(wrong == NULL && runs > 20, "%s%s, in each call, once and for ever: %ld runs", steadfast_status_name(-errors[e]),
+                   strict ? ", STRICT" : "", runs);
+            }
+    for (int shortly = SHORT_ONE_BYTE; shortly <= SHORT_NOTHING; shortly++) {
+        begin(3);
+        faults = (struct faults){ .no_real_sync = 1 };
+        faults.short_writes = shortly;
+        int result = save_with(counted, path, "new", ALTERNATE);
+        faults.short_writes = SHORT_NO;
+        const char *wrong = told_the_truth(result, "three", 0);
+        if (!ok(wrong == NULL, "a short write"))
+            diag("%s", wrong);
+        ok(faults.made[STEADFAST_CALL_PWRITE] == 1 || shortly == SHORT_NOTHING || result == 0, "is not gone on with");
+    }
+}
+
+static int die_at;
+static void dies(struct faults *f, int call, const char *name)
+{
+    (void)call, (void)name;
+    if (f->calls == die_at)
+        _exit(0);
+}
+
+/* A saver is killed before each of its calls. */
+static void deaths(void)
+{
+    int wrong = 0;
+    for (int saves = 1; saves <= 4; saves++) {
+        static const char *const olds[] = { "one", "two", "three", "four" };
+        for (die_at = 1; die_at < 300; die_at++) {
+            begin(saves);
+            faults = (struct faults){ .no_real_sync = 1 };
+            faults.before = dies;
+            pid_t child = fork();
+            if (child == 0) {
+                save_with(counted, path, "new", ALTERNATE);
+                _exit(1);
+            }
+            int status;
+            waitpid(child, &status, 0);
+            faults.before = NULL;
+            int got = load_gives(0, "new") >= 0 ? 0 : load_gives(0, olds[saves - 1]);
+            if (got != 0 || alternate("next") != 0 || load_gives(0, "next") != 0) {
+                wrong++;
+                diag("after %d saves, killed before call %d: %s", saves, die_at, steadfast_status_name(got));
+            }
+            if (WEXITSTATUS(status) == 1)
+                break;
+        }
+    }
+    ok(wrong == 0 && die_at > 10, "killed before each call: the old one or the new one, and the next save succeeds");
+}
+
+static int late_once;
+static void is_late(struct faults *f, int call, const char *name)
+{
+    (void)f;
+    if (call != STEADFAST_CALL_RENAMEAT || strcmp(name, "s") != 0 || late_once++ != 0)
+        return;
+    save(path, "plain", 0), alternate("a"), alternate("b"), save(path, "kept", STEADFAST_SAVE_KEEP_PREVIOUS);
+}
+static int32_t renameat_late(void *user, int32_t od, const char *op, int32_t nd, const char *np, uint32_t flags)
+{
+    is_late(user, STEADFAST_CALL_RENAMEAT, np);
+    return REAL->renameat(NULL, od, op, nd, np, flags);
+}
+
+/* Savers that do not know of each other: the one that publishes last is loaded. */
+static void late(void)
+{
+    begin(0);
+    save(path, "first", 0);
+    steadfast_hooks h = steadfast_hooks_init();
+    h.renameat = renameat_late, h.user = &faults;
+    steadfast_context *c = test_context(&h);
+    is_int(save_with(c, path, "late", ALTERNATE), STEADFAST_OK, "a save that is late, with an old number");
+    ok(late_once > 0 && load_gives(0, "late") == 0, "is what is loaded, since it was published last");
+    is_int(alternate("next"), STEADFAST_OK, "the next one");
+    ok(load_gives(0, "next") == 0 && loaded.generation >= 5, "has a number above those of both files");
+    steadfast_context_free(c);
+}
+
+static mode_t mode_of(const char *what)
+{
+    struct stat st;
+    return stat(what, &st) == 0 ? st.st_mode & 07777 : 0;
+}
+
+static void permissions(void)
+{
+    begin(4);
+    ino_t second = inode_of(previous);
+    chmod(path, 0640);
+    is_int(alternate("five"), STEADFAST_OK, "after a chmod of PATH");
+    ok(load_gives(0, "five") == 0 && inode_of(previous) != second, "the other file is not written in place");
+    ok(mode_of(loaded.source == STEADFAST_SOURCE_CURRENT ? path : previous) == 0640, "the new state has that mode");
+    alternate("six"), alternate("seven");
+    ok(load_gives(0, "seven") == 0 && mode_of(path) == 0640 && mode_of(previous) == 0640, "and then both files");
+    steadfast_save_options o = { .size = sizeof o, .flags = ALTERNATE | STEADFAST_SAVE_SET_MODE, .mode = 0600 };
+    is_int(steadfast_state_save(context, path, "eight", 5, &o, NULL), STEADFAST_OK, "SET_MODE");
+    ok(load_gives(0, "eight") == 0 && mode_of(path) == 0600, "sets it");
+    alternate("nine"), alternate("ten");
+    ok(load_gives(0, "ten") == 0 && mode_of(path) == 0600 && mode_of(previous) == 0600, "for both files");
+    const char *copy = in(dir, "copy");
+    begin(3), unlink(copy);
+    if (link(path, copy) == 0) {
+        char *before = read_file(copy, NULL);
+        is_int(alternate("four"), STEADFAST_OK, "where the older file has another name");
+        char *after = read_file(copy, NULL);
+        ok(load_gives(0, "four") == 0 && memcmp(before, after, 4096) == 0, "that one stays as it was");
+        free(before), free(after), unlink(copy);
+    }
+    char *large = calloc(1, (4 << 20) + 1);
+    memset(large, 'x', 4 << 20);
+    is_int(alternate(large), STEADFAST_OK, "4 MiB");
+    ok(load_gives(0, large) == 0 && size_of(path) == (4 << 20) + 256, "are an ordinary save");
+    is_int(alternate("small"), STEADFAST_OK, "and after it");
+    ok(load_gives(0, "small") == 0, "it begins again");
+    free(large);
+}
+
+static void turns(void)
+{
+    begin(3);
+    int fd = open(path, O_RDONLY);
+    flock(fd, LOCK_EX);
+    steadfast_save_options o = { .size = sizeof o, .flags = ALTERNATE, .timeout_ms = 20 };
+    is_int(steadfast_state_save(context, path, "new", 3, &o, NULL), STEADFAST_E_BUSY, "another process holds PATH: E_BUSY");
+    o.flags = 0;
+    is_int(steadfast_state_save(context, path, "new", 3, &o, NULL), STEADFAST_E_BUSY, "for a plain save, too");
+    ok(load_gives(0, "three") == 0, "the old one stands, and a load does not wait");
+    close(fd);
+    enum { SAVERS = 4, EACH = 25 };
+    begin(2);
+    pid_t savers[SAVERS], reader;
+    for (int i = 0; i < SAVERS; i++)
+        if ((savers[i] = fork()) == 0) {
+            int failed = 0;
+            for (int n = 0; n < EACH; n++) {
+                char text[5000];
+                memset(text, 'a' + i, sizeof text);
+                steadfast_save_options mine = { .size = sizeof mine, .flags = ALTERNATE };
+                failed += steadfast_state_save(NULL, path, text, 1000 + (size_t)(n * 60 % 3900), &mine, NULL) != STEADFAST_OK;
+            }
+            _exit(failed != 0);
+        }
+    int wrong = 0, loads = 0;
+    uint64_t last = 0;
+    int alive = SAVERS;
+    while (alive > 0) {
+        steadfast_state now = { .size = sizeof now };
+        int status = steadfast_state_load(NULL, path, NULL, &now, NULL);
+        if (status != 0 || now.generation < last) {
+            wrong++;
+            diag("load %d: %s, generation %llu after %llu", loads, steadfast_status_name(status), (unsigned long long)now.generation,
+                 (unsigned long long)last);
+        }
+        last = now.generation, loads++;
+        steadfast_state_free(&now);
+        int status_of;
+        while ((reader = waitpid(-1, &status_of, WNOHANG)) > 0)
+            alive--, wrong += status_of != 0;
+    }
+    ok(wrong == 0 && loads > 10, "%d savers and a reader: each load is whole, and none is older than the one before (%d loads)", SAVERS, loads);
+    load_gives(0, "");
+    ok(loaded.generation == 2 + SAVERS * EACH, "and each save has its own number");
+}
+
 int main(void)
 {
     dir = make_temp_dir("alternate");
@@ -189,14 +413,24 @@ int main(void)
     snprintf(path, sizeof path, "%s/s", dir);
     snprintf(previous, sizeof previous, "%s.prev", path);
     counted = faults_context(&faults);
+    unsynced = faults_context(&idle);
     int fds = count_fds();
     takes_turns();
     with_what_else();
     sizes();
     damage();
+    steadfast_context *synced = context;
+    context = unsynced;
+    failures();
+    deaths();
+    context = synced;
+    late();
+    permissions();
+    turns();
     is_int(count_fds(), fds, "no descriptor is left");
     steadfast_state_free(&loaded);
     steadfast_context_free(counted);
+    steadfast_context_free(unsynced);
     steadfast_context_free(context);
     remove_tree(dir);
     free(dir);
