@@ -59,8 +59,7 @@ impl Hooks {
     /// again, since after any error, and after a short write, it is not known what a second sync would vouch for.
     pub fn write_durably(&self, fd: i32, bytes: &[u8]) -> Result<(), Errno> {
         let (buf, len) = (bytes.as_ptr().cast(), bytes.len());
-        let write =
-            || self.once(STEADFAST_CALL_PWRITE, most(len), |hook, user| unsafe { (hook.pwrite)(user, fd, buf, len, 0) });
+        let write = || self.once(STEADFAST_CALL_PWRITE, most(len), |hook, user| unsafe { (hook.pwrite)(user, fd, buf, len, 0) });
         let written = self.without_sigxfsz(write)?;
         if written as usize == len { Ok(()) } else { Err(Errno::of(EIO)) }
     }

@@ -199,7 +199,8 @@ fn replace_spent(
                 Side::Previous => spent_name.unlink(),
                 Side::Path => both.entry(saving, Side::Previous).rename_to(&spent_name, 0),
             };
-            gone.and_then(|()| spent_name.sync_directory()).map_err(|e| indeterminate(saving, e, STEADFAST_STEP_SYNC_DIRECTORY))?;
+            gone.and_then(|()| spent_name.sync_directory())
+                .map_err(|e| indeterminate(saving, e, STEADFAST_STEP_SYNC_DIRECTORY))?;
             return Err(Outcome::new(STEADFAST_E_NOT_SAVED_DURABLY).caused_by(e, STEADFAST_STEP_SYNC_FILE));
         }
         saving.mark_unsynced(&written.temp, request)?;
@@ -219,12 +220,7 @@ fn replace_spent(
 }
 
 /// The file that takes the name of the spent one.
-fn write_new<'h>(
-    saving: &mut Saving<'h>,
-    both: &Both,
-    name: &CStr,
-    request: &SaveRequest<'_>,
-) -> Result<Written<'h>, Outcome> {
+fn write_new<'h>(saving: &mut Saving<'h>, both: &Both, name: &CStr, request: &SaveRequest<'_>) -> Result<Written<'h>, Outcome> {
     let written = saving.write(name, request)?;
     if both.older == Side::Previous {
         // It will be the newer one, and says so.

@@ -357,12 +357,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
 }
 
 /// Steps 1 to 3. Whoever holds flocks of alternating states waits for no other: its holder may wait for one of these.
-fn begin<'h>(
-    session: &mut Session<'h>,
-    path: &mut Path,
-    request: &SaveRequest<'_>,
-    holds: bool,
-) -> Result<Saving<'h>, Outcome> {
+fn begin<'h>(session: &mut Session<'h>, path: &mut Path, request: &SaveRequest<'_>, holds: bool) -> Result<Saving<'h>, Outcome> {
     let patient = session.retry;
     if holds {
         session.retry = Retry::new(0);

@@ -97,9 +97,10 @@ fn put_slot(header: &mut [u8; HEADER], at: usize, slot: &Slot) {
     let (grouped, rest) = line.split_at_mut(if slot.grouped { GROUPED_KEY.len() } else { 0 });
     copy(grouped, GROUPED_KEY);
     copy(rest, SLOT_BLANK);
-    let (used, pair) = rest.split_at_mut(USED_KEY.len() + 20);
-    put_decimal(used.get_mut(USED_KEY.len()..).unwrap_or_default(), slot.used);
-    copy(pair.get_mut(PAIR_KEY.len()..).unwrap_or_default(), &hex64(slot.pair));
+    const USED: Range<usize> = USED_KEY.len()..USED_KEY.len() + 20;
+    const PAIR: Range<usize> = USED.end + PAIR_KEY.len()..USED.end + PAIR_KEY.len() + 16;
+    put_decimal(rest.get_mut(USED).unwrap_or_default(), slot.used);
+    copy(rest.get_mut(PAIR).unwrap_or_default(), &hex64(slot.pair));
     put(header, at..HEADER - 1, |slots| copy(slots, &line));
 }
 
@@ -109,9 +110,9 @@ pub fn slot(header: &[u8; HEADER]) -> Option<Slot> {
         return None;
     }
     let digits = |key, len| header.get(after_key(header, key, len)?);
-    let pair = digits(PAIR_KEY, 16)?.iter().try_fold(0u64, |pair, &digit| {
-        Some(pair << 4 | u64::from(char::from(digit).to_digit(16)?))
-    })?;
+    let pair = digits(PAIR_KEY, 16)?
+        .iter()
+        .try_fold(0u64, |pair, &digit| Some(pair << 4 | u64::from(char::from(digit).to_digit(16)?)))?;
     let grouped = after_key(header, GROUPED_KEY, 0).is_some();
     Some(Slot { used: number(digits(USED_KEY, 20)?)?, pair, grouped })
 }

@@ -2,8 +2,8 @@
 //! comes again.
 
 use super::existing::{Existing, if_regular};
-use super::pair::Pair;
 use super::options::{Kind, SaveRequest};
+use super::pair::Pair;
 use super::plain::TAGS;
 use crate::file::deadline::Retry;
 use crate::file::entry::Entry;

@@ -64,7 +64,8 @@ pub fn verify(
 
 fn loaded(len: u64, fields: Fields, sha256: [u8; 32], status: i32, request: &LoadRequest) -> Result<Loaded, Outcome> {
     let told = |status| Outcome::new(status).with_generation(fields.generation);
-    let loaded = Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false, alternates: false, status };
+    let loaded =
+        Loaded { len: usize::try_from(len).unwrap_or(usize::MAX), fields, sha256, previous: false, alternates: false, status };
     if len == 0 && status != STEADFAST_OK && request.has(STEADFAST_LOAD_RECOVER) {
         // Whatever is required: PATH.prev comes first.
         return Ok(loaded);

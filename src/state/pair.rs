@@ -38,11 +38,7 @@ pub struct Pair<'h> {
 }
 
 /// Finds out which is newer; None where the state does not alternate, and where neither is whole.
-pub fn find<'h>(
-    target: Entry<'h, '_>,
-    current: &mut Existing<'h>,
-    retry: &mut Retry,
-) -> Result<Option<Pair<'h>>, Outcome> {
+pub fn find<'h>(target: Entry<'h, '_>, current: &mut Existing<'h>, retry: &mut Retry) -> Result<Option<Pair<'h>>, Outcome> {
     let previous = match names::previous(target.name()) {
         Ok(name) => if_regular(Existing::open(target.sibling(name.c_str()), retry, STEP))?,
         Err(_) => None,

@@ -6,8 +6,8 @@
 use super::blocks::{BLOCK, Blocks, Running};
 use super::format::{self, COVERED, HEADER};
 use super::load;
-use super::load_record::check;
 use super::load_plain;
+use super::load_record::check;
 use super::loaded::{Loaded, Taker};
 use super::options::*;
 use crate::file::base::Start;
