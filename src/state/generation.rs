@@ -83,9 +83,9 @@ pub fn count<'h>(
     let mut replaces = false;
     let mut damage = 0;
     let is_unsure = pair.as_ref().is_some_and(|pair| pair.is_unsure);
-    let alternates = pair.as_ref().map(|pair| pair.other);
-    // Of an alternating state the newer file counts.
-    let newest = pair.and_then(Pair::newest_previous).or(current.as_mut());
+    let alternates = pair.as_ref().map(|pair| pair.highest);
+    // Of an alternating state the newer file counts. Who saves plain files has loaded PATH, whatever it is.
+    let newest = pair.filter(|_| kind == Kind::Record).and_then(Pair::newest_previous).or(current.as_mut());
     let emptied = newest.as_ref().is_some_and(|newest| newest.stat.size == 0);
     if let Some(newest) = newest {
         if thorough {
@@ -103,8 +103,8 @@ pub fn count<'h>(
     // For an empty file that nothing confirms a load with RECOVER gives PATH.prev, as for damage.
     let own = number.or(tag.filter(|&tag| !emptied || tag == request.expected_generation));
     let mut previous = Previous::Missing;
-    if let Some(other) = alternates {
-        previous = Previous::There(other, None);
+    if let Some(highest) = alternates {
+        previous = Previous::There(highest, None);
     } else if number.is_none() || thorough {
         let whole = request.swaps() && own.is_none();
         let found = Previous::look(target, current.as_ref().map(|current| &current.stat), kind, whole, retry)?;

@@ -29,8 +29,8 @@ pub struct Pair<'h> {
     pub previous: Option<Existing<'h>>,
     /// Which of them is the state: it is verified.
     pub newest: Side,
-    /// The number of the other one, as its header says.
-    pub other: Option<u64>,
+    /// The higher number of the two; that of the other one is what its header says.
+    pub highest: Option<u64>,
     /// May the other one have had a higher number, which nothing tells any more?
     pub is_unsure: bool,
     /// What the newest one says.
@@ -43,7 +43,7 @@ pub fn find<'h>(target: Entry<'h, '_>, current: &mut Existing<'h>, retry: &mut R
         Ok(name) => if_regular(Existing::open(target.sibling(name.c_str()), retry, STEP))?,
         Err(_) => None,
     };
-    let mut pair = Pair { previous, newest: Side::Path, other: None, is_unsure: false, slot: Slot::default() };
+    let mut pair = Pair { previous, newest: Side::Path, highest: None, is_unsure: false, slot: Slot::default() };
     let at_path = current.slot(STEP)?;
     let at_previous = pair.previous.as_ref().map_or(Ok(None), |previous| previous.slot(STEP))?;
     // What is damaged beyond recognition may have been one of the two.
@@ -61,10 +61,10 @@ pub fn find<'h>(target: Entry<'h, '_>, current: &mut Existing<'h>, retry: &mut R
             Side::Path => (Some(&mut *current), at_path),
             Side::Previous => (pair.previous.as_mut(), at_previous),
         };
-        if let (Some(file), Some((slot, _))) = (file, slot)
-            && file.verify(Kind::Record, STEP)?.generation.is_some()
-        {
-            (pair.newest, pair.slot) = (side, slot);
+        let (Some(file), Some((slot, _))) = (file, slot) else { continue };
+        let number = file.verify(Kind::Record, STEP)?.generation;
+        if number.is_some() {
+            (pair.newest, pair.slot, pair.highest) = (side, slot, number);
             pair.look_at_other(current)?;
             return Ok(Some(pair));
         }
@@ -102,7 +102,7 @@ impl<'h> Pair<'h> {
         let Some(other) = self.other_than_newest(current) else { return Ok(()) };
         let (number, _) = other.look(Kind::Record, STEP)?;
         let unsure = number.is_none() && other.verify(Kind::Record, STEP)?.is_damaged();
-        (self.other, self.is_unsure) = (number, unsure);
+        (self.highest, self.is_unsure) = (self.highest.max(number), unsure);
         Ok(())
     }
 
