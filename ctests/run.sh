@@ -159,9 +159,10 @@ examine_library() {
     diff "$bin/functions" "$bin/exports"; note $? "it exports the functions of the header, and only these ($(wc -l < "$bin/functions"))"
 }
 
+# From the last to the first: the sweeps take longest, and none of them runs alone at the end.
 tests=
 for source in "$here"/*.c; do
-    tests="$tests $(basename "$source" .c)"
+    tests="$(basename "$source" .c) $tests"
 done
 if [ "$mode" = valgrind ] && ! command -v valgrind > /dev/null; then
     lacking "no valgrind"
