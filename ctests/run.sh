@@ -99,7 +99,7 @@ start() { # LOG NAME [VARIABLE=VALUE...]: in the background; `tell` tells the re
     rm -f "$bin/$1.status"
     logs="$logs $1"
     if [ "$running" = "$lanes" ]; then
-        wait -n
+        wait -n 2> /dev/null || wait # all of them, before bash 4.3
         running=$((running - 1))
     fi
     running=$((running + 1))
