@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds every test of this directory against a built library, runs it, and adds the results up.
 #
-#   run.sh --lib DIR --out DIR [--static | --dlopen | --absent | --valgrind]
+#   run.sh --lib DIR --out DIR [--static | --dlopen | --absent | --valgrind] [--lanes N]
 #
 # DIR of --lib holds libsteadfast.so, libsteadfast.so.0 and libsteadfast.a; programs and logs go to --out.
 #   (default)    linked with the shared library; then the library file itself is looked at
@@ -9,22 +9,24 @@
 #   --dlopen     not linked at all: every function is found by dlsym
 #   --absent     as on platforms that lack something: once for each STEADFAST_ABSENT_* bit
 #   --valgrind   under valgrind, with smaller loops
+#   --lanes N    N programs at once; by default one more than there are cores, since many wait for the disk
 # The last line is `N passed, N failed[, N skipped]`.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 include=$here/../include
 header=$include/steadfast.h
-lib= out= mode=shared
+lib= out= mode=shared lanes=$(($(nproc 2> /dev/null || echo 1) + 1))
 while [ $# -gt 0 ]; do
     case $1 in
         --lib) lib=$(cd "$2" && pwd) || exit 2; shift 2 ;;
         --out) mkdir -p "$2" && out=$(cd "$2" && pwd) || exit 2; shift 2 ;;
         --static|--dlopen|--absent|--valgrind) mode=${1#--}; shift ;;
+        --lanes) lanes=$2; shift 2 ;;
         *) echo "run.sh: unknown argument $1" >&2; exit 2 ;;
     esac
 done
 if [ -z "$lib" ] || [ -z "$out" ]; then
-    echo "usage: run.sh --lib DIR --out DIR [--static|--dlopen|--absent|--valgrind]" >&2
+    echo "usage: run.sh --lib DIR --out DIR [--static|--dlopen|--absent|--valgrind] [--lanes N]" >&2
     exit 2
 fi
 
@@ -92,29 +94,51 @@ build() { # NAME
     esac
 }
 
-run() { # NAME [VARIABLE=VALUE...]
-    local name=$1 log status sum p f s
-    shift
-    log=$bin/$name.tap
-    echo "# $name $*"
+running=0 logs=
+start() { # LOG NAME [VARIABLE=VALUE...]: in the background; `tell` tells the result
+    rm -f "$bin/$1.status"
+    logs="$logs $1"
+    if [ "$running" = "$lanes" ]; then
+        wait -n 2> /dev/null || wait # all of them, before bash 4.3
+        running=$((running - 1))
+    fi
+    running=$((running + 1))
+    run "$@" &
+}
+
+run() { # LOG NAME [VARIABLE=VALUE...]
+    local log=$bin/$1 name=$2
+    shift 2
+    echo "$name${*:+ $*}" > "$log.what"
     # dlopen.c is told where the library is.
     # shellcheck disable=SC2086
-    env STEADFAST_TEST_LIBRARY="$lib/libsteadfast.so.0" "$@" timeout 300 ${wrapper:-} "$bin/$name" > "$log" 2> "$log.err"
-    status=$?
-    cat "$log"
-    # valgrind tells of each system call that it does not know; the library then does without, as it should.
-    grep -Ev '^--[0-9]+-- ' "$log.err" | sed 's/^/# stderr: /'
-    sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
-    if [ -z "$sum" ]; then
-        note 1 "$name $*: ended without a result (exit status $status)"
-        return
-    fi
-    p=${sum%% *}; f=${sum#*, }; f=${f%% *}; s=0
-    case $sum in *skipped*) s=${sum##*, }; s=${s%% *} ;; esac
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    if [ "$f" = 0 ] && [ $status != 0 ]; then
-        note 1 "$name $*: exit status $status"
-    fi
+    env STEADFAST_TEST_LIBRARY="$lib/libsteadfast.so.0" "$@" timeout 300 ${wrapper:-} "$bin/$name" > "$log.tap" 2> "$log.err"
+    echo $? > "$log.status"
+}
+
+tell() { # the results of all that were started, in that order
+    local log what status sum p f s
+    wait
+    for log in $logs; do
+        log=$bin/$log
+        what=$(cat "$log.what")
+        status=$(cat "$log.status")
+        echo "# $what"
+        cat "$log.tap"
+        # valgrind tells of each system call that it does not know; the library then does without, as it should.
+        grep -Ev '^--[0-9]+-- ' "$log.err" | sed 's/^/# stderr: /'
+        sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log.tap" | tail -n 1)
+        if [ -z "$sum" ]; then
+            note 1 "$what: ended without a result (exit status $status)"
+            continue
+        fi
+        p=${sum%% *}; f=${sum#*, }; f=${f%% *}; s=0
+        case $sum in *skipped*) s=${sum##*, }; s=${s%% *} ;; esac
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+        if [ "$f" = 0 ] && [ "$status" != 0 ]; then
+            note 1 "$what: exit status $status"
+        fi
+    done
 }
 
 examine_library() {
@@ -135,9 +159,10 @@ examine_library() {
     diff "$bin/functions" "$bin/exports"; note $? "it exports the functions of the header, and only these ($(wc -l < "$bin/functions"))"
 }
 
+# From the last to the first: the sweeps take longest, and none of them runs alone at the end.
 tests=
 for source in "$here"/*.c; do
-    tests="$tests $(basename "$source" .c)"
+    tests="$(basename "$source" .c) $tests"
 done
 if [ "$mode" = valgrind ] && ! command -v valgrind > /dev/null; then
     lacking "no valgrind"
@@ -180,7 +205,7 @@ wrapper=
 case $mode in
     absent)
         for bit in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
-            for name in $usable; do run "$name" STEADFAST_TEST_ABSENT=$((1 << bit)) STEADFAST_TEST_SMALL=1; done
+            for name in $usable; do start "$name-$bit" "$name" STEADFAST_TEST_ABSENT=$((1 << bit)) STEADFAST_TEST_SMALL=1; done
         done ;;
     valgrind)
         wrapper="valgrind -q --error-exitcode=96 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=$here/valgrind.supp"
@@ -188,12 +213,13 @@ case $mode in
             if [ "$name" = oom ]; then
                 skip "oom: valgrind brings a malloc of its own"
             else
-                run "$name" STEADFAST_TEST_SMALL=1 STEADFAST_TEST_VALGRIND=1
+                start "$name" "$name" STEADFAST_TEST_SMALL=1 STEADFAST_TEST_VALGRIND=1
             fi
         done ;;
     *)
-        for name in $usable; do run "$name"; done ;;
+        for name in $usable; do start "$name" "$name"; done ;;
 esac
+tell
 [ "$mode" = shared ] && examine_library
 
 end

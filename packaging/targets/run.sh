@@ -112,11 +112,29 @@ arm_tests() {
     check "aarch64: nothing was made in the sysroot" test ! -e "${lib%/lib}/dev" -a ! -e "${lib%/lib}/tmp"
 }
 
-zig_tests
+platform() { # TESTS: with a directory and counts of its own
+    local work=$work/$1 passed=0 failed=0 skipped=0
+    mkdir "$work"
+    "$1"
+    echo "$passed $failed $skipped" >"$work/counted"
+}
+platforms=()
+begin() { # TESTS: in the background
+    platforms+=("$1")
+    platform "$1" >"$out/$1.log" 2>&1 &
+}
+
+begin zig_tests
 if [ ! -x "$cross_rustc/rustc" ]; then
     lacking "no rustc with the source of core (packaging/targets/fetch.sh $rustc)"
 else
-    lacks musl-gcc musl-tools || musl_tests
-    lacks aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu, libc6-dev-arm64-cross" || lacks qemu-aarch64 qemu-user || arm_tests
+    lacks musl-gcc musl-tools || begin musl_tests
+    lacks aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu, libc6-dev-arm64-cross" || lacks qemu-aarch64 qemu-user || begin arm_tests
 fi
+wait
+for name in "${platforms[@]}"; do
+    cat "$out/$name.log"
+    read -r good bad left < <(cat "$work/$name/counted" || echo 0 1 0)
+    passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + left))
+done
 end
