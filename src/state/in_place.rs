@@ -150,21 +150,27 @@ fn keep(
     if !whole && (!foreign || (kept.is_some() && kind == Kind::Record)) {
         return Ok(Detail::NotKept);
     }
-    if kept.is_some() && (kept == content.sha256 || current.is_unsynced()) {
-        return Ok(Detail::None);
-    }
     let hooks = target.hooks();
+    let needs_previous = |e: Errno| Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::NeedsPrevious).caused_by(e, STEP);
+    let on_disk = |synced: Result<(), Errno>| match synced {
+        Ok(()) => Ok(Detail::None),
+        Err(e) if e.unsupported() => Err(needs_previous(e)),
+        Err(e) => Err(Outcome::failed(e, STEP)),
+    };
+    if let Some(before) = &before
+        && kept.is_some()
+        && (kept == content.sha256 || current.is_unsynced())
+    {
+        // The saver that has made it may have been killed before it was on the disk.
+        return on_disk(hooks.fsync(before.fd()).and_then(|()| target.sync_directory()));
+    }
     // A record needs no attribute. Then a person can read the copy, and no load verifies it.
     let generation = saving.fields.generation.saturating_sub(1).max(1);
     let adopted = foreign.then_some(Adopted { generation, needs_attribute: kind == Kind::Plain });
-    let needs_previous = |e: Errno| Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::NeedsPrevious).caused_by(e, STEP);
     let in_place = match Temp::create(target, 0o600, O_CLOEXEC) {
         Ok(temp) => {
             let published = copy::publish(current, temp, previous, adopted, true)?;
-            let synced = if published.is_some() { target.sync_directory() } else { Err(Errno::of(EOPNOTSUPP)) };
-            return synced
-                .map(|()| Detail::None)
-                .map_err(|e| if e.unsupported() { needs_previous(e) } else { Outcome::failed(e, STEP) });
+            return on_disk(if published.is_some() { target.sync_directory() } else { Err(Errno::of(EOPNOTSUPP)) });
         }
         Err(e) => e,
     };
@@ -172,8 +178,12 @@ fn keep(
     if !in_place.is_one_of(&[EACCES, EPERM, EROFS]) {
         return Err(Outcome::failed(in_place, STEP));
     }
-    let file = previous.open(CAREFUL | O_RDWR, 0).map_err(needs_previous)?;
-    if !before.as_ref().is_some_and(|before| hooks.fstat(file.raw()).is_ok_and(|now| same(&now, &before.stat))) {
+    let file = match previous.open(CAREFUL | O_RDWR, 0) {
+        Err(e) if e.is_one_of(&[EACCES, EPERM, EROFS, ENOENT]) => return Err(needs_previous(e)),
+        opened => opened.at(STEP)?,
+    };
+    let now = hooks.fstat(file.raw()).at(STEP)?;
+    if !before.as_ref().is_some_and(|before| same(&now, &before.stat)) {
         return Err(needs_previous(in_place));
     }
     hooks.ftruncate(file.raw(), 0).at(STEP)?;
