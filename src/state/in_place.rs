@@ -140,9 +140,11 @@ fn keep(
     let previous = target.sibling(previous.c_str());
     let mut before = Existing::open(previous, &mut saving.retry, STEP)?;
     let mut kept = None;
-    if let Some(before) = &mut before {
-        let content = before.verify(kind, STEP)?;
-        kept = content.sha256.filter(|_| is_durable(content, before));
+    // A saver that was killed may have left the file itself there: that is no copy.
+    let mut copy = before.as_mut().filter(|before| !same(&before.stat, &current.stat));
+    if let Some(copy) = &mut copy {
+        let content = copy.verify(kind, STEP)?;
+        kept = content.sha256.filter(|_| is_durable(content, copy));
     }
     // Somebody's content is no state, but all that there is.
     let foreign = (content.is_foreign() || content.damage == STEADFAST_E_FORMAT) && current.stat.size > 0;
@@ -157,12 +159,12 @@ fn keep(
         Err(e) if e.unsupported() => Err(needs_previous(e)),
         Err(e) => Err(Outcome::failed(e, STEP)),
     };
-    if let Some(before) = &before
+    if let Some(copy) = &copy
         && kept.is_some()
         && (kept == content.sha256 || current.is_unsynced())
     {
         // The saver that has made it may have been killed before it was on the disk.
-        return on_disk(hooks.fsync(before.fd()).and_then(|()| target.sync_directory()));
+        return on_disk(hooks.fsync(copy.fd()).and_then(|()| target.sync_directory()));
     }
     // A record needs no attribute. Then a person can read the copy, and no load verifies it.
     let generation = saving.fields.generation.saturating_sub(1).max(1);
@@ -183,7 +185,7 @@ fn keep(
         opened => opened.at(STEP)?,
     };
     let now = hooks.fstat(file.raw()).at(STEP)?;
-    if !before.as_ref().is_some_and(|before| same(&now, &before.stat)) {
+    if !copy.is_some_and(|copy| same(&now, &copy.stat)) {
         return Err(needs_previous(in_place));
     }
     hooks.ftruncate(file.raw(), 0).at(STEP)?;
