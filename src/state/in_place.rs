@@ -54,7 +54,11 @@ pub fn save(saving: &mut Saving<'_>, name: &CStr, request: &SaveRequest<'_>) -> 
     // Somebody who may replace the file has done so: what was written is nobody's state.
     match target.is(&current.stat) {
         Ok(true) => {}
-        Ok(false) => return Err(saving.conflict(name, request.kind())),
+        // It is that for good when the other one's name is on the disk.
+        Ok(false) => match target.sync_directory() {
+            Ok(()) => return Err(saving.conflict(name, request.kind())),
+            Err(e) => return Err(told(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY))),
+        },
         Err(e) => return Err(told(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEADFAST_STEP_COMPARE))),
     }
     // From the first byte on only a load can tell; the old content is PATH.prev.
