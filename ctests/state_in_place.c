@@ -231,7 +231,8 @@ static void replaced(const steadfast_context *c, const char *kind)
     faults.before = replace_before, faults.no_real_sync = 1;
     faults.only = STEADFAST_CALL_FSYNC, faults.error = EIO, faults.fail_at = plain ? 5 : 4;
     is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_E_INDETERMINATE, "and its name cannot be synced: E_INDETERMINATE");
-    ok(report.on_disk == STEADFAST_ON_DISK_EITHER && report.step == STEADFAST_STEP_SYNC_DIRECTORY, "EITHER, after the sync of the directory");
+    ok(report.on_disk == STEADFAST_ON_DISK_EITHER && report.step == STEADFAST_STEP_SYNC_DIRECTORY,
+       "EITHER, after the sync of the directory");
 }
 
 /* An unsynced state is not copied over a durable one. */

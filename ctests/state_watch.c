@@ -260,7 +260,8 @@ static void unseen(const steadfast_context *c, const char *why)
     moment.longest_ns = 0;
     is_int(wait_for_other(1, 2), -ETIMEDOUT, "the generation is known");
     DURING(save_it);
-    ok(wait_for_other(1, 20000) == 0 && report.generation == 2 && moment.longest_ns <= 1000000000, "it looks once a second, and sees the next one");
+    ok(wait_for_other(1, 20000) == 0 && report.generation == 2 && moment.longest_ns <= 1000000000,
+       "it looks once a second, and sees the next one");
     steadfast_watch_close(watch);
 }
 
