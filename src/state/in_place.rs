@@ -54,7 +54,7 @@ pub fn save(saving: &mut Saving<'_>, name: &CStr, request: &SaveRequest<'_>) -> 
     // Somebody who may replace the file has done so: what was written is nobody's state.
     match target.is(&current.stat) {
         Ok(true) => {}
-        // It is that for good when the other one's name is on the disk.
+        // That has to be on the disk, or a power cut would give this file the name back.
         Ok(false) => match target.sync_directory() {
             Ok(()) => return Err(saving.conflict(name, request.kind())),
             Err(e) => return Err(told(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY))),
