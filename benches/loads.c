@@ -287,6 +287,9 @@ void part_loads(const struct place *place)
 #ifdef HAVE_OPENSSL
     loads_of(place, 1024);
     plain_loads_of(place, 1024);
+    /* The page cache is the same; where the attribute is differs. */
+    if (place->journal)
+        return;
     if (!settings.quick)
         loads_of(place, 64 * 1024);
     if (!settings.quick)
@@ -294,6 +297,8 @@ void part_loads(const struct place *place)
     loads_of(place, 64 * M);
 #else
     row_skipped("loads", "load / read + OpenSSL", place, 1024, "no OpenSSL headers (apt-get install libssl-dev)");
+    if (place->journal)
+        return;
 #endif
     into_of(place, 1024);
     into_of(place, 64 * M);

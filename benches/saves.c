@@ -20,38 +20,24 @@ static double target_record(const struct place *place, size_t size)
     return size == K ? 1.05 : size == 64 * M ? 1.0 : size == 1024 * M ? 0.95 : 0;
 }
 
-static void saves_of(const struct place *place, size_t size)
+enum { BARE, SAVE, PLAIN, OTHER, BARE_FIRST, FIRST, KEEP, NO_SYNC, KINDS };
+
+/* Those of `kinds` against the first one, which is bare. */
+static void saves_beside(const struct place *place, size_t size, struct saver *s, const size_t *kinds, size_t count)
 {
-    enum { BARE, SAVE, PLAIN, BARE_FIRST, FIRST, KEEP, NO_SYNC, OTHER, KINDS };
-    struct saver s[KINDS] = {
-        [BARE] = new_saver(&lib, place, "bare", size, 0),
-        [SAVE] = new_saver(&lib, place, "save", size, 0),
-        [PLAIN] = new_saver(&lib, place, "plain", size, STEADFAST_SAVE_PLAIN),
-        [BARE_FIRST] = new_saver(&lib, place, "bare-first", size, 0),
-        [FIRST] = new_saver(&lib, place, "first", size, 0),
-        [KEEP] = new_saver(&lib, place, "keep", size, STEADFAST_SAVE_KEEP_PREVIOUS),
-        [NO_SYNC] = new_saver(&lib, place, "no-sync", size, STEADFAST_SAVE_NO_SYNC),
-        [OTHER] = new_saver(&other, place, "other", size, 0),
-    };
     static const char *const names[KINDS] = {
         [SAVE] = "save",
         [PLAIN] = "save, PLAIN",
+        [OTHER] = "  --against: save",
         [BARE_FIRST] = "  bare, nothing there before",
         [FIRST] = "  save, nothing there before",
         [KEEP] = "save, KEEP_PREVIOUS",
         [NO_SYNC] = "save, NO_SYNC",
-        [OTHER] = "  --against: save",
     };
     struct contestant c[KINDS];
-    size_t kind[KINDS], count = 0;
-    for (size_t k = 0; k < KINDS; k++) {
-        if (k == OTHER && !other.save)
-            continue;
-        /* Large ones: what differs by a name less is nothing. */
-        if (size > M && (k == FIRST || k == BARE_FIRST))
-            continue;
-        kind[count] = k;
-        c[count++] = (struct contestant){
+    for (size_t i = 0; i < count; i++) {
+        size_t k = kinds[i];
+        c[i] = (struct contestant){
             .run = k == BARE || k == BARE_FIRST ? saver_bare : saver_run,
             .before = k == FIRST || k == BARE_FIRST ? saver_remove : NULL,
             .arg = &s[k],
@@ -59,9 +45,32 @@ static void saves_of(const struct place *place, size_t size)
     }
     size_t rounds = contest(c, count, size > 256 * M ? 3 : size >= 16 * M ? (settings.quick ? 3 : 5) : 15);
     for (size_t i = 1; i < count; i++) {
-        double target = kind[i] == SAVE ? target_record(place, size) : kind[i] == PLAIN ? target_plain(place, size) : 0;
-        row_ratio("saves", names[kind[i]], place, size, c, i, target, rounds);
+        double target = kinds[i] == SAVE ? target_record(place, size) : kinds[i] == PLAIN ? target_plain(place, size) : 0;
+        row_ratio("saves", names[kinds[i]], place, size, c, i, target, rounds);
     }
+}
+
+/* What has a target by itself: after a save without a sync the next one, whoever makes it, waits for what that one has left. */
+static void saves_of(const struct place *place, size_t size)
+{
+    struct saver s[KINDS] = {
+        [BARE] = new_saver(&lib, place, "bare", size, 0),
+        [SAVE] = new_saver(&lib, place, "save", size, 0),
+        [PLAIN] = new_saver(&lib, place, "plain", size, STEADFAST_SAVE_PLAIN),
+        [OTHER] = new_saver(&other, place, "other", size, 0),
+        [BARE_FIRST] = new_saver(&lib, place, "bare-first", size, 0),
+        [FIRST] = new_saver(&lib, place, "first", size, 0),
+        [KEEP] = new_saver(&lib, place, "keep", size, STEADFAST_SAVE_KEEP_PREVIOUS),
+        [NO_SYNC] = new_saver(&lib, place, "no-sync", size, STEADFAST_SAVE_NO_SYNC),
+    };
+    static const size_t durable[] = { BARE, SAVE, PLAIN, OTHER }, small[] = { BARE, BARE_FIRST, FIRST, KEEP, NO_SYNC },
+                        large[] = { BARE, KEEP, NO_SYNC };
+    saves_beside(place, size, s, durable, other.save ? 4 : 3);
+    /* Large ones: what differs by a name less is nothing. */
+    if (size > M)
+        saves_beside(place, size, s, large, sizeof large / sizeof *large);
+    else
+        saves_beside(place, size, s, small, sizeof small / sizeof *small);
     for (size_t k = 0; k < KINDS; k++)
         saver_remove(&s[k]);
 }

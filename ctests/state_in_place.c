@@ -225,6 +225,14 @@ static void replaced(const steadfast_context *c, const char *kind)
                gone ? ", and gone" : "");
         ok(load_gives(path, 0, "of the other one") == 0, "what is there is the other one's");
     }
+    /* A power cut may then take the other one's name away again. */
+    begin(2);
+    memset(&faults, 0, sizeof faults);
+    faults.before = replace_before, faults.no_real_sync = 1;
+    faults.only = STEADFAST_CALL_FSYNC, faults.error = EIO, faults.fail_at = plain ? 5 : 4;
+    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_E_INDETERMINATE, "and its name cannot be synced: E_INDETERMINATE");
+    ok(report.on_disk == STEADFAST_ON_DISK_EITHER && report.step == STEADFAST_STEP_SYNC_DIRECTORY,
+       "EITHER, after the sync of the directory");
 }
 
 /* An unsynced state is not copied over a durable one. */
@@ -238,6 +246,46 @@ static void unsynced_before(const steadfast_context *c, const char *kind)
                closed ? ", in a closed directory" : "");
         ok(load_gives(previous, 0, "one") == 0, "the durable PATH.prev stays");
     }
+}
+
+/* What a killed saver has left at PATH.prev: the file itself, or a copy that may not be on the disk. */
+static int events_at_write;
+static void note_write(struct faults *f, int call, const char *name)
+{
+    (void)name;
+    if (call == STEADFAST_CALL_WRITE && events_at_write < 0)
+        events_at_write = f->events;
+}
+static void left_at_previous(const steadfast_context *c, const char *kind)
+{
+    begin(1);
+    if (link(path, previous) != 0)
+        bail_out("link: %s", strerror(errno));
+    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "%s, PATH.prev is the same file: saved", kind);
+    ok(load_gives(path, 0, "new") == 0 && load_gives(previous, 0, "one") == 0, "after a copy of it");
+    begin(1);
+    if (link(path, previous) != 0)
+        bail_out("link: %s", strerror(errno));
+    mounted = 0, unwritable = 1;
+    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_E_UNSUPPORTED, "where no other can be made: E_UNSUPPORTED");
+    ok(load_gives(path, 0, "one") == 0, "and it stands");
+
+    begin(1);
+    memset(&faults, 0, sizeof faults);
+    faults.only = STEADFAST_CALL_FSYNC, faults.fail_at = 2, faults.error = EIO, faults.no_real_sync = 1;
+    is_int(save_it(c, "new", IN_PLACE, 0), -EIO, "the name of the copy cannot be synced: EIO");
+    ok(load_gives(path, 0, "one") == 0 && load_gives(previous, 0, "one") == 0, "the state stands, beside the copy");
+    memset(&faults, 0, sizeof faults);
+    faults.no_real_sync = 1, faults.before = note_write, events_at_write = -1;
+    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "the next one: saved");
+    int file = 0, directory = 0;
+    for (int i = 0; i < events_at_write; i++) {
+        const struct event *e = &faults.event[i];
+        file |= e->call == STEADFAST_CALL_FSYNC && e->inode == inode_of(previous);
+        directory |= e->call == STEADFAST_CALL_FSYNC && e->is_directory && file;
+    }
+    ok(file && directory, "the copy and then its name are synced before the first byte is written");
+    faults.before = NULL;
 }
 
 /* A saver that is killed before each call: the new content, the old one, or damage and the old one as PATH.prev. */
@@ -313,6 +361,7 @@ int main(void)
             turns(c, plain ? "a plain file" : "a record");
             replaced(c, plain ? "a plain file" : "a record");
             unsynced_before(c, plain ? "a plain file" : "a record");
+            left_at_previous(c, plain ? "a plain file" : "a record");
         }
         plain = 1;
         if (no_attributes) {
@@ -332,6 +381,11 @@ int main(void)
             is_int(save_it(c, "new", IN_PLACE | STEADFAST_SAVE_SET_MODE, 0), STEADFAST_E_UNSUPPORTED, "the mark is refused: E_UNSUPPORTED");
             ok(load_gives(path, 0, "two") == 0 && stat(path, &st) == 0 && (st.st_mode & 07777) == 0644,
                "content and mode are as they were");
+            begin(1);
+            memset(&faults, 0, sizeof faults);
+            faults.only = STEADFAST_CALL_FSETXATTR, faults.fail_at = 1, faults.error = ENOSPC;
+            is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_E_UNSUPPORTED, "the attribute of the copy is refused: E_UNSUPPORTED");
+            ok(load_gives(path, 0, "one") == 0 && *leftovers(dir, "s") == '\0', "the state stands, and nothing is left");
             faults.fail_at = 0;
         }
     }

@@ -15,7 +15,24 @@ static struct {
     int interrupted;
     /* And in the middle of a look. */
     void (*at_read)(void);
+    /* Every file is a mount point, or no directory can be watched any more. */
+    int mounted, no_watches;
 } moment;
+
+static int32_t fstat_hook(void *user, int32_t fd, steadfast_stat *out)
+{
+    (void)user;
+    int32_t result = steadfast_hooks_default()->fstat(NULL, fd, out);
+    if (moment.mounted && result == 0 && S_ISREG(out->mode))
+        out->attributes |= STEADFAST_STAT_MOUNT_ROOT;
+    return result;
+}
+
+static int32_t inotify_add_watch_hook(void *user, int32_t fd, const char *name, uint32_t mask)
+{
+    (void)user;
+    return moment.no_watches ? -ENOSPC : steadfast_hooks_default()->inotify_add_watch(NULL, fd, name, mask);
+}
 
 static int64_t pread_hook(void *user, int32_t fd, void *buf, size_t len, uint64_t offset)
 {
@@ -46,6 +63,8 @@ static steadfast_context *watching(uint32_t absent)
     steadfast_hooks h = test_hooks();
     h.poll = poll_hook;
     h.pread = pread_hook;
+    h.fstat = fstat_hook;
+    h.inotify_add_watch = inotify_add_watch_hook;
     h.absent |= absent;
     return test_context(&h);
 }
@@ -179,6 +198,12 @@ static void replace_directory(void)
     save_it();
 }
 
+static void remove_directories(void)
+{
+    if (unlink(path) != 0 || rmdir(in(d, "a/b")) != 0 || rmdir(in(d, "a")) != 0)
+        bail_out("rmdir: %s", strerror(errno));
+}
+
 static void directories(const steadfast_context *c)
 {
     snprintf(path, sizeof path, "%s/a/b/s", d);
@@ -188,6 +213,10 @@ static void directories(const steadfast_context *c)
     ok(wait_for_other(0, 20000) == 0 && report.generation == 1, "the directories are made, and the state: seen");
     DURING(replace_directory);
     ok(wait_for_other(1, 20000) == 0 && report.generation == 2, "a directory above it is replaced: seen");
+    DURING(remove_directories);
+    ok(wait_for_other(2, 20000) == 0 && report.generation == 0, "the directories are removed: nothing is there");
+    DURING(make_directories);
+    ok(wait_for_other(0, 20000) == 0 && report.generation == 1, "and made again: seen");
     steadfast_watch_close(watch);
     snprintf(path, sizeof path, "%s/s", d);
 }
@@ -218,6 +247,21 @@ static void descriptor(const steadfast_context *c)
     moment.interrupted = 1;
     is_int(wait_for_other(1, 1000), -EINTR, "a signal ends the wait");
     moment.interrupted = 0;
+    steadfast_watch_close(watch);
+}
+
+/* Where inotify does not tell of every change. */
+static void unseen(const steadfast_context *c, const char *why)
+{
+    unlink(path), unlink(in(d, "s.prev"));
+    save_it();
+    is_int(open_watch(c, 0), 0, "%s: the watch is there", why);
+    is_int(steadfast_watch_fd(watch), -1, "without a descriptor");
+    moment.longest_ns = 0;
+    is_int(wait_for_other(1, 2), -ETIMEDOUT, "the generation is known");
+    DURING(save_it);
+    ok(wait_for_other(1, 20000) == 0 && report.generation == 2 && moment.longest_ns <= 1000000000,
+       "it looks once a second, and sees the next one");
     steadfast_watch_close(watch);
 }
 
@@ -258,6 +302,11 @@ int main(void)
         skip("inotify is absent", "the descriptor of a watch");
     else
         descriptor(c);
+    moment.mounted = 1;
+    unseen(c, "a file that is a mount point");
+    moment.mounted = 0, moment.no_watches = 1;
+    unseen(c, "no directory can be watched any more");
+    moment.no_watches = 0;
     arguments();
     steadfast_context_free(c);
     steadfast_context_free(without);

@@ -377,8 +377,9 @@ enum {
    * Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
    * not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
    * STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
-   * does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Not in a
-   * batch or a writer: -EINVAL.
+   * does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Nobody
+   * who may replace the file should save it with KEEP_PREVIOUS meanwhile: then PATH.prev is the file that is being written. Not in
+   * a batch or a writer: -EINVAL.
    */
   STEADFAST_SAVE_IN_PLACE = 2048
 };
@@ -901,7 +902,8 @@ int32_t steadfast_watch_open(const steadfast_context *context, const char *path,
  *  - -EINVAL: `watch` is NULL. STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
  *
  * Changes that follow one another fast may be told as one. A state is read and verified once after each. It sleeps until
- * something happens in a directory on the way; without inotify, and on network file systems and FUSE, it looks once a second.
+ * something happens in a directory on the way. Without inotify, for a file that is a mount point, and on network file systems
+ * and FUSE, it looks once a second.
  */
 int32_t steadfast_watch_wait(steadfast_watch *watch, uint64_t known, int64_t timeout_ms,
                              steadfast_report *report);
@@ -909,8 +911,8 @@ int32_t steadfast_watch_wait(steadfast_watch *watch, uint64_t known, int64_t tim
 /**
  * The watch's descriptor, for poll, epoll, asyncio or libuv. When it is readable, call steadfast_watch_wait with the known
  * generation and a timeout of 0. Something else in a directory on the way makes it readable as well: then that call is
- * -ETIMEDOUT. -1: there is none that tells of every change (no inotify, a network file system, FUSE; or `watch` is NULL); call
- * it once a second instead. It belongs to the watch: do not read or close it.
+ * -ETIMEDOUT. -1: there is none that tells of every change (no inotify, a file that is a mount point, a network file system, FUSE; or
+ * `watch` is NULL); call it once a second instead. It belongs to the watch: do not read or close it.
  */
 int32_t steadfast_watch_fd(const steadfast_watch *watch);
 

@@ -7,6 +7,7 @@
 
 mod batch;
 mod history;
+mod in_place;
 mod judge;
 mod removal;
 mod states;
@@ -30,6 +31,7 @@ const IF_GENERATION: u32 = 1 << 2;
 const CREATE_PARENTS: u32 = 1 << 4;
 const NO_SYNC: u32 = 1 << 6;
 const PLAIN: u32 = 1 << 8;
+const IN_PLACE: u32 = 1 << 11;
 
 /// What is saved, and with which flags: the first save, and two more.
 fn record_saves(below: &str, flags: u32, absent: u32, mutant: Mutant) -> (Box<Recorder>, Scratch) {

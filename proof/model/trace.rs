@@ -83,6 +83,8 @@ pub struct Recorder {
     deferred: Vec<u8>,
     /// This many file syncs to come fail, as on a broken disk.
     pub failing: u32,
+    /// Is there a file mounted at "state", which no rename replaces?
+    pub mounted: bool,
     fds: HashMap<i32, Node>,
     known: HashMap<(u64, u64), Node>,
     directories: usize,
@@ -122,6 +124,7 @@ impl Recorder {
             mutant,
             deferred: vec![],
             failing: 0,
+            mounted: false,
             fds: HashMap::new(),
             known,
             directories: 1,
@@ -356,6 +359,9 @@ unsafe extern "C" fn renameat(user: *mut c_void, od: i32, from: *const c_char, n
     unsafe {
         let r = recorder(user);
         let node = r.named(od, &text(from));
+        if r.mounted && text(to) == b"state" {
+            return -libc::EBUSY;
+        }
         if r.mutant == Mutant::UnlinkFirst && flags == 0 {
             return unlinkat(user, od, from, 0);
         }

@@ -34,9 +34,17 @@ static uint64_t some_of(uint64_t *random, uint64_t from, unsigned count)
     return set;
 }
 
-/* Half of the plans have few ways of saving, since two in turn meet oftener than twenty by chance; half are of large states. */
+/* A file that cannot be replaced cannot be by anybody: such ways are not mixed with others.
+ * Half of the plans have few ways of saving, since two in turn meet oftener than twenty by chance; half are of large states. */
 struct plan draw_plan(uint64_t *random, uint64_t ways_allowed, uint64_t faults_allowed)
 {
+    uint64_t mounted = 0;
+    for (unsigned i = 0; i < way_count; i++)
+        mounted |= ways[i].in_place && ways_allowed >> i & 1 ? 1ull << i : 0;
+    if (mounted == ways_allowed || (mounted && below(random, 6) == 0))
+        ways_allowed = mounted;
+    else
+        ways_allowed &= ~mounted;
     struct plan plan = { .processes = 1 + (unsigned)below(random, MOST_PROCESSES), .large = below(random, 2) == 0 };
     uint64_t wrong = faults_allowed & ~1ull;
     plan.states = below(random, 2) ? 1 : 1 + (unsigned)below(random, MOST_STATES);
@@ -55,6 +63,8 @@ struct plan draw_plan(uint64_t *random, uint64_t ways_allowed, uint64_t faults_a
     plan.kills = below(random, 4) == 0;
     plan.stops = below(random, 8) == 0;
     plan.kind = below(random, 5) < 2 ? PLAIN_FILES : (unsigned)below(random, 2) * MIXED;
+    if (plan.kind == MIXED && ways_allowed == mounted)
+        plan.kind = RECORDS;
     return plan;
 }
 

@@ -110,10 +110,10 @@ static int not_older(const struct found *found, uint32_t than)
     return found->status >= 0 && !older(call_of(found->call), call_of(than));
 }
 
-/* Readers may see what it puts in until it has looked at what came out. */
-static int is_exchange(const struct call *call)
+/* Readers may see what it puts in until it has looked at what came out, or at what it was written into. */
+static int shows_refused(const struct call *call)
 {
-    return call->plain && is_a(call, STEADFAST_SAVE_IF_GENERATION);
+    return ways[call->way].in_place || (call->plain && is_a(call, STEADFAST_SAVE_IF_GENERATION));
 }
 
 /* `beside`: the load that found it while others saved; NULL: it was found after the cut. Nothing that nobody saved, nothing that was refused, and each with the number that it was told. */
@@ -130,7 +130,7 @@ static enum verdict judge_content(unsigned state, unsigned life, const char *whe
     const struct call *call = found->call == UNKNOWN_CONTENT ? NULL : call_of(found->call);
     if (!call || call->load || call->state != state || too_late(call))
         return say(fault, INVENTED, state, life, "%s: a content that nobody saved, generation %" PRIu64, where, found->generation);
-    if (!may_be_there(call) && !(beside && is_exchange(call) && call->ended > beside->begun))
+    if (!may_be_there(call) && !(beside && shows_refused(call) && call->ended > beside->begun))
         return say(fault, REFUSED_CONTENT, state, life, "%s: call %u, which was told %s and on_disk OLD", where, found->call,
                    steadfast_status_name(call->answer.status));
     if (has_number(call) && call->answer.generation != found->generation)
@@ -168,7 +168,8 @@ static int all_keepers_ended(uint32_t number, unsigned life)
         if (i == number || !happened(call, call_of(number)->state, life) || older(call, call_of(number))
             || !(keeps(call) || unsynced(call)))
             continue;
-        if (!durable(call) && may_be_there(call))
+        /* One that failed in place may have made its copy before. */
+        if (!durable(call) && (may_be_there(call) || ways[call->way].in_place))
             return 0;
     }
     return 1;
@@ -231,7 +232,8 @@ static enum verdict judge_answer(uint32_t number, const struct call *call, const
         return GOOD;
     if (status == (is_a(call, STEADFAST_SAVE_NO_SYNC) ? STEADFAST_NOT_DURABLE : 0))
         return GOOD;
-    if (swaps && status == STEADFAST_E_CONFLICT && others(call))
+    /* While it was written in place another one has made its first file, and given it the name. */
+    if ((swaps || ways[call->way].in_place) && status == STEADFAST_E_CONFLICT && others(call))
         return GOOD;
     /* Damage that the last cut has left; what RECOVER gave can be saved again. */
     int was_bad = before && before[call->state].plain.status < 0;
@@ -243,6 +245,18 @@ static enum verdict judge_answer(uint32_t number, const struct call *call, const
         return GOOD;
     return say(fault, ANSWER, call->state, call->life, "call %u (%s): %s, on_disk %d, though nothing had failed", number,
                ways[call->way].name, name, on_disk);
+}
+
+/* Was the state being written in place at that moment, or left so by a process that died? */
+static int may_be_torn(const struct call *load)
+{
+    for (uint32_t i = 1; i < history->calls; i++) {
+        const struct call *call = call_of(i);
+        if (happened(call, load->state, load->life) && call->life == load->life && ways[call->way].in_place
+            && (overlap(call, load) || (older(call, load) && unsynced(call))))
+            return 1;
+    }
+    return 0;
 }
 
 /* A load beside saves gives what was there when it began, or something newer. */
@@ -259,12 +273,15 @@ static enum verdict judge_load(uint32_t number, const struct call *load, const s
     }
     if (found.status >= 0) {
         enum verdict verdict = judge_content(load->state, load->life, "a load beside saves", &found, load, fault);
-        if (verdict || !latest || (history->kind == MIXED && found.status != 0) || not_older(&found, latest))
+        int of_previous = (history->kind == MIXED || may_be_torn(load)) && found.status != 0;
+        if (verdict || !latest || of_previous || not_older(&found, latest))
             return verdict;
         return say(fault, STALE_LOAD, load->state, load->life, "load %u gives call %u after call %u had been answered", number, found.call,
                    latest);
     }
     int was_bad = before && before[load->state].plain.status < 0;
+    if (is_damage(found.status) && may_be_torn(load))
+        return GOOD;
     if (!latest && (was_bad || found.status == -ENOENT || found.status == STEADFAST_E_LOST))
         return GOOD;
     return say(fault, DAMAGED, load->state, load->life, "load %u beside saves: %s", number, steadfast_status_name(found.status));

@@ -22,6 +22,7 @@ static const struct mutant {
     { "syncfs_then_fsync", "kind=0 ways=syncfs_then_fsync faults=none processes=2 states=1 saves=3 neighbour=0", 1u << LOST },
     { "rename_previous", "kind=0 ways=rename_previous faults=none processes=1 neighbour=1", 1u << DAMAGED },
     { "attribute_first", "kind=1 ways=attribute_first faults=none processes=1", 1u << UNVERIFIED },
+    { "no_copy", "kind=0 ways=no_copy faults=none processes=1", 1u << LOST | 1u << NEITHER | 1u << DAMAGED },
     { "unmarked_plain", "kind=1 ways=unmarked_plain,keep faults=none processes=1", 1u << LOST | 1u << PREVIOUS_LOST },
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants, REFORMAT = 150 };

@@ -163,6 +163,20 @@ struct answer rename_previous(const struct save *save)
     return error ? failed(error) : sync_names(save, generation);
 }
 
+struct answer no_copy(const struct save *save)
+{
+    uint64_t generation = generation_at(save->path) + 1;
+    size_t len = make_record(save, generation);
+    int fd = open(save->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return failed(-errno);
+    int error = write_all(fd, record, len);
+    if (!error && (ftruncate(fd, (off_t)len) || fsync(fd)))
+        error = -errno;
+    close(fd);
+    return error ? failed(error) : sync_names(save, generation);
+}
+
 /* The attribute of a plain file, as steadfast_state(5) has it: 60 bytes, little-endian as this machine. */
 static int set_attribute(int fd, const struct save *save, uint64_t generation)
 {

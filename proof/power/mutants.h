@@ -17,6 +17,8 @@ struct answer rename_previous(const struct save *save);
 /* Saves a plain file without a sync, and its attribute before the content: its time is another one then, and a torn content somebody's
  * change. */
 struct answer attribute_first(const struct save *save);
+/* Writes a record in place, and syncs it, without a copy of what was there. */
+struct answer no_copy(const struct save *save);
 /* Saves a plain file without a mark that it was not synced: a later KEEP_PREVIOUS puts it over a durable PATH.prev. */
 struct answer unmarked_plain(const struct save *save);
 

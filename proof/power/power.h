@@ -51,12 +51,15 @@ struct way {
     unsigned pieces : 1;                /* by a writer */
     unsigned descriptor : 1;            /* the second half by the writer's descriptor */
     unsigned fillers : 1;               /* and FILLERS others, so that files are synced at once */
+    unsigned in_place : 1;              /* the file cannot be replaced */
     unsigned later : 1;                 /* left out where the library refuses its flags */
     unsigned tears_previous : 1;        /* PATH.prev may be torn while it is at work */
     struct answer (*mutant)(const struct save *save);  /* an old routine, drawn only when it is named */
 };
 extern const struct way ways[];
 extern const unsigned way_count;
+/* Lets no rename replace a file that is there, as if it were mounted. */
+void mount_files(steadfast_hooks *hooks);
 
 struct fault {
     const char *name;

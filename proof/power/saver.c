@@ -45,13 +45,16 @@ static void end(uint32_t number, struct answer answer)
     noted->answered = 1;
 }
 
-static steadfast_context *context_for(const struct fault *fault)
+static steadfast_context *context_for(const struct fault *fault, const struct way *way)
 {
     steadfast_context *context = NULL;
     steadfast_hooks hooks = steadfast_hooks_init();
-    if (!fault->install)
+    if (!fault->install && !way->in_place)
         return NULL;
-    fault->install(&hooks);
+    if (fault->install)
+        fault->install(&hooks);
+    if (way->in_place)
+        mount_files(&hooks);
     if (steadfast_context_new(&hooks, &context))
         abort();
     return context;
@@ -106,7 +109,7 @@ uint32_t saver_save(const char *directory, unsigned process, unsigned state, uns
         end(number, ways[way].mutant(&save));
         return number;
     }
-    steadfast_context *context = context_for(&faults[fault]);
+    steadfast_context *context = context_for(&faults[fault], &ways[way]);
     steadfast_save_options options = { .size = sizeof options, .flags = flags_of(&call), .expected_generation = expected };
     steadfast_report report = { .size = sizeof report };
     int32_t status = ways[way].pieces ? save_in_pieces(&ways[way], context, path, len, &options, &report)
@@ -163,7 +166,7 @@ static void save_batch(const struct plan *plan, const char *directory, unsigned 
         entry->data = data;
         entry->len = len;
     }
-    steadfast_context *context = context_for(&faults[fault]);
+    steadfast_context *context = context_for(&faults[fault], &ways[way]);
     steadfast_save_options options = { .size = sizeof options, .flags = flags_of(call_of(numbers[0])) };
     steadfast_state_save_batch(context, entries, count, &options, NULL);
     for (unsigned state = 0; state < plan->states; state++) {

@@ -18,7 +18,7 @@ static inline int is_a(const struct call *call, uint32_t flag)
 }
 static inline int keeps(const struct call *call)
 {
-    return is_a(call, STEADFAST_SAVE_KEEP_PREVIOUS | SAVE_SLOTS);
+    return is_a(call, STEADFAST_SAVE_KEEP_PREVIOUS | SAVE_SLOTS) || ways[call->way].in_place;
 }
 
 /* Was it answered before the power went? */
@@ -55,7 +55,8 @@ static inline int has_number(const struct call *call)
 /* Its content may be at PATH without having been synced. */
 static inline int unsynced(const struct call *call)
 {
-    return may_be_there(call) && (is_a(call, STEADFAST_SAVE_NO_SYNC) || faults[call->fault].unsynced);
+    int torn = ways[call->way].in_place && !durable(call);
+    return may_be_there(call) && (is_a(call, STEADFAST_SAVE_NO_SYNC) || faults[call->fault].unsynced || torn);
 }
 static inline int older(const struct call *one, const struct call *other)
 {

@@ -10,6 +10,7 @@ enum {
     SWAP = STEADFAST_SAVE_IF_GENERATION,
     NO_SYNC = STEADFAST_SAVE_NO_SYNC,
     SYNCFS = STEADFAST_SAVE_SYNCFS,
+    IN_PLACE = STEADFAST_SAVE_IN_PLACE,
 };
 
 const struct way ways[] = {
@@ -38,6 +39,10 @@ const struct way ways[] = {
     { .name = "writer+no_sync+keep", .flags = NO_SYNC | KEEP, .pieces = 1, .descriptor = 1 },
     { .name = "writer+swap+keep", .flags = SWAP | KEEP, .pieces = 1 },
     { .name = "writer+descriptor", .pieces = 1, .descriptor = 1 },
+    { .name = "in_place", .flags = IN_PLACE, .in_place = 1 },
+    { .name = "in_place+strict", .flags = IN_PLACE | STRICT, .in_place = 1 },
+    { .name = "in_place+no_sync", .flags = IN_PLACE | NO_SYNC, .in_place = 1 },
+    { .name = "in_place+swap", .flags = IN_PLACE | SWAP, .in_place = 1 },
     { .name = "slots", .flags = SAVE_SLOTS, .later = 1, .tears_previous = 1 },
     { .name = "slots+strict", .flags = SAVE_SLOTS | STRICT, .later = 1, .tears_previous = 1 },
     { .name = "slots+swap", .flags = SAVE_SLOTS | SWAP, .later = 1, .tears_previous = 1 },
@@ -48,6 +53,7 @@ const struct way ways[] = {
     { .name = "syncfs_then_fsync", .mutant = syncfs_then_fsync },
     { .name = "rename_previous", .flags = KEEP, .mutant = rename_previous },
     { .name = "attribute_first", .flags = NO_SYNC, .mutant = attribute_first },
+    { .name = "no_copy", .mutant = no_copy },
     { .name = "unmarked_plain", .flags = NO_SYNC, .mutant = unmarked_plain },
 };
 const unsigned way_count = sizeof ways / sizeof *ways;
@@ -134,6 +140,20 @@ static int32_t dies_after_rename(void *user, int32_t from_dir, const char *from,
 static int32_t last_rename_fails(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, uint32_t flags)
 {
     return ends_with(to, ".prev") ? real()->renameat(user, from_dir, from, to_dir, to, flags) : -EIO;
+}
+
+static __typeof__(((steadfast_hooks *)0)->renameat) rename_beneath;
+static int32_t rename_of_mounted(void *user, int32_t from_dir, const char *from, int32_t to_dir, const char *to, uint32_t flags)
+{
+    struct stat there;
+    if (to[0] != '.' && !ends_with(to, ".prev") && fstatat(to_dir, to, &there, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EBUSY;
+    return rename_beneath(user, from_dir, from, to_dir, to, flags);
+}
+void mount_files(steadfast_hooks *hooks)
+{
+    rename_beneath = hooks->renameat ? hooks->renameat : real()->renameat;
+    hooks->renameat = rename_of_mounted;
 }
 
 static int32_t few_descriptors(void *user, int32_t dir, const char *path, int32_t flags, uint32_t mode)

@@ -88,7 +88,8 @@ pub unsafe extern "C" fn steadfast_watch_open(
 ///  - -EINVAL: `watch` is NULL. STEADFAST_E_HOOK, _E_INTERNAL, or a negated errno of the call that the report's step names.
 ///
 /// Changes that follow one another fast may be told as one. A state is read and verified once after each. It sleeps until
-/// something happens in a directory on the way; without inotify, and on network file systems and FUSE, it looks once a second.
+/// something happens in a directory on the way. Without inotify, for a file that is a mount point, and on network file systems
+/// and FUSE, it looks once a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_watch_wait(
     watch: *mut steadfast_watch,
@@ -110,8 +111,8 @@ pub unsafe extern "C" fn steadfast_watch_wait(
 
 /// The watch's descriptor, for poll, epoll, asyncio or libuv. When it is readable, call steadfast_watch_wait with the known
 /// generation and a timeout of 0. Something else in a directory on the way makes it readable as well: then that call is
-/// -ETIMEDOUT. -1: there is none that tells of every change (no inotify, a network file system, FUSE; or `watch` is NULL); call
-/// it once a second instead. It belongs to the watch: do not read or close it.
+/// -ETIMEDOUT. -1: there is none that tells of every change (no inotify, a file that is a mount point, a network file system, FUSE; or
+/// `watch` is NULL); call it once a second instead. It belongs to the watch: do not read or close it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_watch_fd(watch: *const steadfast_watch) -> i32 {
     unsafe { watch.as_ref() }.and_then(|watch| watch.watch.descriptor()).unwrap_or(-1)

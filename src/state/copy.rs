@@ -44,7 +44,8 @@ pub fn fill(there: &Existing<'_>, to: i32, adopted: Option<Adopted>) -> Result<(
     let mtime_ns = hooks.fstat(to).at(STEP)?.mtime_ns;
     let attribute = Attribute { mtime_ns, ..attribute };
     match attribute.write(hooks, to).at(STEP)? {
-        Err(e) if adopted.is_some_and(|adopted| adopted.needs_attribute) => {
+        // Without it no load verifies the copy.
+        Err(e) if adopted.is_none_or(|adopted| adopted.needs_attribute) => {
             Err(Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::AttributeNeeded).caused_by(e, STEP))
         }
         _ => Ok(()),

@@ -55,7 +55,11 @@ pub fn save(saving: &mut Saving<'_>, name: &CStr, request: &SaveRequest<'_>) -> 
     // Somebody who may replace the file has done so: what was written is nobody's state.
     match target.is(&current.stat) {
         Ok(true) => {}
-        Ok(false) => return Err(saving.conflict(name, request.kind())),
+        // That has to be on the disk, or a power cut would give this file the name back.
+        Ok(false) => match target.sync_directory() {
+            Ok(()) => return Err(saving.conflict(name, request.kind())),
+            Err(e) => return Err(told(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEADFAST_STEP_SYNC_DIRECTORY))),
+        },
         Err(e) => return Err(told(Outcome::new(STEADFAST_E_INDETERMINATE).caused_by(e, STEADFAST_STEP_COMPARE))),
     }
     // From the first byte on only a load can tell; the old content is PATH.prev.
@@ -144,9 +148,11 @@ fn keep(
     let previous = target.sibling(previous.c_str());
     let mut before = Existing::open(previous, &mut saving.retry, STEP)?;
     let mut kept = None;
-    if let Some(before) = &mut before {
-        let content = before.verify(kind, STEP)?;
-        kept = content.sha256.filter(|_| is_durable(content, before));
+    // A saver that was killed may have left the file itself there: that is no copy.
+    let mut copy = before.as_mut().filter(|before| !same(&before.stat, &current.stat));
+    if let Some(copy) = &mut copy {
+        let content = copy.verify(kind, STEP)?;
+        kept = content.sha256.filter(|_| is_durable(content, copy));
     }
     // Somebody's content is no state, but all that there is.
     let foreign = (content.is_foreign() || content.damage == STEADFAST_E_FORMAT) && current.stat.size > 0;
@@ -154,21 +160,27 @@ fn keep(
     if !whole && (!foreign || (kept.is_some() && kind == Kind::Record)) {
         return Ok(Detail::NotKept);
     }
-    if kept.is_some() && (kept == content.sha256 || current.is_unsynced()) {
-        return Ok(Detail::None);
-    }
     let hooks = target.hooks();
+    let needs_previous = |e: Errno| Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::NeedsPrevious).caused_by(e, STEP);
+    let on_disk = |synced: Result<(), Errno>| match synced {
+        Ok(()) => Ok(Detail::None),
+        Err(e) if e.unsupported() => Err(needs_previous(e)),
+        Err(e) => Err(Outcome::failed(e, STEP)),
+    };
+    if let Some(copy) = &copy
+        && kept.is_some()
+        && (kept == content.sha256 || current.is_unsynced())
+    {
+        // The saver that has made it may have been killed before it was on the disk.
+        return on_disk(hooks.fsync(copy.fd()).and_then(|()| target.sync_directory()));
+    }
     // A record needs no attribute. Then a person can read the copy, and no load verifies it.
     let generation = saving.fields.generation.saturating_sub(1).max(1);
     let adopted = foreign.then_some(Adopted { generation, needs_attribute: kind == Kind::Plain });
-    let needs_previous = |e: Errno| Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::NeedsPrevious).caused_by(e, STEP);
     let in_place = match Temp::create(target, 0o600, O_CLOEXEC) {
         Ok(temp) => {
             let published = copy::publish(current, temp, previous, adopted, true)?;
-            let synced = if published.is_some() { target.sync_directory() } else { Err(Errno::of(EOPNOTSUPP)) };
-            return synced
-                .map(|()| Detail::None)
-                .map_err(|e| if e.unsupported() { needs_previous(e) } else { Outcome::failed(e, STEP) });
+            return on_disk(if published.is_some() { target.sync_directory() } else { Err(Errno::of(EOPNOTSUPP)) });
         }
         Err(e) => e,
     };
@@ -176,8 +188,12 @@ fn keep(
     if !in_place.is_one_of(&[EACCES, EPERM, EROFS]) {
         return Err(Outcome::failed(in_place, STEP));
     }
-    let file = previous.open(CAREFUL | O_RDWR, 0).map_err(needs_previous)?;
-    if !before.as_ref().is_some_and(|before| hooks.fstat(file.raw()).is_ok_and(|now| same(&now, &before.stat))) {
+    let file = match previous.open(CAREFUL | O_RDWR, 0) {
+        Err(e) if e.is_one_of(&[EACCES, EPERM, EROFS, ENOENT]) => return Err(needs_previous(e)),
+        opened => opened.at(STEP)?,
+    };
+    let now = hooks.fstat(file.raw()).at(STEP)?;
+    if !copy.is_some_and(|copy| same(&now, &copy.stat)) {
         return Err(needs_previous(in_place));
     }
     hooks.ftruncate(file.raw(), 0).at(STEP)?;

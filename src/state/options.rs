@@ -52,8 +52,9 @@ pub const STEADFAST_SAVE_SET_MODE: u32 = 1 << 10;
 /// Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
 /// not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
 /// STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
-/// does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Not in a
-/// batch or a writer: -EINVAL.
+/// does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Nobody
+/// who may replace the file should save it with KEEP_PREVIOUS meanwhile: then PATH.prev is the file that is being written. Not in
+/// a batch or a writer: -EINVAL.
 pub const STEADFAST_SAVE_IN_PLACE: u32 = 1 << 11;
 /// All bits above.
 pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT

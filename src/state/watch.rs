@@ -142,6 +142,8 @@ impl Watch {
                     Err(e) => return Err(e),
                     Ok(None) => return generation_of(entry, None, request, &mut retry),
                     Ok(Some(mut current)) => {
+                        // What is written in place there is told to those who watch the directory that it comes from.
+                        tells_all &= !current.is_mount_root();
                         told = identity(&current.stat);
                         if let Some((known, generation)) = self.known
                             && known == told

@@ -111,6 +111,24 @@ int renameat(int od, const char *from, int nd, const char *to)
 }
 #endif
 
+#ifdef NO_COPY /* what is written in place has not been copied before */
+int renameat(int od, const char *from, int nd, const char *to)
+{
+    size_t len = strlen(to);
+    int copy = len > 5 && strcmp(to + len - 5, ".prev") == 0;
+    return copy ? unlinkat(od, from, 0) : (int)syscall(SYS_renameat, od, from, nd, to);
+}
+#endif
+
+#ifdef NO_MARK /* nothing says of a plain file that it is being written */
+int fsetxattr(int fd, const char *name, const void *value, size_t len, int flags)
+{
+    const unsigned char *attribute = value;
+    int mark = len == 60 && attribute[47] & 1;
+    return mark ? 0 : (int)syscall(SYS_fsetxattr, fd, name, value, len, flags);
+}
+#endif
+
 #ifdef UNLINK_FIRST /* remove the target, then rename: for a moment there is none */
 int renameat(int od, const char *from, int nd, const char *to)
 {

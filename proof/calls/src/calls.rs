@@ -184,7 +184,7 @@ pub fn name(made: &fault::Made) -> String {
 }
 
 /// The mutants, each with the scenarios of which at least one must show it.
-pub const MUTANTS: [(&str, &[&str]); 14] = [
+pub const MUTANTS: [(&str, &[&str]); 16] = [
     ("IGNORE_FSYNC", &["save"]),
     ("NO_FSYNC", &["save"]),
     ("RETRY_FSYNC", &["save"]),
@@ -196,6 +196,8 @@ pub const MUTANTS: [(&str, &[&str]); 14] = [
     ("TEMP_LEFT", &["save"]),
     ("FD_LEAK", &["save"]),
     ("IN_PLACE", &["save"]),
+    ("NO_COPY", &["save, IN_PLACE"]),
+    ("NO_MARK", &["save, PLAIN, IN_PLACE"]),
     ("UNLINK_FIRST", &["save"]),
     ("RENAME_ERROR", &["save"]),
     ("CHECK_AND_UNLINK", &["clean_stale", "release", "acquire"]),

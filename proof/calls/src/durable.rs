@@ -51,3 +51,34 @@ pub fn durable(scenario: &Scenario, run: &Run, ino: u64) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Was the file of `ino` written in place so that a crash left it or the copy at PATH.prev, and is it on the disk now?
+pub fn durable_in_place(scenario: &Scenario, run: &Run, ino: u64) -> Result<(), String> {
+    let calls = &run.calls;
+    let of = |made: &Made, ino: u64| made.file.is_some_and(|(file, _)| file == ino);
+    let done = |made: &Made, numbers: &[i64]| numbers.contains(&made.number) && made.done();
+    let content = [SYS_write, SYS_pwrite64, SYS_ftruncate];
+    let changes = [SYS_write, SYS_pwrite64, SYS_ftruncate, SYS_fchmod, SYS_fchown, SYS_fsetxattr];
+    let synced = |made: &Made, ino: u64| made.number == SYS_fsync && made.failed.is_none() && of(made, ino);
+    let first = calls.iter().position(|made| done(made, &content) && of(made, ino)).ok_or("the file was not written")?;
+    let before = &calls[..first];
+    let copy = run.at_end.get("state.prev").map_or(0, |file| file.ino);
+    let copied = before.iter().rposition(|made| done(made, &changes) && of(made, copy)).ok_or("no copy was made before")?;
+    let kept = before.iter().skip(copied).position(|made| synced(made, copy)).ok_or("the copy was not synced before")? + copied;
+    // PATH.prev is written in place as well where no other file can get its name.
+    let opened = |made: &Made| done(made, &[SYS_openat]) && made.path.ends_with(".prev") && made.args[2] as i32 & O_RDWR != 0;
+    if !before.iter().any(opened) {
+        let named = |made: &Made| done(made, &[SYS_renameat]) && made.second.ends_with(".prev");
+        let named = before.iter().skip(kept).position(named).ok_or("the copy was not named after its sync")? + kept;
+        let directory = |made: &Made| done(made, &[SYS_fsync]) && made.file.is_some_and(|(_, kind)| kind == S_IFDIR);
+        before.iter().skip(named).find(|made| directory(made)).ok_or("the copy's name was not synced before")?;
+    }
+    if scenario.plain() {
+        let marked = |made: &Made| done(made, &[SYS_fsetxattr]) && of(made, ino);
+        let marked = before.iter().position(marked).ok_or("the file was not marked before")?;
+        before.iter().skip(marked).find(|made| synced(made, ino)).ok_or("the mark was not synced before")?;
+    }
+    let last = calls.iter().rposition(|made| done(made, &changes) && of(made, ino)).unwrap_or(first);
+    calls.iter().skip(last).find(|made| synced(made, ino)).ok_or("not synced after its last change")?;
+    Ok(())
+}

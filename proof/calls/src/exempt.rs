@@ -124,7 +124,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 57] = [
+const ALL: [Exemption; 61] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -261,6 +261,24 @@ const ALL: [Exemption; 57] = [
     }),
     because("only root may give a file away", |s| {
         s.scenario("owner and mode") && s.is(&[SYS_fchown]) && (s.failed(&[EPERM]) || unsupported(s.errno()))
+    }),
+    // Saves in place.
+    because("no temporary file can be made here: the state is written in place, and PATH.prev as well", |s| {
+        let makes = s.is(&[SYS_openat]) && temporary(s.made()) || s.is(&[SYS_statx, SYS_flock]) && s.opened(temporary);
+        s.scenario.in_place() && makes && s.failed(&[EACCES, EPERM, EROFS])
+    }),
+    because("the state cannot get another file, and is written in place: a file that is left goes with the next save", |s| {
+        let refused = s.before().iter().any(|made| made.refused);
+        let leaves = s.is(&[SYS_unlinkat, SYS_statx]) && s.made().path.ends_with(".tmp");
+        let looks = s.is(&[SYS_statx]) && s.path("state") && s.before().last().is_some_and(|made| made.refused);
+        s.scenario.in_place() && refused && (leaves || looks)
+    }),
+    because("the attribute of the temporary file that does not get the name", |s| {
+        s.scenario.in_place() && s.is(&[SYS_fsetxattr]) && !s.before().iter().any(|made| made.refused)
+    }),
+    because("what is gone, while the copy is made, has been replaced by another process: the save begins again", |s| {
+        let copies = s.is(&[SYS_openat, SYS_renameat, SYS_write, SYS_ftruncate, SYS_fsetxattr, SYS_fsync]);
+        s.scenario.in_place() && copies && s.failed(&[ENOENT, ESTALE]) && s.begins_again()
     }),
     // Writers, readers and removals.
     because("only EBADF says that a descriptor is another file's by now: any other error of that question says nothing", |s| {

@@ -37,7 +37,28 @@ pub struct Made {
     pub file: Option<(u64, u32)>,
     /// A descriptor of /proc or another place that is not a file of the test.
     pub foreign: bool,
+    /// By a fault.
     pub failed: Option<i32>,
+    /// As it always is there.
+    pub refused: bool,
+}
+
+impl Made {
+    pub fn done(&self) -> bool {
+        self.failed.is_none() && !self.refused
+    }
+}
+
+/// What is refused to a save in place: a mounted file gives its name to no other one, and in a closed directory none can be made.
+fn refused(operation: &str, made: &Made) -> Option<i32> {
+    let closed = operation.ends_with("-closed");
+    let renames = made.number == libc::SYS_renameat && made.second == "state";
+    let creates = made.number == libc::SYS_openat && made.args[2] as i32 & libc::O_CREAT != 0;
+    match (operation.contains("in-place"), closed) {
+        (true, true) if creates => Some(libc::EROFS),
+        (true, false) if renames => Some(libc::EBUSY),
+        _ => None,
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -93,7 +114,16 @@ pub fn look(tracee: &Tracee, call: &Call) -> Made {
     let file = fd.and_then(|at| tracee.file(call.args[at]));
     let foreign = matches!(call.number, libc::SYS_read | libc::SYS_close)
         && fd.is_some_and(|at| tracee.link(call.args[at]).starts_with("/proc"));
-    Made { number: call.number, args: call.args, path: string(path), second: string(second), file, foreign, failed: None }
+    Made {
+        number: call.number,
+        args: call.args,
+        path: string(path),
+        second: string(second),
+        file,
+        foreign,
+        failed: None,
+        refused: false,
+    }
 }
 
 pub fn read_outcome(tracee: &Tracee, at: u64) -> Outcome {
@@ -195,8 +225,10 @@ pub fn run_with(filter: &Filter, arguments: &[&str], directory: &Path, fault: Fa
             _ => {}
         }
         made.failed = errno;
+        let refused = refused(operation, &made).filter(|_| errno.is_none());
+        made.refused = refused.is_some();
         run.calls.push(made);
-        match errno {
+        match errno.or(refused) {
             Some(errno) => tracee.fail(&call, errno),
             // A sleep of nothing but time need not be slept, but where the time is what is waited for.
             None if call.number == libc::SYS_ppoll && call.args[1] == 0 && !operation.contains("wait") => tracee.value(&call, 0),

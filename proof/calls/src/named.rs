@@ -1,6 +1,6 @@
 //! An unusual answer must say which call failed.
 
-use crate::exempt::no_flock;
+use crate::exempt::{no_flock, unsupported};
 use crate::fault::{Made, Outcome};
 use crate::scenario::{Kind, Scenario};
 use libc::*;
@@ -25,6 +25,7 @@ fn steps(number: i64) -> &'static [i32] {
         SYS_fsync => &[7, 8, 10, 11],
         SYS_write => &[5, 8, 21],
         SYS_pwrite64 => &[5],
+        SYS_ftruncate => &[5, 8],
         SYS_renameat => &[8, 9, 20],
         SYS_renameat2 => &[8, 9, 22],
         SYS_linkat => &[8, 22],
@@ -34,7 +35,7 @@ fn steps(number: i64) -> &'static [i32] {
         SYS_readlinkat => &[12],
         SYS_pread64 => &[3, 8, 14, 19],
         SYS_read => &[23],
-        SYS_flock => &[3, 4, 18],
+        SYS_flock => &[3, 4, 8, 18],
         SYS_openat => &[1, 2, 3, 4, 8, 9, 11, 13, 21, 22],
         // Access control lists, and the attribute of a plain file.
         SYS_fgetxattr => &[3, 6, 8, 9, 14],
@@ -43,7 +44,7 @@ fn steps(number: i64) -> &'static [i32] {
         SYS_ppoll => &[23],
         SYS_kill => &[17],
         // Looking at what was opened belongs to every step.
-        SYS_statx => &[1, 2, 3, 4, 5, 8, 9, 12, 14, 17, 19, 20, 21, 22],
+        SYS_statx => &[1, 2, 3, 4, 5, 8, 9, 12, 13, 14, 17, 19, 20, 21, 22],
         _ => &[],
     }
 }
@@ -73,14 +74,25 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
         E_NOT_SAVED_DURABLY | E_SAVED_NOT_DURABLE => (number == SYS_fsync && has("STRICT"), false),
         // A load tells nothing of why.
         UNVERIFIED => (scenario.plain() && [SYS_fgetxattr, SYS_fsetxattr].contains(&number), number == SYS_fgetxattr),
+        // From the mark or the first byte on.
+        E_INDETERMINATE if scenario.in_place() => {
+            let writes = [SYS_write, SYS_ftruncate, SYS_fsetxattr, SYS_fsync].contains(&number);
+            (writes || number == SYS_statx, false)
+        }
         // Which file came out of the exchange cannot be seen, nor which one goes back.
         E_INDETERMINATE => (scenario.plain() && has("IF_GENERATION") && number == SYS_statx, false),
-        E_UNSUPPORTED if number == SYS_fsetxattr => (scenario.plain() && has("STRICT"), false),
+        E_UNSUPPORTED if number == SYS_fsetxattr => (scenario.plain() && (has("STRICT") || scenario.in_place()), false),
+        // No copy can be made, as where the directory is closed and has none.
+        E_UNSUPPORTED if scenario.in_place() && outcome.step == 8 => {
+            let copies = [SYS_openat, SYS_statx, SYS_fsync, SYS_flock].contains(&number);
+            (copies && outcome.os_error != 0, scenario.closed() || unsupported(errno))
+        }
         E_UNSUPPORTED => (number == SYS_flock && no_flock(errno), false),
         // What is wrong with the state is the news, not that the previous one could not be read.
         E_DIGEST => (has("RECOVER, damaged"), true),
         E_LOST => (has("load, damaged") && number == SYS_pread64 && errno == ENOENT, false),
         // The kernel's word that a name is there, or is not, is taken.
+        E_CONFLICT if scenario.in_place() => (number == SYS_statx && path == "state" && errno == ENOENT, true),
         E_CONFLICT => {
             let gone = [SYS_openat, SYS_statx].contains(&number) && path == "state" && errno == ENOENT;
             let there = number == SYS_renameat2 && errno == EEXIST;

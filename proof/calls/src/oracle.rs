@@ -1,6 +1,6 @@
 //! What must hold after each case. Strict by default: what a failed call excuses stands in exempt.rs, with its reason.
 
-use crate::durable::durable;
+use crate::durable::{durable, durable_in_place};
 use crate::exempt::{self, Seen};
 use crate::fault::{Fault, Made, Outcome, Run};
 use crate::named::{E_INDETERMINATE, E_SAVED_NOT_DURABLE, NOT_DURABLE, UNVERIFIED, named};
@@ -79,12 +79,32 @@ impl Judge<'_> {
         Err("the previous generation is neither what it was nor what was there before".into())
     }
 
+    /// What a save in place has left: the old state, the new one (true), or damage beside the old state at PATH.prev (None).
+    fn written(&self, run: &Run, tree: &tree::Tree) -> Result<Option<bool>, String> {
+        let before = &self.scenario.before;
+        let content = |tree: &tree::Tree, name: &str| tree.get(name).and_then(tree::content);
+        let bytes = |tree: &tree::Tree, name: &str| tree.get(name).map(|file| file.bytes.clone());
+        // The kernel's word that there are no attributes here is taken: then the copy has another one, or none.
+        let kept = content(tree, "state.prev") == content(before, "state")
+            || self.failed(run, SYS_fgetxattr) && bytes(tree, "state.prev") == bytes(before, "state");
+        match self.old_or_new(run, tree.get("state")) {
+            // Where PATH.prev is written in place as well, it may be torn.
+            Ok(false) if self.scenario.closed() => Ok(Some(false)),
+            Ok(false) => self.previous(tree).map(|()| Some(false)),
+            Ok(true) if kept => Ok(Some(true)),
+            Err(_) if kept => Ok(None),
+            Ok(true) => Err("the previous generation was not kept".into()),
+            Err(what) => Err(what),
+        }
+    }
+
     fn killed(&self, run: &Run) -> Result<(), String> {
         let signaled = WIFSIGNALED(run.status) && WTERMSIG(run.status) == SIGKILL;
         if !signaled {
             return Err(format!("not killed: {:#x}", run.status));
         }
         match self.scenario.kind {
+            Kind::Save if self.scenario.in_place() => self.written(run, &run.after).map(|_| ()),
             Kind::Save => {
                 self.old_or_new(run, run.after.get(self.scenario.target))?;
                 self.previous(&run.after)
@@ -217,8 +237,22 @@ impl Judge<'_> {
 
     fn saved(&self, run: &Run, outcome: &Outcome, faulty: bool) -> Result<(), String> {
         let file = run.at_end.get(self.scenario.target);
-        let new = self.old_or_new(run, file)?;
-        self.previous(&run.at_end)?;
+        // The kernel's word that what was written in place has no name any more is taken.
+        let gone = |made: &Made| made.number == SYS_statx && made.path == "state" && made.failed == Some(ENOENT);
+        if self.scenario.in_place() && outcome.status < 0 && run.calls.iter().any(gone) {
+            return Ok(());
+        }
+        let new = if self.scenario.in_place() {
+            match self.written(run, &run.at_end)? {
+                Some(new) => new,
+                None if outcome.status == E_INDETERMINATE => false,
+                None => return Err(format!("status {} and damage", outcome.status)),
+            }
+        } else {
+            let new = self.old_or_new(run, file)?;
+            self.previous(&run.at_end)?;
+            new
+        };
         let on_disk = match outcome.status {
             0 | UNVERIFIED => 1,
             // Nothing is kept, and nothing synced.
@@ -240,7 +274,8 @@ impl Judge<'_> {
         }
         let (Some(file), true) = (file, must) else { return Ok(()) };
         if [0, UNVERIFIED].contains(&outcome.status) {
-            durable(self.scenario, run, file.ino)?;
+            let judge = if self.scenario.in_place() { durable_in_place } else { durable };
+            judge(self.scenario, run, file.ino)?;
         }
         let generation = || tree::content(file).map_or(0, |(generation, _)| generation);
         if outcome.status >= 0 && outcome.status != UNVERIFIED && outcome.generation as u64 != generation() {

@@ -42,6 +42,15 @@ impl Scenario {
     pub fn batch(&self) -> bool {
         self.operation.starts_with("batch")
     }
+
+    pub fn in_place(&self) -> bool {
+        self.name.contains("IN_PLACE")
+    }
+
+    /// Is PATH.prev written in place as well?
+    pub fn closed(&self) -> bool {
+        self.name.contains("closed")
+    }
 }
 
 impl Drop for Scenario {
@@ -225,6 +234,19 @@ impl<'a> Maker<'a> {
         self.add("load, PLAIN, RECOVER, damaged", "recover-plain", Load, 17, damaged);
     }
 
+    /// Saves in place, of a file that cannot be replaced and in a directory that may not be written (`fault::refused`).
+    fn in_place(&mut self) {
+        let (record, plain) = (self.saved(), self.saved_plain());
+        for (name, operation, before) in [
+            ("save, IN_PLACE", "save-in-place", &record),
+            ("save, IN_PLACE, closed", "save-in-place-closed", &record),
+            ("save, PLAIN, IN_PLACE", "save-in-place-plain", &plain),
+        ] {
+            let scenario = self.add(name, operation, Kind::Save, 0, before.clone());
+            scenario.next = if scenario.plain() { "next-in-place-plain" } else { "next-in-place" };
+        }
+    }
+
     /// The calls that come after those of plain files are theirs.
     fn next_of_plain(&mut self) {
         for scenario in self.all.iter_mut().filter(|scenario| scenario.plain() && scenario.next == "next-state") {
@@ -275,6 +297,7 @@ impl<'a> Maker<'a> {
         self.states(batch);
         self.plain_states();
         self.streams_and_removals();
+        self.in_place();
         self.next_of_plain();
         self.locks();
         self.all
