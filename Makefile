@@ -13,6 +13,8 @@ INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 SECONDS ?= 300
 # A shell counts its own in a variable of this name.
 unexport SECONDS
@@ -51,7 +53,7 @@ say = @$(if $(silent),:,echo 'make: $(1)')
 SOURCES := $(wildcard src/*.rs src/*/*.rs) Cargo.toml Cargo.lock build.rs .cargo/config.toml
 HEADER := include/steadfast.h
 CLI := $(wildcard cli/*.c)
-COMPILE := $(CC) -std=c11 $(WARNINGS) $(CFLAGS) -Iinclude
+COMPILE := $(CC) -std=c11 -pthread $(WARNINGS) $(CFLAGS) -Iinclude
 # Finds the shared library beside the program.
 SHARED := -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS)
 CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --lib --release --features capi
@@ -166,7 +168,8 @@ manual_path = '$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))'
 install_manual = install -d '$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))' && install -m 644 $(1) $(call manual_path,$(1))
 
 install: all $(FOUND_BY)
-	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(COMPLETIONDIR)'
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKEDIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)'
+	install -d '$(DESTDIR)$(COMPLETIONDIR)' '$(DESTDIR)$(ZSHDIR)' '$(DESTDIR)$(FISHDIR)'
 	install -m 755 $(BUILD)/$(SOFILE) '$(DESTDIR)$(LIBDIR)/$(SOFILE)'
 	ln -sf $(SOFILE) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/$(SO)'
@@ -176,6 +179,8 @@ install: all $(FOUND_BY)
 	install -m 644 $(BUILD)/steadfast-config.cmake $(BUILD)/steadfast-config-version.cmake '$(DESTDIR)$(CMAKEDIR)'
 	install -m 755 $(BUILD)/installed/steadfast '$(DESTDIR)$(BINDIR)/steadfast'
 	install -m 644 cli/completion/steadfast.bash '$(DESTDIR)$(COMPLETIONDIR)/steadfast'
+	install -m 644 cli/completion/_steadfast '$(DESTDIR)$(ZSHDIR)/_steadfast'
+	install -m 644 cli/completion/steadfast.fish '$(DESTDIR)$(FISHDIR)/steadfast.fish'
 	@$(foreach manual,$(MANUALS),$(call install_manual,$(manual)) &&) true
 
 install-strip: install
@@ -186,7 +191,8 @@ uninstall:
 	rm -f '$(DESTDIR)$(LIBDIR)/libsteadfast.a' '$(DESTDIR)$(LIBDIR)/pkgconfig/steadfast.pc'
 	rm -f '$(DESTDIR)$(CMAKEDIR)/steadfast-config.cmake' '$(DESTDIR)$(CMAKEDIR)/steadfast-config-version.cmake'
 	rm -f $(patsubst include/%,'$(DESTDIR)$(INCLUDEDIR)/%',$(wildcard include/*))
-	rm -f '$(DESTDIR)$(BINDIR)/steadfast' '$(DESTDIR)$(COMPLETIONDIR)/steadfast' $(foreach manual,$(MANUALS),$(call manual_path,$(manual)))
+	rm -f '$(DESTDIR)$(COMPLETIONDIR)/steadfast' '$(DESTDIR)$(ZSHDIR)/_steadfast' '$(DESTDIR)$(FISHDIR)/steadfast.fish'
+	rm -f '$(DESTDIR)$(BINDIR)/steadfast' $(foreach manual,$(MANUALS),$(call manual_path,$(manual)))
 	@rmdir '$(DESTDIR)$(CMAKEDIR)' 2>/dev/null || true
 
 clean:

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,32 @@ void bytes_free(struct bytes *bytes)
 {
     free(bytes->data);
     memset(bytes, 0, sizeof *bytes);
+}
+
+const char *path_of_input(void)
+{
+    static char path[32];
+    struct stat input;
+    if (fstat(STDIN_FILENO, &input) == 0 && S_ISREG(input.st_mode) && access("/dev/stdin", R_OK) == 0) {
+        return "/dev/stdin";
+    }
+    FILE *copy = tmpfile();
+    static char piece[1 << 16];
+    ssize_t got = copy == NULL ? -1 : 1;
+    while (got > 0) {
+        got = read(STDIN_FILENO, piece, sizeof piece);
+        if (got < 0 && errno == EINTR) {
+            got = 1;
+        } else if (got > 0 && fwrite(piece, 1, (size_t)got, copy) < (size_t)got) {
+            got = -1;
+        }
+    }
+    if (got < 0 || fflush(copy) != 0) {
+        fprintf(stderr, "steadfast: standard input: %s\n", strerror(errno));
+        return NULL;
+    }
+    snprintf(path, sizeof path, "/dev/fd/%d", fileno(copy));
+    return path;
 }
 
 pid_t start(char **command, int in, int out)
@@ -130,6 +157,30 @@ int produce(char **command, const struct bytes *input, struct bytes *out)
         return -1;
     }
     return ended_well(pid, command[0]) && got == 0 ? 0 : -1;
+}
+
+int read_input(char **command, struct bytes *out)
+{
+    int from[2] = { STDIN_FILENO, -1 }, got;
+    pid_t pid = 0;
+    if (command != NULL && pipe(from) != 0) {
+        fprintf(stderr, "steadfast: pipe: %s\n", strerror(errno));
+        return -1;
+    }
+    if (command != NULL) {
+        fcntl(from[0], F_SETFD, FD_CLOEXEC);
+        fcntl(from[1], F_SETFD, FD_CLOEXEC);
+        pid = start(command, -1, from[1]);
+        close(from[1]);
+    }
+    while ((got = read_some(out, from[0])) > 0) {}
+    if (got < 0) {
+        fprintf(stderr, "steadfast: %s: %s\n", command != NULL ? command[0] : "standard input", strerror(errno));
+    }
+    if (command != NULL) {
+        close(from[0]);
+    }
+    return pid >= 0 && (pid == 0 || ended_well(pid, command[0])) && got == 0 ? 0 : -1;
 }
 
 /* A signal would have ended us: it does, and nothing is left behind. */

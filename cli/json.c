@@ -15,12 +15,32 @@ void json_begin(struct json *json, FILE *out, const char *command, const char *p
     json->members = 0;
     fputc('{', out);
     json_text(json, "command", command);
-    json_path(json, path);
+    json_name(json, "path", path);
 }
 
 void json_end(struct json *json)
 {
     fputc('}', json->out);
+}
+
+/* Several paths are an array, and `clean` always is one. */
+static int is_array(const struct arguments *arguments)
+{
+    return arguments->count > 1 || arguments->command->bit == CLEAN;
+}
+
+void json_begin_of_many(struct json *json, const struct arguments *arguments, int index)
+{
+    fputs(index > 0 ? ", " : is_array(arguments) ? "[" : "", stdout);
+    json_begin(json, stdout, arguments->command->name, arguments->paths[index]);
+}
+
+void json_end_of_many(struct json *json, const struct arguments *arguments, int index)
+{
+    json_end(json);
+    if (index + 1 == arguments->count) {
+        puts(is_array(arguments) ? "]" : "");
+    }
 }
 
 /* Length of the UTF-8 sequence at `at` (RFC 3629: no surrogates, nothing over-long or past U+10FFFF); 0: it is none. */
@@ -69,12 +89,20 @@ void json_text(struct json *json, const char *name, const char *text)
     put_string(json->out, text);
 }
 
-void json_path(struct json *json, const char *path)
+void json_name(struct json *json, const char *member, const char *name)
 {
-    begin_member(json, "path");
-    if (!put_string(json->out, path)) {
-        json_base64(json, "path_base64", path, strlen(path));
+    char exact[32];
+    begin_member(json, member);
+    if (!put_string(json->out, name)) {
+        snprintf(exact, sizeof exact, "%s_base64", member);
+        json_base64(json, exact, name, strlen(name));
     }
+}
+
+void json_array(struct json *json, const char *name)
+{
+    begin_member(json, name);
+    fputc('[', json->out);
 }
 
 void json_base64(struct json *json, const char *name, const void *data, size_t len)

@@ -8,11 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A load as the arguments ask for it. */
+/* The load of one path. */
 struct load {
-    const char *path;
-    int as_json;
-    int result;  /* the exit code */
+    const char *path;  /* NULL: it cannot be read, which has been told */
+    int result;        /* the exit code */
     int plain;   /* it was loaded as a plain file */
     steadfast_reader *reader;  /* NULL: not loaded */
     steadfast_state state;     /* what there is to say of it, without its data */
@@ -51,55 +50,21 @@ static int32_t load_file(struct load *load, const steadfast_load_options *option
     return load_as(load, options, STEADFAST_LOAD_PLAIN);
 }
 
-/* Returns an exit code; EXIT_USAGE, and nothing was loaded. The reader is to be closed in any case. */
-static int load(int argc, char **argv, struct load *load)
+/* Loads the path of this index. The reader is to be closed in any case. */
+static void load(const struct arguments *arguments, int index, struct load *load)
 {
-    steadfast_load_options options = { .size = sizeof options };
-    const char *command = argv[0];
-    int verifies = strcmp(command, "verify") == 0;
     memset(load, 0, sizeof *load);
-    load->result = EXIT_USAGE;
-    for (int at = 1; at < argc;) {
-        const char *argument = argv[at];
-        const char *value;
-        uint64_t number = 0;
-        if (!verifies && is_option(argv, &at, "--recover")) {
-            options.flags |= STEADFAST_LOAD_RECOVER;
-        } else if (!verifies && is_option(argv, &at, "--verified")) {
-            options.flags |= STEADFAST_LOAD_REQUIRE_VERIFIED;
-        } else if (is_option(argv, &at, "--plain")) {
-            options.flags |= STEADFAST_LOAD_PLAIN;
-        } else if (is_option(argv, &at, "--json")) {
-            load->as_json = 1;
-        } else if ((value = option_value(argc, argv, &at, "--schema")) != NULL) {
-            if (!parse_number(value, 10, UINT32_MAX, &number)) {
-                return usage_error("not a schema number", value);
-            }
-            options.schema = (uint32_t)number;
-            options.flags |= STEADFAST_LOAD_REQUIRE_SCHEMA;
-        } else if (at >= argc) {
-            return usage_error("this option needs a value", argument);
-        } else if (argument[0] == '-' && argument[1] != '\0' && strcmp(argument, "--") != 0) {
-            return usage_error("no such option", argument);
-        } else {
-            if (strcmp(argument, "--") == 0 && ++at >= argc) {
-                break;
-            }
-            if (load->path != NULL) {
-                return usage_error("one path only", argv[at]);
-            }
-            load->path = argv[at++];
-        }
+    load->path = arguments->paths[index];
+    if (strcmp(load->path, "-") == 0 && (load->path = path_of_input()) == NULL) {
+        load->result = EXIT_FAILED;
+        return;
     }
-    if (load->path == NULL) {
-        return usage_error("no path", NULL);
-    }
-    int32_t status = load_file(load, &options);
-    if (status != STEADFAST_OK && !load->as_json) {
-        complain(&load->report);
+    int32_t status = load_file(load, &arguments->load);
+    if (status != STEADFAST_OK && !arguments->as_json) {
+        complain(arguments, load->path, &load->report);
     }
     int unconfirmed = status == STEADFAST_UNVERIFIED || status == STEADFAST_CHANGED;
-    return load->result = verifies && unconfirmed ? EXIT_DAMAGED : exit_code(status);
+    load->result = arguments->command->bit == VERIFY && unconfirmed ? EXIT_DAMAGED : exit_code(status);
 }
 
 static int loaded(const struct load *load)
@@ -190,10 +155,10 @@ static void print_attribute(const struct load *load)
 }
 
 /* `data`: NULL if it is not wanted. */
-static void print_json(const char *command, const struct load *load, const char *data)
+static void print_json(const struct arguments *arguments, int index, const struct load *load, const char *data)
 {
     struct json json;
-    json_begin(&json, stdout, command, load->path);
+    json_begin_of_many(&json, arguments, index);
     json_result(&json, load->result, &load->report);
     if (loaded(load)) {
         char when[64], digest[65];
@@ -213,12 +178,11 @@ static void print_json(const char *command, const struct load *load, const char 
             json_base64(&json, "data_base64", data, load->state.len);
         }
     }
-    json_end(&json);
-    putchar('\n');
+    json_end_of_many(&json, arguments, index);
 }
 
 /* One object has all of it, or the error. */
-static void load_as_json(const char *command, struct load *load)
+static void load_as_json(const struct arguments *arguments, struct load *load)
 {
     char *data = NULL;
     size_t len;
@@ -231,12 +195,12 @@ static void load_as_json(const char *command, struct load *load)
         }
         read_part(load, 0, data, load->state.len, &len);
     }
-    print_json(command, load, data);
+    print_json(arguments, 0, load, data);
     free(data);
 }
 
 /* Standard output gets it piece by piece. What fails there, main tells. */
-static void write_out(struct load *load, struct progress *progress)
+static void write_out(const struct arguments *arguments, struct load *load, struct progress *progress)
 {
     static char piece[1 << 17];
     size_t got;
@@ -244,7 +208,7 @@ static void write_out(struct load *load, struct progress *progress)
     for (uint64_t at = 0; at < load->state.len; at += got) {
         if (read_part(load, at, piece, sizeof piece, &got) < 0) {
             progress_end(progress);
-            complain(&load->report);
+            complain(arguments, load->path, &load->report);
             fprintf(stderr, "steadfast: only the first %llu bytes were written\n", (unsigned long long)at);
             return;
         }
@@ -256,58 +220,72 @@ static void write_out(struct load *load, struct progress *progress)
     progress_end(progress);
 }
 
-int command_load(int argc, char **argv)
+int command_load(struct arguments *arguments)
 {
     struct load it;
     struct progress progress;
-    progress_begin(&progress, !isatty(STDOUT_FILENO));
-    int result = load(argc, argv, &it);
-    if (result != EXIT_USAGE && it.as_json) {
-        load_as_json(argv[0], &it);
+    progress_begin(&progress, !arguments->quiet && !isatty(STDOUT_FILENO));
+    load(arguments, 0, &it);
+    if (it.path != NULL && arguments->as_json) {
+        load_as_json(arguments, &it);
     } else if (loaded(&it)) {
-        write_out(&it, &progress);
+        write_out(arguments, &it, &progress);
     }
     steadfast_reader_close(it.reader);
     return it.result;
 }
 
-int command_verify(int argc, char **argv)
+int command_verify(struct arguments *arguments)
 {
-    struct load it;
-    int result = load(argc, argv, &it);
-    if (result != EXIT_USAGE && it.as_json) {
-        print_json(argv[0], &it, NULL);
-    } else if (result == EXIT_DONE) {
-        printf("%s: OK, generation %llu, %zu bytes\n", it.path, (unsigned long long)it.state.generation, it.state.len);
+    int worst = EXIT_DONE;
+    for (int i = 0; i < arguments->count; i++) {
+        struct load it;
+        load(arguments, i, &it);
+        if (it.path != NULL && arguments->as_json) {
+            print_json(arguments, i, &it, NULL);
+        } else if (it.result == EXIT_DONE && tells_success(arguments)) {
+            printf("%s: OK, generation %llu, %zu bytes\n", arguments->paths[i], (unsigned long long)it.state.generation, it.state.len);
+        }
+        worst = worse(worst, it.result);
+        steadfast_reader_close(it.reader);
     }
-    steadfast_reader_close(it.reader);
-    return result;
+    return worst;
 }
 
-int command_info(int argc, char **argv)
+static void print_info(const struct load *load, const char *path)
 {
-    struct load it;
-    int result = load(argc, argv, &it);
-    if (result != EXIT_USAGE && it.as_json) {
-        print_json(argv[0], &it, NULL);
-    } else if (loaded(&it)) {
-        char when[64], digest[65];
-        format_time(it.state.saved_at_ns, when, sizeof when);
-        format_digest(it.state.sha256, digest);
-        printf("path        %s\n", it.path);
-        if (it.plain) {
-            puts("kind        plain");
-        }
-        printf("generation  %llu\n", (unsigned long long)it.state.generation);
-        printf("saved       %s\n", when);
-        printf("schema      %lu\n", (unsigned long)it.state.schema);
-        printf("length      %zu\n", it.state.len);
-        printf("sha256      %s\n", digest);
-        printf("source      %s\n", it.state.source == STEADFAST_SOURCE_PREVIOUS ? "previous (PATH.prev)" : "current");
-        if (it.plain) {
-            print_attribute(&it);
-        }
+    char when[64], digest[65];
+    format_time(load->state.saved_at_ns, when, sizeof when);
+    format_digest(load->state.sha256, digest);
+    printf("path        %s\n", path);
+    if (load->plain) {
+        puts("kind        plain");
     }
-    steadfast_reader_close(it.reader);
-    return result;
+    printf("generation  %llu\n", (unsigned long long)load->state.generation);
+    printf("saved       %s\n", when);
+    printf("schema      %lu\n", (unsigned long)load->state.schema);
+    printf("length      %zu\n", load->state.len);
+    printf("sha256      %s\n", digest);
+    printf("source      %s\n", load->state.source == STEADFAST_SOURCE_PREVIOUS ? "previous (PATH.prev)" : "current");
+    if (load->plain) {
+        print_attribute(load);
+    }
+}
+
+int command_info(struct arguments *arguments)
+{
+    int worst = EXIT_DONE;
+    for (int i = 0; i < arguments->count; i++) {
+        struct load it;
+        load(arguments, i, &it);
+        if (it.path != NULL && arguments->as_json) {
+            print_json(arguments, i, &it, NULL);
+        } else if (loaded(&it) && !arguments->quiet) {
+            fputs(i > 0 ? "\n" : "", stdout);
+            print_info(&it, arguments->paths[i]);
+        }
+        worst = worse(worst, it.result);
+        steadfast_reader_close(it.reader);
+    }
+    return worst;
 }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A signal may be sent to us alone (kill PID, a supervisor), or to all: by the terminal or by kill to the process group, by
@@ -85,16 +84,10 @@ static void witness_end(struct witness *witness)
     }
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* The signals on their way to the command. */
 struct handing_on {
     pid_t command;
+    int wanted;                 /* 0: nothing is handed on */
     struct witness *witness;
     sigset_t before;            /* came while the command was being started: nobody knows whether it got them */
     int64_t due[SIGNALS];       /* when to hand it on, 0: nothing to hand on */
@@ -111,7 +104,7 @@ static void got(struct handing_on *on, const struct arrival *arrival)
 {
     int number = arrival->number;
     int64_t now = now_ms();
-    if (number == SIGCHLD) {
+    if (number == SIGCHLD || !on->wanted) {
         return;
     }
     if (sigismember(&on->before, number) == 1) {
@@ -164,11 +157,12 @@ static int hand_on(struct handing_on *on)
 }
 
 /* Waits for the command's end. */
-static int wait_for(pid_t command, struct witness *witness, const sigset_t *pending, int signals)
+static int wait_for(pid_t command, struct witness *witness, const sigset_t *pending, int signals, int forward)
 {
     struct handing_on on;
     memset(&on, 0, sizeof on);
     on.command = command;
+    on.wanted = forward;
     on.witness = witness;
     on.before = *pending;
     for (;;) {
@@ -193,10 +187,27 @@ static int wait_for(pid_t command, struct witness *witness, const sigset_t *pend
     }
 }
 
-/* Fills `ran`, and returns the command's exit code, as a shell gives it. */
-int run(steadfast_lock *lock, char **command, int signals, struct ran *ran)
+/* Does not return, but with the exit code that says why. */
+static int become(char **command)
 {
-    struct witness witness = witness_start(lock);
+    signals_restore();
+    execvp(command[0], command);
+    int error = errno;
+    fprintf(stderr, "steadfast: %s: %s\n", command[0], strerror(error));
+    return error == ENOENT ? 127 : 126;
+}
+
+int run_instead(char **command, struct ran *ran)
+{
+    /* What comes from here on ends us, and the next one finds the lock stale. */
+    signals_hold();
+    ran->signal = signals_next_ending();
+    return ran->signal != 0 ? 128 + ran->signal : become(command);
+}
+
+int run(steadfast_lock *lock, char **command, int signals, int forward, struct ran *ran)
+{
+    struct witness witness = forward ? witness_start(lock) : (struct witness){ -1, -1, -1 };
     sigset_t pending;
     signals_catch_child();
     signals_hold();
@@ -210,18 +221,14 @@ int run(steadfast_lock *lock, char **command, int signals, struct ran *ran)
         error = errno;
     }
     if (pid == 0) {
-        signals_restore();
-        execvp(command[0], command);
-        error = errno;
-        fprintf(stderr, "steadfast: %s: %s\n", command[0], strerror(error));
-        _exit(error == ENOENT ? 127 : 126);
+        _exit(become(command));
     }
     signals_held(&pending);
     signals_let_go();
     int status = 0;
     if (pid > 0) {
         ran->ran = 1;
-        status = wait_for(pid, &witness, &pending, signals);
+        status = wait_for(pid, &witness, &pending, signals, forward);
     }
     witness_end(&witness);
     if (stopped) {

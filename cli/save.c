@@ -8,20 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Which options a command takes. */
-enum { SAVE = 1, UPDATE = 2, REMOVE = 4 };
-
-/* What the arguments ask for. */
-struct change {
-    int command;  /* SAVE, UPDATE or REMOVE */
-    const char *name;
-    const char *path;
-    char **program;  /* behind --; NULL: none */
-    int as_json, has_schema;
-    steadfast_save_options options;
-    steadfast_load_options load;
-};
-
 /* What a power cut now would leave. */
 static const char *on_disk(int32_t code)
 {
@@ -29,117 +15,31 @@ static const char *on_disk(int32_t code)
     return code >= STEADFAST_ON_DISK_OLD && code <= STEADFAST_ON_DISK_EITHER ? words[code] : "unknown";
 }
 
-static int is_flag(char **argv, int *at, struct change *change)
-{
-    static const struct {
-        const char *name;
-        int commands;
-        uint32_t save, load;
-    } flags[] = {
-        { "--strict", SAVE | UPDATE | REMOVE, STEADFAST_SAVE_STRICT, 0 },
-        { "--keep-previous", SAVE | UPDATE, STEADFAST_SAVE_KEEP_PREVIOUS, 0 },
-        { "--follow", SAVE | UPDATE | REMOVE, STEADFAST_SAVE_FOLLOW_SYMLINK, 0 },
-        { "--parents", SAVE | UPDATE, STEADFAST_SAVE_CREATE_PARENTS, 0 },
-        { "--plain", SAVE | UPDATE | REMOVE, STEADFAST_SAVE_PLAIN, STEADFAST_LOAD_PLAIN },
-        { "--recover", UPDATE, 0, STEADFAST_LOAD_RECOVER },
-        { "--verified", UPDATE, 0, STEADFAST_LOAD_REQUIRE_VERIFIED },
-    };
-    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
-        if ((flags[i].commands & change->command) != 0 && is_option(argv, at, flags[i].name)) {
-            change->options.flags |= flags[i].save;
-            change->load.flags |= flags[i].load;
-            return 1;
-        }
-    }
-    if (is_option(argv, at, "--json")) {
-        return change->as_json = 1;
-    }
-    return 0;
-}
-
-/* Returns EXIT_DONE or EXIT_USAGE. */
-static int parse(int argc, char **argv, struct change *change)
-{
-    change->name = argv[0];
-    change->options.size = sizeof change->options;
-    /* Whatever was saved can be loaded. */
-    change->load.size = sizeof change->load;
-    change->load.max_len = UINT64_MAX;
-    for (int at = 1; at < argc;) {
-        const char *argument = argv[at];
-        const char *value;
-        uint64_t number = 0;
-        if (is_flag(argv, &at, change)) {
-            continue;
-        }
-        if ((change->command & (SAVE | REMOVE)) != 0 && (value = option_value(argc, argv, &at, "--if-generation")) != NULL) {
-            if (!parse_number(value, 10, UINT64_MAX, &change->options.expected_generation)) {
-                return usage_error("not a generation", value);
-            }
-            change->options.flags |= STEADFAST_SAVE_IF_GENERATION;
-        } else if ((change->command & (SAVE | UPDATE)) != 0 && (value = option_value(argc, argv, &at, "--mode")) != NULL) {
-            /* 0 would mean the default to the library. */
-            if (!parse_number(value, 8, 0777, &number) || number == 0) {
-                return usage_error("not a mode from 0001 to 0777", value);
-            }
-            change->options.mode = (uint32_t)number;
-        } else if ((change->command & (SAVE | UPDATE)) != 0 && (value = option_value(argc, argv, &at, "--schema")) != NULL) {
-            if (!parse_number(value, 10, UINT32_MAX, &number)) {
-                return usage_error("not a schema number", value);
-            }
-            change->options.schema = (uint32_t)number;
-            change->has_schema = 1;
-        } else if (at >= argc) {
-            return usage_error("this option needs a value", argument);
-        } else if (change->command != REMOVE && change->path != NULL && strcmp(argument, "--") == 0) {
-            if (at + 1 >= argc) {
-                return usage_error("no command behind --", NULL);
-            }
-            change->program = argv + at + 1;
-            break;
-        } else if (argument[0] == '-' && argument[1] != '\0' && strcmp(argument, "--") != 0) {
-            return usage_error("no such option", argument);
-        } else {
-            if (strcmp(argument, "--") == 0 && ++at >= argc) {
-                break;
-            }
-            if (change->path != NULL) {
-                return usage_error(change->command == REMOVE ? "one path only" : "one path only; a command goes behind --", argv[at]);
-            }
-            change->path = argv[at++];
-        }
-    }
-    if (change->path == NULL) {
-        return usage_error("no path", NULL);
-    }
-    return change->command != UPDATE || change->program != NULL ? EXIT_DONE : usage_error("update: PATH -- FILTER", NULL);
-}
-
 /* Says how it went; `len`: of what was saved. Returns `result`. */
-static int tell(const struct change *change, int result, const steadfast_report *report, uint64_t len)
+static int tell(const struct arguments *arguments, int index, int result, const steadfast_report *report, uint64_t len)
 {
-    if (change->as_json) {
+    const char *path = arguments->paths[index];
+    int removes = arguments->command->bit == REMOVE;
+    if (arguments->as_json) {
         struct json json;
-        json_begin(&json, stdout, change->name, change->path);
+        json_begin_of_many(&json, arguments, index);
         json_result(&json, result, report);
         json_text(&json, "on_disk", on_disk(report->on_disk));
         json_unsigned(&json, "generation", report->generation);
-        if (change->command != REMOVE) {
+        if (!removes) {
             json_unsigned(&json, "length", len);
         }
-        json_end(&json);
-        putchar('\n');
+        json_end_of_many(&json, arguments, index);
         return result;
     }
     /* Done, but there is more to say: what was kept as the previous generation, for example. */
-    const char *done = steadfast_status_message(STEADFAST_OK);
     if (report->status != STEADFAST_OK) {
-        complain(report);
-    } else if (change->command != REMOVE && strncmp(report->message, done, strlen(done)) != 0) {
+        complain(arguments, path, report);
+    } else if (!removes && !arguments->quiet && has_more_to_say(report)) {
         fprintf(stderr, "steadfast: %s\n", report->message);
     }
-    if (change->command != REMOVE && (report->status >= 0 || report->status == STEADFAST_E_SAVED_NOT_DURABLE)) {
-        printf("%s: generation %llu, %llu bytes\n", change->path, (unsigned long long)report->generation, (unsigned long long)len);
+    if (!removes && tells_success(arguments) && (report->status >= 0 || report->status == STEADFAST_E_SAVED_NOT_DURABLE)) {
+        printf("%s: generation %llu, %llu bytes\n", path, (unsigned long long)report->generation, (unsigned long long)len);
     }
     return result;
 }
@@ -155,23 +55,38 @@ static void begin_progress(struct progress *progress, int wanted, int reads_stdi
     }
 }
 
-int command_save(int argc, char **argv)
+/* The writer does not write in place: all of it is in memory. */
+static int save_in_place(struct arguments *arguments)
 {
-    struct change change = { .command = SAVE };
-    if (parse(argc, argv, &change) != EXIT_DONE) {
-        return EXIT_USAGE;
+    steadfast_report report = { .size = sizeof report };
+    struct bytes bytes = { NULL, 0, 0 };
+    if (read_input(arguments->program, &bytes) != 0) {
+        bytes_free(&bytes);
+        fputs("steadfast: nothing was saved\n", stderr);
+        return EXIT_FAILED;
+    }
+    int32_t status = steadfast_state_save(NULL, arguments->paths[0], bytes.data, bytes.len, &arguments->save, &report);
+    int result = tell(arguments, 0, status == -ENOENT ? EXIT_FAILED : exit_code(status), &report, bytes.len);
+    bytes_free(&bytes);
+    return result;
+}
+
+int command_save(struct arguments *arguments)
+{
+    if ((arguments->save.flags & STEADFAST_SAVE_IN_PLACE) != 0) {
+        return save_in_place(arguments);
     }
     steadfast_report report = { .size = sizeof report };
     steadfast_writer *writer;
     uint64_t len = 0;
-    int32_t status = steadfast_writer_open(NULL, change.path, &change.options, &writer, &report);
+    int32_t status = steadfast_writer_open(NULL, arguments->paths[0], &arguments->save, &writer, &report);
     if (status >= 0) {
         struct progress progress;
         /* Who types it knows how far it is. */
-        begin_progress(&progress, change.program != NULL || !isatty(STDIN_FILENO), change.program == NULL);
-        if (write_input(writer, change.program, &progress, &len) != 0) {
+        begin_progress(&progress, arguments->program != NULL || !isatty(STDIN_FILENO), arguments->program == NULL);
+        if (write_input(writer, arguments->program, &progress, &len) != 0) {
             steadfast_writer_abort(writer);
-            if (change.program != NULL) {
+            if (arguments->program != NULL) {
                 fputs("steadfast: nothing was saved\n", stderr);
             }
             return EXIT_FAILED;
@@ -180,12 +95,12 @@ int command_save(int argc, char **argv)
         status = steadfast_writer_commit(writer, &report);
         progress_end(&progress);
     }
-    return tell(&change, status == -ENOENT ? EXIT_FAILED : exit_code(status), &report, len);
+    return tell(arguments, 0, status == -ENOENT ? EXIT_FAILED : exit_code(status), &report, len);
 }
 
 /* An update with a filter. */
 struct filtering {
-    struct change *change;
+    struct arguments *arguments;
     struct bytes bytes;
     int failed;     /* the filter did, and has been told */
     int other;      /* the state has another schema than the one that is to be saved */
@@ -194,11 +109,11 @@ struct filtering {
 static int32_t filter(void *user, const steadfast_state *old, const void **data, size_t *len)
 {
     struct filtering *filtering = user;
-    struct change *change = filtering->change;
+    struct arguments *arguments = filtering->arguments;
     struct bytes input = { NULL, 0, 0 };
     if (old != NULL) {
-        if (!change->has_schema && old->schema != change->options.schema) {
-            change->options.schema = old->schema;
+        if (!arguments->has_schema && old->schema != arguments->save.schema) {
+            arguments->save.schema = old->schema;
             filtering->other = 1;
             return -ECANCELED;
         }
@@ -206,7 +121,7 @@ static int32_t filter(void *user, const steadfast_state *old, const void **data,
         input.len = old->len;
     }
     bytes_free(&filtering->bytes);
-    if (produce(change->program, &input, &filtering->bytes) != 0) {
+    if (produce(arguments->program, &input, &filtering->bytes) != 0) {
         filtering->failed = 1;
         return -ECANCELED;
     }
@@ -215,18 +130,18 @@ static int32_t filter(void *user, const steadfast_state *old, const void **data,
     return 0;
 }
 
-int command_update(int argc, char **argv)
+int command_update(struct arguments *arguments)
 {
-    struct change change = { .command = UPDATE };
-    struct filtering filtering = { .change = &change };
-    if (parse(argc, argv, &change) != EXIT_DONE) {
-        return EXIT_USAGE;
+    struct filtering filtering = { .arguments = arguments };
+    if (!arguments->has_max_len) {
+        /* Whatever was saved can be loaded. */
+        arguments->load.max_len = UINT64_MAX;
     }
     steadfast_report report = { .size = sizeof report };
     int32_t status;
     do {
         filtering.other = 0;
-        status = steadfast_state_update(NULL, change.path, &change.load, &change.options, filter, &filtering, &report);
+        status = steadfast_state_update(NULL, arguments->paths[0], &arguments->load, &arguments->save, filter, &filtering, &report);
     } while (filtering.other);
     size_t len = filtering.bytes.len;
     bytes_free(&filtering.bytes);
@@ -234,16 +149,17 @@ int command_update(int argc, char **argv)
         fputs("steadfast: nothing was saved\n", stderr);
         return EXIT_FAILED;
     }
-    return tell(&change, status == -ENOENT ? EXIT_FAILED : exit_code(status), &report, len);
+    return tell(arguments, 0, status == -ENOENT ? EXIT_FAILED : exit_code(status), &report, len);
 }
 
-int command_remove(int argc, char **argv)
+int command_remove(struct arguments *arguments)
 {
-    struct change change = { .command = REMOVE };
-    if (parse(argc, argv, &change) != EXIT_DONE) {
-        return EXIT_USAGE;
+    int worst = EXIT_DONE, removed = 0;
+    for (int i = 0; i < arguments->count; i++) {
+        steadfast_report report = { .size = sizeof report };
+        int32_t status = steadfast_state_remove(NULL, arguments->paths[i], &arguments->save, &report);
+        removed |= status >= 0;
+        worst = worse(worst, tell(arguments, i, exit_code(status), &report, 0));
     }
-    steadfast_report report = { .size = sizeof report };
-    int32_t status = steadfast_state_remove(NULL, change.path, &change.options, &report);
-    return tell(&change, exit_code(status), &report, 0);
+    return summed_up(worst, removed);
 }

@@ -212,14 +212,14 @@ static void injector(void)
     struct faults f = { 0 };
     steadfast_hooks h;
     int wrong = 0;
-    for (uint32_t call = 0; call <= STEADFAST_CALL_FLISTXATTR; call++) {
+    for (uint32_t call = 0; call <= STEADFAST_CALL_GETDENTS; call++) {
         is_int(steadfast_context_new_failing(NULL, call, 1, EIO, 0, &context), 0, "inject into call %u", call);
         steadfast_context_free(context);
     }
     h = steadfast_hooks_init();
     h.size -= 4;
     is_int(steadfast_context_new(&h, &context), -EINVAL, "not a table that ends in the middle of a hook");
-    is_int(steadfast_context_new_failing(NULL, STEADFAST_CALL_FLISTXATTR + 1, 1, EIO, 0, &context), -EINVAL, "not into an unknown one");
+    is_int(steadfast_context_new_failing(NULL, STEADFAST_CALL_GETDENTS + 1, 1, EIO, 0, &context), -EINVAL, "not into an unknown one");
     is_int(steadfast_context_new_failing(NULL, 0, 0, EIO, 0, &context), -EINVAL, "not into the 0th");
     is_int(steadfast_context_new_failing(NULL, 0, 1, 0, 0, &context), -EINVAL, "not with errno 0");
     is_int(steadfast_context_new_failing(NULL, 0, 1, 4096, 0, &context), -EINVAL, "not with errno 4096");

@@ -10,7 +10,7 @@
 
 #include "util.h"
 
-enum { FAULTS_EVENTS = 400, FAULTS_CALLS = 41 };
+enum { FAULTS_EVENTS = 400, FAULTS_CALLS = 42 };
 enum { SHORT_NO, SHORT_ONE_BYTE, SHORT_HALF, SHORT_NOTHING };
 
 /* A call that matters for durability, and what the system answered. */
@@ -287,6 +287,12 @@ static inline int64_t faults_flistxattr(void *user, int32_t fd, void *buf, size_
     return REAL->flistxattr(NULL, fd, buf, len);
 }
 
+static inline int64_t faults_getdents(void *user, int32_t fd, void *buf, size_t len)
+{
+    FAIL_OR(STEADFAST_CALL_GETDENTS, NULL);
+    return REAL->getdents(NULL, fd, buf, len);
+}
+
 static inline int32_t faults_fsetxattr(void *user, int32_t fd, const char *name, const void *buf, size_t len)
 {
     FAIL_OR(STEADFAST_CALL_FSETXATTR, NULL);
@@ -393,7 +399,7 @@ static inline steadfast_hooks faults_hooks(struct faults *f)
     USE(flock); USE(ofdlock); USE(fgetxattr); USE(fsetxattr); USE(getpid); USE(geteuid); USE(kill); USE(pidfd_open);
     USE(poll); USE(inotify_init); USE(inotify_add_watch); USE(clock); USE(sigxfsz);
     USE(fdatasync); USE(syncfs); USE(ftruncate); USE(writeback); USE(aio); USE(fsync_many); USE(pwrite);
-    USE(flistxattr);
+    USE(flistxattr); USE(getdents);
     // clang-format on
 #undef USE
     return h;

@@ -33,7 +33,7 @@ OFFSET(steadfast_pollfd, fd, 0);
 OFFSET(steadfast_pollfd, events, 4);
 OFFSET(steadfast_pollfd, revents, 6);
 
-SIZE(steadfast_hooks, 344);
+SIZE(steadfast_hooks, 352);
 OFFSET(steadfast_hooks, size, 0);
 OFFSET(steadfast_hooks, user, 8);
 OFFSET(steadfast_hooks, absent, 16);
@@ -78,6 +78,7 @@ OFFSET(steadfast_hooks, map, 312);
 OFFSET(steadfast_hooks, unmap, 320);
 OFFSET(steadfast_hooks, pwrite, 328);
 OFFSET(steadfast_hooks, flistxattr, 336);
+OFFSET(steadfast_hooks, getdents, 344);
 
 SIZE(steadfast_save_entry, 56);
 OFFSET(steadfast_save_entry, size, 0);
@@ -221,6 +222,9 @@ CONSTANT(STEADFAST_CALL_MAP, 37);
 CONSTANT(STEADFAST_CALL_UNMAP, 38);
 CONSTANT(STEADFAST_CALL_PWRITE, 39);
 CONSTANT(STEADFAST_CALL_FLISTXATTR, 40);
+CONSTANT(STEADFAST_CALL_GETDENTS, 41);
+CONSTANT(STEADFAST_SWEEP_LOCKS, 1);
+CONSTANT(STEADFAST_SWEEP_DRY_RUN, 2);
 CONSTANT(STEADFAST_CONTEXT_AT, 1);
 CONSTANT(STEADFAST_CONTEXT_BENEATH, 2);
 CONSTANT(STEADFAST_CONTEXT_NO_IO_URING, 4);
@@ -324,6 +328,8 @@ RESULT(steadfast_lock_acquire, int32_t, const steadfast_context *, const char *,
 RESULT(steadfast_context_new_with, int32_t, const steadfast_context_options *, steadfast_context **);
 RESULT(steadfast_lock_check, int32_t, const steadfast_lock *, steadfast_report *);
 RESULT(steadfast_lock_adopt, int32_t, steadfast_lock *, steadfast_report *);
+RESULT(steadfast_directory_sweep, int32_t, const steadfast_context *, const char *, uint32_t, steadfast_sweep_fn, void *,
+       steadfast_report *);
 RESULT(steadfast_lock_release, int32_t, steadfast_lock *, steadfast_report *);
 
 int main(void)
@@ -340,7 +346,7 @@ int main(void)
     for (size_t i = 0; i < count; i++)
         missing += member[i] == NULL;
     ok(missing == 0 && real->size == sizeof *real && real->user == NULL && real->absent == 0, "the default table has every real call");
-    is_int(count, STEADFAST_CALL_FLISTXATTR, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
+    is_int(count, STEADFAST_CALL_GETDENTS, "there is a STEADFAST_CALL_ for every hook, in the order of the table");
     ok(init.size == sizeof init && init.absent == 0 && init.openat == NULL && init.sigxfsz == NULL, "steadfast_hooks_init");
 
     for (int status = STEADFAST_E_UNSUPPORTED - 50; status <= 50; status++) {

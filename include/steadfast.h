@@ -8,8 +8,9 @@
  *   2. The report
  *   3. States
  *   4. Locks
- *   5. Contexts
- *   6. Hooks and fault injection
+ *   5. Directories
+ *   6. Contexts
+ *   7. Hooks and fault injection
  *
  * Link with -lsteadfast, or load libsteadfast.so.0 with dlopen.
  *
@@ -304,7 +305,7 @@ typedef struct {
  * ========================================================================= */
 
 /**
- * Where relative paths begin, and which system calls are used (section 5). It does not change, so threads may share
+ * Where relative paths begin, and which system calls are used (section 6). It does not change, so threads may share
  * it.
  */
 typedef struct steadfast_context steadfast_context;
@@ -1089,13 +1090,65 @@ int32_t steadfast_lock_inspect(const steadfast_context *context, const char *pat
                                const steadfast_lock_options *options, steadfast_report *report);
 
 /* ============================================================================
- * 5. Contexts
+ * 5. Directories
+ *
+ * What killed processes leave goes when its name is used again. For names that are not, there is a sweep.
+ * ========================================================================= */
+
+/** steadfast_directory_sweep: its flags. */
+enum {
+  /**
+   * Stale locks as well. A file is taken for a lock if it has the library's mark, or is named "lock", "*.lock", "*.lck" or
+   * "*.pid". It is stale as steadfast_lock_clean_stale says.
+   */
+  STEADFAST_SWEEP_LOCKS = 1,
+  /** Change nothing: what would be removed is STEADFAST_LOCK_STALE. */
+  STEADFAST_SWEEP_DRY_RUN = 2
+};
+
+/**
+ * Gets each name that steadfast_directory_sweep has looked at as a temporary file or a lock.
+ *
+ *  - `user`: as it was given to that call.
+ *  - `name`: in the directory.
+ *  - `about`: its status is a verdict: STEADFAST_LOCK_REMOVED (with DRY_RUN _STALE), _HELD, _UNDECIDED, _IGNORED or _CHANGED.
+ *    Or it is a negated errno: of the call that its step names, and the file is still there. Its message says why.
+ *
+ * Returns 0 to go on. A value above 0 ends the sweep with 0, one below 0 (a negated errno) with that code.
+ */
+typedef int32_t (*steadfast_sweep_fn)(void *user, const char *name, const steadfast_report *about);
+
+/**
+ * Removes the temporary files that killed writers have left in a directory, and stale locks if the flags say so: what the next
+ * save or the next steadfast_lock_acquire of each name would remove. It is for names that are not used again.
+ *
+ * A temporary file is removed only if it belongs to this user, or for root to the owner of its state, and if its flock shows
+ * that no writer lives. So on a network file system none is. Directories in the directory are not entered.
+ *
+ *  - `context`: NULL for the default.
+ *  - `flags`: STEADFAST_SWEEP_*.
+ *  - `callback`: NULL if nobody is to be told.
+ *  - `report`: NULL for the default. It is about the directory.
+ *
+ * Returns:
+ *  - 0: all names were looked at, or the callback ended it. What could not be removed only the callback is told.
+ *  - STEADFAST_E_BUSY: others add names faster than they are looked at, more than 16,777,216.
+ *  - STEADFAST_E_HOOK, _E_INTERNAL, -EINVAL, or a negated errno of the call that the report's step names.
+ *
+ * Names that come or go meanwhile may be looked at or not. It waits for nobody. It is safe beside any number of savers, takers
+ * and sweepers. Threads: no restriction.
+ */
+int32_t steadfast_directory_sweep(const steadfast_context *context, const char *directory, uint32_t flags,
+                                  steadfast_sweep_fn callback, void *user, steadfast_report *report);
+
+/* ============================================================================
+ * 6. Contexts
  *
  * A context says where relative paths begin and which system calls are used. NULL is the default context: the working
  * directory and the real calls. Most programs need no other.
  * ========================================================================= */
 
-/** A table of system calls; section 6 defines it. */
+/** A table of system calls; section 7 defines it. */
 typedef struct steadfast_hooks steadfast_hooks;
 
 /** steadfast_context_options.flags. */
@@ -1167,7 +1220,7 @@ int32_t steadfast_context_new(const steadfast_hooks *hooks, steadfast_context **
 void steadfast_context_free(steadfast_context *context);
 
 /* ============================================================================
- * 6. Hooks and fault injection
+ * 7. Hooks and fault injection
  *
  * For tests: every system call of the library goes through a table of function pointers, so that a test can make one
  * fail, count it, delay it or replace it. A program that only saves and locks needs nothing from here.
@@ -1454,6 +1507,11 @@ struct steadfast_hooks {
   int64_t (*pwrite)(void *user, int32_t fd, const void *buf, size_t len, uint64_t offset);
   /** flistxattr(2). Only saves with STEADFAST_SAVE_KEEP_ATTRIBUTES call it. */
   int64_t (*flistxattr)(void *user, int32_t fd, void *buf, size_t len);
+  /**
+   * getdents64(2): fills `buf`, which is aligned to 8 bytes, with entries of the directory (struct linux_dirent64);
+   * 0 at its end. Only steadfast_directory_sweep calls it.
+   */
+  int64_t (*getdents)(void *user, int32_t fd, void *buf, size_t len);
 };
 
 /** The table of the real calls, for hooks that call them. It is static. Its `user` is NULL and is not used. */
@@ -1542,7 +1600,9 @@ enum {
   /** The pwrite hook. */
   STEADFAST_CALL_PWRITE = 39,
   /** The flistxattr hook. */
-  STEADFAST_CALL_FLISTXATTR = 40
+  STEADFAST_CALL_FLISTXATTR = 40,
+  /** The getdents hook. */
+  STEADFAST_CALL_GETDENTS = 41
 };
 
 /**

@@ -138,14 +138,27 @@ def command(lib):
         "every option of steadfast(1) is one of the command",
         [o for o in sorted(set(re.findall(r"--[a-z][a-z-]+", body)) - {"--option"}) if o not in options],
     )
-    commands = re.findall(r"^  ([a-z]+) (?:PATH|SHELL)", usage, re.M)
+    commands = re.findall(r"^  ([a-z]+) (?:PATH|DIRECTORY)", usage, re.M)
     check("every command is in steadfast(1)", [c for c in commands if f".B {c}\n" not in page])
+    check("the synopsis of steadfast(1) is that of the help", synopses(lib, page, commands) if len(commands) > 8 else usage)
     json = usage[usage.find("--json") : usage.find("Exit codes:")] if "--json" in usage else ""
     members = set(re.findall(r"(?<=[ ,])(\w+_\w+|status|message|verdict|pid|since|ran|source)(?=[,;.: \n])", json)) - {"exit_codes"}
     check("every member of its JSON is in steadfast(1)", [m for m in sorted(members) if not re.search(rf"\b{m}\b", body)])
     told = set(re.findall(r"^\.B (\d+)$", page[page.index(".SH EXIT STATUS") :], re.M))
     codes = set(re.findall(r"^  (\d+)  ", usage, re.M))
     check("the exit codes of the command are those of steadfast(1)", sorted(codes ^ told) if codes else usage)
+
+
+def synopses(lib, page, commands):
+    """Where the usage of a command differs from the man page's."""
+    section = page[page.index(".SH SYNOPSIS\n") : page.index(".SH DESCRIPTION")]
+    text = re.sub(r"\\&|\.\\\|", lambda m: "." if m[0] != "\\&" else "", section)
+    # Words in turn in another font are written as one; those of .B and .I stand alone.
+    lines = [re.sub(r"\s+", "" if re.match(r"\.[BIR]{2} ", line) else " ", re.sub(r"^\.[BIR]+ ", "", line)) for line in text.splitlines()[1:]]
+    told = " ".join(lines).replace(".br", "\n").replace("[ ", "[")
+    there = {squeeze(line) for line in told.splitlines()}
+    here = {command: run(str(lib / "steadfast"), command, "--help")[1].split("\n\n")[0].removeprefix("usage: ") for command in commands}
+    return [f"{squeeze(usage)} is not among {sorted(there)}" for usage in here.values() if squeeze(usage) not in there]
 
 
 # ---- code
@@ -237,8 +250,24 @@ def rust_program(name, code, lib, where):
         check(f"{name} does what it says", None if out == expected else f"{out}{said}")
 
 
+def on_terminal(command, **more):
+    """What a command writes to its terminal."""
+    ours, its = os.openpty()
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=its, **more)
+    os.close(its)
+    said = b""
+    try:
+        while part := os.read(ours, 4096):
+            said += part
+    except OSError:
+        pass  # the last one has closed it
+    os.close(ours)
+    program.wait()
+    return said.decode(errors="replace").replace("\r\n", "\n")
+
+
 def shell_session(name, session, lib, where):
-    """What stands behind "$ " is run; the lines below it are what it writes, on standard output and error."""
+    """What stands behind "$ " is run; the lines below it are what it writes on its terminal."""
     where.mkdir()
     try:
         os.setxattr(where, "user.probe", b"")
@@ -252,7 +281,7 @@ def shell_session(name, session, lib, where):
     for command, expected in steps:
         # An edit within the same tick of the clock would look like damage.
         time.sleep(0.02)
-        _, said, _ = run("bash", "-c", f"exec 2>&1; {command}", cwd=where, env=environment)
+        said = on_terminal(["bash", "-c", command], cwd=where, env=environment)
         if said != expected:
             problems.append(f"$ {command}expected: {expected}got:      {said}")
     check(f"{name} does what it says", problems)

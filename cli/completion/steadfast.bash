@@ -1,25 +1,20 @@
-# bash completion of steadfast(1); works with and without the bash-completion package.
+# bash completion of steadfast(1); works with and without the bash-completion package. What there is, the command's help says.
 _steadfast()
 {
-    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options= i
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} program=${COMP_WORDS[0]} command=${COMP_WORDS[1]-}
+    local help options valued i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'save load verify info update watch remove lock inspect clean help --help --version' -- "$current")
+        options=$("$program" --help 2>/dev/null | sed -n 's/^  \([a-z]*\) [A-Z].*/\1/p')
+        mapfile -t COMPREPLY < <(compgen -W "$options help --help --version" -- "$current")
         return
     fi
-    case $command in
-    save) options='--plain --strict --keep-previous --if-generation --follow --parents --mode --schema --json --' ;;
-    update) options='--plain --verified --strict --keep-previous --follow --parents --mode --recover --schema --json --' ;;
-    watch) options='--since --once --plain --verified --json --' ;;
-    load | info) options='--recover --schema --plain --verified --json' ;;
-    verify) options='--schema --plain --json' ;;
-    remove) options='--plain --strict --if-generation --follow --json' ;;
-    lock) options='--timeout --nonblock --json --' ;;
-    inspect | clean) options='--json' ;;
-    *) return ;;
-    esac
+    help=$("$program" help "$command" 2>/dev/null) || return
+    options=$(sed -nE 's/^    (-.,|   ) (--[a-z-]+) .*/\2/p' <<<"$help")
+    valued=$(sed -nE 's/^    (-.,|   ) (--[a-z-]+) [A-Z].*/\2/p' <<<"$help")
     # Behind -- after the path stands a command line of its own.
-    if [[ $options == *' --' ]]; then
+    if [[ $help == *' [ARGUMENT]...'* ]]; then
+        options+=' --'
         for ((i = 3; i < COMP_CWORD; i++)); do
             if [ "${COMP_WORDS[i]}" = -- ]; then
                 if declare -F _command_offset >/dev/null; then
@@ -31,9 +26,9 @@ _steadfast()
             fi
         done
     fi
-    case $previous in
-    --if-generation | --mode | --schema | --since | --timeout) return ;;
-    esac
+    if grep -qxe "$previous" <<<"$valued"; then
+        return
+    fi
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
     fi

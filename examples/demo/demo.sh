@@ -46,8 +46,24 @@ part() {
     "$@" && kept=$((kept + 1)) || bad=$((bad + 1))
 }
 
-title "1. A state file that coreutils can check"
-show "$steadfast save state <$json"
+title "1. What one types first"
+show "echo '{\"debug\": false}' | $steadfast save -v --plain config.json"
+show "$steadfast update -v --plain config.json -- sed s/false/true/"
+show "cat config.json"
+promise "the file holds the bytes and nothing else" [ "$(cat config.json)" = '{"debug": true}' ]
+show "$steadfast update --plain config.json -- false"
+promise "what a program writes is saved only if it succeeds" [ "$code" = 1 ]
+show "$steadfast lock job.lock echo under the lock"
+promise "a command runs under a lock" [ "$code" = 0 ]
+show "$steadfast lock job.lock $steadfast lock job.lock true"
+promise "a lock inside itself is refused, and does not hang" [ "$code" = 124 ]
+: >.config.json.0.tmp
+show "$steadfast sweep -v ."
+promise "what a killed writer has left goes" [ ! -e .config.json.0.tmp ]
+show "$steadfast lock --help | head -n 4"
+
+title "2. A state file that coreutils can check"
+show "$steadfast save -v state <$json"
 promise "saved, and durable" [ "$code" = 0 ]
 show "head -c 256 state | sed 's/  *\$//'"
 show "tail -n +2 state | sha256sum -c <(head -n 1 state)"
@@ -55,9 +71,9 @@ promise "sha256sum agrees" [ "$code" = 0 ]
 show "tail -c +257 state | cmp - $json"
 promise "the payload is the file, byte for byte" [ "$code" = 0 ]
 
-title "2. A bit flips"
+title "3. A bit flips"
 sed 's/"sequence": 918273/"sequence": 918274/' "$json" >next.json
-show "$steadfast save --keep-previous state <next.json"
+show "$steadfast save -v --keep-previous state <next.json"
 size=$(wc -c <state)
 at=$((256 + RANDOM % (size - 256)))
 was=$(od -An -tu1 -j "$at" -N 1 state)
@@ -73,11 +89,11 @@ truncate -s $((size / 2)) state
 show "$steadfast verify state"
 promise "so is a file that was cut off" [ "$code" = 4 ]
 
-title "3. A writer is killed (kill -9), at random moments"
+title "4. A writer is killed (kill -9), at random moments"
 mkdir crash
 part "$build/demo-crash" crash 300 ${seed:+"$seed"}
 
-title "4. A disk that fails"
+title "5. A disk that fails"
 # Its failures are made, so it need not wait for a disk that works.
 faults=$work/faults
 if [ -w /dev/shm ]; then faults=$(mktemp -d /dev/shm/steadfast-demo.XXXXXX); fi
@@ -101,7 +117,7 @@ else
     echo "   SKIPPED: a full disk needs root, to mount a small tmpfs"
 fi
 
-title "5. A lock whose owner is dead, and eight that want it"
+title "6. A lock whose owner is dead, and eight that want it"
 (exit 0) &
 dead=$!
 wait "$dead"

@@ -20,7 +20,8 @@ umask 022
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
 places=(PREFIX=/usr LIBDIR="/usr/lib/$multiarch" INCLUDEDIR=/usr/include BINDIR=/usr/bin MANDIR=/usr/share/man)
-"${MAKE:-make}" -s install BUILD="$build" TARGET="${TARGET:-target}" DESTDIR="$work/all" "${places[@]}" COMPLETIONDIR=/usr/share/bash-completion/completions >"$work/log" 2>&1 ||
+"${MAKE:-make}" -s install BUILD="$build" TARGET="${TARGET:-target}" DESTDIR="$work/all" "${places[@]}" COMPLETIONDIR=/usr/share/bash-completion/completions \
+    ZSHDIR=/usr/share/zsh/vendor-completions >"$work/log" 2>&1 ||
     { cat "$work/log" >&2; exit 1; }
 lib=usr/lib/$multiarch
 
@@ -40,7 +41,7 @@ left=$(find "$work/all" -type f -o -type l)
 [ -z "$left" ] || { echo "build.sh: in no package: $left" >&2; exit 1; }
 
 # The command of a distribution uses its shared library.
-${CC:-cc} -std=c11 -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -pie -Wl,-z,relro,-z,now -Iinclude cli/*.c \
+${CC:-cc} -std=c11 -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -pie -Wl,-z,relro,-z,now -pthread -Iinclude cli/*.c \
     "$build/libsteadfast.so" -o "$work/steadfast/usr/bin/steadfast"
 strip --strip-unneeded --remove-section=.comment --remove-section=.note "$work/libsteadfast0/$lib/libsteadfast.so.$version" "$work/steadfast/usr/bin/steadfast"
 strip --strip-debug --enable-deterministic-archives --remove-section=.comment "$work/libsteadfast-dev/$lib/libsteadfast.a"

@@ -73,7 +73,7 @@ zig_tests() {
     check "glibc 2.17: the library asks for no more" no_newer 2.17 "$out/glibc217/libsteadfast.so.0"
     check "glibc 2.17: it exports what it should" equal "$(nm -D --defined-only "$out/glibc217/libsteadfast.so.0" | awk '{ print $3 }' | sort)" "$(sort abi/exports.txt)"
     # shellcheck disable=SC2086
-    check "glibc 2.17: the command" $zig -std=c11 -O2 -Iinclude cli/*.c "$out/glibc217/libsteadfast.so.0" '-Wl,-rpath,$ORIGIN' -o "$out/glibc217/steadfast" &&
+    check "glibc 2.17: the command" $zig -std=c11 -O2 -pthread -Iinclude cli/*.c "$out/glibc217/libsteadfast.so.0" '-Wl,-rpath,$ORIGIN' -o "$out/glibc217/steadfast" &&
         check "glibc 2.17: the command asks for no more" no_newer 2.17 "$out/glibc217/steadfast" &&
         check "glibc 2.17: the command runs" equal "$("$out/glibc217/steadfast" --version)" "$("$build/steadfast" --version)"
     run_tests glibc217 "$zig" "" "$out/glibc217/libsteadfast.so.0 -Wl,-rpath,$out/glibc217"

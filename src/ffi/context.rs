@@ -34,7 +34,7 @@ pub struct steadfast_context_options {
     pub hooks: *const steadfast_hooks,
 }
 
-/// Where relative paths begin, and which system calls are used (section 5). It does not change, so threads may share
+/// Where relative paths begin, and which system calls are used (section 6). It does not change, so threads may share
 /// it.
 #[allow(non_camel_case_types)]
 pub struct steadfast_context {

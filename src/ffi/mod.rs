@@ -11,5 +11,6 @@ pub mod reader;
 pub mod save;
 mod sized;
 pub mod status;
+pub mod sweep;
 pub mod watch;
 pub mod writer;

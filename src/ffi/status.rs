@@ -32,6 +32,20 @@ pub struct steadfast_report {
 }
 
 const MESSAGE: usize = 216;
+
+impl steadfast_report {
+    /// One of the library's own, about nothing yet.
+    pub(super) const EMPTY: steadfast_report = steadfast_report {
+        size: size_of::<steadfast_report>(),
+        status: 0,
+        os_error: 0,
+        step: 0,
+        on_disk: 0,
+        generation: 0,
+        pid: 0,
+        message: [0; MESSAGE],
+    };
+}
 /// Everything but the message.
 pub const REPORT_MINIMUM: usize = core::mem::offset_of!(steadfast_report, message);
 
@@ -47,7 +61,7 @@ pub unsafe fn store(report: *mut steadfast_report, outcome: &Outcome, path: &[u8
         on_disk: i32::from(outcome.on_disk),
         generation: outcome.generation,
         pid: i64::from(outcome.pid),
-        message: [0; MESSAGE],
+        ..steadfast_report::EMPTY
     };
     let room = size.saturating_sub(REPORT_MINIMUM).min(MESSAGE);
     // Bytes, whatever the sign of a char is.

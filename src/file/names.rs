@@ -2,7 +2,7 @@
 
 use super::path::{NAME_MAX, Name};
 use crate::hooks::Errno;
-use crate::mem::format::{Decimal, hash, hex64};
+use crate::mem::format::{Decimal, hash, hex64, number};
 use core::ffi::CStr;
 
 /// How much of the target's name a temporary name shows.
@@ -22,6 +22,30 @@ pub fn previous(name: &CStr) -> Result<Name, Errno> {
 /// Temporary name number `k`: `.NAME.k.tmp`.
 pub fn temporary(name: &CStr, k: u32, shape: Shape) -> Result<Name, Errno> {
     beside(name, k, shape, b".tmp")
+}
+
+/// Parts of a temporary name, or of another name that belongs to its owner.
+pub struct Parsed {
+    /// What is shown of the target. Where that is cut or left out it is as good: the other names of the number are made of it
+    /// in the same way.
+    pub target: Name,
+    pub k: u32,
+    /// Is it a [`rotating`] name, or one [`aside`]?
+    pub second: bool,
+}
+
+/// Takes such a name apart; None for another name.
+pub fn parse(name: &CStr) -> Option<Parsed> {
+    let shown = name.to_bytes().strip_prefix(b".")?.strip_suffix(b".tmp")?;
+    let first = shown.strip_suffix(b".prev").or(shown.strip_suffix(b".past")).unwrap_or(shown);
+    let dot = first.iter().rposition(|&byte| byte == b'.').filter(|&dot| dot > 0)?;
+    let (target, digits) = first.split_at_checked(dot)?;
+    let digits = digits.strip_prefix(b".")?;
+    let k = u32::try_from(number(digits)?).ok()?;
+    // Without leading zeros, as they are written.
+    let written = digits.len() == 1 || digits.first() != Some(&b'0');
+    let target = Name::of(&[target]).ok()?;
+    written.then_some(Parsed { target, k, second: first.len() < shown.len() })
 }
 
 /// The second name of the current state on its way to NAME.prev, and then of the one that it replaces there. It belongs

@@ -7,10 +7,11 @@ use super::names::{self, Shape};
 use super::path::Name;
 use crate::hooks::*;
 use crate::mem::format::hash;
+use crate::status::*;
 use core::ffi::CStr;
 
 /// Names in the sequence.
-const SEQUENCE: u32 = 1000;
+pub const SEQUENCE: u32 = 1000;
 /// Names tried beyond it, where orphans cannot be removed: each is as good as new.
 const UNIQUE: u32 = 100;
 
@@ -64,6 +65,11 @@ impl<'h> Temp<'h> {
     /// A second one of a call that has one already: where there is no flock, that would look like an orphan.
     pub fn create_after(first: &Temp<'h>, target: Entry<'h, '_>, mode: u32) -> Result<Temp<'h>, Errno> {
         Temp::create_from(target, first.number.saturating_add(1), mode, O_CLOEXEC)
+    }
+
+    /// Temporary name number `k`, or another where that is taken: to remove what belongs to its owner.
+    pub fn create_for_second(target: Entry<'h, '_>, k: u32) -> Result<Temp<'h>, Errno> {
+        Temp::create_from(target, k, 0o600, O_CLOEXEC)
     }
 
     fn create_from(target: Entry<'h, '_>, first: u32, mode: u32, close_on_exec: i32) -> Result<Temp<'h>, Errno> {
@@ -186,31 +192,52 @@ fn unique(hooks: &Hooks, tried: u32) -> Result<u32, Errno> {
     Ok(SEQUENCE.saturating_add((mixed % 4_000_000_000) as u32))
 }
 
-/// Removes temporary name number `number` of `target` if its writer is dead: a regular file of our user, or for root of the
-/// state's owner, whose flock is free. True when the name is free now.
-/// The flock is held and the name compared again before the removal, so that no live writer loses its file.
+/// Removes temporary name number `number` of `target` if its writer is dead. True when the name is free now.
 fn remove_orphan(orphan: Entry<'_, '_>, target: Entry<'_, '_>, number: u32, shape: Shape) -> Result<bool, Errno> {
+    let verdict = look_at_orphan(orphan, target, (number, shape), true)?;
+    Ok(verdict == STEADFAST_LOCK_ABSENT || verdict == STEADFAST_LOCK_REMOVED)
+}
+
+/// Says what temporary name number `number` of `target` is, as a verdict about a lock is said, and removes it (`remove`) if its
+/// writer is dead: a regular file of our user, or for root of the state's owner, whose flock is free.
+/// The flock is held and the name compared again before the removal, so that no live writer loses its file.
+pub fn look_at_orphan(
+    orphan: Entry<'_, '_>,
+    target: Entry<'_, '_>,
+    (number, shape): (u32, Shape),
+    remove: bool,
+) -> Result<i32, Errno> {
     let hooks = orphan.hooks();
     let fd = match orphan.open(CAREFUL, 0) {
         Ok(fd) => fd,
-        Err(e) => return Ok(e.is(ENOENT)),
+        Err(e) if e.is(ENOENT) => return Ok(STEADFAST_LOCK_ABSENT),
+        Err(_) => return Ok(STEADFAST_LOCK_UNDECIDED),
     };
-    let Ok(own) = hooks.fstat(fd.raw()) else { return Ok(false) };
+    let Ok(own) = hooks.fstat(fd.raw()) else { return Ok(STEADFAST_LOCK_UNDECIDED) };
     if !is_regular(own.mode) {
-        return Ok(false);
+        return Ok(STEADFAST_LOCK_IGNORED);
     }
     let euid = hooks.geteuid()?;
     // Root gives its file to the owner of the state before it is renamed.
     if own.uid != euid && (euid != 0 || !target.stat().is_ok_and(|state| state.uid == own.uid)) {
-        return Ok(false);
+        return Ok(STEADFAST_LOCK_UNDECIDED);
     }
     // Where several machines see the directory, a free flock may only mean that its holder is on another one.
     if shared_between_machines(hooks, fd.raw()) {
-        return Ok(false);
+        return Ok(STEADFAST_LOCK_UNDECIDED);
     }
-    let Ok(_flock) = hooks.lock(fd.raw(), LOCK_EX | LOCK_NB) else { return Ok(false) };
-    if orphan.is(&own) != Ok(true) {
-        return Ok(false);
+    let _flock = match hooks.lock(fd.raw(), LOCK_EX | LOCK_NB) {
+        Ok(flock) => flock,
+        Err(e) if e.is(EAGAIN) => return Ok(STEADFAST_LOCK_HELD),
+        Err(_) => return Ok(STEADFAST_LOCK_UNDECIDED),
+    };
+    match orphan.is(&own) {
+        Ok(true) => {}
+        Ok(false) => return Ok(STEADFAST_LOCK_CHANGED),
+        Err(_) => return Ok(STEADFAST_LOCK_UNDECIDED),
+    }
+    if !remove {
+        return Ok(STEADFAST_LOCK_STALE);
     }
     // Its owner's other names first: while the temporary name stands, they are nobody else's.
     for other in [names::rotating, names::aside] {
@@ -220,5 +247,5 @@ fn remove_orphan(orphan: Entry<'_, '_>, target: Entry<'_, '_>, number: u32, shap
             }
         }
     }
-    Ok(orphan.unlink().is_ok())
+    Ok(if orphan.unlink().is_ok() { STEADFAST_LOCK_REMOVED } else { STEADFAST_LOCK_UNDECIDED })
 }

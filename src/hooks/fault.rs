@@ -86,8 +86,10 @@ pub const STEADFAST_CALL_UNMAP: u32 = 38;
 pub const STEADFAST_CALL_PWRITE: u32 = 39;
 /// The flistxattr hook.
 pub const STEADFAST_CALL_FLISTXATTR: u32 = 40;
+/// The getdents hook.
+pub const STEADFAST_CALL_GETDENTS: u32 = 41;
 /// The last of them.
-pub(crate) const LAST: u32 = STEADFAST_CALL_FLISTXATTR;
+pub(crate) const LAST: u32 = STEADFAST_CALL_GETDENTS;
 
 /// Fails the `nth` of the calls it counts.
 pub struct Fault {

@@ -4,6 +4,7 @@
 //! give. What a call is made of lies one floor below, in [`crate::sys`].
 #![allow(unsafe_code)]
 
+mod directory;
 mod dispatch;
 mod fault;
 mod files;
@@ -17,6 +18,7 @@ pub use crate::mem::Buffer;
 pub use crate::sys::Errno;
 pub use crate::sys::abi::*;
 pub use crate::sys::platform::*;
+pub use directory::Listing;
 pub use fault::*;
 pub use files::Range;
 pub use guard::{Fd, Fillers, Flock};

@@ -13,5 +13,6 @@ mod owner;
 mod proc;
 mod queue;
 pub mod release;
+pub mod sweep;
 mod turn;
 mod watch;

@@ -89,6 +89,8 @@ details! {
     DescriptorGone "somebody closed a descriptor of the library's: the new state was given up";
     ReaderGone "somebody closed the reader's descriptor";
     PayloadUnknown "the sync failed, and nobody knows whether the file still holds what was written to its descriptor";
+    Orphan "a killed writer left it";
+    KeptTemporary "kept: its writer may live, or it is another user's";
     BadLockOptions "a mode has more than permission bits, or the grace period or cancel_fd is negative";
 }
 

@@ -298,6 +298,9 @@ pub struct steadfast_hooks {
     pub pwrite: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64>,
     /// flistxattr(2). Only saves with STEADFAST_SAVE_KEEP_ATTRIBUTES call it.
     pub flistxattr: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64>,
+    /// getdents64(2): fills `buf`, which is aligned to 8 bytes, with entries of the directory (struct linux_dirent64);
+    /// 0 at its end. Only steadfast_directory_sweep calls it.
+    pub getdents: Option<unsafe extern "C" fn(user: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64>,
 }
 
 // The library only reads a table that it hands out.

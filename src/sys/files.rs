@@ -287,6 +287,19 @@ pub unsafe extern "C" fn fsetxattr(_: *mut c_void, fd: i32, name: *const c_char,
     }
 }
 
+pub unsafe extern "C" fn getdents(_: *mut c_void, fd: i32, buf: *mut c_void, len: usize) -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        // By number: getdents64 is in glibc since 2.30.
+        by_number(libc::SYS_getdents64, [fd as usize, buf as usize, len, 0, 0, 0])
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (fd, buf, len);
+        i64::from(NO_CALL)
+    }
+}
+
 /// One page: more than a lock file is long.
 const MAPPED: usize = 4096;
 

@@ -77,4 +77,5 @@ hooks! {
     unmap: fn(address: u64) -> i32 = files::unmap;
     pwrite: fn(fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 = files::pwrite;
     flistxattr: fn(fd: i32, buf: *mut c_void, len: usize) -> i64 = files::flistxattr;
+    getdents: fn(fd: i32, buf: *mut c_void, len: usize) -> i64 = files::getdents;
 }

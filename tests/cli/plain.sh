@@ -60,7 +60,7 @@ done
 gives 4 "watch --once: a record is asked for, and a plain file is there" "$steadfast" watch --once plain/foreign
 
 if [ -n "$attributes" ]; then
-    gives 0 "save --plain" "$steadfast" save --plain --schema 7 plain/p <<<one
+    gives 0 "save --plain" "$steadfast" save -v --plain --schema 7 plain/p <<<one
     says output ': generation 1, 4 bytes$' "told as a save is"
     [ "$(cat plain/p)" = one ] && [ "$(wc -c <plain/p)" = 4 ]
     result $? "the file holds these bytes and no other"
@@ -71,7 +71,7 @@ if [ -n "$attributes" ]; then
         [ ! -s errors ]
         result $? "with nothing on standard error"
     done
-    gives 0 "verify" "$steadfast" verify plain/p
+    gives 0 "verify" "$steadfast" verify -v plain/p
     says output ': OK, generation 1, 4 bytes$' "told as a record is"
     gives 0 "load --schema" "$steadfast" load --schema 7 plain/p
     gives 1 "load: another schema" "$steadfast" load --schema 8 plain/p
@@ -84,7 +84,7 @@ if [ -n "$attributes" ]; then
     gives 1 "save --plain -- COMMAND that fails" "$steadfast" save --plain plain/p -- sh -c 'echo half; exit 3'
     [ "$(cat plain/p)" = two ] && [ "$(cat plain/p.prev)" = one ]
     result $? "the file is as it was, and the one before beside it"
-    gives 0 "update --plain" "$steadfast" update --plain --keep-previous plain/p -- sed s/two/three/
+    gives 0 "update --plain" "$steadfast" update -v --plain --keep-previous plain/p -- sed s/two/three/
     says output 'generation 3, 6 bytes' "told as a save is"
     gives 4 "update without --plain" "$steadfast" update plain/p -- cat
     says errors STEADFAST_E_FORMAT "it is no record"

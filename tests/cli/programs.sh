@@ -12,7 +12,7 @@ gives 1 "save -- COMMAND that is killed" "$steadfast" save programs/s -- sh -c '
 says errors '^steadfast: sh: ended by signal 9$' "its signal is told"
 gives 1 "save -- COMMAND that does not exist" "$steadfast" save programs/s -- ./no-such-command
 says errors 'no-such-command: No such file' "told as such"
-gives 0 "verify" "$steadfast" verify programs/s
+gives 0 "verify" "$steadfast" verify -v programs/s
 says output 'generation 1, 4 bytes' "the state is as it was"
 gives 0 "save -- COMMAND with our standard input" "$steadfast" save programs/in -- tr a-z A-Z <<<"from outside"
 gives 0 "load" "$steadfast" load programs/in
@@ -26,7 +26,7 @@ gives 0 "save -- COMMAND: SIGPIPE is not ignored in it" "$steadfast" save progra
 gives 0 "load" "$steadfast" load programs/pipe
 says output '^141$' "its yes ended by SIGPIPE"
 
-gives 0 "update" "$steadfast" update programs/s -- sed s/one/two/
+gives 0 "update" "$steadfast" update -v programs/s -- sed s/one/two/
 says output 'generation 2, 4 bytes' "told as a save is"
 gives 0 "info" "$steadfast" info programs/s
 says output '^schema +3$' "the schema stays"
@@ -37,7 +37,7 @@ gives 0 "info" "$steadfast" info programs/s
 says output '^schema +4$' "the schema is the new one"
 gives 1 "update with a filter that fails" "$steadfast" update programs/s -- sh -c 'cat; exit 1'
 says errors '^steadfast: nothing was saved$' "it says so"
-gives 0 "verify" "$steadfast" verify programs/s
+gives 0 "verify" "$steadfast" verify -v programs/s
 says output 'generation 3, 4 bytes' "the state is as it was"
 gives 0 "update where nothing is" "$steadfast" update programs/new -- wc -c
 gives 0 "load" "$steadfast" load programs/new
@@ -45,14 +45,13 @@ says output '^0$' "the filter got nothing"
 gives 0 "update of three megabytes" "$steadfast" update large-state -- cat
 "$steadfast" load large-state 2>errors | cmp - large >output
 result $? "nothing is lost on the way through a filter"
-gives 0 "update with a filter that does not read all" "$steadfast" update large-state -- head -c 5
+gives 0 "update with a filter that does not read all" "$steadfast" update -v large-state -- head -c 5
 says output '5 bytes$' "what it wrote is the state"
 truncate -s 100 programs/s
 gives 4 "update: damaged" "$steadfast" update programs/s -- cat
 gives 0 "update --recover" "$steadfast" update --recover programs/s -- cat
 gives 2 "update without a filter" "$steadfast" update programs/s
 gives 2 "update --if-generation" "$steadfast" update --if-generation 1 programs/s -- cat
-gives 2 "remove: no command" "$steadfast" remove programs/s -- cat
 # Others update meanwhile: each change is made to what was there.
 for _ in 1 2 3 4; do
     for _ in 1 2 3 4 5; do "$steadfast" update programs/n -- sh -c 'read n || n=0; echo $((n + 1))' || break; done >>counted 2>&1 &

@@ -80,7 +80,6 @@ result $? "nothing is left, and nothing is said"
 gives 5 "remove: nothing there" "$steadfast" remove gone
 says errors ENOENT "the code's name is told"
 gives 2 "remove: an unknown option" "$steadfast" remove --schema 1 gone
-gives 2 "remove: two paths" "$steadfast" remove a b
 ln -s state link
 gives 1 "remove: a link" "$steadfast" remove link
 rm link
@@ -116,19 +115,19 @@ if [ -w /dev/full ]; then
     full() { "$@" >/dev/full; }
     gives 1 "load: standard output is full: nothing has changed" full "$steadfast" load large-state
     # What was done stands, and the exit code says so.
-    gives 0 "save: standard output is full" full "$steadfast" save state <<<"to a full one"
+    gives 0 "save: standard output is full" full "$steadfast" save -v state <<<"to a full one"
     says errors 'standard output: .*what was done stands' "told on standard error"
     gives 0 "save --json: standard output is full" full "$steadfast" save --json state <<<"to a full one"
     gives 6 "save: a conflict, and standard output is full" full "$steadfast" save --json --if-generation 1 state </dev/null
     echo 4194301 >stale
-    gives 0 "clean: standard output is full" full "$steadfast" clean stale
+    gives 0 "clean: standard output is full" full "$steadfast" clean -v stale
     [ ! -e stale ]
     result $? "it is gone"
 else
     skip "no /dev/full"
 fi
 closed() { "$@" >&-; }
-gives 0 "save: standard output is closed" closed "$steadfast" save state <<<"to a closed one"
+gives 0 "save: standard output is closed" closed "$steadfast" save -v state <<<"to a closed one"
 gives 0 "and the state is there" "$steadfast" load state
 says output '^to a closed one$' "whole, without a word of ours in it"
 gives 1 "load: standard output is closed" closed "$steadfast" load state
@@ -137,7 +136,7 @@ exec 9<>nobody
 exec 8>nobody
 exec 9<&-
 broken() { "$@" >&8; }
-gives 0 "save: nobody reads standard output" broken "$steadfast" save state <<<"to a broken pipe"
+gives 0 "save: nobody reads standard output" broken "$steadfast" save -v state <<<"to a broken pipe"
 exec 8>&-
 says errors 'standard output: .*what was done stands' "told on standard error"
 
@@ -315,6 +314,9 @@ fi
 . "$here/programs.sh"
 . "$here/plain.sh"
 . "$here/streams.sh"
+. "$here/options.sh"
+. "$here/waiting.sh"
+. "$here/sweep.sh"
 . "$here/signals.sh"
 
 end

@@ -16,7 +16,7 @@ if little "$steadfast" --version >output 2>errors; then
         cmp -s output streams/long
         result $? "load $kind: the same"
     done
-    gives 0 "save -- COMMAND: in little memory" little "$steadfast" save streams/s -- cat streams/long
+    gives 0 "save -- COMMAND: in little memory" little "$steadfast" save -v streams/s -- cat streams/long
     says output ' 60000000 bytes$' "all of it"
     for command in verify info; do gives 0 "$command: in little memory" little "$steadfast" $command streams/s; done
 else

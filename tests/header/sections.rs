@@ -119,11 +119,20 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "Directories",
+        about: "\nWhat killed processes leave goes when its name is used again. For names that are not, there is a sweep.",
+        parts: &[
+            Enum("steadfast_directory_sweep: its flags.", &["STEADFAST_SWEEP_*"]),
+            Item("steadfast_sweep_fn"),
+            Item("steadfast_directory_sweep"),
+        ],
+    },
+    Section {
         title: "Contexts",
         about: "\nA context says where relative paths begin and which system calls are used. NULL is the default context: the working\n\
                 directory and the real calls. Most programs need no other.",
         parts: &[
-            Declared("steadfast_hooks", "A table of system calls; section 6 defines it."),
+            Declared("steadfast_hooks", "A table of system calls; section 7 defines it."),
             Enum("steadfast_context_options.flags.", &["STEADFAST_CONTEXT_*"]),
             Item("steadfast_context_options"),
             Item("steadfast_context_new_with"),

@@ -38,7 +38,7 @@ for language in "${languages[@]}"; do
     tells "$language: the lock names it" equal "$(sed -n 2p "$work/out")" "locked by $pid"
     tells "$language: an error has its name, code and message" equal "$(sed -n 3p "$work/out")" \
         "STEADFAST_E_CONFLICT (-10009): the state there has another generation: $directory/app.state"
-    tells "$language: the command verifies its state" equal "$("$steadfast" verify "$directory/app.state")" \
+    tells "$language: the command verifies its state" equal "$("$steadfast" verify -v "$directory/app.state")" \
         "$directory/app.state: OK, generation 1, 11 bytes"
     tells "$language: nothing is left but the state" equal "$(ls -A "$directory")" app.state
 

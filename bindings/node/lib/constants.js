@@ -30,4 +30,5 @@ exports.CALLS = [
   'fstat', 'fstatat', 'fstatfs', 'fchmod', 'fchown', 'flock', 'ofdlock', 'fgetxattr', 'fsetxattr', 'getpid', 'geteuid',
   'kill', 'pidfd_open', 'poll', 'inotify_init', 'inotify_add_watch', 'clock', 'sigxfsz', 'fdatasync', 'syncfs', 'ftruncate', 'writeback', 'aio',
   'fsync_many', 'openat2', 'map', 'unmap', 'pwrite', 'flistxattr',
+  'getdents',
 ];

@@ -222,6 +222,7 @@ HOOKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "unmap": (c_int32, (c_uint64,)),
     "pwrite": (c_int64, (c_int32, c_void_p, c_size_t, c_uint64)),
     "flistxattr": (c_int64, (c_int32, c_void_p, c_size_t)),
+    "getdents": (c_int64, (c_int32, c_void_p, c_size_t)),
 }
 HOOK_TYPES = {name: ctypes.CFUNCTYPE(result, c_void_p, *arguments) for name, (result, arguments) in HOOKS.items()}
 
@@ -304,6 +305,7 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "steadfast_watch_close": (None, [c_void_p]),
     "steadfast_lock_clean_stale": (c_int32, [c_void_p, c_char_p, POINTER(CLockOptions), POINTER(CReport)]),
     "steadfast_lock_inspect": (c_int32, [c_void_p, c_char_p, POINTER(CLockOptions), POINTER(CReport)]),
+    "steadfast_directory_sweep": (c_int32, [c_void_p, c_char_p, c_uint32, c_void_p, c_void_p, POINTER(CReport)]),
     "steadfast_lock_acquire": (
         c_int32,
         [c_void_p, c_char_p, c_int64, POINTER(CLockOptions), POINTER(c_void_p), POINTER(CReport)],
