@@ -55,6 +55,7 @@ static const struct part {
     enum { EVERY, DISKS, MEMORY_OR_DISK } where;
 } parts[] = {
     { "saves", part_saves, EVERY },          { "batch", part_batch, DISKS },
+    { "alternate", part_alternate, EVERY },
     { "loads", part_loads, EVERY },          { "files", part_files, MEMORY_OR_DISK },
     { "lock", part_lock, MEMORY_OR_DISK },   { "peers", part_peers, EVERY },
     { "flushes", part_flushes, DISKS },      { "size", part_size, EVERY },
