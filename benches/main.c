@@ -114,7 +114,8 @@ int main(int argc, char **argv)
             if ((parts[p].where == DISKS && place->memory) || (parts[p].where == MEMORY_OR_DISK && place->journal))
                 continue;
             /* In a minute: xfs and btrfs are seen by saves alone. */
-            if (settings.quick && place->journal && strcmp(place->name, "ext4") != 0 && parts[p].run != part_saves)
+            int saves = parts[p].run == part_saves || parts[p].run == part_alternate;
+            if (settings.quick && place->journal && strcmp(place->name, "ext4") != 0 && !saves)
                 continue;
             if (settings.quick && place->journal && parts[p].run == part_writers)
                 continue;
