@@ -106,7 +106,7 @@ def style(ax, title):
     ax.set_axisbelow(True)
 
 
-LINES = {"bare C": (BARE, "--"), "steadfast": (OURS, "-")}
+LINES = {"bare C": (BARE, "--"), "steadfast": (OURS, "-"), "steadfast, ALTERNATE": ("#d9730d", "-")}
 
 
 def plot_peers(plt, rows):
