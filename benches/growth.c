@@ -91,7 +91,9 @@ void part_writers(const struct place *place)
         const char *name;
         void (*run)(void *);
         uint32_t flags;
-    } ways[] = { { "bare C", saver_bare, 0 }, { "steadfast", saver_run, 0 }, { "steadfast, ALTERNATE", saver_run, STEADFAST_SAVE_ALTERNATE } };
+    } ways[] = { { "bare C", saver_bare, 0 },
+                 { "steadfast", saver_run, 0 },
+                 { "steadfast, ALTERNATE", saver_run, STEADFAST_SAVE_ALTERNATE } };
     enum { WAYS = sizeof ways / sizeof *ways };
     for (size_t writers = 1; writers <= 8; writers *= 2) {
         enum { ROUNDS = 4 };

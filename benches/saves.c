@@ -203,7 +203,9 @@ static void in_place_of(const struct place *place)
     static const char *const names[] = { NULL, "batch, ALTERNATE / bare, one by one", "batch, ALTERNATE, SYNCFS / bare, one by one" };
     struct many many[] = { new_many(place, "bare", STATES, 0), new_many(place, "alternate", STATES, STEADFAST_SAVE_ALTERNATE),
                            new_many(place, "syncfs", STATES, STEADFAST_SAVE_ALTERNATE | SYNCFS) };
-    struct contestant c[] = { { .run = bare_one_by_one, .arg = &many[0] }, { .run = batch, .arg = &many[1] }, { .run = batch, .arg = &many[2] } };
+    struct contestant c[] = { { .run = bare_one_by_one, .arg = &many[0] },
+                              { .run = batch, .arg = &many[1] },
+                              { .run = batch, .arg = &many[2] } };
     for (size_t i = 1; i < 3; i++) /* two saves make the files, and the third has the directory synced */
         for (int made = 0; made < 3; made++)
             batch(&many[i]);

@@ -11,9 +11,14 @@
 #define DIRECTORY "leveldb"
 #endif
 
-static DB(t) *db;
-static DB(writeoptions_t) *synced;
-static DB(readoptions_t) *reading;
+typedef DB(t) database;
+typedef DB(options_t) open_options;
+typedef DB(writeoptions_t) write_options;
+typedef DB(readoptions_t) read_options;
+
+static database *db;
+static write_options *synced;
+static read_options *reading;
 
 static void save(const void *data, size_t len)
 {
@@ -34,7 +39,7 @@ static size_t load(void *buf, size_t cap)
 
 int main(int argc, char **argv)
 {
-    DB(options_t) *options = DB(options_create)();
+    open_options *options = DB(options_create)();
     DB(options_set_create_if_missing)(options, 1);
     char *error = NULL;
     db = DB(open)(options, worker_file(argc, argv, DIRECTORY), &error);
