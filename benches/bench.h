@@ -160,6 +160,7 @@ size_t peak_kib(void);
 void part_saves(const struct place *place);
 void part_loads(const struct place *place);
 void part_batch(const struct place *place);
+void part_alternate(const struct place *place);
 void part_files(const struct place *place);
 void part_lock(const struct place *place);
 void part_calls(const struct place *place);

@@ -62,10 +62,13 @@ void part_flushes(const struct place *place)
     struct saver keep = new_saver(&lib, place, "keep", 1024, STEADFAST_SAVE_KEEP_PREVIOUS);
     count_of(place, "bare C", saver_bare, NULL, &bare, 1);
     struct saver plain = new_saver(&lib, place, "plain", 1024, STEADFAST_SAVE_PLAIN);
+    struct saver alternate = new_saver(&lib, place, "alternate", 1024, STEADFAST_SAVE_ALTERNATE);
     count_of(place, "steadfast", saver_run, NULL, &save, 1);
     count_of(place, "steadfast, PLAIN", saver_run, NULL, &plain, 1);
     count_of(place, "steadfast, KEEP_PREVIOUS", saver_run, NULL, &keep, 1);
-    saver_remove(&bare), saver_remove(&save), saver_remove(&plain), saver_remove(&keep);
+    saver_run(&alternate); /* two saves make its files */
+    count_of(place, "steadfast, ALTERNATE", saver_run, NULL, &alternate, 1);
+    saver_remove(&bare), saver_remove(&save), saver_remove(&plain), saver_remove(&keep), saver_remove(&alternate);
     count_batches(place, count_of);
     for (size_t i = 0; i < peer_count; i++) {
         struct worker worker;

@@ -54,12 +54,10 @@ static const struct part {
     void (*run)(const struct place *place);
     enum { EVERY, DISKS, MEMORY_OR_DISK } where;
 } parts[] = {
-    { "saves", part_saves, EVERY },          { "batch", part_batch, DISKS },
-    { "loads", part_loads, EVERY },          { "files", part_files, MEMORY_OR_DISK },
-    { "lock", part_lock, MEMORY_OR_DISK },   { "peers", part_peers, EVERY },
-    { "flushes", part_flushes, DISKS },      { "size", part_size, EVERY },
-    { "count", part_count, EVERY },          { "writers", part_writers, EVERY },
-    { "calls", part_calls, MEMORY_OR_DISK },
+    { "saves", part_saves, EVERY }, { "batch", part_batch, DISKS },          { "alternate", part_alternate, EVERY },
+    { "loads", part_loads, EVERY }, { "files", part_files, MEMORY_OR_DISK }, { "lock", part_lock, MEMORY_OR_DISK },
+    { "peers", part_peers, EVERY }, { "flushes", part_flushes, DISKS },      { "size", part_size, EVERY },
+    { "count", part_count, EVERY }, { "writers", part_writers, EVERY },      { "calls", part_calls, MEMORY_OR_DISK },
 };
 
 static int wanted(const char *list, const char *name)
@@ -113,7 +111,8 @@ int main(int argc, char **argv)
             if ((parts[p].where == DISKS && place->memory) || (parts[p].where == MEMORY_OR_DISK && place->journal))
                 continue;
             /* In a minute: xfs and btrfs are seen by saves alone. */
-            if (settings.quick && place->journal && strcmp(place->name, "ext4") != 0 && parts[p].run != part_saves)
+            int saves = parts[p].run == part_saves || parts[p].run == part_alternate;
+            if (settings.quick && place->journal && strcmp(place->name, "ext4") != 0 && !saves)
                 continue;
             if (settings.quick && place->journal && parts[p].run == part_writers)
                 continue;

@@ -24,7 +24,7 @@ class Row(NamedTuple):
     rounds: int
 
 
-NO_NEW_NAME = ("SQLite WAL FULL", "LMDB")  # they sync a file that has had its name all along
+NO_NEW_NAME = ("SQLite WAL FULL", "LMDB", "LevelDB", "RocksDB", "steadfast, ALTERNATE")  # they sync a file that has had its name all along
 OURS, OTHERS, BARE = "#1a6fb3", "#b8b8b8", "#444444"
 
 
@@ -94,7 +94,7 @@ def table(about, rows):
                     ("yes" if known.value else "no need" if name in NO_NEW_NAME else "**no**"),
                 )
             elif name.startswith("steadfast"):
-                file = directory = "yes"
+                file, directory = "yes", "no need" if name in NO_NEW_NAME else "yes"
             out.append(f"| {name} | {file} | {directory} | " + " | ".join(cells) + " |")
     return "\n".join(out) + "\n"
 
@@ -106,7 +106,7 @@ def style(ax, title):
     ax.set_axisbelow(True)
 
 
-LINES = {"bare C": (BARE, "--"), "steadfast": (OURS, "-")}
+LINES = {"bare C": (BARE, "--"), "steadfast": (OURS, "-"), "steadfast, ALTERNATE": ("#d9730d", "-")}
 
 
 def plot_peers(plt, rows):

@@ -11,8 +11,8 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 lib='' against='' out=''
-only='cost,saves,batch,loads,files,lock,syncs,peers,flushes,size,count,writers,calls,inprocess'
-[ -z "${QUICK-}" ] || only='cost,saves,batch,loads,files,lock,syncs,peers,flushes,writers'
+only='cost,saves,batch,alternate,loads,files,lock,syncs,peers,flushes,size,count,writers,calls,inprocess'
+[ -z "${QUICK-}" ] || only='cost,saves,batch,alternate,loads,files,lock,syncs,peers,flushes,writers'
 on='tmp,memory,ext4,xfs,btrfs'
 while [ $# -gt 0 ]; do
     case $1 in
@@ -68,16 +68,24 @@ fi
 $CC -std=c11 -O2 -Wall -Wextra -I "$root/include" "$root"/benches/*.c -o "$work/bench" \
     -L "$work" -lsteadfast -Wl,-rpath,"$work" "${flags[@]}" -lpthread -ldl
 
-# Journaled file systems on devices of our own, written once so that the host's allocation is not measured.
+# Journaled file systems on devices of our own. Every block of the image is written, also those that mkfs has only zeroed, and
+# none is discarded: in a hole, or in an extent that the host has not written yet, the journal is slow, and what is written
+# in place looks better than it is.
 loop() {
-    local kind=$1 mkfs=(mkfs."$1" -q) device
+    local kind=$1 mkfs=(mkfs."$1" -q) device options=defaults
     command -v "mkfs.$kind" >/dev/null || { echo "SKIPPED: $kind: no mkfs.$kind (apt-get install $2)"; return; }
+    case $kind in
+    ext4) mkfs+=(-E 'lazy_itable_init=0,nodiscard') ;;
+    btrfs) mkfs+=(-K) options=nodiscard ;;
+    *) mkfs+=(-K) ;;
+    esac
     dd if=/dev/zero of="$work/$kind.img" bs=1M count="$image_mib" status=none
     "${mkfs[@]}" "$work/$kind.img" >/dev/null
+    dd if="$work/$kind.img" of="$work/$kind.img" bs=1M conv=notrunc,fsync status=none
     device=$(losetup --find --show "$work/$kind.img") || { echo "SKIPPED: $kind: no loop device"; return; }
     devices+=("$device")
     mkdir "$work/mnt-${device##*/}"
-    mount -t "$kind" "$device" "$work/mnt-${device##*/}" || { echo "SKIPPED: $kind: cannot be mounted"; return; }
+    mount -t "$kind" -o "$options" "$device" "$work/mnt-${device##*/}" || { echo "SKIPPED: $kind: cannot be mounted"; return; }
     places+=("$kind=$work/mnt-${device##*/}@/sys/block/${device##*/}/stat")
 }
 
@@ -112,7 +120,7 @@ printf '# part\twhat\ton\tsize\tours us\tother us\tvalue\tlow\thigh\tunit\ttarge
 printf '# %s, %s cores, Linux %s, %s\n' "$(date -u +%F)" "$(nproc)" "$(uname -r)" "$(uname -m)" >>"$results"
 
 peers=()
-if has peers || has syncs || has flushes; then
+if has peers || has alternate || has syncs || has flushes; then
     bash "$root/benches/peers/build.sh" "$out" "$work" >"$out/peers.txt"
     while IFS= read -r line; do peers+=(-w "$line"); done <"$out/peers.txt"
 fi

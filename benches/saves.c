@@ -148,7 +148,7 @@ static void drop_many(struct many *many)
 static void many_of(const struct place *place, const char *part, size_t count)
 {
     int journal = place->journal, ext4 = strncmp(place->name, "ext4", 4) == 0, xfs = strncmp(place->name, "xfs", 3) == 0;
-    double plain = strcmp(part, "batch") || place->memory ? 0 : !journal ? 2.5 : ext4 ? 7 : xfs ? 5 : 0;
+    double plain = strcmp(part, "batch") || place->memory ? 0 : !journal ? 2 : ext4 ? 6 : xfs ? 4 : 0;
     double syncfs = strcmp(part, "batch") || place->memory ? 0 : !journal ? 3 : ext4 ? 25 : xfs ? 18 : 0;
     struct many many[4] = {
         new_many(place, "one", count, 0),
@@ -195,10 +195,44 @@ static void many_of(const struct place *place, const char *part, size_t count)
         drop_many(&many[i]);
 }
 
+/* ALTERNATE, against the bare sequence for each. */
+static void in_place_of(const struct place *place)
+{
+    int journal = place->journal, ext4 = strcmp(place->name, "ext4") == 0, xfs = strcmp(place->name, "xfs") == 0;
+    const double targets[] = { 0, !journal ? 7 : ext4 ? 17 : xfs ? 13 : 7, !journal ? 8.5 : ext4 ? 17 : xfs ? 14 : 0 };
+    static const char *const names[] = { NULL, "batch, ALTERNATE / bare, one by one", "batch, ALTERNATE, SYNCFS / bare, one by one" };
+    struct many many[] = { new_many(place, "bare", STATES, 0), new_many(place, "alternate", STATES, STEADFAST_SAVE_ALTERNATE),
+                           new_many(place, "syncfs", STATES, STEADFAST_SAVE_ALTERNATE | SYNCFS) };
+    struct contestant c[] = { { .run = bare_one_by_one, .arg = &many[0] },
+                              { .run = batch, .arg = &many[1] },
+                              { .run = batch, .arg = &many[2] } };
+    for (size_t i = 1; i < 3; i++) /* two saves make the files, and the third has the directory synced */
+        for (int made = 0; made < 3; made++)
+            batch(&many[i]);
+    size_t rounds = contest(c, 3, settings.quick ? 1 : 2);
+    for (size_t i = 1; i < 3; i++)
+        row((struct row){ .part = "batch",
+                          .what = names[i],
+                          .place = place,
+                          .size = STATES * K,
+                          .us = c[i].us,
+                          .base_us = c[0].us,
+                          .value = 1 / c[i].ratio,
+                          .low = 1 / c[i].ratio_high,
+                          .high = 1 / c[i].ratio_low,
+                          .unit = "x",
+                          .target = targets[i],
+                          .direction = AT_LEAST,
+                          .rounds = rounds });
+    for (size_t i = 0; i < 3; i++)
+        drop_many(&many[i]);
+}
+
 void part_batch(const struct place *place)
 {
     table_head("1000 states of 1 KiB; value: how many times faster than one save after the other");
     many_of(place, "batch", STATES);
+    in_place_of(place);
 }
 
 void part_count(const struct place *place)
@@ -219,5 +253,8 @@ void count_batches(const struct place *place, count_function *count_of)
     many.options.flags = SYNCFS;
     if (SYNCFS)
         count_of(place, "steadfast, batch of 1000, SYNCFS", batch, NULL, &many, STATES);
+    many.options.flags = STEADFAST_SAVE_ALTERNATE;
+    batch(&many), batch(&many); /* the files, and the sync of the directory, are made by the first three */
+    count_of(place, "steadfast, batch of 1000, ALTERNATE", batch, NULL, &many, STATES);
     drop_many(&many);
 }

@@ -84,13 +84,15 @@ void remove_leftovers(const struct place *place)
 
 static void peers_of(const struct place *place, size_t size)
 {
-    enum { MOST = 34 };
+    enum { MOST = 35 };
     struct worker workers[MOST];
     struct contestant c[MOST];
     struct saver bare = new_saver(&lib, place, "bare-c", size, 0), ours = new_saver(&lib, place, "ours", size, 0);
+    struct saver alternate = new_saver(&lib, place, "alternate", size, STEADFAST_SAVE_ALTERNATE);
     size_t own = 0, count;
     c[own++] = (struct contestant){ .name = "bare C", .run = saver_bare, .arg = &bare };
     c[own++] = (struct contestant){ .name = "steadfast", .run = saver_run, .arg = &ours };
+    c[own++] = (struct contestant){ .name = "steadfast, ALTERNATE", .run = saver_run, .arg = &alternate };
     count = own;
     for (size_t i = 0; i < peer_count && count < MOST; i++, count++) {
         worker_start(&workers[count], &peers[i], place, size);

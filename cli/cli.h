@@ -134,6 +134,13 @@ int read_attribute(const char *path, struct attribute *attribute);
 /* Does the file at `path` begin as a record does, or as a damaged one? */
 int begins_as_record(const char *path);
 
+/* An alternating state (alternating.c): the generations of its two files, as their headers say. */
+struct pair {
+    uint64_t current, previous;
+};
+/* 0: the state at `path` does not alternate, as far as can be seen. */
+int read_pair(const char *path, struct pair *pair);
+
 /* How far it is (progress.c), where that is `wanted`. `what` follows the number. */
 struct progress {
     int on, shown;

@@ -14,6 +14,7 @@ static const char JSON[] =
     "  load, verify, info     generation, saved, saved_at_ns, schema, length, sha256, source; load: data_base64;\n"
     "                         of a plain file also kind and attribute (matches, differs, none), and if it differs attribute_generation,\n"
     "                         attribute_saved_at_ns, attribute_schema, attribute_length, attribute_sha256\n"
+    "                         of an alternating state also newer, current_generation, previous_generation\n"
     "  lock                   ran, pid; on standard error, when COMMAND has ended\n"
     "  inspect, clean         verdict, pid; inspect: process, since\n"
     "  sweep                  removed, kept, names: an array with name, verdict, pid, message\n"

@@ -154,6 +154,26 @@ static void print_attribute(const struct load *load)
     }
 }
 
+static void json_pair(struct json *json, const struct load *load)
+{
+    struct pair pair;
+    if (read_pair(load->path, &pair)) {
+        json_text(json, "newer", pair.previous > pair.current ? "previous" : "current");
+        json_unsigned(json, "current_generation", pair.current);
+        json_unsigned(json, "previous_generation", pair.previous);
+    }
+}
+
+static void print_pair(const struct load *load)
+{
+    struct pair pair;
+    if (read_pair(load->path, &pair)) {
+        printf("alternates  PATH%s is the newer file\n", pair.previous > pair.current ? ".prev" : "");
+        printf("  PATH        generation %llu\n", (unsigned long long)pair.current);
+        printf("  PATH.prev   generation %llu\n", (unsigned long long)pair.previous);
+    }
+}
+
 /* `data`: NULL if it is not wanted. */
 static void print_json(const struct arguments *arguments, int index, const struct load *load, const char *data)
 {
@@ -173,6 +193,8 @@ static void print_json(const struct arguments *arguments, int index, const struc
         json_text(&json, "source", load->state.source == STEADFAST_SOURCE_PREVIOUS ? "previous" : "current");
         if (load->plain) {
             json_attribute(&json, load);
+        } else {
+            json_pair(&json, load);
         }
         if (data != NULL) {
             json_base64(&json, "data_base64", data, load->state.len);
@@ -269,6 +291,8 @@ static void print_info(const struct load *load, const char *path)
     printf("source      %s\n", load->state.source == STEADFAST_SOURCE_PREVIOUS ? "previous (PATH.prev)" : "current");
     if (load->plain) {
         print_attribute(load);
+    } else {
+        print_pair(load);
     }
 }
 

@@ -58,6 +58,8 @@ static const struct row ROWS[] = {
     { "strict", 0, SAVES, FLAG, STEADFAST_SAVE_STRICT, 0, 0, NULL, "not durable is an error\n" },
     { "no-sync", 0, SAVE | UPDATE, FLAG, STEADFAST_SAVE_NO_SYNC, 0, 0, NULL, "do not wait for the disk: a power cut may leave no state\n" },
     { "keep-previous", 0, SAVE | UPDATE, FLAG, STEADFAST_SAVE_KEEP_PREVIOUS, 0, 0, NULL, "the previous generation stays as PATH.prev\n" },
+    { "alternate", 0, SAVE | UPDATE, FLAG, STEADFAST_SAVE_ALTERNATE, 0, 0, NULL,
+      "one flush instead of two to four: PATH and PATH.prev take turns, and the newer one is the state\n" },
     { "keep-attributes", 0, SAVE | UPDATE, FLAG, STEADFAST_SAVE_KEEP_ATTRIBUTES, 0, 0, NULL,
       "extended attributes and labels stay as well\n" },
     { "in-place", 0, SAVE | UPDATE, FLAG, STEADFAST_SAVE_IN_PLACE, 0, 0, NULL,

@@ -55,8 +55,8 @@ static void begin_progress(struct progress *progress, int wanted, int reads_stdi
     }
 }
 
-/* The writer does not write in place: all of it is in memory. */
-static int save_in_place(struct arguments *arguments)
+/* The writer writes neither in place nor one of two files in turn: all of it is in memory. */
+static int save_at_once(struct arguments *arguments)
 {
     steadfast_report report = { .size = sizeof report };
     struct bytes bytes = { NULL, 0, 0 };
@@ -73,8 +73,8 @@ static int save_in_place(struct arguments *arguments)
 
 int command_save(struct arguments *arguments)
 {
-    if ((arguments->save.flags & STEADFAST_SAVE_IN_PLACE) != 0) {
-        return save_in_place(arguments);
+    if ((arguments->save.flags & (STEADFAST_SAVE_IN_PLACE | STEADFAST_SAVE_ALTERNATE)) != 0) {
+        return save_at_once(arguments);
     }
     steadfast_report report = { .size = sizeof report };
     steadfast_writer *writer;

@@ -129,6 +129,19 @@ static void with_what_else(void)
     ok(inode_of(in(dir, "b.prev")) != 0, "and keeps both files of each");
 }
 
+static void written_in_pieces(void)
+{
+    begin(3);
+    steadfast_save_options o = { .size = sizeof o, .flags = ALTERNATE };
+    steadfast_writer *writer = NULL;
+    is_int(steadfast_writer_open(context, path, &o, &writer, NULL), STEADFAST_OK, "a writer takes the flag");
+    is_int(steadfast_writer_write(writer, "four", 4, NULL), STEADFAST_OK, "it writes");
+    is_int(steadfast_writer_commit(writer, NULL), STEADFAST_OK, "and commits");
+    ok(load_gives(0, "four") == 0 && loaded.generation == 4, "the next generation");
+    alternate("five");
+    ok(load_gives(0, "five") == 0 && loaded.generation == 5, "and another one");
+}
+
 static void sizes(void)
 {
     static char big[300000];
@@ -417,6 +430,7 @@ int main(void)
     int fds = count_fds();
     takes_turns();
     with_what_else();
+    written_in_pieces();
     sizes();
     damage();
     steadfast_context *synced = context;

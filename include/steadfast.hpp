@@ -384,6 +384,9 @@ public:
     constexpr save_options &strict() noexcept { return flag(STEADFAST_SAVE_STRICT); }
     /// The verified previous generation stays as PATH.prev.
     constexpr save_options &keep_previous() noexcept { return flag(STEADFAST_SAVE_KEEP_PREVIOUS); }
+    /// One flush of the device instead of two to four, for a state that is saved often: PATH and PATH.prev take turns, and the
+    /// newer one is the state. Hand on what load gives, not the file at PATH. A writer saves the ordinary way.
+    constexpr save_options &alternate() noexcept { return flag(STEADFAST_SAVE_ALTERNATE); }
     /// Compare and swap: errc::conflict unless the state there has this generation; 0: unless there is none, and no
     /// previous one.
     constexpr save_options &if_generation(std::uint64_t expected) noexcept
@@ -516,8 +519,8 @@ public:
     /// Of a plain file that is not verified: a tag of its content, 2^63 or more.
     std::uint64_t generation() const noexcept { return c_.generation; }
     std::uint32_t schema() const noexcept { return c_.schema; }
-    /// Does it come from PATH.prev?
-    bool recovered() const noexcept { return c_.source == STEADFAST_SOURCE_PREVIOUS; }
+    /// Is the newest one damaged or missing, and this the one before it?
+    bool recovered() const noexcept { return report_.status() == STEADFAST_RECOVERED; }
     /// Is it what was saved, to the bit? False only for a plain file that nothing verifies, and for no state.
     bool verified() const noexcept { return report_.verified() && c_.data != nullptr; }
     /// Was a plain file changed by somebody since it was saved?
@@ -726,9 +729,8 @@ public:
     std::size_t size() const noexcept { return about_.len; }
     std::uint64_t generation() const noexcept { return about_.generation; }
     std::uint32_t schema() const noexcept { return about_.schema; }
-    /// Does it come from PATH.prev?
-    bool recovered() const noexcept { return about_.source == STEADFAST_SOURCE_PREVIOUS; }
     /// As of a state.
+    bool recovered() const noexcept { return report_.status() == STEADFAST_RECOVERED; }
     bool verified() const noexcept { return report_.verified(); }
     bool changed() const noexcept { return report_.changed(); }
     const std::uint8_t (&sha256() const noexcept)[32] { return about_.sha256; }

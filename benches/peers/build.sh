@@ -9,12 +9,13 @@ CC=${CC:-cc}
 mkdir -p "$out"
 skip() { echo "SKIPPED: $1: not installed ($2)" >&2; }
 
-c_peer() { # NAME SOURCE PKG-CONFIG-NAME [ARGUMENT]
+flags_of() { case $1 in -l*) echo "$1" ;; *) pkg-config --cflags --libs "$1" 2>/dev/null ;; esac; }
+c_peer() { # NAME SOURCE PKG-CONFIG-NAME|-lLIBRARY ARGUMENT PACKAGE
     local flags
     # shellcheck disable=SC2086
-    if flags=$(pkg-config --cflags --libs "$3" 2>/dev/null) &&
-        $CC -std=gnu11 -O2 -Wall -Wextra -Wno-unused-function "$here/$2.c" -o "$out/$2" $flags 2>"$out/$2.log"; then
-        echo "$1=$out/$2${4:+ $4}"
+    if flags=$(flags_of "$3") &&
+        $CC -std=gnu11 -O2 -Wall -Wextra -Wno-unused-function "$here/$2.c" -o "$out/${1%% *}" $flags 2>"$out/${1%% *}.log"; then
+        echo "$1=$out/${1%% *}${4:+ $4}"
     else
         skip "$1" "apt-get install pkg-config $5"
     fi
@@ -23,6 +24,8 @@ c_peer 'GLib g_file_set_contents_full' glib glib-2.0 '' libglib2.0-dev
 c_peer 'SQLite DELETE FULL' sqlite sqlite3 DELETE libsqlite3-dev
 c_peer 'SQLite WAL FULL' sqlite sqlite3 WAL libsqlite3-dev
 c_peer LMDB lmdb lmdb '' liblmdb-dev
+c_peer LevelDB lsm -lleveldb '' libleveldb-dev
+c_peer RocksDB lsm '-lrocksdb -DROCKSDB' '' librocksdb-dev
 
 python=$root/build/venv/bin/python
 [ -x "$python" ] || python=$(command -v python3 || true)

@@ -74,6 +74,10 @@ func Strict() SaveOption { return flag(C.STEADFAST_SAVE_STRICT) }
 // KeepPrevious keeps the verified previous generation as PATH.prev.
 func KeepPrevious() SaveOption { return flag(C.STEADFAST_SAVE_KEEP_PREVIOUS) }
 
+// Alternate saves with one flush of the device instead of two to four, for a state that is saved often: PATH and PATH.prev take
+// turns, and the newer one is the state. Hand on what Load gives, not the file at PATH. What Create writes is saved the ordinary way.
+func Alternate() SaveOption { return flag(C.STEADFAST_SAVE_ALTERNATE) }
+
 // FollowSymlink saves to what the link at the path points to; without it a link is refused.
 func FollowSymlink() SaveOption { return flag(C.STEADFAST_SAVE_FOLLOW_SYMLINK) }
 

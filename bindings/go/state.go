@@ -124,7 +124,7 @@ type State struct {
 	SavedAt    time.Time
 	Schema     uint32
 	SHA256     string // hexadecimal, as in the file's first line
-	Recovered  bool   // from PATH.prev, for the reason in the report
+	Recovered  bool   // the one before the newest, for the reason in the report
 	Verified   bool   // what was saved, to the bit; false only for a plain file that nothing verifies
 	Changed    bool   // a plain file that somebody has changed since it was saved
 	Report     Report
@@ -163,7 +163,7 @@ func Load(path string, options ...LoadOption) (*State, error) {
 		SavedAt:    time.Unix(0, int64(state.saved_at_ns)),
 		Schema:     uint32(state.schema),
 		SHA256:     hex.EncodeToString(C.GoBytes(unsafe.Pointer(&state.sha256[0]), 32)),
-		Recovered:  state.source == sourceIsThePrevious,
+		Recovered:  Status(status) == statusRecovered,
 		Verified:   Status(status) != statusUnverified && Status(status) != statusChanged,
 		Changed:    Status(status) == statusChanged,
 		Report:     told,

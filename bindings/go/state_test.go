@@ -131,6 +131,59 @@ func TestPreviousGeneration(t *testing.T) {
 	}
 }
 
+func TestAlternate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	names := []string{path, path + ".prev"}
+	var files [2]os.FileInfo
+	for generation := uint64(1); generation < 7; generation++ {
+		text := fmt.Sprint("generation ", generation)
+		if generation == 6 {
+			entries := []Entry{{Path: path, Data: []byte(text)}}
+			must(t, SaveBatch(entries, Alternate()))
+		} else {
+			saved, err := Save(path, []byte(text), Alternate())
+			must(t, err)
+			if saved.Generation != generation || !saved.Durable {
+				t.Fatalf("%+v", saved)
+			}
+		}
+		state, err := Load(path)
+		must(t, err)
+		if string(state.Data) != text || state.Generation != generation || state.Recovered {
+			t.Fatalf("%+v", state)
+		}
+		reader, err := Open(path)
+		must(t, err)
+		if reader.Recovered {
+			t.Fatalf("%d", generation)
+		}
+		must(t, reader.Close())
+		if generation == 1 {
+			continue
+		}
+		// Two files, and each save overwrites the older one.
+		for i, name := range names {
+			file, err := os.Stat(name)
+			must(t, err)
+			if generation > 2 && !os.SameFile(file, files[i]) {
+				t.Fatal(name, generation)
+			}
+			files[i] = file
+		}
+		raw, err := os.ReadFile(names[generation%2])
+		must(t, err)
+		if !bytes.Contains(raw, []byte(text)) {
+			t.Fatalf("%d: %q", generation, raw)
+		}
+	}
+	must(t, os.Truncate(path, 100)) // the newest
+	state, err := Load(path)
+	must(t, err)
+	if string(state.Data) != "generation 5" || !state.Recovered {
+		t.Fatalf("%+v", state)
+	}
+}
+
 // TC-80-4.
 func TestFailedSync(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")

@@ -25,35 +25,34 @@ type Status int32
 
 // The codes below 0, as errors.
 const (
-	ErrEmpty            Status = C.STEADFAST_E_EMPTY
-	ErrTruncated        Status = C.STEADFAST_E_TRUNCATED
-	ErrTrailing         Status = C.STEADFAST_E_TRAILING
-	ErrDigest           Status = C.STEADFAST_E_DIGEST
-	ErrFormat           Status = C.STEADFAST_E_FORMAT
-	ErrNewer            Status = C.STEADFAST_E_NEWER
-	ErrSchema           Status = C.STEADFAST_E_SCHEMA
-	ErrLost             Status = C.STEADFAST_E_LOST
-	ErrTooLarge         Status = C.STEADFAST_E_TOO_LARGE
-	ErrConflict         Status = C.STEADFAST_E_CONFLICT
-	ErrSymlink          Status = C.STEADFAST_E_SYMLINK
-	ErrNotRegular       Status = C.STEADFAST_E_NOT_REGULAR
-	ErrNotSavedDurably  Status = C.STEADFAST_E_NOT_SAVED_DURABLY
-	ErrSavedNotDurable  Status = C.STEADFAST_E_SAVED_NOT_DURABLE
-	ErrIndeterminate    Status = C.STEADFAST_E_INDETERMINATE
-	ErrLocked           Status = C.STEADFAST_E_LOCKED
-	ErrLockLost         Status = C.STEADFAST_E_LOCK_LOST
-	ErrWrongProcess     Status = C.STEADFAST_E_WRONG_PROCESS
-	ErrHook             Status = C.STEADFAST_E_HOOK
-	ErrUnsupported      Status = C.STEADFAST_E_UNSUPPORTED
-	ErrUnverified       Status = C.STEADFAST_E_UNVERIFIED
-	ErrBusy             Status = C.STEADFAST_E_BUSY
-	ErrInternal         Status = C.STEADFAST_E_INTERNAL
-	statusNotDurable    Status = C.STEADFAST_NOT_DURABLE
-	statusRecovered     Status = C.STEADFAST_RECOVERED
-	statusUnverified    Status = C.STEADFAST_UNVERIFIED
-	statusChanged       Status = C.STEADFAST_CHANGED
-	lowestErrno         Status = -4095
-	sourceIsThePrevious        = C.STEADFAST_SOURCE_PREVIOUS
+	ErrEmpty           Status = C.STEADFAST_E_EMPTY
+	ErrTruncated       Status = C.STEADFAST_E_TRUNCATED
+	ErrTrailing        Status = C.STEADFAST_E_TRAILING
+	ErrDigest          Status = C.STEADFAST_E_DIGEST
+	ErrFormat          Status = C.STEADFAST_E_FORMAT
+	ErrNewer           Status = C.STEADFAST_E_NEWER
+	ErrSchema          Status = C.STEADFAST_E_SCHEMA
+	ErrLost            Status = C.STEADFAST_E_LOST
+	ErrTooLarge        Status = C.STEADFAST_E_TOO_LARGE
+	ErrConflict        Status = C.STEADFAST_E_CONFLICT
+	ErrSymlink         Status = C.STEADFAST_E_SYMLINK
+	ErrNotRegular      Status = C.STEADFAST_E_NOT_REGULAR
+	ErrNotSavedDurably Status = C.STEADFAST_E_NOT_SAVED_DURABLY
+	ErrSavedNotDurable Status = C.STEADFAST_E_SAVED_NOT_DURABLE
+	ErrIndeterminate   Status = C.STEADFAST_E_INDETERMINATE
+	ErrLocked          Status = C.STEADFAST_E_LOCKED
+	ErrLockLost        Status = C.STEADFAST_E_LOCK_LOST
+	ErrWrongProcess    Status = C.STEADFAST_E_WRONG_PROCESS
+	ErrHook            Status = C.STEADFAST_E_HOOK
+	ErrUnsupported     Status = C.STEADFAST_E_UNSUPPORTED
+	ErrUnverified      Status = C.STEADFAST_E_UNVERIFIED
+	ErrBusy            Status = C.STEADFAST_E_BUSY
+	ErrInternal        Status = C.STEADFAST_E_INTERNAL
+	statusNotDurable   Status = C.STEADFAST_NOT_DURABLE
+	statusRecovered    Status = C.STEADFAST_RECOVERED
+	statusUnverified   Status = C.STEADFAST_UNVERIFIED
+	statusChanged      Status = C.STEADFAST_CHANGED
+	lowestErrno        Status = -4095
 )
 
 // Name is the constant's name in C, or the errno's: "STEADFAST_E_DIGEST", "ENOENT".

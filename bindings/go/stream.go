@@ -128,7 +128,7 @@ type Reader struct {
 	SavedAt    time.Time
 	Schema     uint32
 	SHA256     string // hexadecimal, as in the file's first line
-	Recovered  bool   // from PATH.prev, for the reason in the report
+	Recovered  bool   // the one before the newest, for the reason in the report
 	Verified   bool   // what was saved, to the bit; false only with Plain
 	Changed    bool   // a plain file that somebody has changed since it was saved
 	Report     Report
@@ -167,7 +167,7 @@ func Open(path string, options ...LoadOption) (*Reader, error) {
 	r.SavedAt = time.Unix(0, int64(about.saved_at_ns))
 	r.Schema = uint32(about.schema)
 	r.SHA256 = hex.EncodeToString(C.GoBytes(unsafe.Pointer(&about.sha256[0]), 32))
-	r.Recovered = about.source == sourceIsThePrevious
+	r.Recovered = Status(status) == statusRecovered
 	r.Changed = Status(status) == statusChanged
 	r.Verified = !r.Changed && Status(status) != statusUnverified
 	runtime.SetFinalizer(r, (*Reader).Close)

@@ -47,6 +47,11 @@ export interface SaveOptions {
   strict?: boolean;
   /** Keep the verified previous generation as `PATH.prev`. */
   keepPrevious?: boolean;
+  /**
+   * One flush of the device instead of two to four, for a state that is saved often: PATH and `PATH.prev` take turns, and the newer
+   * one is the state. Hand on what load gives, not the file at PATH. A stream is saved the ordinary way.
+   */
+  alternate?: boolean;
   /** Compare and swap: `STEADFAST_E_CONFLICT` unless the state there has this generation. 0: no state there yet, and no previous one. */
   ifGeneration?: bigint | number;
   /** Save to what the link at the path points to; without it a link is refused. */

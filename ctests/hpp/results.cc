@@ -612,6 +612,29 @@ void written_in_place(const scratch &dir)
     ok(loaded(path + ".prev") == "old", "after a copy as PATH.prev");
 }
 
+void takes_turns(const scratch &dir)
+{
+    std::error_code ec;
+    const std::string path = dir / "alternate", previous = path + ".prev";
+    const steadfast::save_options how = steadfast::save_options().alternate();
+    struct stat before[2] = {}, after[2] = {};
+    steadfast::save(path, "1", ec, how);
+    steadfast::save(path, "2", ec, how);
+    stat(path.c_str(), &before[0]), stat(previous.c_str(), &before[1]);
+    for (const char *text : {"3", "4"}) {
+        const steadfast::report saved = steadfast::save(path, text, ec, how);
+        stat(path.c_str(), &after[0]), stat(previous.c_str(), &after[1]);
+        ok(!ec && saved.durable() && before[0].st_ino == after[0].st_ino && before[1].st_ino == after[1].st_ino,
+           "alternate overwrites a file: %s", saved.message());
+        const steadfast::state state = steadfast::load(path, ec);
+        const steadfast::reader reader(path, ec);
+        ok(state.view() == text && !state.recovered() && reader && !reader.recovered(), "which is the state then");
+    }
+    truncate(path.c_str(), 100);
+    const steadfast::state state = steadfast::load(path, ec);
+    ok(!ec && state.view() == "3" && state.recovered(), "the newest is damaged: the one before");
+}
+
 } // namespace
 
 int main()
@@ -633,6 +656,7 @@ int main()
     plain_streams(dir);
     attributes_are_kept(dir);
     written_in_place(dir);
+    takes_turns(dir);
     hooks_and_faults(dir);
     return done_testing();
 }

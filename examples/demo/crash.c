@@ -90,7 +90,8 @@ static int load(uint64_t *n)
     if (status == -2 /* ENOENT */) {
         return 0;
     }
-    *n = status == STEADFAST_OK ? check_content(state.data, state.len) : 0;
+    /* RECOVERED: a save of an alternating state was cut off, and the state before it is whole. */
+    *n = status == STEADFAST_OK || status == STEADFAST_RECOVERED ? check_content(state.data, state.len) : 0;
     steadfast_state_free(&state);
     return 1;
 }
@@ -103,8 +104,9 @@ static int save(uint64_t n, const unsigned char *data, size_t len)
         close(fd);
         return done;
     }
-    /* Every second one also keeps the generation before: more steps to be killed between. */
-    steadfast_save_options options = { .size = sizeof options, .flags = n % 2 ? STEADFAST_SAVE_KEEP_PREVIOUS : 0 };
+    /* Every second one also keeps the generation before: more steps to be killed between. Then, for as long, two files take turns. */
+    uint32_t kept = n % 2 ? STEADFAST_SAVE_KEEP_PREVIOUS : 0;
+    steadfast_save_options options = { .size = sizeof options, .flags = n / 10 % 2 ? STEADFAST_SAVE_ALTERNATE : kept };
     return steadfast_state_save(NULL, path, data, len, &options, NULL) == STEADFAST_OK;
 }
 

@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 {
     static const int errors[] = { EIO, ENOSPC, EDQUOT, EROFS, EMFILE, EACCES };
     static const uint32_t flags[] = { 0, STEADFAST_SAVE_STRICT, STEADFAST_SAVE_KEEP_PREVIOUS,
-                                      STEADFAST_SAVE_STRICT | STEADFAST_SAVE_KEEP_PREVIOUS };
+                                      STEADFAST_SAVE_STRICT | STEADFAST_SAVE_KEEP_PREVIOUS, STEADFAST_SAVE_ALTERNATE };
     if (argc != 2) {
         fprintf(stderr, "usage: demo-disk DIRECTORY\n");
         return 2;

@@ -73,7 +73,7 @@ public sealed class SteadfastException : IOException
 
 public static class StateFile
 {
-    public const uint Strict = 1, KeepPrevious = 2, IfGeneration = 4;
+    public const uint Strict = 1, KeepPrevious = 2, IfGeneration = 4, Alternate = 32;
 
     // Returns the generation.
     public static ulong Save(string path, byte[] data, uint flags = 0, ulong expectedGeneration = 0)

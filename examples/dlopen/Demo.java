@@ -52,7 +52,7 @@ public final class Demo {
 
     public interface Steadfast extends Library {
         Steadfast C = Native.load("libsteadfast.so.0", Steadfast.class);
-        int SAVE_STRICT = 1, SAVE_KEEP_PREVIOUS = 2, SAVE_IF_GENERATION = 4;
+        int SAVE_STRICT = 1, SAVE_KEEP_PREVIOUS = 2, SAVE_IF_GENERATION = 4, SAVE_ALTERNATE = 32;
 
         String steadfast_status_name(int status);
         int steadfast_state_save(Pointer context, String path, byte[] data, SizeT len, SaveOptions options, Report report);

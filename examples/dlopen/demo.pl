@@ -32,7 +32,7 @@ package Steadfast::State {
 package Steadfast {
     use FFI::Platypus 2.00;
     use FFI::Platypus::Buffer qw(buffer_to_scalar);
-    use constant { OK => 0, SAVE_STRICT => 1, SAVE_KEEP_PREVIOUS => 2, SAVE_IF_GENERATION => 4 };
+    use constant { OK => 0, SAVE_STRICT => 1, SAVE_KEEP_PREVIOUS => 2, SAVE_IF_GENERATION => 4, SAVE_ALTERNATE => 32 };
 
     my $ffi = FFI::Platypus->new(api => 2, lib => 'libsteadfast.so.0');
     $ffi->type('record(Steadfast::Report)*'      => 'report');

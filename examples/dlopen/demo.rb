@@ -14,6 +14,7 @@ module Steadfast
   SAVE_STRICT = 1
   SAVE_KEEP_PREVIOUS = 2
   SAVE_IF_GENERATION = 4
+  SAVE_ALTERNATE = 32
 
   extern "const char *steadfast_status_name(int32_t)"
   extern "int32_t steadfast_state_save(void *, const char *, const char *, size_t, void *, void *)"

@@ -106,15 +106,16 @@ fn put_slot(header: &mut [u8; HEADER], at: usize, slot: &Slot) {
 
 /// What a header says of an alternating state, whether it is damaged or not.
 pub fn slot(header: &[u8; HEADER]) -> Option<Slot> {
-    if is_plain(header) {
-        return None;
+    if let Some(marks) = marks(header) {
+        return marks.slot;
     }
     let digits = |key, len| header.get(after_key(header, key, len)?);
-    let pair = digits(PAIR_KEY, 16)?
-        .iter()
-        .try_fold(0u64, |pair, &digit| Some(pair << 4 | u64::from(char::from(digit).to_digit(16)?)))?;
     let grouped = after_key(header, GROUPED_KEY, 0).is_some();
-    Some(Slot { used: number(digits(USED_KEY, 20)?)?, pair, grouped })
+    Some(Slot { used: number(digits(USED_KEY, 20)?)?, pair: hexadecimal(digits(PAIR_KEY, 16)?)?, grouped })
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |value, &digit| Some(value << 4 | u64::from(char::from(digit).to_digit(16)?)))
 }
 
 /// Fills a part of the header. The ranges are constants inside it.
@@ -139,7 +140,7 @@ fn head(header: &[u8; HEADER], digits: Range<usize>) -> [u8; 8] {
 /// The generation in a header that has not been read with its payload: only one that the header's own check confirms.
 pub fn checked_generation(header: &[u8; HEADER]) -> Option<u64> {
     let generation = fields(header).ok()?.generation;
-    let digits = if is_plain(header) { Some(HEAD) } else { after_key(header, HEAD_KEY, HEAD.len()) };
+    let digits = if marks(header).is_some() { Some(HEAD) } else { after_key(header, HEAD_KEY, HEAD.len()) };
     match digits {
         Some(digits) => (header.get(digits.clone())? == head(header, digits)).then_some(generation),
         None => Some(generation).filter(|&generation| generation < UNCHECKED_LIMIT),
@@ -148,7 +149,7 @@ pub fn checked_generation(header: &[u8; HEADER]) -> Option<u64> {
 
 /// Does the header say that the state was saved without a sync?
 pub fn says_unsynced(header: &[u8; HEADER]) -> bool {
-    if is_plain(header) { header.get(UNSYNCED) == Some(UNSYNCED_KEY) } else { after_key(header, UNSYNCED_KEY, 0).is_some() }
+    marks(header).map_or_else(|| after_key(header, UNSYNCED_KEY, 0).is_some(), |marks| marks.unsynced)
 }
 
 /// Where the `len` bytes after the last `key` in line 2 are.
@@ -265,16 +266,36 @@ pub fn check_digest(header: &[u8], computed: [u8; 32]) -> Result<(Fields, [u8; 3
     Ok((fields(header)?, computed))
 }
 
-/// Is this header laid out as we write it: BLANK but for its digits?
-fn is_plain(header: &[u8]) -> bool {
+/// What follows the check in a header.
+struct Marks {
+    unsynced: bool,
+    slot: Option<Slot>,
+}
+
+/// The marks of a header that is laid out as we write it, BLANK but for its digits: nothing has to be searched for in it.
+fn marks(header: &[u8]) -> Option<Marks> {
     const BETWEEN: [Range<usize>; 5] = [0..16, 36..41, 61..67, 87..95, 105..111];
-    let line = header.get(COVERED..).unwrap_or_default();
-    let Some((rest, b"\n")) = line.get(BLANK.len()..).and_then(|rest| rest.split_last_chunk::<1>()) else { return false };
-    let blank = rest.strip_prefix(UNSYNCED_KEY).unwrap_or(rest);
+    let line = header.get(COVERED..)?;
+    if !BETWEEN.iter().all(|between| line.get(between.clone()) == BLANK.get(between.clone())) {
+        return None;
+    }
+    let mut rest = line.get(BLANK.len()..)?.strip_suffix(b"\n")?;
+    let unsynced = rest.strip_prefix(UNSYNCED_KEY);
+    rest = unsynced.unwrap_or(rest);
+    let grouped = rest.strip_prefix(GROUPED_KEY);
+    rest = grouped.unwrap_or(rest);
+    let slot = match rest.strip_prefix(USED_KEY) {
+        None => None,
+        Some(behind) => {
+            let (used, behind) = behind.split_at_checked(20)?;
+            let (pair, behind) = behind.strip_prefix(PAIR_KEY)?.split_at_checked(16)?;
+            rest = behind;
+            Some(Slot { used: number(used)?, pair: hexadecimal(pair)?, grouped: grouped.is_some() })
+        }
+    };
     // Nothing but spaces: the first is one, and each is as the one before.
-    BETWEEN.iter().all(|between| line.get(between.clone()) == BLANK.get(between.clone()))
-        && blank.starts_with(b" ")
-        && blank.get(1..) == blank.split_last().map(|(_, but_last)| but_last)
+    let blank = rest.starts_with(b" ") && rest.get(1..) == rest.split_last().map(|(_, but_last)| but_last);
+    blank.then_some(Marks { unsynced: unsynced.is_some(), slot })
 }
 
 /// The number after the last `key`.
@@ -306,9 +327,10 @@ fn understood(header: &[u8], body: &[u8]) -> Result<(), i32> {
 
 /// The fields of a header. Unknown keys are passed over, but one that begins with '!' must be understood.
 pub fn fields(header: &[u8]) -> Result<Fields, i32> {
-    if is_plain(header) {
+    if let Some(marks) = marks(header) {
         let at = |field| header.get(field).and_then(number);
-        return whole(at(GENERATION), at(TIME), at(SCHEMA));
+        let fits = marks.slot.is_none_or(|slot| at(LEN).is_some_and(|len| slot.used <= len));
+        return if fits { whole(at(GENERATION), at(TIME), at(SCHEMA)) } else { Err(STEADFAST_E_FORMAT) };
     }
     let line = header.get(COVERED..HEADER).unwrap_or_default();
     let (version, _) = version_and_len(line).ok_or(STEADFAST_E_FORMAT)?;

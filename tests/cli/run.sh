@@ -313,6 +313,7 @@ fi
 
 . "$here/programs.sh"
 . "$here/plain.sh"
+. "$here/alternating.sh"
 . "$here/streams.sh"
 . "$here/options.sh"
 . "$here/waiting.sh"

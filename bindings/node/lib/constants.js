@@ -2,7 +2,7 @@
 // The numbers of include/steadfast.h that this package needs; test/constants.test.js compares them with it.
 
 exports.SAVE = {
-  strict: 1, keepPrevious: 2, ifGeneration: 4, followSymlink: 8, createParents: 16, noSync: 64, syncfs: 128, plain: 256, keepAttributes: 512,
+  strict: 1, keepPrevious: 2, ifGeneration: 4, followSymlink: 8, createParents: 16, alternate: 32, noSync: 64, syncfs: 128, plain: 256, keepAttributes: 512,
   setMode: 1024, inPlace: 2048,
 };
 exports.LOAD = { recover: 1, requireSchema: 2, plain: 4, requireVerified: 8 };

@@ -88,6 +88,32 @@ test('the previous generation is kept, and recovered from', async (t) => {
   assert.deepEqual([state.recovered, state.source], [true, 'previous']);
 });
 
+test('alternate: two files take turns, and the newer one is the state', async (t) => {
+  const file = path.join(temporary(t), 'state');
+  const previous = `${file}.prev`;
+  const inodes = () => [file, previous].map((name) => fs.statSync(name).ino);
+  for (const text of ['1', '2']) await steadfast.save(file, text, { alternate: true });
+  const two = inodes();
+  const ways = [
+    () => steadfast.save(file, '3', { alternate: true }),
+    async () => steadfast.saveSync(file, '4', { alternate: true }),
+    () => steadfast.update(file, (old) => `${Number(old.data) + 1}`, { alternate: true }),
+    async () => (await steadfast.saveBatch([{ path: file, data: '6' }], { alternate: true }))[0],
+  ];
+  for (const [i, save] of ways.entries()) {
+    const [text, newer] = [`${i + 3}`, i % 2 ? 'current' : 'previous'];
+    assert.deepEqual((({ durable, generation }) => [durable, generation])(await save()), [true, BigInt(text)]);
+    assert.deepEqual(inodes(), two);
+    assert.deepEqual(fs.readdirSync(path.dirname(file)).sort(), ['state', 'state.prev']);
+    const { data, source, recovered } = await steadfast.load(file);
+    assert.deepEqual([data.toString(), source, recovered], [text, newer, false]);
+    assert.equal(fs.readFileSync(newer === 'current' ? file : previous).subarray(256).toString().trimEnd(), text);
+  }
+  fs.truncateSync(file, 100); // the newest
+  const { data, source, recovered } = await steadfast.load(file);
+  assert.deepEqual([data.toString(), source, recovered], ['5', 'previous', true]);
+});
+
 test('a failed fsync is told: durable false, or an error with strict (TC-80-4)', async (t) => {
   const file = path.join(temporary(t), 'state');
   await steadfast.save(file, 'old');

@@ -12,7 +12,6 @@ from typing import Any, Optional
 
 ABI_VERSION = 0
 
-SOURCE_PREVIOUS = 1
 
 ABSENT_O_DIRECTORY = 1
 ABSENT_DIR_FSYNC = 2
@@ -50,6 +49,7 @@ SAVE_KEEP_PREVIOUS = 2
 SAVE_IF_GENERATION = 4
 SAVE_FOLLOW_SYMLINK = 8
 SAVE_CREATE_PARENTS = 16
+SAVE_ALTERNATE = 32
 SAVE_NO_SYNC = 64
 SAVE_SYNCFS = 128
 SAVE_PLAIN = 256
@@ -102,6 +102,7 @@ class Stat(ctypes.Structure):
         ("mtime_ns", c_int64),
         ("attributes", c_uint32),
         ("reserved", c_uint32),
+        ("btime_ns", c_int64),
     ]
 
 

@@ -67,7 +67,7 @@ class Loaded:
 
     length: int
     generation: int
-    recovered: bool  # from PATH.prev
+    recovered: bool  # the newest one is damaged or missing, and this is the one before it
     report: Report = field(repr=False)
     verified: bool = True  # as of a State
     changed: bool = False
@@ -82,7 +82,7 @@ class State:
     schema: int
     saved_at_ns: int  # since the Unix epoch, by the clock of then
     sha256: str  # of the record, as its first line gives it
-    recovered: bool  # from PATH.prev
+    recovered: bool  # the newest one is damaged or missing, and this is the one before it
     report: Report = field(repr=False)
     verified: bool = True  # what was saved, to the bit
     changed: bool = False  # a plain file that somebody has changed since it was saved
@@ -124,6 +124,7 @@ def save_options(
     plain: bool = False,
     keep_attributes: bool = False,
     in_place: bool = False,
+    alternate: bool = False,
 ) -> _abi.CSaveOptions:
     flags = 0
     for wanted, flag in (
@@ -138,6 +139,7 @@ def save_options(
         (plain, _abi.SAVE_PLAIN),
         (keep_attributes, _abi.SAVE_KEEP_ATTRIBUTES),
         (in_place, _abi.SAVE_IN_PLACE),
+        (alternate, _abi.SAVE_ALTERNATE),
     ):
         flags |= flag if wanted else 0
     return _abi.CSaveOptions(
@@ -156,6 +158,7 @@ def save(
     *,
     strict: bool = False,
     keep_previous: bool = False,
+    alternate: bool = False,
     if_generation: Optional[int] = None,
     follow_symlink: bool = False,
     create_parents: bool = False,
@@ -174,6 +177,8 @@ def save(
     What is saved but not durable (a sync failed, or there is none) is a NotDurableWarning and `durable` False.
 
     strict: that is an error instead. keep_previous: the verified previous generation stays as PATH.prev.
+    alternate: one flush of the device instead of two to four, for a state that is saved often. PATH and PATH.prev take turns, and
+    the newer one is the state: hand on what load gives, not the file at PATH.
     if_generation: compare and swap; ConflictError unless the state there has this generation (0: none there yet, and no
     previous one). follow_symlink: save to what a link points to; without it, SymlinkError. create_parents: make missing
     directories, durably. sync=False: atomic and verified, never durable, and without a warning; with keep_previous the
@@ -189,6 +194,7 @@ def save(
     options = save_options(
         strict=strict,
         keep_previous=keep_previous,
+        alternate=alternate,
         if_generation=if_generation,
         follow_symlink=follow_symlink,
         create_parents=create_parents,
@@ -229,6 +235,7 @@ def save_batch(
     *,
     strict: bool = False,
     keep_previous: bool = False,
+    alternate: bool = False,
     if_generation: Optional[int] = None,
     follow_symlink: bool = False,
     create_parents: bool = False,
@@ -250,6 +257,7 @@ def save_batch(
     options = save_options(
         strict=strict,
         keep_previous=keep_previous,
+        alternate=alternate,
         if_generation=if_generation,
         follow_symlink=follow_symlink,
         create_parents=create_parents,
@@ -353,7 +361,7 @@ def load(
             schema=out.schema,
             saved_at_ns=out.saved_at_ns,
             sha256=bytes(out.sha256).hex(),
-            recovered=out.source == _abi.SOURCE_PREVIOUS,
+            recovered=report.status == _abi.RECOVERED,
             report=report,
             verified=_is_verified(report),
             changed=report.status == _abi.CHANGED,
@@ -423,6 +431,7 @@ def update(
     recover: bool = False,
     strict: bool = False,
     keep_previous: bool = False,
+    alternate: bool = False,
     follow_symlink: bool = False,
     create_parents: bool = False,
     sync: bool = True,
@@ -457,6 +466,7 @@ def update(
                 data,
                 strict=strict,
                 keep_previous=keep_previous,
+                alternate=alternate,
                 if_generation=old.generation if old is not None else 0,
                 follow_symlink=follow_symlink,
                 create_parents=create_parents,

@@ -216,8 +216,8 @@ class StateReader(io.BufferedReader):
         self.schema: int = about.schema
         self.saved_at_ns: int = about.saved_at_ns
         self.sha256 = bytes(about.sha256).hex()
-        self.recovered: bool = about.source == _abi.SOURCE_PREVIOUS
         self.report = raw.report
+        self.recovered: bool = self.report.status == _abi.RECOVERED
         # As of a State: False and True only for a plain file.
         self.verified: bool = self.report.status not in (_abi.UNVERIFIED, _abi.CHANGED)
         self.changed: bool = self.report.status == _abi.CHANGED
@@ -244,6 +244,7 @@ def open(
     *,
     strict: bool = False,
     keep_previous: bool = False,
+    alternate: bool = False,
     if_generation: Optional[int] = None,
     follow_symlink: bool = False,
     create_parents: bool = False,
@@ -263,7 +264,7 @@ def open(path: StrPath, mode: str = "rb", **options: Any) -> Union[StateReader, 
 
     "rb": it is verified first, as load does, and then read in parts; the options are those of load, but without a default for
     max_len. "wb": it is saved when it is closed, and given up if an exception leaves the `with` statement; the options are those of
-    save but in_place, and the permission bits are called file_mode.
+    save but in_place, and the permission bits are called file_mode. With alternate it is saved the ordinary way.
     """
     if mode in ("rb", "r"):
         return _open_reader(path, **options)
@@ -295,6 +296,7 @@ def _open_writer(
     *,
     strict: bool = False,
     keep_previous: bool = False,
+    alternate: bool = False,
     if_generation: Optional[int] = None,
     follow_symlink: bool = False,
     create_parents: bool = False,
@@ -310,6 +312,7 @@ def _open_writer(
     chosen = save_options(
         strict=strict,
         keep_previous=keep_previous,
+        alternate=alternate,
         if_generation=if_generation,
         follow_symlink=follow_symlink,
         create_parents=create_parents,

@@ -38,7 +38,7 @@ def test_constants_are_the_header_s():
     there = constants()
     assert len(there) > 100
     for name, value in vars(_abi).items():
-        if re.match(r"(ABSENT|LOCK|LOAD|SAVE|E)_|OK$|NOT_DURABLE$|RECOVERED$|UNVERIFIED$|CHANGED$|SOURCE_PREVIOUS$", name):
+        if re.match(r"(ABSENT|LOCK|LOAD|SAVE|E)_|OK$|NOT_DURABLE$|RECOVERED$|UNVERIFIED$|CHANGED$", name):
             assert there[name] == value, name
     for prefix, enumeration in (("STEP", _report.Step), ("ON_DISK", _report.OnDisk), ("LOCK", _lock.Verdict)):
         for member in enumeration:

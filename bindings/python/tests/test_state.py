@@ -126,6 +126,50 @@ def test_recovery_and_loss(path):
     assert not isinstance(caught.value, FileNotFoundError) and caught.value.errno != errno.ENOENT
 
 
+def test_alternate(path):
+    def files():
+        return sorted((entry.name, entry.inode()) for entry in os.scandir(os.path.dirname(path)))
+
+    for data in (b"one", b"two"):
+        steadfast.save(path, data, alternate=True)
+    two_files = files()
+    assert [name for name, _ in two_files] == ["it", "it.prev"]
+    for generation in range(3, 7):
+        data = b"generation %d" % generation
+        if generation == 5:
+            saved = steadfast.update(path, lambda old: bytes(old or b"")[:-1] + b"5", alternate=True)
+        elif generation == 6:
+            (saved,) = steadfast.save_batch([(path, data)], alternate=True)
+        else:
+            saved = steadfast.save(path, data, alternate=True)
+        assert saved is not None and (saved.generation, saved.durable) == (generation, True)
+        # Each save has overwritten the older of the two, and the other one has the state before.
+        assert files() == two_files
+        state = steadfast.load(path)
+        assert (state.data, state.generation, state.recovered) == (data, generation, False)
+        with open(path if generation % 2 == 0 else path + ".prev", "rb") as file:
+            assert file.read().rstrip(b"\n").endswith(data)
+        with steadfast.open(path) as reader:
+            assert reader.read() == data and not reader.recovered
+    with steadfast.open(path, "wb", alternate=True) as writer:
+        writer.write(b"written")
+    assert steadfast.load(path).data == b"written"
+    with pytest.raises(OSError) as refused:
+        steadfast.save(path, b"", alternate=True, plain=True)
+    assert refused.value.errno == errno.EINVAL
+
+
+def test_alternate_damaged(path):
+    for data in (b"one", b"two", b"three"):
+        steadfast.save(path, data, alternate=True)
+    os.truncate(path + ".prev", 100)  # the newest
+    with pytest.warns(steadfast.RecoveredWarning):
+        state = steadfast.load(path)
+    assert (state.data, state.recovered) == (b"two", True)
+    with pytest.warns(steadfast.RecoveredWarning), steadfast.open(path) as reader:
+        assert reader.recovered
+
+
 def test_options(path, tmp_path):
     steadfast.save(path, b"one", mode=0o640)
     assert os.stat(path).st_mode & 0o777 == 0o640

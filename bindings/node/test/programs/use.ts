@@ -18,7 +18,7 @@ export async function all(file: string, signal: AbortSignal): Promise<bigint> {
     if (error instanceof SteadfastError && error.code === 'STEADFAST_E_DIGEST') console.log(error.errno, error.path, error.report.onDisk);
     if (error instanceof AbortError) console.log(error.code satisfies 'ABORT_ERR');
   }
-  for (const one of await saveBatch([{ path: file, data: 'x' }], { syncfs: true })) {
+  for (const one of await saveBatch([{ path: file, data: 'x' }], { syncfs: true, alternate: true })) {
     if (one.error) console.log(one.error.code);
     else console.log(one.generation + 1n, one.durable);
   }
