@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 python=$dir/venv/bin/python
-rm -rf "$dir/venv" "$dir/sources"
+rm -rf "$dir/venv" "$dir/sources" "$dir/sources.new"
 python3 -m venv "$dir/venv"
 # pip looks at a source distribution's metadata, for which its build backend has to be there. filelock's also asks for a plugin
 # that lists dependencies, which only a real build would use: no hook of the build is run.
@@ -16,4 +16,5 @@ mkdir "$dir/sources.new"
 HATCH_BUILD_NO_HOOKS=true "$python" -m pip -q --disable-pip-version-check download --no-deps --no-build-isolation --no-binary :all: \
     --require-hashes --dest "$dir/sources.new" --requirement "$here/sources.txt"
 for archive in "$dir"/sources.new/*.tar.gz; do tar -xzf "$archive" -C "$dir/sources.new"; done
+cp "$here/sources.txt" "$dir/sources.new"
 mv "$dir/sources.new" "$dir/sources"

@@ -9,6 +9,7 @@ from typing import Any
 
 import filelock
 import filelock.asyncio
+
 from steadfast.compat import atomicwrites, filelock as ours
 
 REPLACED = ("FileLock", "UnixFileLock", "SoftFileLock", "AsyncFileLock", "AsyncUnixFileLock", "AsyncSoftFileLock")

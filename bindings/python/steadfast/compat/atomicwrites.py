@@ -37,15 +37,17 @@ class AtomicWriter:
         self._path = path
         self._binary = "b" in mode
         self._overwrite = overwrite
-        self._text = {"encoding": encoding, "errors": errors, "newline": newline}
-        if self._binary and any(value is not None for value in self._text.values()):
+        self._encoding, self._errors, self._newline = encoding, errors, newline
+        if self._binary and (encoding, errors, newline) != (None, None, None):
             raise ValueError("bytes have no encoding, errors or newline")
 
     @contextlib.contextmanager
     def open(self) -> Iterator[IO[Any]]:
         """The file to write to. An exception in the block gives it up. FileExistsError: overwrite is False, and there is one."""
         state = open_state(self._path, "wb", plain=True, if_generation=None if self._overwrite else 0)
-        file: IO[Any] = state if self._binary else io.TextIOWrapper(state, **self._text)
+        file: IO[Any] = state
+        if not self._binary:
+            file = io.TextIOWrapper(state, encoding=self._encoding, errors=self._errors, newline=self._newline)
         try:
             yield file
             if not file.closed:

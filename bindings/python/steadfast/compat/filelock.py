@@ -22,8 +22,9 @@ try:
 except ImportError as error:
     raise ImportError('steadfast.compat.filelock needs filelock 4.3: pip install "libsteadfast[filelock]"') from error
 
-from .._lock import Lock, Verdict, inspect
+from .._lock import Lock
 from .._report import LockedError, LockLostError
+from .._stale import Verdict, inspect
 
 __all__ = [
     "AcquireReturnProxy",
@@ -64,7 +65,7 @@ class _SteadfastLock(BaseFileLock):
     _close_errors_are_told = True
 
     _lifetime_supported = False
-    _lifetime_replacements = None
+    _lifetime_replacements: Optional[tuple[str, str]] = None
     _lifetime_unsupported_reason = "steadfast takes no lock from a live owner"
     _preserve_lock_file_supported = False
 
