@@ -241,8 +241,8 @@ def test_a_failed_save_does_not_stop_the_next(path):
         failing = steadfast.Context.failing("renameat", error=5)
         with pytest.raises(OSError):
             await aio.save(path, b"1", context=failing)
-        results: list[Any] = await asyncio.gather(aio.save(path + "/no", b""), aio.save(path, b"2"), return_exceptions=True)
-        assert isinstance(results[0], OSError) and results[1].generation == 1
+        first, second = await asyncio.gather(aio.save(path + "/no", b""), aio.save(path, b"2"), return_exceptions=True)
+        assert isinstance(first, OSError) and isinstance(second, steadfast.Saved) and second.generation == 1
         assert not aio._last[asyncio.get_running_loop()]  # nothing is kept of what is done
 
     run(main())

@@ -317,6 +317,7 @@ DAEMON = """
 import os, sys, steadfast
 lock = steadfast.Lock(sys.argv[1], timeout=5, inherit=True)
 lock.acquire()
+gone, alive = os.pipe()
 if os.fork():
     sys.stdin.readline()
     try:
@@ -334,6 +335,8 @@ lock.adopt()
 lock.adopt()  # it is already
 lock.check()
 print('adopted', os.getpid(), lock.held, flush=True)
+os.close(alive)
+os.read(gone, 1)  # until the parent, which reads from the same standard input, has ended
 sys.stdin.readline()
 lock.release()
 print('released', flush=True)
