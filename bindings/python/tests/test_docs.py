@@ -1,4 +1,4 @@
-"""Each snippet of the README and of docs/python.md, run as a program in an empty directory."""
+"""Each snippet of the README and of the pages in docs, run as a program in an empty directory."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-PAGES = [HERE.parent / "README.md", HERE.parents[2] / "docs" / "python.md"]
+PAGES = [HERE.parent / "README.md", *(HERE.parents[2] / "docs" / name for name in ("python.md", "moving.md", "filelock.md"))]
 SNIPPETS = [
     pytest.param(code, id=f"{page.name}-{number}")
     for page in PAGES
@@ -23,5 +23,7 @@ def test_there_are_some():
 
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_snippet(code, tmp_path):
+    if "compat.filelock" in code:
+        pytest.importorskip("filelock", minversion="4.3", reason="filelock 4.3 is not installed")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, env=environment, check=True)
