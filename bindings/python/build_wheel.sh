@@ -11,12 +11,12 @@ python=${3:-python3}
 source=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-wheel-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-strip=strip
+tool='strip'
 case $(uname -m):$(LC_ALL=C readelf -h "$library") in
 aarch64:*AArch64*) ;;
-*AArch64*) strip=aarch64-linux-gnu-strip ;;
+*AArch64*) tool=aarch64-linux-gnu-strip ;;
 esac
-"$strip" --strip-unneeded -o "$work/libsteadfast.so.0" "$library"
+"$tool" --strip-unneeded -o "$work/libsteadfast.so.0" "$library"
 # Times of now would make another wheel of the same source each time.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1577836800}
 STEADFAST_WHEEL_LIBRARY=$work/libsteadfast.so.0 "$python" -m pip --disable-pip-version-check -q wheel \

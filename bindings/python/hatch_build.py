@@ -82,7 +82,9 @@ class CustomBuildHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name == "sdist":
             # The licence is a link in the repository.
-            build_data["force_include"] = {os.path.realpath(path): name for path, name in build_data["force_include"].items()}
+            build_data["force_include"] = {
+                os.path.realpath(path): name for path, name in build_data["force_include"].items()
+            }
             return
         library = os.environ.get("STEADFAST_WHEEL_LIBRARY") or ("" if sys.platform == "linux" else "none")
         if version == "editable" or library == "none":

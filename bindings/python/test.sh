@@ -62,7 +62,7 @@ PROGRAM
 
 # NAME SOURCE PATH: what pip makes of a source where there is no wheel, with PATH as the PATH.
 from_source() {
-    rm -rf "$out/$1"
+    rm -rf "${out:?}/$1"
     env PATH="$3" CARGO_TARGET_DIR="$target" "$python" -m pip -q wheel --no-deps --no-build-isolation --no-index --wheel-dir "$out/$1" "$2" >"$out/$1.log" 2>&1
 }
 without_cargo() { grep -qE '^ *libsteadfast: cargo is missing, and the library has to be built here \(Rust 1\.[0-9]+ or later' "$out/$1.log"; }
