@@ -159,7 +159,7 @@ class Lock:
         return about.st_dev, about.st_ino
 
     def _waits_for_itself(self) -> bool:
-        held = [lock for lock in list(_mine.locks) if lock.held]
+        held = [lock for lock in list(_mine.locks) if lock.held and lock._holder is _mine.locks]
         if not held:
             return False
         there = self._file_now()

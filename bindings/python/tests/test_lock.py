@@ -461,7 +461,10 @@ def test_a_thread_that_would_wait_for_itself(path, timeout):
                 other.acquire(timeout)
             assert (caught.value.errno, caught.value.filename) == (errno.EDEADLK, os.fsdecode(other.path))
             assert isinstance(caught.value, steadfast.LockedError) and caught.value.report.pid == os.getpid()
-        with steadfast.Lock(path + "2", timeout):
+        another = pathlib.Path(path + "2")
+        another.touch()
+        os.utime(another, (1, 1))
+        with steadfast.Lock(another, timeout, empty_grace=1):
             pass
     with lock:
         pass
