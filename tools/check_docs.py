@@ -237,6 +237,36 @@ def pages(lib, where):
             shell_session(f"{name}, session {i}", session, lib, where / f"{name.replace('/', '-')}-{i}")
 
 
+# Each cell of a column by itself, in the empty working directory.
+CELLS = """
+import os, sys
+exec(sys.argv[1])
+names = dict(globals())
+for cell in sys.argv[2:]:
+    if os.path.exists("app.lock"):  # filelock's FileLock leaves it, and its SoftFileLock would wait for ever
+        os.unlink("app.lock")
+    try:
+        exec(cell, dict(names))
+    except BaseException as error:
+        print(f"{cell}: {type(error).__name__}: {error}")
+"""
+
+
+def filelock_table(lib, where):
+    """Both columns of the table in docs/filelock.md run as they stand, the first one with both packages."""
+    rows = re.findall(r"^\| `(.*)` \| `(.*)` \|$", (DOCS / "filelock.md").read_text(), re.M)
+    check("docs/filelock.md has a table of calls", None if len(rows) >= 15 else str(rows))
+    python = os.environ.get("STEADFAST_PYTHON", sys.executable)
+    if run(python, "-c", "import filelock")[0]:
+        print("SKIPPED: filelock is not installed: the table of docs/filelock.md")
+        return
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings/python"), "STEADFAST_LIBRARY": str(lib / "libsteadfast.so.0")}
+    where.mkdir()
+    for column, imports in ((0, "from filelock import *"), (0, "from steadfast.compat.filelock import *"), (1, "import steadfast")):
+        _, out, said = run(python, "-B", "-c", CELLS, imports, *(row[column] for row in rows), cwd=where, env=environment)
+        check(f"docs/filelock.md: {len(rows)} calls after {imports!r}", (out + said).splitlines())
+
+
 def rust_program(name, code, lib, where):
     (where / "program.rs").write_text(code)
     status, _, said = run(
@@ -391,6 +421,7 @@ def main():
         command(lib)
         man_examples()
         pages(lib, where / "run")
+        filelock_table(lib, where / "filelock")
         structs()
         links()
         pictures(where / "pictures")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the wheel that carries the library: build_wheel.sh LIBRARY OUT [PYTHON]
 #
-# LIBRARY is a libsteadfast.so; one built for an old glibc makes a wheel for old systems, its tag is measured. PYTHON has
-# hatchling. Prints the wheel's path.
+# LIBRARY is a libsteadfast.so of any machine; one built for an old glibc makes a wheel for old systems, and one for musl a
+# musllinux wheel: the tag is measured. PYTHON has hatchling. Prints the wheel's path.
 set -eu
 library=$(realpath "$1")
 mkdir -p "$2"
@@ -11,7 +11,12 @@ python=${3:-python3}
 source=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-wheel-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-strip --strip-unneeded -o "$work/libsteadfast.so.0" "$library"
+tool='strip'
+case $(uname -m):$(LC_ALL=C readelf -h "$library") in
+aarch64:*AArch64*) ;;
+*AArch64*) tool=aarch64-linux-gnu-strip ;;
+esac
+"$tool" --strip-unneeded -o "$work/libsteadfast.so.0" "$library"
 # Times of now would make another wheel of the same source each time.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1577836800}
 STEADFAST_WHEEL_LIBRARY=$work/libsteadfast.so.0 "$python" -m pip --disable-pip-version-check -q wheel \

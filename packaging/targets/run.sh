@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The library for other platforms, and the C tests there: glibc 2.17 (linked by zig), musl (static), aarch64 (under qemu-user).
+# The library for other platforms, and the C tests there: glibc 2.17 (linked by zig), musl (static), aarch64 (under qemu-user);
+# and the Python wheels for glibc and musl on both machines.
 #   run.sh --lib BUILD --target TARGET --out DIR [--rustc DIR]
 # DIR of --rustc is what fetch.sh filled: rustc and the source of core. Ends with "N passed, N failed".
 set -u
@@ -59,19 +60,22 @@ run_tests() {
 # The ordinary build asks for nothing newer either; a program that is linked on a new system does.
 check "the shared library asks for no more than glibc 2.17" no_newer 2.17 "$build/libsteadfast.so"
 
+{ echo '{ global:'; sed 's/$/;/' abi/exports.txt; echo 'local: *; };'; } >"$work/exports.map"
+# zig_links TARGET ARCHIVE: the shared library of the archive, in the directory of OUT that has the target's name.
+zig_links() {
+    mkdir -p "$out/$1"
+    build/venv/bin/python -m ziglang cc -target "$1" -shared -nostartfiles -Wl,-soname,libsteadfast.so.0 -Wl,-z,defs -Wl,--gc-sections \
+        -Wl,--version-script="$work/exports.map" -Wl,--whole-archive "$2" -Wl,--no-whole-archive -o "$out/$1/libsteadfast.so.0"
+}
+exports() { equal "$(nm -D --defined-only "$1" | awk '{ print $3 }' | sort)" "$(sort abi/exports.txt)"; }
+
 zig_tests() {
     local zig="build/venv/bin/python -m ziglang cc -target x86_64-linux-gnu.2.17"
-    if ! build/venv/bin/python -c 'import ziglang' 2>/dev/null; then
-        lacking "no ziglang (PyPI) in build/venv"
-        return
-    fi
     mkdir -p "$out/glibc217"
-    { echo '{ global:'; sed 's/$/;/' abi/exports.txt; echo 'local: *; };'; } >"$work/exports.map"
-    # shellcheck disable=SC2086
-    check "glibc 2.17: the library is linked against it" $zig -shared -nostartfiles -Wl,-soname,libsteadfast.so.0 -Wl,-z,defs -Wl,--gc-sections \
-        -Wl,--version-script="$work/exports.map" -Wl,--whole-archive "$build/libsteadfast.a" -Wl,--no-whole-archive -o "$out/glibc217/libsteadfast.so.0" || return
+    check "glibc 2.17: the library is linked against it" zig_links x86_64-linux-gnu.2.17 "$build/libsteadfast.a" || return
+    cp "$out/x86_64-linux-gnu.2.17/libsteadfast.so.0" "$out/glibc217"
     check "glibc 2.17: the library asks for no more" no_newer 2.17 "$out/glibc217/libsteadfast.so.0"
-    check "glibc 2.17: it exports what it should" equal "$(nm -D --defined-only "$out/glibc217/libsteadfast.so.0" | awk '{ print $3 }' | sort)" "$(sort abi/exports.txt)"
+    check "glibc 2.17: it exports what it should" exports "$out/glibc217/libsteadfast.so.0"
     # shellcheck disable=SC2086
     check "glibc 2.17: the command" $zig -std=c11 -O2 -pthread -Iinclude cli/*.c "$out/glibc217/libsteadfast.so.0" '-Wl,-rpath,$ORIGIN' -o "$out/glibc217/steadfast" &&
         check "glibc 2.17: the command asks for no more" no_newer 2.17 "$out/glibc217/steadfast" &&
@@ -112,6 +116,49 @@ arm_tests() {
     check "aarch64: nothing was made in the sysroot" test ! -e "${lib%/lib}/dev" -a ! -e "${lib%/lib}/tmp"
 }
 
+# wheel TAG LIBRARY: the wheel of the library has this tag, and the library in it.
+wheel() {
+    local made
+    made=$(bash bindings/python/build_wheel.sh "$2" "$out/wheels" "$PWD/build/venv/bin/python") || return
+    equal "$(basename "$made")" "$(basename "$made" | sed -E 's/-py3-.*//')-py3-none-$1.whl" &&
+        grep -q " *steadfast/libsteadfast.so.0 " <(build/venv/bin/python -m zipfile -l "$made" | sed "s/^/ /")
+}
+
+wheel_tests() {
+    local machine lib
+    rm -rf "$out/wheels"
+    check "wheel: manylinux x86-64" wheel manylinux_2_17_x86_64 "$out/glibc217/libsteadfast.so.0"
+    [ ! -f "$out/aarch64/libsteadfast.so.0" ] || check "wheel: manylinux aarch64" wheel manylinux_2_17_aarch64 "$out/aarch64/libsteadfast.so.0"
+    for machine in x86_64 aarch64; do
+        lib=$out/$machine-linux-musl/libsteadfast.so.0
+        # The one for x86-64 is there already.
+        check "musl $machine: the archive is built" cross "$machine-unknown-linux-musl" staticlib || continue
+        check "musl $machine: the shared library is linked" zig_links "$machine-linux-musl" "$target/targets/$machine-unknown-linux-musl/release/libsteadfast.a" || continue
+        check "musl $machine: it exports what it should" exports "$lib"
+        check "wheel: musllinux $machine" wheel "musllinux_1_2_$machine" "$lib"
+    done
+    # As Python does: by dlopen, in a program that musl's loader has started.
+    lib=$out/x86_64-linux-musl/libsteadfast.so.0
+    cat >"$work/load.c" <<'C'
+#include <dlfcn.h>
+#include <stdio.h>
+#include "steadfast.h"
+int main(int count, char **arguments)
+{
+    void *library = dlopen(arguments[1], RTLD_NOW);
+    if (count != 3 || !library)
+        return fprintf(stderr, "%s\n", dlerror()), 1;
+    __typeof__(steadfast_lock_acquire) *acquire = (__typeof__(acquire))dlsym(library, "steadfast_lock_acquire");
+    __typeof__(steadfast_lock_release) *release = (__typeof__(release))dlsym(library, "steadfast_lock_release");
+    steadfast_lock *lock;
+    return acquire(0, arguments[2], 0, 0, &lock, 0) != 0 || release(lock, 0) != 0;
+}
+C
+    check "musl x86_64: a program is built" musl-gcc -Iinclude "$work/load.c" -o "$work/load" -ldl &&
+        check "musl x86_64: it is musl's" grep -q ld-musl <(readelf -lW "$work/load") &&
+        check "musl x86_64: it loads the library, and takes a lock" "$work/load" "$lib" "$work/lock"
+}
+
 platform() { # TESTS: with a directory and counts of its own
     local work=$work/$1 passed=0 failed=0 skipped=0
     mkdir "$work"
@@ -124,7 +171,11 @@ begin() { # TESTS: in the background
     platform "$1" >"$out/$1.log" 2>&1 &
 }
 
-begin zig_tests
+if build/venv/bin/python -c 'import ziglang' 2>/dev/null; then
+    begin zig_tests
+else
+    lacking "no ziglang (PyPI) in build/venv"
+fi
 if [ ! -x "$cross_rustc/rustc" ]; then
     lacking "no rustc with the source of core (packaging/targets/fetch.sh $rustc)"
 else
@@ -137,4 +188,8 @@ for name in "${platforms[@]}"; do
     read -r good bad left < <(cat "$work/$name/counted" || echo 0 1 0)
     passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + left))
 done
+# These take the libraries of the others.
+if [ -x "$cross_rustc/rustc" ] && build/venv/bin/python -c 'import ziglang' 2>/dev/null; then
+    lacks musl-gcc musl-tools || wheel_tests
+fi
 end

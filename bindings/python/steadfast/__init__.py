@@ -31,12 +31,13 @@ from ._abi import (
 )
 from ._arguments import StrPath
 from ._hooks import Context, Hook, real
-from ._lock import Lock, LockStatus, Verdict, clean_stale, inspect
+from ._lock import Lock
 from ._report import (
     AccessError,
     BusyError,
     ConflictError,
     DamagedError,
+    DeadlockError,
     DigestError,
     EmptyError,
     Error,
@@ -70,6 +71,7 @@ from ._report import (
     UnverifiedWarning,
     WrongProcessError,
 )
+from ._stale import LockStatus, Verdict, clean_stale, inspect
 from ._state import BatchError, BytesLike, Loaded, Removed, Saved, State, load, load_into, remove, save, save_batch, update
 from ._stream import StateReader, StateWriter, open
 from ._watch import Watch
@@ -102,6 +104,7 @@ __all__ = [
     "ConflictError",
     "Context",
     "DamagedError",
+    "DeadlockError",
     "DigestError",
     "EmptyError",
     "Error",

@@ -3,97 +3,36 @@
 from __future__ import annotations
 
 import ctypes
-import enum
-import math
+import errno
+import functools
+import inspect
 import os
 import threading
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import replace
 from types import TracebackType
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, TypeVar, Union, cast
+from weakref import WeakSet
 
 from . import _abi
-from ._arguments import UNSET, StrPath, Unset, path_bytes, seconds_to_ms, unsigned
+from ._arguments import UNSET, StrPath, Unset, path_bytes, seconds_to_ms
 from ._hooks import Context, hooks_may_raise, pointer_of
-from ._report import LockedError, Report, WrongProcessError, error_of, new_report, report_of
+from ._report import (
+    DeadlockError,
+    LockedError,
+    LockLostError,
+    Report,
+    WrongProcessError,
+    error_of,
+    new_report,
+    report_of,
+    report_of_status,
+)
+from ._stale import lock_options
 from ._wait import Alarm, Cancel
 
-
-class Verdict(enum.IntEnum):
-    """What clean_stale and inspect find (STEADFAST_LOCK_*)."""
-
-    ABSENT = 0  # there is no lock file
-    REMOVED = 1  # it was stale, and this call removed it: told to exactly one caller
-    HELD = 2  # its owner is alive
-    UNDECIDED = 3  # it cannot be known: kept
-    IGNORED = 4  # a symbolic link or no regular file: not followed, not touched
-    CHANGED = 5  # someone else replaced it meanwhile: nothing done
-    STALE = 6  # inspect only: clean_stale would remove it
-
-
-@dataclass(frozen=True)
-class LockStatus:
-    """A verdict, whom the lock names (0: nobody), and why."""
-
-    verdict: Verdict
-    pid: int
-    message: str
-    report: Report = field(repr=False)
-
-
-def lock_options(
-    *, mode: int = 0, trust_start_time: bool = False, empty_grace: Optional[float] = None, flags: int = 0
-) -> _abi.CLockOptions:
-    # Less than a millisecond would be 0, which the library takes for "never".
-    grace = 0 if empty_grace is None else max(1, math.ceil(empty_grace * 1000))
-    if empty_grace is not None and empty_grace < 0:
-        raise ValueError(f"empty_grace must be at least 0, or None for never: {empty_grace}")
-    return _abi.CLockOptions(
-        size=ctypes.sizeof(_abi.CLockOptions),
-        flags=flags | (_abi.LOCK_TRUST_START_TIME if trust_start_time else 0),
-        mode=unsigned(mode, 32, "mode"),
-        empty_grace_ms=unsigned(grace, 63, "empty_grace in milliseconds"),
-    )
-
-
-def _look(function: Callable[..., int], path: StrPath, options: _abi.CLockOptions, context: Optional[Context]) -> LockStatus:
-    name = path_bytes(path)
-    raw = new_report()
-    with hooks_may_raise():
-        function(pointer_of(context), name, options, raw)
-    report = report_of(raw)
-    if report.status < 0:
-        raise error_of(report, name)
-    return LockStatus(verdict=Verdict(report.status), pid=report.pid, message=report.message, report=report)
-
-
-def clean_stale(
-    path: StrPath,
-    *,
-    trust_start_time: bool = False,
-    empty_grace: Optional[float] = None,
-    context: Optional[Context] = None,
-) -> LockStatus:
-    """Removes the lock file at `path` if its owner is provably dead; never takes it from a live one.
-
-    trust_start_time: a foreign PID whose process is younger than the file is a reused one (clocks step: off by default).
-    empty_grace: an empty lock file of another program is stale after so many seconds; None is never.
-    """
-    options = lock_options(trust_start_time=trust_start_time, empty_grace=empty_grace)
-    return _look(_abi.lib.steadfast_lock_clean_stale, path, options, context)
-
-
-def inspect(
-    path: StrPath,
-    *,
-    trust_start_time: bool = False,
-    empty_grace: Optional[float] = None,
-    context: Optional[Context] = None,
-) -> LockStatus:
-    """Says what clean_stale would do (Verdict.STALE instead of REMOVED). Changes nothing."""
-    options = lock_options(trust_start_time=trust_start_time, empty_grace=empty_grace)
-    return _look(_abi.lib.steadfast_lock_inspect, path, options, context)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Guard:
@@ -114,11 +53,34 @@ class _Guard:
         self._mutex.release()
 
 
-class Lock:
-    """A lock file: `with steadfast.Lock("app.lock", timeout=5):`.
+class _Mine(threading.local):
+    """The locks that this thread has taken and that are still held."""
 
-    Excludes other processes, other Lock objects of this one, and threads that share the object. Not recursive. timeout
-    is in seconds: None waits for ever, 0 tries once. A stale lock is taken over. Ctrl-C ends a wait.
+    def __init__(self) -> None:
+        self.locks: WeakSet[Lock] = WeakSet()
+
+
+_mine = _Mine()
+
+
+def chosen_wait(timeout: Optional[float], blocking: bool) -> Optional[float]:
+    """blocking=False is timeout=0, and no other timeout goes with it."""
+    if blocking:
+        return timeout
+    if timeout:
+        raise ValueError(f"blocking=False tries once and has no timeout: {timeout}")
+    return 0
+
+
+class Lock:
+    """A lock file: `with steadfast.Lock("app.lock", timeout=5):`, or a decorator of a function.
+
+    Excludes other processes, other Lock objects of this one, and threads that share the object. timeout is in seconds: None
+    waits for ever, 0 tries once, and so does blocking=False. A stale lock is taken over. Ctrl-C ends a wait.
+
+    With reentrant=True the thread that holds it may take it again, and it is free after as many releases. Otherwise a thread
+    that would wait for itself gets a DeadlockError at once; if other threads run, which may release the lock, only if the
+    wait would have no end.
 
     A forked child does not own the lock. With inherit=True it keeps the lock held while it lives, programs that it starts
     with the lock's descriptor (subprocess: close_fds=False) as well, and it can make the lock its own: adopt().
@@ -129,6 +91,8 @@ class Lock:
         path: StrPath,
         timeout: Optional[float] = None,
         *,
+        blocking: bool = True,
+        reentrant: bool = False,
         inherit: bool = False,
         mode: int = 0,
         trust_start_time: bool = False,
@@ -139,10 +103,14 @@ class Lock:
         self._guard = _Guard()
         seconds_to_ms(timeout, "timeout")
         self.path = path
-        self.timeout = timeout
+        self.timeout = chosen_wait(timeout, blocking)
         self.report: Optional[Report] = None
         self._name = path_bytes(path)
         self._inherit = inherit
+        self._reentrant = reentrant
+        self._depth = 0
+        self._holder: Optional[WeakSet[Lock]] = None  # the locks of the thread that has taken it
+        self._file: Optional[tuple[int, int]] = None
         self._options = lock_options(
             mode=mode,
             trust_start_time=trust_start_time,
@@ -157,12 +125,56 @@ class Lock:
         held = self._held[:1]
         return bool(held) and held[0][2] == os.getpid()
 
-    def acquire(self, timeout: Union[float, None, Unset] = UNSET) -> Report:
-        """Takes the lock, or raises LockedError after `timeout` seconds; left out, it is the constructor's."""
-        wait = self.timeout if isinstance(timeout, Unset) else timeout
+    def acquire(self, timeout: Union[float, None, Unset] = UNSET, *, blocking: bool = True) -> Report:
+        """Takes the lock, or raises LockedError after `timeout` seconds; left out, it is the constructor's. Taken once more by
+        the thread that holds it (reentrant=True), it gives the report of the first time."""
+        wait = self._wait_of(timeout, blocking)
+        if self._reentrant and self.held and self._holder is _mine.locks and self.report is not None:
+            self._depth += 1
+            return self.report
+        if wait != 0 and self._waits_for_itself() and (wait is None or threading.active_count() == 1):
+            raise self._deadlock()
         if threading.current_thread() is not threading.main_thread() or wait == 0:
-            return self._acquire(wait)
-        return self._acquire_in_main_thread(wait)
+            report = self._acquire(wait)
+        else:
+            report = self._acquire_in_main_thread(wait)
+        self._depth, self._file = 1, self._file_now()
+        self._holder = _mine.locks
+        _mine.locks.add(self)
+        return report
+
+    def _wait_of(self, timeout: Union[float, None, Unset], blocking: bool) -> Optional[float]:
+        if isinstance(timeout, Unset):
+            return self.timeout if blocking else 0
+        return chosen_wait(timeout, blocking)
+
+    def _file_now(self) -> Optional[tuple[int, int]]:
+        """Device and inode of what is at the path; None where a context says where that is."""
+        if self._context is not None:
+            return None
+        try:
+            about = os.stat(self._name)
+        except OSError:
+            return None
+        return about.st_dev, about.st_ino
+
+    def _waits_for_itself(self) -> bool:
+        held = [lock for lock in list(_mine.locks) if lock.held and lock._holder is _mine.locks]
+        if not held:
+            return False
+        there = self._file_now()
+        if there is not None:
+            return any(lock._file == there for lock in held)
+        return self._context is not None and any((lock._context, lock._name) == (self._context, self._name) for lock in held)
+
+    def _deadlock(self) -> DeadlockError:
+        report = report_of_status(_abi.E_LOCKED, os.fsdecode(self._name))
+        message = (
+            f"this thread holds it and would wait for itself (reentrant=True takes it again): {os.fsdecode(self._name)}"
+        )
+        return DeadlockError(
+            errno.EDEADLK, message, os.fsdecode(self._name), replace(report, pid=os.getpid(), message=message)
+        )
 
     def _acquire_in_main_thread(self, timeout: Optional[float]) -> Report:
         """Signal handlers run in this thread, and not inside a call of the library. So a short try is made here, and the
@@ -241,8 +253,17 @@ class Lock:
 
     def release(self) -> None:
         """Gives it back. LockLostError: someone took the file away; WrongProcessError: this is a forked child, or a child
-        has adopted it."""
+        has adopted it. Any thread may do so, but for a reentrant lock only the one that holds it."""
         with self._guard:
+            if self._reentrant and self.held:
+                if self._holder is not None and self._holder is not _mine.locks:
+                    raise RuntimeError("release of a reentrant lock that another thread holds")
+                if self._depth > 1:
+                    self._depth -= 1
+                    return
+            if self._holder is not None:
+                self._holder.discard(self)
+                self._holder = None
             try:
                 handle, context, _ = self._held.pop()
             except IndexError:
@@ -255,6 +276,16 @@ class Lock:
         that has not adopted it, or a child has."""
         with self._guard:
             return self._ask(_abi.lib.steadfast_lock_check, self._handle())
+
+    def verify(self) -> bool:
+        """Is it held, and still this process's? As check(), which says why not."""
+        if not self.held:
+            return False
+        try:
+            self.check()
+        except (LockLostError, WrongProcessError):
+            return False
+        return True
 
     def adopt(self) -> Report:
         """In a forked child, with inherit=True: makes the lock this process's own, for a daemon whose parent ends.
@@ -307,6 +338,18 @@ class Lock:
         except WrongProcessError:
             if not self._inherit:
                 raise
+
+    def __call__(self, function: F) -> F:
+        """As a decorator: each call of the function takes the lock and gives it back."""
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("a coroutine needs steadfast.aio.Lock")
+
+        @functools.wraps(function)
+        def locked(*arguments: Any, **options: Any) -> Any:
+            with self:
+                return function(*arguments, **options)
+
+        return cast(F, locked)
 
     def __del__(self) -> None:
         held: list[tuple[int, Optional[Context], int]] = getattr(self, "_held", [])

@@ -221,6 +221,10 @@ class LockedError(Error, TimeoutError):
     """The lock is held, by process `report.pid`."""
 
 
+class DeadlockError(LockedError):
+    """The thread that holds the lock would wait for itself."""
+
+
 class LockLostError(Error):
     """The lock file was no longer ours at release."""
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import steadfast
-from steadfast import _abi, _lock, _report
+from steadfast import _abi, _report, _stale
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 HEADER = ROOT / "include" / "steadfast.h"
@@ -40,7 +40,7 @@ def test_constants_are_the_header_s():
     for name, value in vars(_abi).items():
         if re.match(r"(ABSENT|LOCK|LOAD|SAVE|E)_|OK$|NOT_DURABLE$|RECOVERED$|UNVERIFIED$|CHANGED$", name):
             assert there[name] == value, name
-    for prefix, enumeration in (("STEP", _report.Step), ("ON_DISK", _report.OnDisk), ("LOCK", _lock.Verdict)):
+    for prefix, enumeration in (("STEP", _report.Step), ("ON_DISK", _report.OnDisk), ("LOCK", _stale.Verdict)):
         for member in enumeration:
             assert there[f"{prefix}_{member.name}"] == member.value
     assert {name[5:].lower(): value for name, value in there.items() if name.startswith("CALL_")} == _abi.CALLS

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import os
 import threading
+from typing import Any
 
 import pytest
 
@@ -151,5 +152,131 @@ def test_descriptors_are_not_leaked(path):
                 with pytest.raises(asyncio.CancelledError):
                     await task
             assert len(os.listdir("/proc/self/fd")) == before
+
+    run(main())
+
+
+def held_back(calls, event):
+    """A context whose first rename waits for the event, and that writes down what was renamed."""
+
+    def renameat(directory, source, *rest):
+        if not calls:
+            calls.append("first")
+            event.wait()
+        return steadfast.real("renameat", directory, source, *rest)
+
+    return steadfast.Context(renameat=renameat)
+
+
+def test_saves_to_one_path_are_done_in_the_order_in_which_they_were_begun(path):
+    async def main():
+        calls: list[str] = []
+        go_on = threading.Event()
+        context = held_back(calls, go_on)
+        saves = [asyncio.create_task(aio.save(path, b"%d" % number, context=context)) for number in range(10)]
+        while not calls:
+            await asyncio.sleep(0)
+        # Another path does not wait for this one.
+        await aio.save(path + "2", b"", context=context)
+        assert not any(save.done() for save in saves)
+        go_on.set()
+        assert [saved.generation for saved in await asyncio.gather(*saves)] == list(range(1, 11))
+        assert (await aio.load(path)).data == b"9"
+
+    run(main())
+
+
+def test_other_spellings_and_other_changes_are_in_the_same_queue(path, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(path))
+    name = os.path.basename(path)
+
+    async def main():
+        order = []
+
+        def change(number, state):
+            order.append((number, state and state.data))
+            return b"%d" % number
+
+        buffer = bytearray(b"first")
+        tasks = [
+            asyncio.create_task(aio.save(name, b"before")),
+            asyncio.create_task(aio.save(name, buffer)),
+            asyncio.create_task(aio.update(path, lambda state: change(1, state))),
+            asyncio.create_task(aio.save_batch([("./" + name, b"2"), (path + "2", b"2")])),
+            asyncio.create_task(aio.update(os.fsencode(path), lambda state: change(3, state))),
+            asyncio.create_task(aio.remove(path)),
+            asyncio.create_task(aio.update(path, lambda state: change(5, state))),
+        ]
+        await asyncio.sleep(0)
+        buffer[:] = b"later"  # too late for the save
+        results: list[Any] = await asyncio.gather(*tasks)
+        assert order == [(1, b"first"), (3, b"2"), (5, None)]
+        assert [results[number].generation for number in (4, 5, 6)] == [5, 5, 1]
+
+    run(main())
+    assert steadfast.load(path).data == b"5"
+
+
+def test_a_cancelled_save_leaves_the_others_in_their_order(path):
+    async def main():
+        calls: list[str] = []
+        go_on = threading.Event()
+        context = held_back(calls, go_on)
+        saves = [asyncio.create_task(aio.save(path, b"%d" % number, context=context)) for number in range(4)]
+        while not calls:
+            await asyncio.sleep(0)
+        saves[0].cancel()  # it runs, and comes to its end
+        saves[2].cancel()  # it waits, and is not begun
+        done = await asyncio.wait_for(asyncio.gather(saves[0], saves[2], return_exceptions=True), 60)
+        assert [type(error) for error in done] == [asyncio.CancelledError] * 2
+        assert not saves[1].done()
+        go_on.set()
+        assert [(await saves[number]).generation for number in (1, 3)] == [2, 3]
+
+    run(main())
+    assert steadfast.load(path).data == b"3"
+
+
+def test_a_failed_save_does_not_stop_the_next(path):
+    async def main():
+        failing = steadfast.Context.failing("renameat", error=5)
+        with pytest.raises(OSError):
+            await aio.save(path, b"1", context=failing)
+        first, second = await asyncio.gather(aio.save(path + "/no", b""), aio.save(path, b"2"), return_exceptions=True)
+        assert isinstance(first, OSError) and isinstance(second, steadfast.Saved) and second.generation == 1
+        assert not aio._last[asyncio.get_running_loop()]  # nothing is kept of what is done
+
+    run(main())
+
+
+def test_a_decorated_coroutine(path):
+    seen = []
+
+    @aio.Lock(path, timeout=100)
+    async def work(number):
+        seen.append((number, steadfast.inspect(path).verdict))
+        return number
+
+    async def main():
+        assert list(await asyncio.gather(work(1), work(number=2))) == [1, 2]
+
+    run(main())
+    assert [verdict for _, verdict in seen] == [steadfast.Verdict.HELD] * 2
+    assert work.__name__ == "work" and not os.path.exists(path)
+    with pytest.raises(TypeError):
+        aio.Lock(path)(lambda: None)  # type: ignore[type-var]
+    with pytest.raises(ValueError):
+        aio.Lock(path, reentrant=True)
+
+
+def test_blocking_and_verify(path):
+    async def main():
+        async with aio.Lock(path) as lock:
+            assert await lock.verify()
+            with pytest.raises(steadfast.LockedError):
+                await aio.Lock(path, blocking=False).acquire()
+            with pytest.raises(steadfast.LockedError):
+                await aio.Lock(path).acquire(blocking=False)
+        assert not await lock.verify()
 
     run(main())

@@ -1,4 +1,4 @@
-"""Each snippet of the README, of docs/python.md and of docs/moving.md, run as a program in an empty directory."""
+"""Each snippet of the README and of the pages in docs, run as a program in an empty directory."""
 
 import os
 import pathlib
@@ -9,17 +9,11 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-DOCS = HERE.parents[2] / "docs"
-
-
-def snippets(page):
-    return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
-
-
+PAGES = [HERE.parent / "README.md", *(HERE.parents[2] / "docs" / name for name in ("python.md", "moving.md", "filelock.md"))]
 SNIPPETS = [
     pytest.param(code, id=f"{page.name}-{number}")
-    for page in (HERE.parent / "README.md", DOCS / "python.md")
-    for number, code in enumerate(snippets(page))
+    for page in PAGES
+    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S))
 ]
 
 
@@ -27,17 +21,9 @@ def test_there_are_some():
     assert len(SNIPPETS) >= 7
 
 
-def run(code, directory):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=directory, env=environment, check=True)
-
-
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_snippet(code, tmp_path):
-    run(code, tmp_path)
-
-
-def test_moving(tmp_path):
-    (code,) = snippets(DOCS / "moving.md")
-    run(f"import steadfast\npath, text = 'it', 'some text'\n{code}", tmp_path)
-    assert (tmp_path / "it").read_bytes() == b"some text"
+    if "compat.filelock" in code:
+        pytest.importorskip("filelock", minversion="4.3", reason="filelock 4.3 is not installed")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, env=environment, check=True)

@@ -1,5 +1,6 @@
 """Locks between processes, threads, and after a fork."""
 
+import concurrent.futures
 import errno
 import gc
 import os
@@ -316,6 +317,7 @@ DAEMON = """
 import os, sys, steadfast
 lock = steadfast.Lock(sys.argv[1], timeout=5, inherit=True)
 lock.acquire()
+gone, alive = os.pipe()
 if os.fork():
     sys.stdin.readline()
     try:
@@ -333,6 +335,8 @@ lock.adopt()
 lock.adopt()  # it is already
 lock.check()
 print('adopted', os.getpid(), lock.held, flush=True)
+os.close(alive)
+os.read(gone, 1)  # until the parent, which reads from the same standard input, has ended
 sys.stdin.readline()
 lock.release()
 print('released', flush=True)
@@ -395,3 +399,187 @@ def test_check(path):
         assert lock.held  # to be released all the same
         with pytest.raises(steadfast.LockLostError):
             lock.release()
+
+
+def test_reentrant(path):
+    lock = steadfast.Lock(path, timeout=0, reentrant=True)
+    with lock:
+        first = lock.report
+        with lock:
+            assert lock.acquire() is first and lock.held
+            lock.release()
+            assert lock.held
+        assert lock.held and os.path.exists(path)
+    assert not lock.held and not os.path.exists(path)
+    with pytest.raises(RuntimeError):
+        lock.release()
+
+
+def in_thread(work):
+    """What it returns, or raises, in a thread of its own."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as executor:
+        return executor.submit(work).result(60)
+
+
+def test_a_reentrant_lock_is_one_threads(path):
+    lock = steadfast.Lock(path, timeout=0, reentrant=True)
+    with lock:
+        with pytest.raises(steadfast.LockedError) as caught:
+            in_thread(lock.acquire)
+        assert not isinstance(caught.value, steadfast.DeadlockError)
+        with pytest.raises(RuntimeError):
+            in_thread(lock.release)
+        assert lock.held
+    in_thread(lambda: lock.__enter__().__exit__(None, None, None))
+
+
+def test_a_reentrant_lock_in_a_forked_child(path):
+    lock = steadfast.Lock(path, timeout=0, reentrant=True)
+
+    def takes_it():
+        try:
+            lock.acquire()
+        except steadfast.LockedError:
+            return 0
+        return 1
+
+    with lock, lock:
+        assert in_child(takes_it) == 0
+        assert lock.held
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_a_thread_that_would_wait_for_itself(path, timeout):
+    lock = steadfast.Lock(path)
+    with lock:
+        for other in (
+            lock,
+            steadfast.Lock(path),
+            steadfast.Lock(os.path.join(os.path.dirname(path), ".", os.path.basename(path))),
+        ):
+            with pytest.raises(steadfast.DeadlockError, match="reentrant=True") as caught:
+                other.acquire(timeout)
+            assert (caught.value.errno, caught.value.filename) == (errno.EDEADLK, os.fsdecode(other.path))
+            assert isinstance(caught.value, steadfast.LockedError) and caught.value.report.pid == os.getpid()
+        another = pathlib.Path(path + "2")
+        another.touch()
+        os.utime(another, (1, 1))
+        with steadfast.Lock(another, timeout, empty_grace=1):
+            pass
+    with lock:
+        pass
+
+
+def test_the_same_path_in_another_context_is_another_lock(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    context = steadfast.Context(at="data")
+    with steadfast.Lock("lock", context=context):
+        with steadfast.Lock("lock"):
+            pass
+        with pytest.raises(steadfast.DeadlockError):
+            steadfast.Lock("lock", context=context).acquire()
+
+
+def test_a_thread_that_another_may_release_waits(path):
+    lock = steadfast.Lock(path)
+    lock.acquire()
+    waits = threading.Event()
+
+    def poll(fds, count, timeout):
+        waits.set()
+        return steadfast.real("poll", fds, count, timeout)
+
+    def releases():
+        waits.wait()
+        lock.release()
+
+    thread = threading.Thread(target=releases)
+    thread.start()
+    # With an end: the other thread may release it.
+    with steadfast.Lock(path, context=steadfast.Context(poll=poll), timeout=60):
+        thread.join()
+
+
+def test_a_bounded_wait_of_one_thread_among_others(path):
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        lock = steadfast.Lock(path)
+        with lock:
+            with pytest.raises(steadfast.LockedError) as caught:
+                lock.acquire(timeout=0.01)
+            assert not isinstance(caught.value, steadfast.DeadlockError)
+            with pytest.raises(steadfast.DeadlockError):
+                lock.acquire()
+            # Of another thread, which waits for this one.
+            with pytest.raises(steadfast.LockedError) as caught:
+                in_thread(lambda: lock.acquire(timeout=0.01))
+            assert not isinstance(caught.value, steadfast.DeadlockError)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_lost_lock_is_not_waited_for(path):
+    lock = steadfast.Lock(path)
+    lock.acquire()
+    assert lock.verify()
+    os.unlink(path)
+    assert lock.held and not lock.verify()
+    with steadfast.Lock(path) as new:  # not of this thread any more
+        assert new.verify()
+    with pytest.raises(steadfast.LockLostError):
+        lock.release()
+    assert not lock.verify()
+
+
+def test_verify_in_a_forked_child(path):
+    with steadfast.Lock(path) as lock:
+        assert in_child(lambda: int(lock.verify())) == 0
+
+
+def test_blocking(path):
+    with steadfast.Lock(path, blocking=False):
+        with pytest.raises(steadfast.LockedError) as caught:
+            steadfast.Lock(path).acquire(blocking=False)
+        assert not isinstance(caught.value, steadfast.DeadlockError)
+        with pytest.raises(steadfast.LockedError):
+            steadfast.Lock(path, blocking=False).acquire()
+    with pytest.raises(ValueError):
+        steadfast.Lock(path, 5, blocking=False)
+    with pytest.raises(ValueError):
+        steadfast.Lock(path).acquire(5, blocking=False)
+    with steadfast.Lock(path, 5) as lock:
+        assert lock.timeout == 5
+
+
+def test_decorator(path):
+    @steadfast.Lock(path, timeout=5)
+    def work(number, *, more=0):
+        """What it does."""
+        return number + more, steadfast.inspect(path).verdict
+
+    assert work(1, more=2) == (3, steadfast.Verdict.HELD)
+    assert work.__doc__ == "What it does." and not os.path.exists(path)
+
+    @steadfast.Lock(path)
+    def recurses():
+        recurses()
+
+    with pytest.raises(steadfast.DeadlockError):
+        recurses()
+    assert not os.path.exists(path)
+
+    @steadfast.Lock(path, reentrant=True)
+    def counts(number):
+        return 0 if number == 0 else 1 + counts(number - 1)
+
+    assert counts(5) == 5 and not os.path.exists(path)
+
+    async def coroutine():
+        pass
+
+    with pytest.raises(TypeError):
+        steadfast.Lock(path)(coroutine)

@@ -71,8 +71,8 @@ def test_signal(path):
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
         with steadfast.Watch(path) as watch, pytest.raises(Rung):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             watch.wait(0, 20)
     finally:
         signal.signal(signal.SIGALRM, before)

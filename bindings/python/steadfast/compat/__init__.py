@@ -1,0 +1,1 @@
+"""The interfaces of other packages, on steadfast: change the import, and nothing else."""
