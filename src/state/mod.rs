@@ -24,5 +24,6 @@ pub mod sequence;
 mod stream;
 mod streamed;
 mod turn;
+pub mod update;
 pub mod watch;
 pub mod writer;
