@@ -10,6 +10,7 @@ mod files;
 mod guard;
 mod installed;
 mod io;
+mod observer;
 mod processes;
 mod sync;
 
@@ -22,3 +23,4 @@ pub use files::Range;
 pub use guard::{Fd, Fillers, Flock};
 pub use installed::{Hooks, REAL_TABLE};
 pub use io::GLANCE;
+pub use observer::Observer;

@@ -15,7 +15,7 @@ pub const STEADFAST_LOCK_INHERIT: u32 = 1 << 2;
 pub const LOCK_ALL: u32 = STEADFAST_LOCK_TRUST_START_TIME | STEADFAST_LOCK_EINTR_RETURNS | STEADFAST_LOCK_INHERIT;
 
 /// The options, checked.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub flags: u32,
     pub mode: u32,
@@ -39,6 +39,11 @@ impl Settings {
     /// Is this flag set?
     pub fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Sets a flag, or clears it.
+    pub fn set(&mut self, flag: u32, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 }
 

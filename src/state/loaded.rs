@@ -54,6 +54,7 @@ pub fn read_and_hash(
 }
 
 /// A verified state.
+#[derive(Clone, Debug)]
 pub struct Loaded {
     pub len: usize,
     pub fields: Fields,

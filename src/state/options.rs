@@ -92,7 +92,7 @@ pub enum Kind {
 }
 
 /// What to save, and how.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct SaveRequest<'a> {
     pub data: &'a [u8],
     pub flags: u32,
@@ -158,6 +158,11 @@ impl<'a> SaveRequest<'a> {
         self.flags & flags != 0
     }
 
+    /// Sets a flag, or clears it.
+    pub fn set(&mut self, flag: u32, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+
     /// How the file is to hold the state.
     pub fn kind(&self) -> Kind {
         if self.has(STEADFAST_SAVE_PLAIN) { Kind::Plain } else { Kind::Record }
@@ -195,7 +200,7 @@ impl<'a> SaveRequest<'a> {
 }
 
 /// What to load, and how.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LoadRequest {
     pub flags: u32,
     pub schema: u32,
@@ -217,5 +222,10 @@ impl LoadRequest {
     /// Is this flag set?
     pub fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Sets a flag, or clears it.
+    pub fn set(&mut self, flag: u32, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 }
