@@ -66,7 +66,7 @@ fn an_error_becomes_an_io_error_and_stays_inside() {
 #[test]
 fn a_reservation_is_an_error_only_where_it_is_asked_for() {
     let (_folder, path) = place();
-    let context = Context::builder().hook(|call| no_sync(call)).build().unwrap();
+    let context = Context::builder().hook(no_sync).build().unwrap();
     let saved = context.state(&path).save("new").unwrap();
     assert_eq!((saved.generation(), saved.durability()), (1, Durability::NotDurable));
     assert_eq!((saved.step(), saved.raw_os_error()), (Some(Step::SyncFile), Some(libc::EIO)));
