@@ -57,6 +57,11 @@ mod api;
 #[cfg(all(feature = "std", not(feature = "capi")))]
 pub use api::*;
 
+/// The examples of the page are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/rust.md")]
+struct Page;
+
 // The C functions are no part of a Rust program: whatever it is linked into would export their symbols.
 #[cfg(any(not(feature = "std"), feature = "capi", feature = "__internals"))]
 #[doc(hidden)]

@@ -177,6 +177,7 @@ steps! {
 
 /// What a power cut at this moment would leave of a state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum OnDisk {
     /// What was there before.
     Old,
