@@ -184,7 +184,8 @@ int main(void)
         int same = ok(strcmp(status, cases[i].status) == 0 && generation && strcmp(got, cases[i].data) == 0, "%s: %s %s", cases[i].before,
                       cases[i].call, cases[i].options);
         if (!same)
-            diag("%s, generation %llu, data %s; expected %s, %s, %s", status, told, got, cases[i].status, cases[i].generation, cases[i].data);
+            diag("%s, generation %llu, data %s; expected %s, %s, %s", status, told, got, cases[i].status, cases[i].generation,
+                 cases[i].data);
     }
     remove_tree(dir);
     free(dir);
