@@ -1,6 +1,7 @@
 //! A long computation that goes on where it stopped: its checkpoint is written and read piece by piece.
 //!
 //!     cargo run --example checkpoint -- primes.state 1000000
+#![allow(clippy::arithmetic_side_effects)]
 
 use std::error::Error;
 use std::io::{BufReader, BufWriter, Read, Write};

@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut count = 0;
     let saved = State::new(path).try_update(|old| {
         let old = old.map_or(Ok("0"), |old| std::str::from_utf8(old))?;
-        count = old.parse::<u64>()? + 1;
+        count = old.parse::<u64>()?.checked_add(1).ok_or("the counter is full")?;
         Ok::<_, Box<dyn Error>>(Some(count.to_string()))
     })?;
     saved.map(|saved| saved.durable()).transpose()?;

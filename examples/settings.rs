@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let saved = file.try_update(|old| {
         let mut settings: Settings = old.map_or_else(|| Ok(Settings::default()), |old| serde_json::from_slice(old))?;
         edited = old.is_some_and(|old| matches!(old.condition(), Condition::Changed | Condition::Unverified));
-        settings.starts += 1;
+        settings.starts = settings.starts.saturating_add(1);
         Ok::<_, Box<dyn Error>>(Some(serde_json::to_string_pretty(&settings)? + "\n"))
     })?;
     saved.map(|saved| saved.durable()).transpose()?;

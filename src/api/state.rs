@@ -88,7 +88,8 @@ impl State {
 
     /// Where the file cannot be replaced (it is mounted by itself into a container, or its directory may not be written), a save
     /// writes it in place, after a durable copy as PATH.prev. A crash in between leaves damage, and
-    /// [`recover`](State::recover) gives the old data.
+    /// [`recover`](State::recover) gives the old data. Not for a writer, where it is
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput).
     pub fn in_place(self, on: bool) -> State {
         self.with_save(STEADFAST_SAVE_IN_PLACE, on)
     }
