@@ -96,7 +96,7 @@ calls! {
     Syncfs = STEADFAST_CALL_SYNCFS, "syncfs(2)";
     Ftruncate = STEADFAST_CALL_FTRUNCATE, "ftruncate(2)";
     Writeback = STEADFAST_CALL_WRITEBACK, "sync_file_range(2)";
-    Aio = STEADFAST_CALL_AIO, "direct writes of a large state, by io_uring(7)";
+    Aio = STEADFAST_CALL_AIO, "direct writes of a large state, by io_uring(7) where that may be used";
     FsyncMany = STEADFAST_CALL_FSYNC_MANY, "many fsync(2) at once, of a large batch";
     Openat2 = STEADFAST_CALL_OPENAT2, "openat2(2)";
     Map = STEADFAST_CALL_MAP, "mmap(2) of a lock file";

@@ -90,3 +90,22 @@ fn an_error_without_a_number_is_eio() {
     let error = Context::builder().fail(None, 0, libc::EIO).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
+
+#[test]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn io_uring_can_be_left_out() {
+    let (_folder, path) = place();
+    let large = vec![b'x'; 5 << 20];
+    let calls = |allowed| {
+        let tried = Arc::new(AtomicU32::new(0));
+        let counter = tried.clone();
+        let hook = move |call| {
+            counter.fetch_add(u32::from(call == Call::Aio), Ordering::Relaxed);
+            Ok(())
+        };
+        let context = Context::builder().io_uring(allowed).hook(hook).build().unwrap();
+        context.state(&path).save(&large).unwrap().durable().unwrap();
+        tried.load(Ordering::Relaxed)
+    };
+    assert_ne!(calls(true), calls(false), "a ring is set up by one call more, or that fails and there is one in all");
+}

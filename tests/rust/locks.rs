@@ -124,3 +124,29 @@ fn a_forked_child_adopts_or_leaves() {
     assert_eq!(inherited.check().unwrap_err().kind(), ErrorKind::WrongProcess, "the child has adopted it");
     writer.commit().unwrap().durable().unwrap();
 }
+
+#[test]
+fn options_reach_the_lock() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, path) = place();
+    let lock = Lock::options().mode(0o600).try_acquire(&path).unwrap().unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let interrupted = steadfast::Context::builder()
+        .hook(|call| match call {
+            steadfast::testing::Call::Poll => Err(std::io::Error::from_raw_os_error(libc::EINTR)),
+            _ => Ok(()),
+        })
+        .build()
+        .unwrap();
+    let error = interrupted.lock().interruptible(true).acquire(&path, None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    lock.release().unwrap();
+
+    // A lock of before this process was started.
+    std::fs::write(&path, format!("{}\n", std::process::id())).unwrap();
+    std::fs::File::open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(inspect(&path).unwrap().verdict(), Verdict::Held);
+    assert_eq!(Lock::options().trust_start_time(true).inspect(&path).unwrap().verdict(), Verdict::Stale);
+    assert_eq!(Lock::options().mode(0o1000).try_acquire(&path).unwrap_err().kind(), ErrorKind::InvalidInput);
+}

@@ -199,3 +199,35 @@ fn a_batch_tells_of_each_state() {
     let refused = batch.no_sync(true).save().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput, "NO_SYNC contradicts SYNCFS: refused whole");
 }
+
+#[test]
+fn a_wait_for_others_ends() {
+    let (_folder, path) = place();
+    let state = State::new(&path).timeout(Some(Duration::from_millis(1)));
+    state.save("old").unwrap().durable().unwrap();
+    let file = std::fs::File::open(&path).unwrap();
+    file.lock().unwrap();
+    assert_eq!(state.save_if(1, "new").unwrap_err().kind(), ErrorKind::Busy);
+    file.unlock().unwrap();
+    assert_eq!(state.save_if(1, "new").unwrap().durable().unwrap(), 2);
+}
+
+#[test]
+fn attributes_stay_where_it_is_asked_for() {
+    let (_folder, path) = place();
+    let c_path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    let (name, mut value) = (c"user.test", [0u8; 1]);
+    // SAFETY: strings that end with a NUL, and one byte of memory.
+    let set = || unsafe { libc::setxattr(c_path.as_ptr(), name.as_ptr(), b"x".as_ptr().cast(), 1, 0) };
+    // SAFETY: as above.
+    let mut is_there = || unsafe { libc::getxattr(c_path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), 1) == 1 };
+    let state = State::new(&path);
+    state.save("data").unwrap().durable().unwrap();
+    if set() != 0 {
+        return println!("SKIPPED: no extended attributes here");
+    }
+    state.clone().keep_attributes(true).save("data").unwrap().durable().unwrap();
+    assert!(is_there());
+    state.save("data").unwrap().durable().unwrap();
+    assert!(!is_there());
+}
