@@ -5,7 +5,6 @@
 mod contexts;
 mod examples;
 mod locks;
-mod package;
 mod results;
 mod states;
 
