@@ -206,9 +206,11 @@ fn a_wait_for_others_ends() {
     let state = State::new(&path).timeout(Some(Duration::from_millis(1)));
     state.save("old").unwrap().durable().unwrap();
     let file = std::fs::File::open(&path).unwrap();
-    file.lock().unwrap();
+    // SAFETY: a number, and an open descriptor.
+    let flock = |operation| assert_eq!(unsafe { libc::flock(file.as_raw_fd(), operation) }, 0);
+    flock(libc::LOCK_EX);
     assert_eq!(state.save_if(1, "new").unwrap_err().kind(), ErrorKind::Busy);
-    file.unlock().unwrap();
+    flock(libc::LOCK_UN);
     assert_eq!(state.save_if(1, "new").unwrap().durable().unwrap(), 2);
 }
 
