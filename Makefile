@@ -56,7 +56,7 @@ CLI := $(wildcard cli/*.c)
 COMPILE := $(CC) -std=c11 -pthread $(WARNINGS) $(CFLAGS) -Iinclude
 # Finds the shared library beside the program.
 SHARED := -L$(BUILD) -lsteadfast '-Wl,-rpath,$$ORIGIN' $(LDFLAGS)
-CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --lib --release --features capi
+CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --lib --release --no-default-features --features capi
 
 .DELETE_ON_ERROR:
 .SUFFIXES:

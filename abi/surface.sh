@@ -17,7 +17,7 @@ exports_of() { # LIBRARY
 # Not optimised across crates: that changes no type, and takes a tenth of the time.
 dump() {
     (cd "$1" && CARGO_PROFILE_RELEASE_DEBUG=2 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_TARGET_DIR=$2 \
-        ${CARGO:-cargo} rustc --quiet --lib --release --features capi --crate-type cdylib) || return 1
+        ${CARGO:-cargo} rustc --quiet --lib --release --no-default-features --features capi --crate-type cdylib) || return 1
     abidw --no-corpus-path --no-comp-dir-path --no-show-locs --type-id-style hash --drop-undefined-syms \
         "$2/release/libsteadfast.so" >"$3.raw" || return 1
     # One translation unit is ours; those of other crates have nothing in them.

@@ -29,7 +29,7 @@ CC=${CC:-cc}
 
 if [ -z "$lib" ]; then
     target=${CARGO_TARGET_DIR:-$root/target}
-    CARGO_TARGET_DIR=$target cargo rustc --quiet --manifest-path "$root/Cargo.toml" --lib --release --features capi --crate-type cdylib
+    CARGO_TARGET_DIR=$target cargo rustc --quiet --manifest-path "$root/Cargo.toml" --lib --release --no-default-features --features capi --crate-type cdylib
     lib=$target/release
 fi
 

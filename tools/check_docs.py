@@ -230,8 +230,8 @@ def pages(lib, where):
     for i, (language, code) in enumerate(moving, 1):
         if language == "c":
             whole_program(f"docs/moving.md, block {i}", code, lib, where)
-        elif language == "rust" and not lacks("rustc"):
-            rust_program(f"docs/moving.md, block {i}", code, lib, where)
+        elif language == "rust" and not lacks("cargo"):
+            rust_program(f"docs/moving.md, block {i}", code, where)
     for name, found in (("README.md", readme), ("docs/moving.md", moving)):
         for i, session in enumerate((code for language, code in found if language == "console"), 1):
             shell_session(f"{name}, session {i}", session, lib, where / f"{name.replace('/', '-')}-{i}")
@@ -267,17 +267,18 @@ def filelock_table(lib, where):
         check(f"docs/filelock.md: {len(rows)} calls after {imports!r}", (out + said).splitlines())
 
 
-def rust_program(name, code, lib, where):
-    (where / "program.rs").write_text(code)
-    status, _, said = run(
-        *("rustc", "--edition", "2024", "-D", "warnings", "-L", str(lib), "-C", f"link-arg=-Wl,-rpath,{lib}", "-o", "program", "program.rs"),
-        cwd=where,
+def rust_program(name, code, where):
+    """Runs a program that has the crate as its dependency."""
+    package = where / "rust"
+    (package / "src").mkdir(parents=True)
+    (package / "src/main.rs").write_text(code)
+    (package / "Cargo.toml").write_text(
+        '[package]\nname = "program"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n'
+        f'[dependencies]\nsteadfast = {{ path = "{ROOT}" }}\n[lints.rust]\nwarnings = "deny"\n'
     )
-    check(f"{name} compiles", said if status else None)
-    if status == 0:
-        _, out, said = run("./program", cwd=where)
-        expected = "".join(re.findall(r"// prints (.*\n)", code))
-        check(f"{name} does what it says", None if out == expected else f"{out}{said}")
+    status, out, said = run("cargo", "run", "--quiet", "--offline", "--target-dir", str(where / "target"), cwd=package)
+    expected = "".join(re.findall(r"// prints (.*\n)", code))
+    check(f"{name} does what it says", None if (status, out) == (0, expected) else f"{out}{said}")
 
 
 def on_terminal(command, **more):

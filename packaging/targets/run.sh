@@ -88,7 +88,7 @@ case $rustc in /*) cross_rustc=$rustc ;; *) cross_rustc=$PWD/$rustc ;; esac
 cross() {
     env RUSTC="$cross_rustc/rustc" RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$(echo "$cross_rustc"/usr/src/rustc-*/library)" CARGO_TARGET_DIR="$target/targets" \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-        "${CARGO:-cargo}" rustc --quiet -Zbuild-std=core,compiler_builtins --lib --release --features capi --target "$1" --crate-type "$2"
+        "${CARGO:-cargo}" rustc --quiet -Zbuild-std=core,compiler_builtins --lib --release --no-default-features --features capi --target "$1" --crate-type "$2"
 }
 
 musl_tests() {

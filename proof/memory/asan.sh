@@ -34,7 +34,7 @@ if ! echo 'int main(void) { return 0; }' | $CC $sanitize -x c - -o "$out/probe" 
 fi
 
 export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address --cfg=sha2_backend_soft=\"compact\"" CARGO_TARGET_DIR=$target/asan
-cargo rustc --quiet --lib --features capi --target "$host" --crate-type staticlib
+cargo rustc --quiet --lib --no-default-features --features capi --target "$host" --crate-type staticlib
 note $? "the library builds with AddressSanitizer"
 cp "$CARGO_TARGET_DIR/$host/debug/libsteadfast.a" "$out/" || end
 ln -sf "$build/libsteadfast.so.0" "$out/"

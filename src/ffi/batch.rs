@@ -3,7 +3,7 @@
 use super::call::{borrow_path, reported};
 use super::context::{self, steadfast_context};
 use super::save::{borrow_data, save_request, steadfast_save_options};
-use super::sized::{invalid, read_sized};
+use super::sized::read_sized;
 use super::status::steadfast_report;
 use crate::hooks::{ECANCELED, Errno};
 use crate::state::batch;
@@ -120,23 +120,22 @@ pub unsafe extern "C" fn steadfast_state_save_batch(
     options: *const steadfast_save_options,
     report: *mut steadfast_report,
 ) -> i32 {
-    const KNOWN: u32 = SAVE_ALL & !STEADFAST_SAVE_IN_PLACE;
     let mut name = c"";
     let mut call = || {
         if count == 0 {
             let options = unsafe { read_sized(options, 12) }?;
-            return save_request(&[], options.as_ref(), KNOWN).map(|_| Outcome::new(STEADFAST_OK));
+            return save_request(&[], options.as_ref(), SAVE_MANY).map(|_| Outcome::new(STEADFAST_OK));
         }
         if entries.is_null() {
-            return Err(invalid(Detail::NoData));
+            return Err(Outcome::invalid(Detail::NoData));
         }
         let mut entries = Entries { first: entries, size: unsafe { entries.cast::<usize>().read() }, count };
         let mut sizes = (0..count).map(|number| unsafe { entries.at(number).cast::<usize>().read() });
         let aligned = entries.size.is_multiple_of(align_of::<steadfast_save_entry>());
         if entries.size < ENTRY_MINIMUM || !aligned || !sizes.all(|size| size == entries.size) {
-            return Err(invalid(Detail::StructTooSmall));
+            return Err(Outcome::invalid(Detail::StructTooSmall));
         }
-        let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), KNOWN);
+        let request = || save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_MANY);
         let start = || unsafe { context::borrow(context) }.start();
         let saved = request()
             .and_then(|request| batch::save_batch(Session::new(start()?, request.timeout_ms), &mut entries, &request))

@@ -1,9 +1,7 @@
 //! What every C function does: borrow its arguments, make the call, store its result.
 
-use super::sized::{INVALID, invalid};
 use super::status::{self, steadfast_report};
-use crate::file::path::Path;
-use crate::hooks::Errno;
+use crate::hooks::{EINVAL, Errno};
 use crate::status::*;
 use core::ffi::{CStr, c_char};
 
@@ -13,16 +11,6 @@ use core::ffi::{CStr, c_char};
 /// `path` is NULL or a NUL-terminated string that outlives the call.
 pub(super) unsafe fn borrow_path<'a>(path: *const c_char) -> &'a CStr {
     if path.is_null() { c"" } else { unsafe { CStr::from_ptr(path) } }
-}
-
-/// Fills `path` in.
-pub(super) fn parse_path(path: &mut Path, bytes: &[u8]) -> Result<(), Outcome> {
-    path.set(bytes).map_err(bad_path)
-}
-
-/// A path that cannot be one.
-pub(super) fn bad_path(error: Errno) -> Outcome {
-    if error == INVALID { invalid(Detail::NoPath) } else { Outcome::failed(error, STEADFAST_STEP_ARGUMENTS) }
 }
 
 /// Runs `call`, and stores its result in the report.
@@ -35,7 +23,7 @@ pub(super) unsafe fn reported(
     call: impl FnOnce() -> Result<Outcome, Outcome>,
 ) -> i32 {
     if !report.is_null() && unsafe { report.cast::<usize>().read() } < status::REPORT_MINIMUM {
-        return INVALID.code();
+        return Errno::of(EINVAL).code();
     }
     let outcome = match call() {
         Ok(outcome) | Err(outcome) => outcome,

@@ -1,18 +1,16 @@
 //! Changing a state by what it is, and removing it.
 
-use super::call::{bad_path, borrow_path, parse_path, reported};
+use super::call::{borrow_path, reported};
 use super::context::{self, steadfast_context};
 use super::load::{load_request, state_of, steadfast_load_options, steadfast_state};
 use super::save::{borrow_data, save_request, steadfast_save_options};
-use super::sized::{invalid, read_sized};
+use super::sized::read_sized;
 use super::status::steadfast_report;
-use crate::file::deadline::Retry;
 use crate::file::path::{self, Path};
-use crate::hooks::{ENOENT, Errno};
 use crate::mem::Buffer;
 use crate::state::options::*;
 use crate::state::resolve::Session;
-use crate::state::{load, loaded, remove, sequence};
+use crate::state::{remove, update};
 use crate::status::*;
 use core::ffi::{c_char, c_void};
 use core::ptr::null;
@@ -70,49 +68,25 @@ pub unsafe extern "C" fn steadfast_state_update(
     let call = || {
         let loading = load_request(unsafe { read_sized(load_options, 12) }?.as_ref())?;
         let options = unsafe { read_sized(save_options, 12) }?;
-        let saving = save_request(&[], options.as_ref(), SAVE_ALL & !(STEADFAST_SAVE_SYNCFS | STEADFAST_SAVE_IF_GENERATION))?;
-        if (loading.kind() == Kind::Plain) != (saving.kind() == Kind::Plain) {
-            return Err(invalid(Detail::PlainAlone));
-        }
-        let Some(update) = update else { return Err(invalid(Detail::NoUpdate)) };
-        path::split(name.to_bytes()).map_err(bad_path)?;
+        let saving = save_request(&[], options.as_ref(), SAVE_UPDATE)?;
+        let Some(update) = update else { return Err(Outcome::invalid(Detail::NoUpdate)) };
+        path::check(name.to_bytes())?;
         let start = || unsafe { context::borrow(context) }.start();
-        let mut retry = Retry::new(saving.timeout_ms);
-        loop {
-            let mut room = loaded::Room { memory: Buffer::none(), given: false, needed: 0 };
-            let old = match load::load(&start()?, name, &loading, &mut room) {
-                Ok((loaded, _)) => Some(loaded),
-                Err(e) if e.status == Errno::of(ENOENT).code() => None,
-                Err(e) => return Err(e),
-            };
-            let generation = old.as_ref().map_or(0, |old| old.fields.generation);
-            if old.is_some() && generation == 0 {
-                // It cannot be told from none.
-                return Err(Outcome::new(STEADFAST_E_FORMAT));
-            }
-            let sha256 = old.as_ref().map(|old| old.sha256);
-            let state =
-                old.map(|old| unsafe { state_of(&old, room.memory.bytes_mut().as_mut_ptr(), size_of::<steadfast_state>()) });
+        // What the function was given is its own until it is called again.
+        let mut kept = Buffer::none();
+        update::update(start, name, &loading, &saving, &mut |old| {
+            let state = old.map(|(loaded, memory)| {
+                kept = memory;
+                unsafe { state_of(&loaded, kept.bytes_mut().as_mut_ptr(), size_of::<steadfast_state>()) }
+            });
             let (mut data, mut len) = (null(), 0usize);
             let answer = unsafe { update(user, state.as_ref().map_or(null(), |state| state), &mut data, &mut len) };
-            if answer != 0 {
-                let status = if answer > 0 { STEADFAST_OK } else { answer };
-                return Ok(Outcome::new(status).with_generation(generation));
+            match answer {
+                0 => unsafe { borrow_data(data, len) }.map(Some),
+                1.. => Ok(None),
+                _ => Err(Outcome::new(answer)),
             }
-            let data = unsafe { borrow_data(data, len) }?;
-            let flags = saving.flags | STEADFAST_SAVE_IF_GENERATION;
-            let request = SaveRequest { data, flags, expected_generation: generation, expected_sha256: sha256, ..saving };
-            let mut path = Path::empty();
-            parse_path(&mut path, name.to_bytes())?;
-            request.check_name(path.name())?;
-            let start = start()?;
-            let hooks = start.hooks();
-            let saved = sequence::save(&mut Session::new(start, saving.timeout_ms), &mut path, &request);
-            let moved = saved.is_err_and(|outcome| outcome.status == STEADFAST_E_CONFLICT);
-            if !moved || !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)? {
-                return saved;
-            }
-        }
+        })
     };
     unsafe { reported(name, report, call) }
 }
@@ -144,17 +118,12 @@ pub unsafe extern "C" fn steadfast_state_remove(
     options: *const steadfast_save_options,
     report: *mut steadfast_report,
 ) -> i32 {
-    const KNOWN: u32 = STEADFAST_SAVE_STRICT
-        | STEADFAST_SAVE_IF_GENERATION
-        | STEADFAST_SAVE_FOLLOW_SYMLINK
-        | STEADFAST_SAVE_NO_SYNC
-        | STEADFAST_SAVE_PLAIN;
     let name = unsafe { borrow_path(path) };
     let call = || {
-        let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), KNOWN)?;
+        let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_REMOVAL)?;
         let request = SaveRequest { removes: true, ..request };
         let mut path = Path::empty();
-        parse_path(&mut path, name.to_bytes())?;
+        path.parse(name.to_bytes())?;
         let mut session = Session::new(unsafe { context::borrow(context) }.start()?, request.timeout_ms);
         remove::remove(&mut session, &mut path, &request)
     };

@@ -1,7 +1,7 @@
 //! Contexts: hooks, where relative paths begin, and what is known about this process.
 
 use super::call::set_null;
-use super::sized::{INVALID, invalid, read_sized};
+use super::sized::read_sized;
 use crate::file::base::{Base, Start};
 use crate::hooks::*;
 use crate::lock::identity::Identity;
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn steadfast_context_new_failing(
 ) -> i32 {
     if call > LAST || nth == 0 || !(1..=4095).contains(&error) || for_ever > 1 {
         unsafe { set_null(out) };
-        return INVALID.code();
+        return Errno::of(EINVAL).code();
     }
     unsafe { create(hooks, Some(Fault::new(call, nth, error, for_ever != 0)), None, out) }
 }
@@ -156,7 +156,7 @@ unsafe fn create(
 ) -> i32 {
     unsafe { set_null(out) };
     if out.is_null() {
-        return INVALID.code();
+        return Errno::of(EINVAL).code();
     }
     match unsafe { new(hooks, fault, options) }.and_then(|context| boxed(context).at(STEADFAST_STEP_ALLOCATE)) {
         Ok(context) => {
@@ -181,7 +181,7 @@ unsafe fn new(
     let beneath = flags & STEADFAST_CONTEXT_BENEATH != 0;
     let at = flags & STEADFAST_CONTEXT_AT != 0;
     if !whole || table.absent & !ABSENT_ALL != 0 || table.reserved != 0 || flags & !CONTEXT_ALL != 0 || (beneath && !at) {
-        return Err(invalid(Detail::UnknownFlag));
+        return Err(Outcome::invalid(Detail::UnknownFlag));
     }
     let mut hooks = Hooks::new(&table, fault);
     if flags & STEADFAST_CONTEXT_NO_IO_URING != 0 {
@@ -189,14 +189,7 @@ unsafe fn new(
     }
     let mut base = Base::WORKING;
     if at {
-        base = Base::at(&hooks, dirfd, beneath).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-        if beneath && let Err(e) = base.start(&hooks).and_then(|start| start.open(c".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
-            base.close(&hooks);
-            // ENOSYS: an older kernel; EPERM: a seccomp filter that does not know the call.
-            let lacking = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::NoBeneath);
-            let lacking = lacking.caused_by(e, STEADFAST_STEP_OPEN_DIRECTORY);
-            return Err(if e.unsupported() || e.is(EPERM) { lacking } else { Outcome::failed(e, STEADFAST_STEP_OPEN_DIRECTORY) });
-        }
+        base = Base::at(&hooks, dirfd, beneath)?;
     }
     Ok(steadfast_context { hooks, identity: Identity::new(), base })
 }

@@ -1,8 +1,8 @@
 //! Loading.
 
-use super::call::{bad_path, borrow_path, reported};
+use super::call::{borrow_path, reported};
 use super::context::{self, steadfast_context};
-use super::sized::{invalid, read_sized, write_sized};
+use super::sized::{read_sized, write_sized};
 use super::status::steadfast_report;
 use crate::file::path;
 use crate::mem::{self, Buffer};
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn steadfast_state_load(
     let name = unsafe { borrow_path(path) };
     let call = || {
         if out.is_null() || unsafe { out.cast::<usize>().read() } < core::mem::offset_of!(steadfast_state, generation) {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         }
         let mut room = loaded::Room { memory: Buffer::none(), given: false, needed: 0 };
         let (loaded, outcome) = unsafe { load(context, name, options, &mut room) }?;
@@ -129,10 +129,10 @@ pub unsafe extern "C" fn steadfast_state_load_into(
     let name = unsafe { borrow_path(path) };
     let call = || {
         let Some(memory) = NonNull::new(buf.cast::<u8>()).or((cap == 0).then_some(NonNull::dangling())) else {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         };
         if out_len.is_null() || cap > isize::MAX as usize {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         }
         let mut room = loaded::Room { memory: unsafe { Buffer::over(memory, cap) }, given: true, needed: 0 };
         let loaded = unsafe { load(context, name, options, &mut room) };
@@ -156,17 +156,14 @@ unsafe fn load(
     room: &mut loaded::Room,
 ) -> Result<(loaded::Loaded, Outcome), Outcome> {
     let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
-    path::split(path.to_bytes()).map_err(bad_path)?;
+    path::check(path.to_bytes())?;
     load::load(&unsafe { context::borrow(context) }.start()?, path, &request, room)
 }
 
 /// What the options ask for.
 pub(super) fn load_request(options: Option<&steadfast_load_options>) -> Result<LoadRequest, Outcome> {
-    let Some(options) = options else { return Ok(LoadRequest { flags: 0, schema: 0, max_len: 0 }) };
-    if options.flags & !LOAD_ALL != 0 {
-        return Err(invalid(Detail::UnknownFlag));
-    }
-    Ok(LoadRequest { flags: options.flags, schema: options.schema, max_len: options.max_len })
+    let Some(options) = options else { return Ok(LoadRequest::default()) };
+    LoadRequest { flags: options.flags, schema: options.schema, max_len: options.max_len }.check(LOAD_ALL)
 }
 
 /// A loaded state for C.

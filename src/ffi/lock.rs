@@ -1,8 +1,8 @@
 //! Lock files.
 
-use super::call::{borrow_path, parse_path, reported, set_null};
+use super::call::{borrow_path, reported, set_null};
 use super::context::{self, steadfast_context};
-use super::sized::{invalid, read_sized};
+use super::sized::read_sized;
 use super::status::{REPORT_MINIMUM, steadfast_report};
 use crate::file::path::{self, Path};
 use crate::hooks::Hooks;
@@ -52,15 +52,12 @@ const SHOWN: usize = 256;
 /// `options` is NULL or points to as many readable bytes as its size says.
 unsafe fn settings(options: *const steadfast_lock_options) -> Result<Settings, Outcome> {
     let Some(options) = (unsafe { read_sized(options, 12) })? else { return Ok(Settings::default()) };
-    if options.flags & !LOCK_ALL != 0 {
-        return Err(invalid(Detail::UnknownFlag));
-    }
-    if options.mode & !0o777 != 0 || options.empty_grace_ms < 0 || options.cancel_fd < 0 || options.reserved != 0 {
-        return Err(invalid(Detail::BadLockOptions));
+    if options.reserved != 0 {
+        return Err(Outcome::invalid(Detail::BadLockOptions));
     }
     let mode = if options.mode == 0 { 0o644 } else { options.mode };
     let cancel_fd = (options.cancel_fd != 0).then_some(options.cancel_fd);
-    Ok(Settings { flags: options.flags, mode, empty_grace_ms: options.empty_grace_ms, cancel_fd })
+    Settings { flags: options.flags, mode, empty_grace_ms: options.empty_grace_ms, cancel_fd }.check()
 }
 
 /// Removes the lock file at `path` if its owner is provably dead; never takes it from a live one, unless the options allow
@@ -116,7 +113,7 @@ unsafe fn examine(
         let settings = unsafe { settings(options) }?;
         let context = unsafe { context::borrow(context) };
         let mut path = Path::empty();
-        parse_path(&mut path, name.to_bytes())?;
+        path.parse(name.to_bytes())?;
         examine::at_path(&context.start()?, &context.identity, &path, &settings, remove)
     };
     unsafe { reported(name, report, call) }
@@ -169,10 +166,10 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
     let call = || {
         let settings = unsafe { settings(options) }?;
         if out.is_null() {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         }
         let mut parsed = Path::empty();
-        parse_path(&mut parsed, name.to_bytes())?;
+        parsed.parse(name.to_bytes())?;
         let context = unsafe { context::borrow(context) };
         // Memory first: nothing can fail once the lock is taken.
         let memory = Buffer::new(size_of::<steadfast_lock>()).at(STEADFAST_STEP_ALLOCATE)?;
@@ -204,7 +201,7 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_check(lock: *const steadfast_lock, report: *mut steadfast_report) -> i32 {
     let Some(lock) = (unsafe { lock.as_ref() }) else {
-        return unsafe { reported(c"(no lock)", report, || Err(invalid(Detail::NoOut))) };
+        return unsafe { reported(c"(no lock)", report, || Err(Outcome::invalid(Detail::NoOut))) };
     };
     let name = lock.shown.c_str();
     unsafe { reported(name, report, || release::check(&lock.hooks, &lock.held, path::name_of(name))) }
@@ -229,7 +226,7 @@ pub unsafe extern "C" fn steadfast_lock_check(lock: *const steadfast_lock, repor
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_adopt(lock: *mut steadfast_lock, report: *mut steadfast_report) -> i32 {
     let Some(lock) = (unsafe { lock.as_mut() }) else {
-        return unsafe { reported(c"(no lock)", report, || Err(invalid(Detail::NoOut))) };
+        return unsafe { reported(c"(no lock)", report, || Err(Outcome::invalid(Detail::NoOut))) };
     };
     let steadfast_lock { hooks, identity, held, shown } = lock;
     let name = shown.c_str();

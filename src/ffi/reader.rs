@@ -1,9 +1,9 @@
 //! Reading parts of a state.
 
-use super::call::{bad_path, borrow_path, reported, set_null};
+use super::call::{borrow_path, reported, set_null};
 use super::context::{self, steadfast_context};
 use super::load::{about as about_loaded, load_request, steadfast_load_options, steadfast_state};
-use super::sized::{invalid, read_sized, write_sized};
+use super::sized::{read_sized, write_sized};
 use super::status::steadfast_report;
 use crate::file::path::{self, PATH_MAX};
 use crate::mem::{self, Buffer, Text};
@@ -52,9 +52,9 @@ pub unsafe extern "C" fn steadfast_reader_open(
         let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
         let minimum = core::mem::offset_of!(steadfast_state, generation);
         if out.is_null() || (!about.is_null() && unsafe { about.cast::<usize>().read() } < minimum) {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         }
-        path::split(name.to_bytes()).map_err(bad_path)?;
+        path::check(name.to_bytes())?;
         let path = Text::of(&[name.to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
         let memory = Buffer::new(size_of::<steadfast_reader>()).at(STEADFAST_STEP_ALLOCATE)?;
         let borrowed: &'static steadfast_context = unsafe { context::borrow(context) };
@@ -96,12 +96,12 @@ pub unsafe extern "C" fn steadfast_reader_read(
     report: *mut steadfast_report,
 ) -> i32 {
     let Some(steadfast_reader { reader, path }) = (unsafe { reader.as_mut() }) else {
-        return unsafe { reported(c"(no reader)", report, || Err(invalid(Detail::NoHandle))) };
+        return unsafe { reported(c"(no reader)", report, || Err(Outcome::invalid(Detail::NoHandle))) };
     };
     let call = || {
         let memory = NonNull::new(buf.cast::<u8>()).or((cap == 0).then_some(NonNull::dangling()));
         let Some(memory) = memory.filter(|_| !out_len.is_null() && cap <= isize::MAX as usize) else {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         };
         let mut memory = unsafe { Buffer::over(memory, cap) };
         let outcome = reader.read(offset, &mut memory)?;

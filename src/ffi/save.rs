@@ -1,8 +1,8 @@
 //! Saving one state.
 
-use super::call::{borrow_path, parse_path, reported};
+use super::call::{borrow_path, reported};
 use super::context::{self, steadfast_context};
-use super::sized::{invalid, read_sized};
+use super::sized::read_sized;
 use super::status::steadfast_report;
 use crate::file::path::Path;
 use crate::state::options::*;
@@ -110,9 +110,9 @@ pub unsafe extern "C" fn steadfast_state_save(
     let call = || {
         let options = unsafe { read_sized(options, 12) }?;
         let data = unsafe { borrow_data(data, len) }?;
-        let request = save_request(data, options.as_ref(), SAVE_ALL & !STEADFAST_SAVE_SYNCFS)?;
+        let request = save_request(data, options.as_ref(), SAVE_ONE)?;
         let mut path = Path::empty();
-        parse_path(&mut path, name.to_bytes())?;
+        path.parse(name.to_bytes())?;
         request.check_name(path.name())?;
         let mut session = Session::new(unsafe { context::borrow(context) }.start()?, request.timeout_ms);
         sequence::save(&mut session, &mut path, &request)
@@ -127,7 +127,7 @@ pub(super) unsafe fn borrow_data<'a>(data: *const c_void, len: usize) -> Result<
         return Ok(&[]);
     }
     if data.is_null() || len > isize::MAX as usize {
-        return Err(invalid(Detail::NoData));
+        return Err(Outcome::invalid(Detail::NoData));
     }
     Ok(unsafe { core::slice::from_raw_parts(data.cast::<u8>(), len) })
 }
@@ -138,38 +138,18 @@ pub(super) fn save_request<'a>(
     options: Option<&steadfast_save_options>,
     known: u32,
 ) -> Result<SaveRequest<'a>, Outcome> {
-    let mut request = SaveRequest {
-        data,
-        flags: 0,
-        mode: 0,
-        schema: 0,
-        expected_generation: 0,
-        expected_sha256: None,
-        removes: false,
-        timeout_ms: DEFAULT_TIMEOUT_MS,
-    };
-    let Some(options) = options else { return Ok(request) };
-    request.flags = options.flags;
-    request.mode = options.mode;
-    request.schema = options.schema;
-    request.expected_generation = options.expected_generation;
-    if options.timeout_ms != 0 {
-        request.timeout_ms = options.timeout_ms;
+    let mut request = SaveRequest::new(data);
+    if let Some(options) = options {
+        request.flags = options.flags;
+        request.mode = options.mode;
+        request.schema = options.schema;
+        request.expected_generation = options.expected_generation;
+        if options.timeout_ms != 0 {
+            request.timeout_ms = options.timeout_ms;
+        }
+        if options.reserved != 0 {
+            return Err(Outcome::invalid(Detail::BadMember));
+        }
     }
-    if request.flags & !known != 0 {
-        return Err(invalid(Detail::UnknownFlag));
-    }
-    if request.skips_sync() && request.has(STEADFAST_SAVE_STRICT | STEADFAST_SAVE_SYNCFS) {
-        return Err(invalid(Detail::Contradiction));
-    }
-    if request.has(STEADFAST_SAVE_ALTERNATE) && request.kind() == Kind::Plain {
-        return Err(invalid(Detail::AlternatesPlain));
-    }
-    if options.reserved != 0 || request.mode & !0o6777 != 0 {
-        return Err(invalid(Detail::BadMember));
-    }
-    if request.expected_generation != 0 && !request.swaps() {
-        return Err(invalid(Detail::ExpectedAlone));
-    }
-    Ok(request)
+    request.check(known)
 }

@@ -1,16 +1,6 @@
 //! Structs that begin with their size.
 
 use crate::status::*;
-use crate::sys::Errno;
-use crate::sys::platform::EINVAL;
-
-/// -EINVAL.
-pub(super) const INVALID: Errno = Errno::of(EINVAL);
-
-/// -EINVAL because of `detail`.
-pub(super) fn invalid(detail: Detail) -> Outcome {
-    Outcome::because(INVALID.code(), detail).with_step(STEADFAST_STEP_ARGUMENTS)
-}
 
 /// A struct that the caller filled: `size` first. A missing tail reads as zero, a longer one must be zero.
 ///
@@ -33,14 +23,14 @@ unsafe fn read_bytes(pointer: *const u8, out: *mut u8, known: usize, minimum: us
     }
     let size = unsafe { pointer.cast::<usize>().read() };
     if size < minimum {
-        return Err(invalid(Detail::StructTooSmall));
+        return Err(Outcome::invalid(Detail::StructTooSmall));
     }
     if size > 1 << 16 {
-        return Err(invalid(Detail::StructTooLarge));
+        return Err(Outcome::invalid(Detail::StructTooLarge));
     }
     let bytes = unsafe { core::slice::from_raw_parts(pointer, size) };
     if bytes.iter().skip(known).any(|&byte| byte != 0) {
-        return Err(invalid(Detail::StructUnknown));
+        return Err(Outcome::invalid(Detail::StructUnknown));
     }
     unsafe { core::ptr::copy_nonoverlapping(pointer, out, known.min(size)) };
     Ok(true)

@@ -1,8 +1,7 @@
 //! Sweeping a directory.
 
-use super::call::{bad_path, borrow_path, reported};
+use super::call::{borrow_path, reported};
 use super::context::{self, steadfast_context};
-use super::sized::{INVALID, invalid};
 use super::status::{self, steadfast_report};
 use crate::lock::sweep::{SWEEP_ALL, Sweep};
 use crate::status::*;
@@ -50,10 +49,10 @@ pub unsafe extern "C" fn steadfast_directory_sweep(
     let path = unsafe { borrow_path(directory) };
     let call = || {
         if flags & !SWEEP_ALL != 0 {
-            return Err(invalid(Detail::UnknownFlag));
+            return Err(Outcome::invalid(Detail::UnknownFlag));
         }
         if path.is_empty() {
-            return Err(bad_path(INVALID));
+            return Err(Outcome::invalid(Detail::NoPath));
         }
         let context = unsafe { context::borrow(context) };
         let start = context.start()?;

@@ -1,9 +1,9 @@
 //! Watching a state.
 
-use super::call::{bad_path, borrow_path, reported, set_null};
+use super::call::{borrow_path, reported, set_null};
 use super::context::{self, steadfast_context};
 use super::load::{load_request, steadfast_load_options};
-use super::sized::{invalid, read_sized};
+use super::sized::read_sized;
 use super::status::steadfast_report;
 use crate::file::deadline::Deadline;
 use crate::file::path::{self, PATH_MAX};
@@ -49,14 +49,11 @@ pub unsafe extern "C" fn steadfast_watch_open(
     let name = unsafe { borrow_path(path) };
     unsafe { set_null(out) };
     let call = || {
-        let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
-        if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) {
-            return Err(invalid(Detail::UnknownFlag));
-        }
+        let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?.check(LOAD_WATCH)?;
         if out.is_null() {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         }
-        path::split(name.to_bytes()).map_err(bad_path)?;
+        path::check(name.to_bytes())?;
         let path = Text::of(&[name.to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
         let memory = Buffer::new(size_of::<steadfast_watch>()).at(STEADFAST_STEP_ALLOCATE)?;
         let start = unsafe { context::borrow(context) }.start()?;
@@ -98,7 +95,7 @@ pub unsafe extern "C" fn steadfast_watch_wait(
     report: *mut steadfast_report,
 ) -> i32 {
     let Some(watch) = (unsafe { watch.as_mut() }) else {
-        return unsafe { reported(c"(no watch)", report, || Err(invalid(Detail::NoOut))) };
+        return unsafe { reported(c"(no watch)", report, || Err(Outcome::invalid(Detail::NoOut))) };
     };
     let steadfast_watch { context, request, watch, path } = watch;
     let call = || {

@@ -1,12 +1,11 @@
 //! Writing a state piece by piece.
 
-use super::call::{borrow_path, parse_path, reported, set_null};
+use super::call::{borrow_path, reported, set_null};
 use super::context::{self, steadfast_context};
 use super::save::{borrow_data, save_request, steadfast_save_options};
-use super::sized::{invalid, read_sized};
+use super::sized::read_sized;
 use super::status::steadfast_report;
 use crate::file::path::{PATH_MAX, Path};
-use crate::lock::identity;
 use crate::mem::{self, Buffer, Text};
 use crate::state::options::*;
 use crate::state::resolve::Session;
@@ -20,46 +19,8 @@ use core::ffi::{CStr, c_char, c_void};
 pub struct steadfast_writer {
     /// It borrows from its context, which outlives it.
     writer: Writer<'static>,
-    owner: Owner,
     path: Text<PATH_MAX>,
 }
-
-/// The process that opened a writer.
-struct Owner {
-    context: *const steadfast_context,
-    pid: i32,
-    /// Of a process that is the first one of its namespace.
-    pid_namespace: u64,
-}
-
-impl Owner {
-    /// This process.
-    fn now(context: *const steadfast_context) -> Result<Owner, Outcome> {
-        let hooks = &unsafe { context::borrow(context) }.hooks;
-        let pid = hooks.getpid().at(STEADFAST_STEP_CHECK_OWNER)?;
-        Ok(Owner { context, pid, pid_namespace: if pid == 1 { identity::pid_namespace_now(hooks) } else { 0 } })
-    }
-
-    /// STEADFAST_E_WRONG_PROCESS in a forked child: one in a PID namespace of its own may have the number 1 as well.
-    fn check(&self) -> Result<(), Outcome> {
-        let now = Owner::now(self.context)?;
-        let ours = (now.pid, now.pid_namespace) == (self.pid, self.pid_namespace);
-        let wrong = Outcome::because(STEADFAST_E_WRONG_PROCESS, Detail::ParentsWriter).with_pid(self.pid);
-        if ours { Ok(()) } else { Err(wrong) }
-    }
-}
-
-/// The flags that make sense for a state that is written piece by piece.
-const KNOWN: u32 = STEADFAST_SAVE_STRICT
-    | STEADFAST_SAVE_KEEP_PREVIOUS
-    | STEADFAST_SAVE_IF_GENERATION
-    | STEADFAST_SAVE_FOLLOW_SYMLINK
-    | STEADFAST_SAVE_CREATE_PARENTS
-    | STEADFAST_SAVE_ALTERNATE
-    | STEADFAST_SAVE_NO_SYNC
-    | STEADFAST_SAVE_PLAIN
-    | STEADFAST_SAVE_KEEP_ATTRIBUTES
-    | STEADFAST_SAVE_SET_MODE;
 
 /// Without a writer there is no path to name.
 const NO_WRITER: &CStr = c"(no writer)";
@@ -93,22 +54,21 @@ pub unsafe extern "C" fn steadfast_writer_open(
     let name = unsafe { borrow_path(path) };
     unsafe { set_null(out) };
     let call = || {
-        let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), KNOWN)?;
+        let request = save_request(&[], unsafe { read_sized(options, 12) }?.as_ref(), SAVE_PIECES)?;
         if out.is_null() {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         }
         let mut path = Path::empty();
-        parse_path(&mut path, name.to_bytes())?;
+        path.parse(name.to_bytes())?;
         request.check_name(path.name())?;
         let memory = Buffer::new(size_of::<steadfast_writer>()).at(STEADFAST_STEP_ALLOCATE)?;
-        let owner = Owner::now(context)?;
         let borrowed: &'static steadfast_context = unsafe { context::borrow(context) };
         let mut session = Session::new(borrowed.start()?, request.timeout_ms);
         let writer = Writer::open(&mut session, &mut path, request)?;
         let path = Text::of(&[name.to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
         let made = memory.into_raw().cast::<steadfast_writer>();
         unsafe {
-            made.write(steadfast_writer { writer, owner, path });
+            made.write(steadfast_writer { writer, path });
             out.write(made);
         }
         Ok(Outcome::new(STEADFAST_OK))
@@ -137,9 +97,8 @@ pub unsafe extern "C" fn steadfast_writer_write(
     report: *mut steadfast_report,
 ) -> i32 {
     let Some(writer) = (unsafe { writer.as_mut() }) else { return unsafe { no_writer(report) } };
-    let steadfast_writer { writer, owner, path } = writer;
+    let steadfast_writer { writer, path } = writer;
     let call = || {
-        owner.check().map_err(|outcome| writer.fail(outcome))?;
         let data = unsafe { borrow_data(data, len) }.map_err(|outcome| writer.fail(outcome))?;
         writer.write(data)
     };
@@ -163,11 +122,10 @@ pub unsafe extern "C" fn steadfast_writer_write(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_writer_fd(writer: *mut steadfast_writer, out: *mut i32, report: *mut steadfast_report) -> i32 {
     let Some(writer) = (unsafe { writer.as_mut() }) else { return unsafe { no_writer(report) } };
-    let steadfast_writer { writer, owner, path } = writer;
+    let steadfast_writer { writer, path } = writer;
     let call = || {
-        owner.check().map_err(|outcome| writer.fail(outcome))?;
         if out.is_null() {
-            return Err(invalid(Detail::NoOut));
+            return Err(Outcome::invalid(Detail::NoOut));
         }
         unsafe { out.write(writer.descriptor()?) };
         Ok(Outcome::new(STEADFAST_OK))
@@ -202,18 +160,11 @@ pub unsafe extern "C" fn steadfast_writer_commit(writer: *mut steadfast_writer, 
         return unsafe { no_writer(report) };
     }
     // Its path stays where it is: it is large.
-    let steadfast_writer { owner, path, .. } = unsafe { &*writer };
+    let path = unsafe { &(*writer).path };
     let mut left = Some(unsafe { (&raw const (*writer).writer).read() });
-    let commit = || {
-        if let Err(outcome) = owner.check() {
-            left.take().into_iter().for_each(Writer::leave);
-            return Err(outcome);
-        }
-        left.take().ok_or(Outcome::internal())?.commit()
-    };
-    let status = unsafe { reported(path.c_str(), report, commit) };
+    let status = unsafe { reported(path.c_str(), report, || left.take().ok_or(Outcome::internal())?.commit()) };
     // A report that is no report: nothing was done.
-    give_up(left, owner);
+    left.into_iter().for_each(Writer::abort);
     unsafe { mem::free(writer.cast()) };
     status
 }
@@ -223,19 +174,12 @@ pub unsafe extern "C" fn steadfast_writer_commit(writer: *mut steadfast_writer, 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_writer_abort(writer: *mut steadfast_writer) {
     if !writer.is_null() {
-        let steadfast_writer { writer, owner, .. } = unsafe { mem::unboxed(writer) };
-        give_up(Some(writer), &owner);
+        unsafe { mem::unboxed(writer) }.writer.abort();
     }
-}
-
-/// The temporary file is only the owner's to remove.
-fn give_up(writer: Option<Writer<'_>>, owner: &Owner) {
-    let end = if owner.check().is_ok() { Writer::abort } else { Writer::leave };
-    writer.into_iter().for_each(end);
 }
 
 /// # Safety
 /// `report` is NULL or the caller's.
 unsafe fn no_writer(report: *mut steadfast_report) -> i32 {
-    unsafe { reported(NO_WRITER, report, || Err(invalid(Detail::NoHandle))) }
+    unsafe { reported(NO_WRITER, report, || Err(Outcome::invalid(Detail::NoHandle))) }
 }

@@ -3,6 +3,7 @@
 use super::entry::{is_still, same};
 use super::path::PATH_MAX;
 use crate::hooks::*;
+use crate::status::*;
 use core::ffi::CStr;
 
 /// Where the relative paths of a context begin.
@@ -21,8 +22,20 @@ impl Base {
     /// The working directory.
     pub const WORKING: Base = Base { dirfd: AT_FDCWD, stat: steadfast_stat::ZERO, path: Buffer::none(), beneath: false };
 
-    /// The directory `dirfd`, of which a descriptor of its own is kept.
-    pub fn at(hooks: &Hooks, dirfd: i32, beneath: bool) -> Result<Base, Errno> {
+    /// The directory `dirfd`, of which a descriptor of its own is kept. With `beneath` no path leaves it.
+    pub fn at(hooks: &Hooks, dirfd: i32, beneath: bool) -> Result<Base, Outcome> {
+        let base = Base::open(hooks, dirfd, beneath).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
+        if beneath && let Err(e) = base.start(hooks).and_then(|start| start.open(c".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
+            base.close(hooks);
+            // ENOSYS: an older kernel; EPERM: a seccomp filter that does not know the call.
+            let lacking = Outcome::because(STEADFAST_E_UNSUPPORTED, Detail::NoBeneath);
+            let lacking = lacking.caused_by(e, STEADFAST_STEP_OPEN_DIRECTORY);
+            return Err(if e.unsupported() || e.is(EPERM) { lacking } else { Outcome::failed(e, STEADFAST_STEP_OPEN_DIRECTORY) });
+        }
+        Ok(base)
+    }
+
+    fn open(hooks: &Hooks, dirfd: i32, beneath: bool) -> Result<Base, Errno> {
         let own = hooks.openat(dirfd, c".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0)?;
         let fillers = Fillers::of(&own);
         // A descriptor that lives on is never number 0, 1 or 2.

@@ -11,5 +11,6 @@ pub mod names;
 pub mod ownership;
 pub mod path;
 pub mod proc_lines;
+pub mod process;
 pub mod temp;
 pub mod xattr;

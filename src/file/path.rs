@@ -3,6 +3,7 @@
 use crate::hooks::{EINVAL, EISDIR, ENAMETOOLONG, Errno};
 use crate::mem::Text;
 use crate::mem::format::Decimal;
+use crate::status::*;
 use core::ffi::CStr;
 
 /// PATH_MAX of Linux, with the NUL; longer ones the kernel refuses as well.
@@ -29,6 +30,15 @@ pub fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Errno> {
         return Err(Errno::of(EISDIR));
     }
     Ok((directory, name))
+}
+
+/// Can the path that a caller gave be one?
+pub fn check(path: &[u8]) -> Result<(), Outcome> {
+    split(path).map(drop).map_err(not_one)
+}
+
+fn not_one(error: Errno) -> Outcome {
+    if error.is(EINVAL) { Outcome::invalid(Detail::NoPath) } else { Outcome::failed(error, STEADFAST_STEP_ARGUMENTS) }
 }
 
 /// The name at the end of a path that has one.
@@ -59,6 +69,11 @@ impl Path {
             return Err(Errno::of(ENAMETOOLONG));
         }
         Ok(())
+    }
+
+    /// Becomes the path that a caller gave.
+    pub fn parse(&mut self, path: &[u8]) -> Result<(), Outcome> {
+        self.set(path).map_err(not_one)
     }
 
     /// Goes where a symbolic link at this path with this content leads.

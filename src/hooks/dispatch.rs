@@ -37,10 +37,11 @@ impl Hooks {
         }
     }
 
-    /// The negated errno that the fault injector has for this call, or 0.
+    /// The negated errno that the fault injector or the observer has for this call, or 0.
     #[inline(never)]
     fn injected(&self, number: u32) -> i64 {
-        self.fault.as_ref().and_then(|fault| fault.check(number)).map_or(0, |error| i64::from(error.code()))
+        let fault = self.fault.as_ref().and_then(|fault| fault.check(number));
+        fault.or_else(|| self.observer.check(number)).map_or(0, |error| i64::from(error.code()))
     }
 
     /// A call that answers with a number of at most `most`.

@@ -1,6 +1,7 @@
 //! The hooks that a context has installed.
 
 use super::fault::{Fault, STEADFAST_CALL_FSYNC, STEADFAST_CALL_WRITE};
+use super::observer::Observer;
 use crate::sys::abi::*;
 use crate::sys::{self, Errno, Table};
 use core::ffi::c_void;
@@ -13,6 +14,7 @@ pub struct Hooks {
     absent: u32,
     io_uring: bool,
     pub(super) fault: Option<Fault>,
+    pub(super) observer: Observer,
 }
 // The library only hands `user` to the hooks; whether they may run in several threads is up to their owner.
 unsafe impl Sync for Hooks {}
@@ -23,7 +25,8 @@ pub static REAL_TABLE: steadfast_hooks = sys::REAL.to_c();
 
 impl Hooks {
     /// Real calls on a complete platform.
-    pub const REAL: Hooks = Hooks { table: sys::REAL, user: core::ptr::null_mut(), absent: 0, io_uring: true, fault: None };
+    pub const REAL: Hooks =
+        Hooks { table: sys::REAL, user: core::ptr::null_mut(), absent: 0, io_uring: true, fault: None, observer: Observer::NONE };
 
     /// These hooks, the real call where one is NULL, and a fault to inject. Not inlined: there the tables of pointers are taken
     /// apart, and the library is 640 bytes longer.
@@ -41,12 +44,18 @@ impl Hooks {
         if (given.write.is_some() || given.writeback.is_some() || failing(STEADFAST_CALL_WRITE)) && given.aio.is_none() {
             given.absent |= STEADFAST_ABSENT_AIO;
         }
-        Hooks { table: Table::complete(&given), user: given.user, absent: given.absent, io_uring: true, fault }
+        let table = Table::complete(&given);
+        Hooks { table, user: given.user, absent: given.absent, io_uring: true, fault, observer: Observer::NONE }
     }
 
     /// Is this STEADFAST_ABSENT_* set?
     pub fn absent(&self, bit: u32) -> bool {
         self.absent & bit != 0
+    }
+
+    /// The same, with somebody who looks at every call.
+    pub fn observed_by(self, observer: Observer) -> Hooks {
+        Hooks { observer, ..self }
     }
 
     /// The same without io_uring, for processes whose seccomp filter kills instead of answering.

@@ -11,6 +11,7 @@ mod files;
 mod guard;
 mod installed;
 mod io;
+mod observer;
 mod processes;
 mod sync;
 
@@ -24,3 +25,4 @@ pub use files::Range;
 pub use guard::{Fd, Fillers, Flock};
 pub use installed::{Hooks, REAL_TABLE};
 pub use io::GLANCE;
+pub use observer::Observer;

@@ -1,10 +1,11 @@
 //! A lock that this process holds.
 
 use super::format::{self, Content, MOST};
-use super::identity::{self, Identity};
+use super::identity::Identity;
 use crate::file::entry::{CAREFUL, Entry, is_still, same};
 use crate::file::path::{self, PATH_MAX, Path};
 use crate::file::proc_lines;
+use crate::file::process;
 use crate::hooks::*;
 use crate::mem::format::hex64;
 use crate::status::*;
@@ -111,7 +112,7 @@ impl Held {
     pub fn is_ours(&self, hooks: &Hooks) -> Result<bool, Errno> {
         let own = hooks.getpid()?;
         // The first process of a nested PID namespace may have the number of the first of its parent's.
-        Ok(own == self.pid && (own != 1 || identity::pid_namespace_now(hooks) == self.pid_namespace))
+        Ok(own == self.pid && (own != 1 || process::pid_namespace(hooks) == self.pid_namespace))
     }
 
     /// The lock is this process's from now on.

@@ -1,6 +1,7 @@
 //! Who this process is: boot, PID namespace, start time. Asked once in a context, then shared.
 
 use super::proc;
+use crate::file::process::{self, pid_namespace};
 use crate::hooks::*;
 use core::num::NonZeroUsize;
 use once_cell::race::OnceNonZeroUsize;
@@ -36,7 +37,7 @@ impl Identity {
 
     /// The PID namespace of process `own`, which is this one; 0 when the system does not tell.
     pub fn pid_namespace(&self, hooks: &Hooks, own: i32) -> u64 {
-        self.of_process(hooks, &self.pid_namespace, own, || pid_namespace_now(hooks))
+        self.of_process(hooks, &self.pid_namespace, own, || pid_namespace(hooks))
     }
 
     /// When process `own`, which is this one, started; 0 when the system does not tell, when the /proc that is
@@ -54,15 +55,10 @@ impl Identity {
         let number = own.unsigned_abs() as usize;
         let first = NonZeroUsize::new(number).map_or(0, |number| self.pid.get_or_init(|| number).get());
         // 1 is a number that a forked child in a namespace of its own may have as well.
-        let same = first == number
-            && (own != 1 || cached(&self.first_namespace, || pid_namespace_now(hooks)) == pid_namespace_now(hooks));
+        let same =
+            first == number && (own != 1 || cached(&self.first_namespace, || pid_namespace(hooks)) == pid_namespace(hooks));
         if same { cached(cell, ask) } else { ask() }
     }
-}
-
-/// The PID namespace, asked anew.
-pub fn pid_namespace_now(hooks: &Hooks) -> u64 {
-    proc::namespace(hooks, c"/proc/self/ns/pid")
 }
 
 /// An answer that is not 0 is kept. (On a 32-bit system, its low half: it is only ever compared.)
@@ -85,7 +81,7 @@ fn read_boot(hooks: &Hooks) -> u64 {
 /// whose number is PROC_TIME_INIT_INO.
 fn read_start(hooks: &Hooks, own: i32) -> u64 {
     const FIRST_TIME_NAMESPACE: u64 = 4_026_531_834;
-    if ![0, FIRST_TIME_NAMESPACE].contains(&proc::namespace(hooks, c"/proc/self/ns/time")) {
+    if ![0, FIRST_TIME_NAMESPACE].contains(&process::namespace(hooks, c"/proc/self/ns/time")) {
         return 0;
     }
     proc::stat(hooks, c"/proc/self/stat").filter(|stat| stat.pid == own).map_or(0, |stat| stat.start)

@@ -1,5 +1,7 @@
 //! How to treat a lock.
 
+use crate::status::*;
+
 /// For lock files that contain only a PID: treat the lock as stale if the process with that PID started after the file
 /// was last written. Off by default, because a clock adjustment can make this wrong.
 pub const STEADFAST_LOCK_TRUST_START_TIME: u32 = 1 << 0;
@@ -13,7 +15,7 @@ pub const STEADFAST_LOCK_INHERIT: u32 = 1 << 2;
 pub const LOCK_ALL: u32 = STEADFAST_LOCK_TRUST_START_TIME | STEADFAST_LOCK_EINTR_RETURNS | STEADFAST_LOCK_INHERIT;
 
 /// The options, checked.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub flags: u32,
     pub mode: u32,
@@ -23,9 +25,25 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The same; what cannot be is refused.
+    pub fn check(self) -> Result<Settings, Outcome> {
+        if self.flags & !LOCK_ALL != 0 {
+            return Err(Outcome::invalid(Detail::UnknownFlag));
+        }
+        if self.mode & !0o777 != 0 || self.empty_grace_ms < 0 || self.cancel_fd.is_some_and(|fd| fd < 0) {
+            return Err(Outcome::invalid(Detail::BadLockOptions));
+        }
+        Ok(self)
+    }
+
     /// Is this flag set?
     pub fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Sets a flag, or clears it.
+    pub fn set(&mut self, flag: u32, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 }
 

@@ -14,17 +14,6 @@ pub fn read<'b>(hooks: &Hooks, path: &CStr, buf: &'b mut [u8]) -> Option<&'b [u8
     hooks.read(fd.raw(), buf).ok()
 }
 
-/// The inode of a namespace file (namespaces(7)); 0 when there is none.
-pub fn namespace(hooks: &Hooks, path: &CStr) -> u64 {
-    if hooks.absent(STEADFAST_ABSENT_PROC) {
-        return 0;
-    }
-    let mut buf = [0u8; 64];
-    let link = hooks.readlink(AT_FDCWD, path, &mut buf).unwrap_or_default();
-    let digits = link.iter().filter(|byte| byte.is_ascii_digit());
-    digits.fold(0u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))))
-}
-
 /// What /proc/PID/stat says (proc_pid_stat(5)).
 pub struct Stat {
     pub pid: i32,

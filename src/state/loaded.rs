@@ -60,7 +60,7 @@ pub fn size_of_regular(fd: &Fd<'_>) -> Result<u64, Outcome> {
 }
 
 /// A verified state.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Loaded {
     pub len: usize,
     pub fields: Fields,

@@ -30,5 +30,6 @@ mod stream;
 mod streamed;
 mod sync;
 mod turn;
+pub mod update;
 pub mod watch;
 pub mod writer;

@@ -86,6 +86,9 @@ pub const STEADFAST_LOAD_REQUIRE_VERIFIED: u32 = 1 << 3;
 pub const LOAD_ALL: u32 =
     STEADFAST_LOAD_RECOVER | STEADFAST_LOAD_REQUIRE_SCHEMA | STEADFAST_LOAD_PLAIN | STEADFAST_LOAD_REQUIRE_VERIFIED;
 
+/// The flags of a watch.
+pub const LOAD_WATCH: u32 = LOAD_ALL & !STEADFAST_LOAD_REQUIRE_SCHEMA;
+
 /// How long a save waits for other processes when it is not told: 10 s.
 pub const DEFAULT_TIMEOUT_MS: i64 = 10_000;
 
@@ -99,7 +102,7 @@ pub enum Kind {
 }
 
 /// What to save, and how.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct SaveRequest<'a> {
     pub data: &'a [u8],
     pub flags: u32,
@@ -114,10 +117,63 @@ pub struct SaveRequest<'a> {
     pub timeout_ms: i64,
 }
 
-impl SaveRequest<'_> {
+/// The flags of a save of one state.
+pub const SAVE_ONE: u32 = SAVE_ALL & !STEADFAST_SAVE_SYNCFS;
+/// Of a save of many.
+pub const SAVE_MANY: u32 = SAVE_ALL & !STEADFAST_SAVE_IN_PLACE;
+/// Of a state that is written piece by piece.
+pub const SAVE_PIECES: u32 = SAVE_ONE & !STEADFAST_SAVE_IN_PLACE;
+/// Of an update, which compares and swaps in any case.
+pub const SAVE_UPDATE: u32 = SAVE_ONE & !STEADFAST_SAVE_IF_GENERATION;
+/// Of a removal.
+pub const SAVE_REMOVAL: u32 = STEADFAST_SAVE_STRICT
+    | STEADFAST_SAVE_IF_GENERATION
+    | STEADFAST_SAVE_FOLLOW_SYMLINK
+    | STEADFAST_SAVE_NO_SYNC
+    | STEADFAST_SAVE_PLAIN;
+
+impl<'a> SaveRequest<'a> {
+    /// `data`, by the defaults.
+    pub const fn new(data: &'a [u8]) -> SaveRequest<'a> {
+        SaveRequest {
+            data,
+            flags: 0,
+            mode: 0,
+            schema: 0,
+            expected_generation: 0,
+            expected_sha256: None,
+            removes: false,
+            timeout_ms: DEFAULT_TIMEOUT_MS,
+        }
+    }
+
+    /// The same; flags that are not `known`, and what contradicts them, are refused.
+    pub fn check(self, known: u32) -> Result<SaveRequest<'a>, Outcome> {
+        if self.flags & !known != 0 {
+            return Err(Outcome::invalid(Detail::UnknownFlag));
+        }
+        if self.skips_sync() && self.has(STEADFAST_SAVE_STRICT | STEADFAST_SAVE_SYNCFS) {
+            return Err(Outcome::invalid(Detail::Contradiction));
+        }
+        if self.has(STEADFAST_SAVE_ALTERNATE) && self.kind() == Kind::Plain {
+            return Err(Outcome::invalid(Detail::AlternatesPlain));
+        }
+        if self.mode & !0o6777 != 0 {
+            return Err(Outcome::invalid(Detail::BadMember));
+        }
+        if self.expected_generation != 0 && !self.swaps() {
+            return Err(Outcome::invalid(Detail::ExpectedAlone));
+        }
+        Ok(self)
+    }
     /// Is one of these flags set?
     pub fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
+    }
+
+    /// Sets a flag, or clears it.
+    pub fn set(&mut self, flag: u32, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 
     /// How the file is to hold the state.
@@ -162,7 +218,7 @@ impl SaveRequest<'_> {
 }
 
 /// What to load, and how.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LoadRequest {
     pub flags: u32,
     pub schema: u32,
@@ -171,6 +227,11 @@ pub struct LoadRequest {
 }
 
 impl LoadRequest {
+    /// The same; flags that are not `known` are refused.
+    pub fn check(self, known: u32) -> Result<LoadRequest, Outcome> {
+        if self.flags & !known != 0 { Err(Outcome::invalid(Detail::UnknownFlag)) } else { Ok(self) }
+    }
+
     /// How the file holds the state.
     pub fn kind(&self) -> Kind {
         if self.has(STEADFAST_LOAD_PLAIN) { Kind::Plain } else { Kind::Record }
@@ -179,5 +240,10 @@ impl LoadRequest {
     /// Is this flag set?
     pub fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Sets a flag, or clears it.
+    pub fn set(&mut self, flag: u32, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 }

@@ -15,13 +15,15 @@ use crate::file::base::Start;
 use crate::file::entry::{Entry, is_still};
 use crate::file::ownership::UNSYNCED;
 use crate::file::path::{Name, Path};
+use crate::file::process::Process;
 use crate::file::temp::Temp;
 use crate::hooks::*;
 use crate::status::*;
 
-/// A save that waits for more of its payload.
+/// A save that waits for more of its payload. It belongs to the process that opened it.
 pub struct Writer<'h> {
     temp: Temp<'h>,
+    owner: Process,
     /// Where the state will be: the path was followed to its end when the writer was opened.
     dir: Fd<'h>,
     dir_stat: steadfast_stat,
@@ -42,6 +44,7 @@ impl<'h> Writer<'h> {
     pub fn open(session: &mut Session<'h>, path: &mut Path, request: SaveRequest<'static>) -> Result<Writer<'h>, Outcome> {
         let hooks = session.start.hooks();
         Saving::check_platform(hooks, &request)?;
+        let owner = Process::this(hooks).at(STEADFAST_STEP_CHECK_OWNER)?;
         let piece = Buffer::new(PIECE).at(STEADFAST_STEP_ALLOCATE)?;
         let Target { dir: first, .. } = sequence::while_gone(session, |session| {
             let mut retry = session.retry.again();
@@ -71,6 +74,7 @@ impl<'h> Writer<'h> {
         let handed = Some(Handed::nothing());
         Ok(Writer {
             temp,
+            owner,
             dir,
             dir_stat,
             name,
@@ -106,8 +110,18 @@ impl<'h> Writer<'h> {
         *self.failed.get_or_insert(outcome)
     }
 
+    /// STEADFAST_E_WRONG_PROCESS in a forked child.
+    fn check_owner(&self) -> Result<(), Outcome> {
+        let ours = self.owner.is_this(self.dir.hooks()).at(STEADFAST_STEP_CHECK_OWNER)?;
+        let wrong = Outcome::because(STEADFAST_E_WRONG_PROCESS, Detail::ParentsWriter).with_pid(self.owner.pid);
+        if ours { Ok(()) } else { Err(wrong) }
+    }
+
     /// The first error so far. A descriptor that the program closed (closefrom) may be another file's by now.
     fn check(&mut self) -> Result<(), Outcome> {
+        if let Err(outcome) = self.check_owner() {
+            self.fail(outcome);
+        }
         let (file, dir) = self.descriptors();
         if !(file && dir) {
             let gone = Outcome::because(Errno::of(EBADF).code(), Detail::DescriptorGone).with_step(STEADFAST_STEP_WRITE);
@@ -163,20 +177,11 @@ impl<'h> Writer<'h> {
     }
 
     /// Gives it up, and removes the temporary file. Without its descriptor the name may be another writer's: then it is left
-    /// for the next save.
+    /// for the next save. In a forked child the file is the parent's, and so is its flock. Closes those of the two descriptors
+    /// that are still its own.
     pub fn abort(self) {
-        let (file, dir) = self.descriptors();
-        self.close(file, dir, file && dir);
-    }
-
-    /// Closes it in a forked child: the file is the parent's, and so is its flock.
-    pub fn leave(self) {
-        let (file, dir) = self.descriptors();
-        self.close(file, dir, false);
-    }
-
-    /// Closes those of the two descriptors that are still its own.
-    fn close(self, file: bool, dir_is_ours: bool, removes: bool) {
+        let (file, dir_is_ours) = self.descriptors();
+        let removes = file && dir_is_ours && self.check_owner().is_ok();
         let Writer { dir, mut temp, .. } = self;
         if !removes {
             temp.published();

@@ -1,8 +1,10 @@
 //! The result of a call.
 #![forbid(unsafe_code)]
 
+use super::codes::STEADFAST_STEP_ARGUMENTS;
 use super::detail::Detail;
 use crate::sys::Errno;
+use crate::sys::platform::EINVAL;
 
 /// The result of a call: the report without its size and message. Every call hands it up: its small numbers are small here.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +39,11 @@ impl Outcome {
     /// The call of `step` failed: `status` is its errno.
     pub const fn failed(error: Errno, step: i32) -> Outcome {
         Outcome { os_error: error.os_error(), step: step as u8, ..Outcome::new(error.code()) }
+    }
+
+    /// -EINVAL because of `detail`, before any call.
+    pub const fn invalid(detail: Detail) -> Outcome {
+        Outcome::because(Errno::of(EINVAL).code(), detail).with_step(STEADFAST_STEP_ARGUMENTS)
     }
 
     /// A case that cannot occur has occurred: STEADFAST_E_INTERNAL.

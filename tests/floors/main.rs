@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up. Rooms on one floor do not know each other.
-const FLOORS: [&[&str]; 7] = [&["sys"], &["mem"], &["status"], &["hooks"], &["file"], &["state", "lock"], &["ffi"]];
+const FLOORS: [&[&str]; 7] = [&["sys"], &["mem"], &["status"], &["hooks"], &["file"], &["state", "lock"], &["ffi", "api"]];
 
 fn floor_of(folder: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&folder))

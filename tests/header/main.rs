@@ -11,14 +11,15 @@ mod sections;
 use items::parse;
 use layout::arrange;
 use sections::{Part, SECTIONS, Section};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn generate() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
     let header = config.header.take().expect("a header");
     let trailer = config.trailer.take().expect("a trailer");
-    let bindings = cbindgen::Builder::new().with_crate(root).with_config(config).generate().expect("cbindgen");
+    let builder = sources(&root.join("src")).iter().fold(cbindgen::Builder::new(), cbindgen::Builder::with_src);
+    let bindings = builder.with_config(config).generate().expect("cbindgen");
     let mut raw = Vec::new();
     bindings.write(&mut raw);
     let items = parse(&String::from_utf8(raw).expect("the header is UTF-8")).unwrap_or_else(|problem| panic!("{problem}"));
@@ -34,6 +35,21 @@ fn generate() -> String {
         header.trim(),
         trailer.trim()
     )
+}
+
+/// All of them, but for the Rust API. Not `with_crate`: lib.rs names some twice, once for the tests.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("src").map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<PathBuf> = entries
+        .flat_map(|entry| match entry.is_dir() {
+            true if entry.ends_with("api") => vec![],
+            true => sources(&entry),
+            false => vec![entry],
+        })
+        .filter(|source| !source.ends_with("lib.rs"))
+        .collect();
+    found.sort();
+    found
 }
 
 #[test]

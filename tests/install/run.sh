@@ -74,7 +74,7 @@ check "no path of the build is left in the .pc" refuses grep -E "$root|$PWD|@[A-
 check "nor in the CMake files" refuses grep -rE "$root|$PWD|@[A-Z]" "$lib/cmake"
 
 # What rustc says today, against what was installed.
-native=$(CARGO_TARGET_DIR=target ${CARGO:-cargo} rustc --lib --release --features capi --crate-type staticlib -- --print native-static-libs 2>&1 |
+native=$(CARGO_TARGET_DIR=target ${CARGO:-cargo} rustc --lib --release --no-default-features --features capi --crate-type staticlib -- --print native-static-libs 2>&1 |
     sed -n 's/^note: native-static-libs: //p' | tail -n 1 | xargs)
 check "rustc names the libraries of a static link" test -n "$native"
 check "Libs.private is what rustc says" equal "$(sed -n 's/^Libs.private: //p' "$lib/pkgconfig/steadfast.pc" | xargs)" "$native"
