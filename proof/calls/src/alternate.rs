@@ -41,26 +41,32 @@ pub fn is_denied(run: &Run) -> bool {
 /// the directory if these are not known to be the two; or in the ordinary way.
 pub fn durable(scenario: &Scenario, run: &Run, name: &str, ino: u64) -> Result<(), String> {
     let of = |made: &Made| made.file.is_some_and(|(file, _)| file == ino);
+    let is = |made: &Made, numbers: &[i64]| numbers.contains(&made.number) && of(made);
     let calls = &run.calls;
-    let writes = |made: &Made| [SYS_write, SYS_pwrite64].contains(&made.number) && of(made);
-    let broken = |made: &Made| made.short || made.failed.is_some_and(|errno| errno != EINTR);
-    if calls.iter().any(|made| made.durable && of(made) && broken(made)) {
-        return Err("a file whose synced write failed was published as durable".into());
+    let broken = |made: &Made| made.short && made.durable || made.failed.is_some_and(|errno| errno != EINTR || made.durable);
+    if calls.iter().any(|made| is(made, &[SYS_pwrite64, SYS_fsync, SYS_fdatasync]) && broken(made)) {
+        return Err("a file was published as durable whose write or sync had failed".into());
     }
+    let writes = |made: &Made| is(made, &[SYS_write, SYS_pwrite64]);
     let written = calls.iter().rposition(writes).ok_or("the file there was not written by this call")?;
-    if !calls[written].durable {
+    let moved = |made: &Made| [SYS_renameat, SYS_renameat2].contains(&made.number) && made.second.starts_with("state");
+    if calls[written..].iter().any(|made| moved(made) && made.second == name) {
         return durable::durable(run, name, ino);
+    }
+    // Of a batch write and sync are two calls, which its header says.
+    let later = |made: &Made| is(made, &[SYS_fsync, SYS_fdatasync]) || made.number == SYS_syncfs && made.failed.is_none();
+    if !(calls[written].durable || scenario.batch() && calls[written..].iter().any(later)) {
+        return Err("written in place, and not synced".into());
     }
     let synced = |made: &Made| made.number == SYS_fsync && made.file.is_some_and(|(_, kind)| kind == S_IFDIR);
     let named = calls[..written].iter().any(|made| synced(made) && made.failed.is_none());
     if !named && !scenario.operation.ends_with("again") {
         return Err("written in place, and nothing says that the names of the two are on the disk".into());
     }
-    let moved = |made: &Made| [SYS_renameat, SYS_renameat2].contains(&made.number) && made.second.starts_with("state");
     if calls[written..].iter().any(moved) {
         return Err("written in place, and then replaced".into());
     }
-    if calls.iter().filter(|made| writes(made)).count() > 1 {
+    if calls.iter().filter(|made| writes(made)).count() > 1 && calls[written].durable {
         return Err("written in place by more than one call".into());
     }
     Ok(())
@@ -71,8 +77,8 @@ pub fn goes_on(made: &Made) -> bool {
     let directory = made.file.is_some_and(|(_, kind)| kind == S_IFDIR);
     match made.number {
         // The slot may not be opened for writing; the file is spent, and another one takes its name.
-        SYS_openat => made.args[2] as i32 & O_DSYNC == O_DSYNC,
-        SYS_pwrite64 => true,
+        SYS_openat => made.args[2] as i32 & (O_ACCMODE | O_CREAT) == O_RDWR,
+        SYS_pwrite64 | SYS_fdatasync => true,
         // The names may not be on the disk.
         SYS_fsync => directory,
         // Is the file system known to do it well?
