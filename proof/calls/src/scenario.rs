@@ -273,7 +273,6 @@ impl<'a> Maker<'a> {
         };
         self.add("save, ALTERNATE", "save-alternate", Save, 0, behind.clone());
         self.add("save, ALTERNATE, into PATH.prev", "save-alternate", Save, 0, front.clone());
-        self.add("save, ALTERNATE, a torn one", "save-alternate", Save, 0, torn(&front, "state.prev"));
         self.add("save, ALTERNATE, again", "save-alternate-again", Save, 0, behind.clone());
         self.add("save, ALTERNATE, STRICT", "save-alternate-strict", Save, 0, behind.clone());
         self.add("save, ALTERNATE, IF_GENERATION", "save-alternate-swap", Save, 0, behind.clone());
