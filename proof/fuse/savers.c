@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 enum { SAVE, KEEP, NO_SYNC, ALTERNATE, SWAP, UPDATE, BATCH, WRITE, LOAD, READ, RECOVER, REMOVE, OPERATIONS };
-static const char *const names[OPERATIONS] = { "save",   "save and keep", "save unsynced",   "save in turn", "swap and keep",
-                                               "update", "batch",         "write in pieces", "load",         "load in parts",
-                                               "load with RECOVER", "remove" };
+static const char *const names[OPERATIONS] = {
+    "save",  "save and keep",   "save unsynced", "save in turn",  "swap and keep",     "update",
+    "batch", "write in pieces", "load",          "load in parts", "load with RECOVER", "remove"
+};
 enum { PROCESSES = 4 };
 
 /* What all processes have counted. */

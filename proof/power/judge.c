@@ -199,8 +199,8 @@ static enum verdict judge_state(unsigned state, unsigned life, const struct view
         return say(fault, DAMAGED, state, life, "a plain load gives %s; every content was synced before it was published",
                    steadfast_status_name(view->plain.status));
     /* PATH.prev may be the state only where the two take turns. */
-    if (view->plain.status >= 0 && view->plain.source == STEADFAST_SOURCE_CURRENT
-        && view->previous.status >= 0 && view->plain.call == view->previous.call && all_keepers_ended(view->plain.call, life))
+    if (view->plain.status >= 0 && view->plain.source == STEADFAST_SOURCE_CURRENT && view->previous.status >= 0
+        && view->plain.call == view->previous.call && all_keepers_ended(view->plain.call, life))
         return say(fault, PREVIOUS_LOST, state, life, "PATH.prev is the current state itself, call %u, though no save was cut off",
                    view->plain.call);
     if (kept && !not_older(&view->previous, kept))
