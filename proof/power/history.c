@@ -50,6 +50,10 @@ struct plan draw_plan(uint64_t *random, uint64_t ways_allowed, uint64_t faults_a
     plan.states = below(random, 2) ? 1 : 1 + (unsigned)below(random, MOST_STATES);
     plan.lives = 1 + (unsigned)below(random, MOST_LIVES);
     plan.saves = 1 + (unsigned)below(random, plan.large ? 6 : 30);
+    plan.kind = below(random, 5) < 2 ? PLAIN_FILES : (unsigned)below(random, 2) * MIXED;
+    if (ways_of_kind(plan.kind, ways_allowed) == 0 || (plan.kind == MIXED && ways_allowed == mounted))
+        plan.kind = RECORDS;
+    ways_allowed = ways_of_kind(plan.kind, ways_allowed);
     plan.ways = below(random, 2) ? some_of(random, ways_allowed, 1 + (unsigned)below(random, 3)) : ways_allowed;
     plan.in_turn = below(random, 3) == 0;
     plan.faults = faults_allowed & 1;
@@ -62,9 +66,6 @@ struct plan draw_plan(uint64_t *random, uint64_t ways_allowed, uint64_t faults_a
     plan.neighbour = below(random, 5) < 3 ? 0 : 1 + (unsigned)below(random, 2);
     plan.kills = below(random, 4) == 0;
     plan.stops = below(random, 8) == 0;
-    plan.kind = below(random, 5) < 2 ? PLAIN_FILES : (unsigned)below(random, 2) * MIXED;
-    if (plan.kind == MIXED && ways_allowed == mounted)
-        plan.kind = RECORDS;
     return plan;
 }
 

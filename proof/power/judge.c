@@ -56,6 +56,7 @@ static struct found load(const char *path, uint32_t flags)
     struct found found = { .status = steadfast_state_load(NULL, path, &options, &state, NULL) };
     if (found.status >= 0) {
         found.generation = state.generation;
+        found.source = state.source;
         found.call = content_find(state.data, state.len);
     }
     steadfast_state_free(&state);
@@ -197,8 +198,9 @@ static enum verdict judge_state(unsigned state, unsigned life, const struct view
     if (!is_void && view->plain.status < 0 && !(view->plain.status == -ENOENT && !must) && all_synced_since(state, life, must))
         return say(fault, DAMAGED, state, life, "a plain load gives %s; every content was synced before it was published",
                    steadfast_status_name(view->plain.status));
-    if (view->plain.status >= 0 && view->previous.status >= 0 && view->plain.call == view->previous.call
-        && all_keepers_ended(view->plain.call, life))
+    /* PATH.prev may be the state only where the two take turns. */
+    if (view->plain.status >= 0 && view->plain.source == STEADFAST_SOURCE_CURRENT && view->previous.status >= 0
+        && view->plain.call == view->previous.call && all_keepers_ended(view->plain.call, life))
         return say(fault, PREVIOUS_LOST, state, life, "PATH.prev is the current state itself, call %u, though no save was cut off",
                    view->plain.call);
     if (kept && !not_older(&view->previous, kept))
@@ -263,7 +265,7 @@ static int may_be_torn(const struct call *load)
 static enum verdict judge_load(uint32_t number, const struct call *load, const struct view *before, struct fault_found *fault)
 {
     uint32_t latest = 0;
-    struct found found = { load->answer.status, load->answer.generation, load->found };
+    struct found found = { .status = load->answer.status, .generation = load->answer.generation, .call = load->found };
     for (uint32_t i = 1; i < history->calls; i++) {
         const struct call *call = call_of(i);
         if (!happened(call, load->state, load->life) || call->life != load->life || !was_published(call) || !older(call, load))

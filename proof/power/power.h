@@ -25,9 +25,7 @@ enum { MOST_STATES = 3, MOST_PROCESSES = 3, MOST_LIVES = 3, MOST_CALLS = 8192, F
 /* The process that saves after the last cut, to see that saving works. */
 enum { AFTERWARDS = MOST_PROCESSES };
 
-/* What the header does not have yet: NEXT.md 4 and 5. */
-enum { ON_DISK_UNKNOWN = 3 };
-#define SAVE_SLOTS 32u                  /* bit 5: RECYCLE, later ALTERNATE; the promise is the same */
+enum { ON_DISK_UNKNOWN = STEADFAST_ON_DISK_UNKNOWN };
 
 /* ---- ways.c: ways of saving, and what may go wrong in one. Each is a line in a table. ---- */
 
@@ -52,7 +50,6 @@ struct way {
     unsigned descriptor : 1;            /* the second half by the writer's descriptor */
     unsigned fillers : 1;               /* and FILLERS others, so that files are synced at once */
     unsigned in_place : 1;              /* the file cannot be replaced */
-    unsigned later : 1;                 /* left out where the library refuses its flags */
     unsigned tears_previous : 1;        /* PATH.prev may be torn while it is at work */
     struct answer (*mutant)(const struct save *save);  /* an old routine, drawn only when it is named */
 };
@@ -60,6 +57,10 @@ extern const struct way ways[];
 extern const unsigned way_count;
 /* Lets no rename replace a file that is there, as if it were mounted. */
 void mount_files(steadfast_hooks *hooks);
+/* What two files take turns to hold is a record. */
+int may_be_plain(unsigned way);
+/* Those of a set that histories of this kind can have. */
+uint64_t ways_of_kind(unsigned kind, uint64_t set);
 
 struct fault {
     const char *name;
@@ -172,7 +173,7 @@ enum verdict {
 };
 extern const char *const verdict_names[];
 struct found {
-    int32_t status;
+    int32_t status, source;
     uint64_t generation;
     uint32_t call;
 };

@@ -156,10 +156,12 @@ static enum verdict save_again(const struct plan *plan, const char *directory, s
     unsigned life = plan->lives;
     for (unsigned state = 0; state < plan->states; state++)
         for (unsigned way = 0; way < way_count; way++) {
-            if (ways[way].batch || ways[way].later || ways[way].mutant || ways[way].flags & STEADFAST_SAVE_NO_SYNC)
+            if (ways[way].batch || ways[way].mutant || ways[way].flags & STEADFAST_SAVE_NO_SYNC)
                 continue;
             uint64_t expected = 0;
-            unsigned plain = plan->kind == MIXED ? way % 2 : plan->kind == PLAIN_FILES;
+            if (plan->kind == PLAIN_FILES && !may_be_plain(way))
+                continue;
+            unsigned plain = may_be_plain(way) && (plan->kind == MIXED ? way % 2 : plan->kind == PLAIN_FILES);
             if (ways[way].flags & STEADFAST_SAVE_IF_GENERATION)
                 expected = history->call[saver_load(directory, AFTERWARDS, state, life, 0)].answer.generation;
             uint32_t number = saver_save(directory, AFTERWARDS, state, life, way, 0, plain, 1000, expected);
@@ -317,7 +319,10 @@ static int smaller_plans(const struct plan *plan, const struct fault_found *faul
         case 7: less->processes = plan->processes > 1 ? plan->processes - 1 : 1; break;
         case 8: less->lives = plan->lives > 1 ? plan->lives - 1 : 1; break;
         case 10: less->kind = RECORDS; break;
-        case 11: less->kind = PLAIN_FILES; break;
+        case 11:
+            less->kind = PLAIN_FILES;
+            less->ways = ways_of_kind(PLAIN_FILES, plan->ways);
+            break;
         case 9: less->saves = plan->saves > 1 ? plan->saves - 1 : 1; break;
         }
     }

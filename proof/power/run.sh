@@ -61,9 +61,9 @@ power() {
 
 # What each file system shows: only a saver that writes in place tears on ext4 and xfs, and btrfs commits all names at once.
 declare -A mutants=(
-    [ext4]='no_sync_at_all no_directory_sync old_recycle rename_previous attribute_first no_copy'
-    [xfs]='no_sync_at_all no_directory_sync old_recycle old_no_sync old_generation rename_previous attribute_first unmarked_plain'
-    [btrfs]='no_sync_at_all no_directory_sync old_no_sync old_generation syncfs_then_fsync attribute_first unmarked_plain'
+    [ext4]='slot_write_then_sync no_sync_at_all no_directory_sync old_recycle rename_previous attribute_first no_copy'
+    [xfs]='slot_unsynced no_sync_at_all no_directory_sync old_recycle old_no_sync old_generation rename_previous attribute_first unmarked_plain'
+    [btrfs]='slot_unsynced no_sync_at_all no_directory_sync old_no_sync old_generation syncfs_then_fsync attribute_first unmarked_plain'
 )
 kill_mutants() { # FS
     local mutant

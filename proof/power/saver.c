@@ -215,7 +215,7 @@ void saver_run(const struct plan *plan, const char *directory, unsigned process,
         /* Where both are drawn, most calls go well. */
         if (below(&random, 3) != 0 && plan->faults & 1)
             fault = 0;
-        unsigned plain = plan->kind == MIXED ? (unsigned)below(&random, 2) : plan->kind == PLAIN_FILES;
+        unsigned plain = may_be_plain(way) && (plan->kind == MIXED ? below(&random, 2) : plan->kind == PLAIN_FILES);
         if (ways[way].batch)
             save_batch(plan, directory, process, life, way, fault, plain, len);
         else {

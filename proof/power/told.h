@@ -18,7 +18,7 @@ static inline int is_a(const struct call *call, uint32_t flag)
 }
 static inline int keeps(const struct call *call)
 {
-    return is_a(call, STEADFAST_SAVE_KEEP_PREVIOUS | SAVE_SLOTS) || ways[call->way].in_place;
+    return is_a(call, STEADFAST_SAVE_KEEP_PREVIOUS | STEADFAST_SAVE_ALTERNATE) || ways[call->way].in_place;
 }
 
 /* Was it answered before the power went? */

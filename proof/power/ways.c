@@ -11,6 +11,7 @@ enum {
     NO_SYNC = STEADFAST_SAVE_NO_SYNC,
     SYNCFS = STEADFAST_SAVE_SYNCFS,
     IN_PLACE = STEADFAST_SAVE_IN_PLACE,
+    ALTERNATE = STEADFAST_SAVE_ALTERNATE,
 };
 
 const struct way ways[] = {
@@ -43,10 +44,14 @@ const struct way ways[] = {
     { .name = "in_place+strict", .flags = IN_PLACE | STRICT, .in_place = 1 },
     { .name = "in_place+no_sync", .flags = IN_PLACE | NO_SYNC, .in_place = 1 },
     { .name = "in_place+swap", .flags = IN_PLACE | SWAP, .in_place = 1 },
-    { .name = "slots", .flags = SAVE_SLOTS, .later = 1, .tears_previous = 1 },
-    { .name = "slots+strict", .flags = SAVE_SLOTS | STRICT, .later = 1, .tears_previous = 1 },
-    { .name = "slots+swap", .flags = SAVE_SLOTS | SWAP, .later = 1, .tears_previous = 1 },
-    { .name = "batch+slots", .flags = SAVE_SLOTS, .later = 1, .tears_previous = 1, .batch = 1 },
+    { .name = "alternate", .flags = ALTERNATE, .tears_previous = 1 },
+    { .name = "alternate+strict", .flags = ALTERNATE | STRICT, .tears_previous = 1 },
+    { .name = "alternate+swap", .flags = ALTERNATE | SWAP, .tears_previous = 1 },
+    { .name = "alternate+no_sync", .flags = ALTERNATE | NO_SYNC },
+    { .name = "batch+alternate", .flags = ALTERNATE, .tears_previous = 1, .batch = 1 },
+    { .name = "batch+alternate+syncfs", .flags = ALTERNATE | SYNCFS, .tears_previous = 1, .batch = 1 },
+    { .name = "batch+many+alternate", .flags = ALTERNATE, .tears_previous = 1, .batch = 1, .fillers = 1 },
+    { .name = "writer+alternate", .flags = ALTERNATE, .pieces = 1 },
     { .name = "old_recycle", .flags = KEEP, .tears_previous = 1, .mutant = old_recycle },
     { .name = "old_no_sync", .flags = NO_SYNC, .mutant = old_no_sync },
     { .name = "old_generation", .mutant = old_generation },
@@ -57,6 +62,19 @@ const struct way ways[] = {
     { .name = "unmarked_plain", .flags = NO_SYNC, .mutant = unmarked_plain },
 };
 const unsigned way_count = sizeof ways / sizeof *ways;
+
+int may_be_plain(unsigned way)
+{
+    return !(ways[way].flags & ALTERNATE);
+}
+
+uint64_t ways_of_kind(unsigned kind, uint64_t set)
+{
+    for (unsigned i = 0; kind == PLAIN_FILES && i < way_count; i++)
+        if (!may_be_plain(i))
+            set &= ~(1ull << i);
+    return set;
+}
 
 /* Of the save that is being made. */
 static struct {
@@ -181,6 +199,60 @@ static int64_t disk_is_full(void *user, int32_t fd, const void *data, size_t len
     return (void)user, (void)fd, (void)data, (void)len, -ENOSPC;
 }
 
+/* Of an alternating state: the write of a slot is its sync as well. */
+static int64_t slot_write_fails(void *user, int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    return (void)user, (void)fd, (void)data, (void)len, (void)offset, -EIO;
+}
+static int64_t slot_is_torn(void *user, int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    return real()->pwrite(user, fd, data, len / 2, offset);
+}
+
+/* The same by a descriptor whose writes are not synced. */
+static int64_t write_unsynced(int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    char name[40];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    int other = open(name, O_WRONLY | O_CLOEXEC);
+    int64_t written = other < 0 ? -errno : pwrite(other, data, len, (off_t)offset);
+    if (other >= 0)
+        close(other);
+    return written;
+}
+static int64_t slot_sync_fails(void *user, int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    int64_t written = write_unsynced(fd, data, len, offset);
+    return (void)user, written < 0 ? written : -EIO;
+}
+static int64_t dies_before_slot_write(void *user, int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    die();
+    return slot_write_fails(user, fd, data, len, offset);
+}
+static int64_t dies_in_slot_write(void *user, int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    write_unsynced(fd, data, len / 2, offset);
+    return dies_before_slot_write(user, fd, data, len, offset);
+}
+static int64_t dies_after_slot_write(void *user, int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    real()->pwrite(user, fd, data, len, offset);
+    return dies_before_slot_write(user, fd, data, len, offset);
+}
+/* Write and sync as two calls: one in three dies between them. */
+static int64_t slot_write_then_sync(void *user, int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    int64_t written = write_unsynced(fd, data, len, offset);
+    if (history->clock % 3 == 0)
+        die();
+    return (void)user, written < 0 || fdatasync(fd) == 0 ? written : -errno;
+}
+static int64_t slot_unsynced(void *user, int32_t fd, const void *data, size_t len, uint64_t offset)
+{
+    return (void)user, write_unsynced(fd, data, len, offset);
+}
+
 static void in_directory_sync_fails(steadfast_hooks *hooks)
 {
     hooks->fsync = directory_sync_fails;
@@ -233,6 +305,46 @@ static void in_disk_is_full(steadfast_hooks *hooks)
 {
     hooks->write = disk_is_full;
 }
+static void in_slot_write_fails(steadfast_hooks *hooks)
+{
+    hooks->pwrite = slot_write_fails;
+}
+static void in_slot_is_torn(steadfast_hooks *hooks)
+{
+    hooks->pwrite = slot_is_torn;
+}
+static void in_slot_sync_fails(steadfast_hooks *hooks)
+{
+    hooks->pwrite = slot_sync_fails;
+}
+static void in_all_syncs_fail(steadfast_hooks *hooks)
+{
+    hooks->pwrite = slot_sync_fails, hooks->fsync = file_syncs_fail;
+}
+static void in_no_new_file(steadfast_hooks *hooks)
+{
+    hooks->pwrite = slot_sync_fails, hooks->write = disk_is_full;
+}
+static void in_dies_before_slot_write(steadfast_hooks *hooks)
+{
+    hooks->pwrite = dies_before_slot_write;
+}
+static void in_dies_in_slot_write(steadfast_hooks *hooks)
+{
+    hooks->pwrite = dies_in_slot_write;
+}
+static void in_dies_after_slot_write(steadfast_hooks *hooks)
+{
+    hooks->pwrite = dies_after_slot_write;
+}
+static void in_slot_write_then_sync(steadfast_hooks *hooks)
+{
+    hooks->pwrite = slot_write_then_sync;
+}
+static void in_slot_unsynced(steadfast_hooks *hooks)
+{
+    hooks->pwrite = slot_unsynced;
+}
 static void in_no_sync_at_all(steadfast_hooks *hooks)
 {
     hooks->fsync = no_sync_at_all;
@@ -257,6 +369,16 @@ const struct fault faults[] = {
     { .name = "no_byte_locks", .install = in_no_byte_locks },
     { .name = "no_links", .install = in_no_links },
     { .name = "disk_is_full", .install = in_disk_is_full },
+    { .name = "slot_write_fails", .install = in_slot_write_fails },
+    { .name = "slot_is_torn", .install = in_slot_is_torn },
+    { .name = "slot_sync_fails", .install = in_slot_sync_fails },
+    { .name = "all_syncs_fail", .unsynced = 1, .install = in_all_syncs_fail },
+    { .name = "no_new_file", .install = in_no_new_file },
+    { .name = "dies_before_slot_write", .dies = 1, .install = in_dies_before_slot_write },
+    { .name = "dies_in_slot_write", .dies = 1, .install = in_dies_in_slot_write },
+    { .name = "dies_after_slot_write", .dies = 1, .install = in_dies_after_slot_write },
+    { .name = "slot_write_then_sync", .mutant = 1, .dies = 1, .install = in_slot_write_then_sync },
+    { .name = "slot_unsynced", .mutant = 1, .install = in_slot_unsynced },
     { .name = "no_sync_at_all", .mutant = 1, .install = in_no_sync_at_all },
     { .name = "no_directory_sync", .mutant = 1, .install = in_no_directory_sync },
 };

@@ -80,11 +80,16 @@ fn choose<'h>(
     let any = LoadRequest { flags, ..*request };
     let again = |room: &mut dyn Taker<'h>, retry: &mut Retry| files.load(&any, room, retry);
     let at_path = if at_path.is_err_and(|e| e.status == STEADFAST_E_SCHEMA) { again(room, retry) } else { at_path };
+    let was_whole = at_path.is_ok();
     let mut found = look(files, &any, room, retry, at_path)?;
+    if matches!(found, Found::Ordinary) {
+        return Ok(None);
+    }
     loop {
         match found {
             Found::State(loaded) => return Ok(Some(loaded)),
-            Found::Ordinary => return Ok(None),
+            // The memory no longer has what came of PATH at first.
+            Found::Ordinary => return Err(MOVED),
             _ => {}
         }
         // Perhaps a saver is at work: it has this flock.
@@ -97,7 +102,7 @@ fn choose<'h>(
         match found {
             Found::Only(loaded) if is_last => return Ok(Some(Loaded { status: STEADFAST_RECOVERED, ..loaded })),
             Found::Beside(loaded) if is_last => return Ok(Some(loaded)),
-            Found::Neither if is_last => return Ok(None),
+            Found::Neither if is_last => return if was_whole { Err(MOVED) } else { Ok(None) },
             Found::Moved if is_last => return Err(MOVED),
             _ => {}
         }

@@ -6,6 +6,7 @@ use crate::filesystem::Flavor;
 use crate::history::{History, Step};
 use crate::instrument::{Background, Mutant, Trouble};
 use crate::lab::{Lab, Run, Tally, steps};
+use crate::library::ALTERNATE;
 use crate::report::Report;
 use crate::states::Random;
 use std::io;
@@ -24,7 +25,12 @@ const fn troubled(flags: u32, trouble: Trouble) -> Step {
 }
 
 const fn of(name: &'static str, before: &'static [u32], steps: &'static [Step]) -> History {
-    History { name, saver: None, before, steps }
+    History { name, saver: None, before, varies: false, steps }
+}
+
+/// PATH and PATH.prev take turns.
+const fn turns(name: &'static str, before: &'static [u32], steps: &'static [Step]) -> History {
+    History { varies: true, ..of(name, before, steps) }
 }
 
 const KEPT: &[u32] = &[KEEP_PREVIOUS, KEEP_PREVIOUS];
@@ -34,7 +40,10 @@ const UNSYNCED: u32 = NO_SYNC | KEEP_PREVIOUS;
 const FAILED_DIRECTORY: &[Step] = &[troubled(KEEP_PREVIOUS, Trouble::DirectorySync), step(KEEP_PREVIOUS)];
 const AFTER_NO_SYNC: &[Step] = &[step(NO_SYNC), step(KEEP_PREVIOUS)];
 
-pub const ALL: [History; 12] = [
+const TURN: Step = step(ALTERNATE);
+const TURNS: &[u32] = &[ALTERNATE, ALTERNATE, ALTERNATE];
+
+pub const ALL: [History; 23] = [
     of("NO_SYNC, KEEP_PREVIOUS", KEPT, AFTER_NO_SYNC),
     of("directory's sync fails, KEEP_PREVIOUS", KEPT, FAILED_DIRECTORY),
     of(
@@ -63,6 +72,25 @@ pub const ALL: [History; 12] = [
     ),
     of("records, plain NO_SYNC and KEEP_PREVIOUS, a record", KEPT, &[step(PLAIN | UNSYNCED), step(KEEP_PREVIOUS)]),
     of("STRICT, its directory's sync fails, plain", KEPT, &[troubled(STRICT, Trouble::DirectorySync), step(0)]),
+    turns("ALTERNATE, five times from nothing", &[], &[TURN, TURN, TURN, TURN, TURN]),
+    turns("ALTERNATE, killed in a slot, twice more", TURNS, &[troubled(ALTERNATE, Trouble::KilledInSlot), TURN, TURN]),
+    turns("ALTERNATE, a slot's sync fails, once more", TURNS, &[troubled(ALTERNATE, Trouble::SlotSync), TURN]),
+    turns("ALTERNATE, a slot is torn, plain", TURNS, &[troubled(ALTERNATE, Trouble::TornSlot), step(0)]),
+    turns(
+        "ALTERNATE, killed before the directory's sync, twice more",
+        &[ALTERNATE],
+        &[troubled(ALTERNATE, Trouble::KilledBeforeDirectorySync), TURN, TURN],
+    ),
+    turns("ALTERNATE, NO_SYNC, ALTERNATE", TURNS, &[step(NO_SYNC), TURN, TURN]),
+    turns("ALTERNATE, NO_SYNC and KEEP_PREVIOUS, ALTERNATE", TURNS, &[step(UNSYNCED), TURN, step(KEEP_PREVIOUS)]),
+    turns("ALTERNATE, batches in place", TURNS, &[batch(ALTERNATE), batch(ALTERNATE), batch(ALTERNATE | SYNCFS), TURN]),
+    turns("ALTERNATE, a plain save, KEEP_PREVIOUS, ALTERNATE", TURNS, &[step(0), TURN, TURN, step(KEEP_PREVIOUS), TURN]),
+    turns("ALTERNATE, PLAIN, ALTERNATE", TURNS, &[step(PLAIN), TURN, TURN]),
+    turns(
+        "ALTERNATE, the directory's sync fails, twice more",
+        &[ALTERNATE],
+        &[troubled(ALTERNATE, Trouble::DirectorySync), TURN, TURN],
+    ),
 ];
 
 struct Bad {
@@ -76,9 +104,13 @@ const fn by(fault: Fault, name: &'static str, steps: &'static [Step]) -> Bad {
     Bad { history: History { saver: Some(fault), ..of(name, KEPT, steps) }, mutant: Mutant::None, control: false }
 }
 
+const fn spoilt(mutant: Mutant, history: History) -> Bad {
+    Bad { history, mutant, control: false }
+}
+
 const RECYCLES: u32 = RECYCLE | KEEP_PREVIOUS;
 
-const BAD: [Bad; 7] = [
+const BAD: [Bad; 9] = [
     by(
         Fault::Recycle,
         "RECYCLE after a failed sync of the directory",
@@ -92,11 +124,12 @@ const BAD: [Bad; 7] = [
     by(Fault::UnmarkedNoSync, "NO_SYNC without a mark, KEEP_PREVIOUS", AFTER_NO_SYNC),
     by(Fault::NoSyncSaysEither, "NO_SYNC that says EITHER", &[step(NO_SYNC)]),
     by(Fault::NoDirectorySync, "no sync of the directory, KEEP_PREVIOUS", &[step(0), step(KEEP_PREVIOUS)]),
-    Bad {
-        history: of("the library without syncs of files", KEPT, &[step(KEEP_PREVIOUS), step(0)]),
-        mutant: Mutant::NoFileSync,
-        control: false,
-    },
+    spoilt(Mutant::NoFileSync, of("the library without syncs of files", KEPT, &[step(KEEP_PREVIOUS), step(0)])),
+    spoilt(
+        Mutant::SlotInTwo,
+        turns("ALTERNATE by two calls, killed between them", TURNS, &[troubled(ALTERNATE, Trouble::KilledBetween), TURN]),
+    ),
+    spoilt(Mutant::SlotUnsynced, turns("ALTERNATE without a sync", TURNS, &[TURN, TURN])),
     Bad { control: true, ..by(Fault::None, "NO_SYNC, KEEP_PREVIOUS, by a right saver", AFTER_NO_SYNC) },
 ];
 
@@ -112,17 +145,22 @@ fn runs(count: u32, mutant: Mutant) -> Vec<Run> {
 
 /// Three saves, each in a way of its own. They stay for the rest of the process, as those above do.
 pub fn random(random: &mut Random) -> History {
-    let ways = [0, STRICT, KEEP_PREVIOUS, IF_GENERATION, IF_GENERATION | KEEP_PREVIOUS, NO_SYNC, UNSYNCED];
-    let troubles = [Trouble::FileSyncs, Trouble::DirectorySync, Trouble::KilledBeforeDirectorySync];
-    let befores: [&[u32]; 3] = [&[], &[0], KEPT];
+    const WAYS: [u32; 7] = [0, STRICT, KEEP_PREVIOUS, IF_GENERATION, IF_GENERATION | KEEP_PREVIOUS, NO_SYNC, UNSYNCED];
+    const TROUBLES: [Trouble; 3] = [Trouble::FileSyncs, Trouble::DirectorySync, Trouble::KilledBeforeDirectorySync];
+    const OF_TURNS: [Trouble; 3] = [Trouble::SlotSync, Trouble::TornSlot, Trouble::DirectorySync];
+    let takes_turns = random.below(3) == 0;
+    let befores: [&[u32]; 3] = [&[], &[0], if takes_turns { TURNS } else { KEPT }];
     let mut steps = vec![];
     for _ in 0..3 {
-        let mut next = step(ways[random.below(ways.len() as u32) as usize]);
-        if random.below(3) == 0 {
+        let mut next = step(WAYS[random.below(WAYS.len() as u32) as usize]);
+        if takes_turns && random.below(2) == 0 {
+            next.flags |= ALTERNATE;
+        } else if !takes_turns && random.below(3) == 0 {
             next.flags |= PLAIN;
         }
-        // One that skips its syncs is not killed before one of them.
+        // One that skips its syncs is not killed before one of them, nor is one that is a single call.
         if next.flags & NO_SYNC == 0 && random.below(2) == 0 {
+            let troubles = if next.flags & ALTERNATE != 0 { OF_TURNS } else { TROUBLES };
             next.trouble = troubles[random.below(3) as usize];
         }
         next.batch = next.trouble == Trouble::None && random.below(5) == 0;
@@ -130,7 +168,7 @@ pub fn random(random: &mut Random) -> History {
     }
     let before = befores[random.below(3) as usize];
     let name = format!("{} durable, {steps:?}", before.len());
-    of(name.leak(), before, steps.leak())
+    History { varies: takes_turns, ..of(name.leak(), before, steps.leak()) }
 }
 
 /// Histories on one file system: without a background commit, then with one at each step, while there is time.

@@ -3,13 +3,14 @@
 
 use crate::contract::fault::Fault;
 use crate::contract::promise::{self, Answer, Found, Look, Save, Told};
+use crate::contract::record;
 use crate::contract::saver;
 use crate::contract::words::*;
 use crate::device::Entry;
 use crate::device::client::mark;
 use crate::instrument::{Instrument, Mutant, Trouble};
 use crate::lab::{At, Judge, Subject};
-use crate::library::{Context, c, payload, real, report};
+use crate::library::{ALTERNATE, Context, c, payload, real, report};
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
@@ -22,6 +23,8 @@ use steadfast::hooks::steadfast_hooks;
 /// The states of a history: the second one is saved by batches only.
 const NAMES: [&str; 2] = ["state", "second"];
 const LEN: usize = 5_000;
+/// In the versions of a history in which states grow and shrink.
+const VARIES: u64 = 1 << 10;
 /// The versions of the saves that go on.
 const NEXT: u64 = 1_000_000;
 /// A next save that was not tried, since the mount is read-only.
@@ -43,7 +46,15 @@ pub struct History {
     pub saver: Option<Fault>,
     /// How the states were saved that are durable before it begins.
     pub before: &'static [u32],
+    /// Do the states grow and shrink?
+    pub varies: bool,
     pub steps: &'static [Step],
+}
+
+/// What is saved as this version.
+fn content(version: u64) -> Vec<u8> {
+    let len = if version & VARIES == 0 { LEN } else { [5_000, 13_000, 700, 9_000][version as usize / 2 % 4] };
+    payload(version, len)
 }
 
 /// A state of either kind.
@@ -77,13 +88,33 @@ fn found_as(path: &Path, flags: u32) -> (i32, Found) {
     let generation = state.generation;
     unsafe { steadfast_state_free(&mut state) };
     let version = bytes.get(..8).map_or(0, |first| u64::from_le_bytes(first.try_into().unwrap()));
-    (status, if bytes == payload(version, LEN) { Found::Version { version, generation } } else { Found::Wrong })
+    (status, if bytes == content(version) { Found::Version { version, generation } } else { Found::Wrong })
 }
 
 fn look(folder: &Path, name: &str) -> Look {
-    let (state, previous) = (folder.join(name), folder.join(format!("{name}.prev")));
+    let (path, previous) = (folder.join(name), folder.join(format!("{name}.prev")));
+    let (state, mut kept) = (found(&path, 0), found(&previous, 0));
+    // Of an alternating state's two files PATH is what is kept, where PATH.prev is newer.
+    let at_path = std::fs::read(&path).unwrap_or_default();
+    if let Some(payload) = slot(&at_path).filter(|_| state == kept) {
+        kept = found_in(&at_path, payload);
+    }
     // All file systems here have hard links: no PATH.prev is a copy.
-    Look { state: found(&state, 0), previous: found(&previous, 0), marked: false }
+    Look { state, previous: kept, marked: false }
+}
+
+/// The payload of one of two files that take turns, whether it is whole or not.
+fn slot(file: &[u8]) -> Option<&[u8]> {
+    let header = std::str::from_utf8(file.get(..256)?).ok()?;
+    let used = header.split(' ').find_map(|word| word.strip_prefix("!used="))?.parse().ok()?;
+    Some(file[256..].get(..used).unwrap_or_default())
+}
+
+/// What that file alone holds.
+fn found_in(file: &[u8], payload: &[u8]) -> Found {
+    let Some(whole) = record::read(file) else { return Found::Damaged(E_DIGEST) };
+    let version = payload.get(..8).map_or(0, |first| u64::from_le_bytes(first.try_into().unwrap()));
+    if payload == content(version) { Found::Version { version, generation: whole.generation } } else { Found::Wrong }
 }
 
 /// For a marker, and back.
@@ -111,7 +142,7 @@ fn read_found(text: &str) -> Found {
 
 /// One call: what each of its states was told.
 fn save(who: Option<Fault>, table: &steadfast_hooks, folder: &Path, names: &[&str], saves: &[Save]) -> Vec<Told> {
-    let data: Vec<Vec<u8>> = saves.iter().map(|save| payload(save.version, LEN)).collect();
+    let data: Vec<Vec<u8>> = saves.iter().map(|save| content(save.version)).collect();
     if let Some(fault) = who {
         let directory = c(folder);
         let one = |at: usize| {
@@ -159,7 +190,7 @@ impl History {
     fn save_of(&self, number: usize, path: usize, step: &Step, before: Look) -> Save {
         let there = before.state.generation().or(before.previous.generation()).unwrap_or(0);
         Save {
-            version: (number * 2 + path) as u64,
+            version: (number * 2 + path) as u64 | if self.varies { VARIES } else { 0 },
             flags: step.flags,
             expected: if step.flags & IF_GENERATION != 0 { there } else { 0 },
             unsynced: step.flags & NO_SYNC != 0 || step.trouble == Trouble::FileSyncs,
@@ -183,7 +214,7 @@ impl History {
         for (number, &flags) in (1..).zip(self.before) {
             let step = Step { flags, batch: false, trouble: Trouble::None };
             let mut save = self.save_of(number, 0, &step, now);
-            if flags & KEEP_PREVIOUS != 0 && now.state != Found::Missing {
+            if flags & (KEEP_PREVIOUS | ALTERNATE) != 0 && now.state != Found::Missing {
                 now.previous = now.state;
             }
             let generation = number as u64;
@@ -208,7 +239,7 @@ impl History {
         }
         instrument.trouble = step.trouble;
         let table = complete(instrument.table());
-        if step.trouble == Trouble::KilledBeforeDirectorySync {
+        if step.trouble.kills() {
             killed(instrument, || drop(save(self.saver, &table, folder, &NAMES[..paths], &saves)));
             mark(ctl, "K");
             return;
@@ -249,7 +280,19 @@ impl History {
                         let save = now[path].saves.last_mut().expect("it has begun");
                         (save.answer, save.ended) = (Some(answer), Some(save.begun + 1));
                         let save = save.clone();
-                        let answered = promise::answer(&now[path], &save, before[path]);
+                        // A save of two files that take turns does not keep a plain file.
+                        let there = now[path].saves.iter().find(|other| Some(other.version) == before[path].state.version());
+                        if save.flags & ALTERNATE != 0 && there.is_some_and(|there| there.flags & PLAIN != 0) {
+                            all.push(now.clone());
+                            along.push(all.len() - 1);
+                            continue;
+                        }
+                        let mut found = before[path];
+                        // The newer of two that take turns stays where it is, be that PATH.prev.
+                        if self.varies && save.flags & ALTERNATE == 0 && look(5).previous == found.state {
+                            found.previous = found.state;
+                        }
+                        let answered = promise::answer(&now[path], &save, found);
                         wrong = wrong.or(answered.err().map(|why| format!("an answer: {why}")));
                     }
                     "K" => {
@@ -338,7 +381,7 @@ impl Subject for History {
 
     fn go_on(&self, folder: &Path, seen: &mut Seen) {
         for (path, (seen, name)) in seen.paths.iter_mut().zip(NAMES).enumerate() {
-            let kind = self.steps.last().map_or(0, |step| step.flags & PLAIN);
+            let kind = self.steps.last().map_or(0, |step| step.flags & (PLAIN | ALTERNATE));
             let step = Step { flags: KEEP_PREVIOUS | kind, batch: false, trouble: Trouble::None };
             let next = Save { version: NEXT + path as u64, ..self.save_of(0, path, &step, look(folder, name)) };
             let told = save(self.saver, real(), folder, &[name], std::slice::from_ref(&next))[0];
@@ -347,7 +390,8 @@ impl Subject for History {
                 (0, Found::Version { version, generation }) if version == next.version => Ok(generation),
                 other => Err(format!("the next save: {other:?}")),
             };
-            if folder.join(format!(".{name}.0.tmp")).exists() {
+            // Who saves in place needs no temporary file.
+            if kind & ALTERNATE == 0 && folder.join(format!(".{name}.0.tmp")).exists() {
                 seen.next = Err("an orphan lies there after the next save".into());
             }
         }

@@ -47,6 +47,10 @@ pub enum Mutant {
     AttributeFirst,
     /// The attribute of a plain file after all syncs. (Between the sync of the file and the rename, no journal here shows it.)
     AttributeLast,
+    /// A slot is written and synced by two calls.
+    SlotInTwo,
+    /// A slot is not synced.
+    SlotUnsynced,
     /// A report that says OLD, or NEW, where it should say EITHER.
     ClaimsOld,
     ClaimsNew,
@@ -73,6 +77,20 @@ pub enum Trouble {
     DirectorySync,
     /// SIGKILL between the rename and the sync of the directory.
     KilledBeforeDirectorySync,
+    /// The write of a slot is not synced, and says so.
+    SlotSync,
+    /// A half of a slot is written.
+    TornSlot,
+    /// The same, then SIGKILL.
+    KilledInSlot,
+    /// SIGKILL between the write and the sync of a slot, where these are two calls.
+    KilledBetween,
+}
+
+impl Trouble {
+    pub fn kills(self) -> bool {
+        matches!(self, Trouble::KilledBeforeDirectorySync | Trouble::KilledInSlot | Trouble::KilledBetween)
+    }
 }
 
 /// Can it be had here?
@@ -165,6 +183,37 @@ impl Instrument {
         }
     }
 
+    /// By a descriptor whose writes are synced.
+    fn write_slot(&mut self, fd: RawFd, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        let unsynced = || OpenOptions::new().write(true).open(format!("/proc/self/fd/{fd}"));
+        let failed = || Err(std::io::Error::from_raw_os_error(libc::EIO));
+        match (self.trouble, self.mutant) {
+            (Trouble::SlotSync, _) => unsynced()?.write_all_at(bytes, offset).and_then(|()| failed()),
+            (Trouble::TornSlot | Trouble::KilledInSlot, _) => {
+                unsynced()?.write_all_at(&bytes[..bytes.len() / 2], offset)?;
+                if self.trouble == Trouble::KilledInSlot {
+                    kill_myself();
+                }
+                failed()
+            }
+            (_, Mutant::SlotUnsynced) => unsynced()?.write_all_at(bytes, offset),
+            (trouble, Mutant::SlotInTwo) => {
+                let file = unsynced()?;
+                file.write_all_at(bytes, offset)?;
+                if trouble == Trouble::KilledBetween {
+                    kill_myself();
+                }
+                self.step("fdatasync");
+                file.sync_data()
+            }
+            (Trouble::KilledBetween, _) => unreachable!("they are one call"),
+            _ => {
+                let written = unsafe { real().pwrite.unwrap()(real().user, fd, bytes.as_ptr().cast(), bytes.len(), offset) };
+                if written == bytes.len() as i64 { Ok(()) } else { failed() }
+            }
+        }
+    }
+
     pub fn table(&mut self) -> steadfast_hooks {
         let mut table = empty_table();
         table.user = (self as *mut Instrument).cast();
@@ -236,8 +285,17 @@ unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: 
 }
 
 unsafe extern "C" fn pwrite(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
-    unsafe { me(user) }.step("pwrite");
-    unsafe { real().pwrite.unwrap()(real().user, fd, buf, len, offset) }
+    let this = unsafe { me(user) };
+    this.step("pwrite");
+    if unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_DSYNC == 0 {
+        return unsafe { real().pwrite.unwrap()(real().user, fd, buf, len, offset) };
+    }
+    let bytes = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
+    this.write_slot(fd, bytes, offset).map_or_else(|error| -i64::from(error.raw_os_error().unwrap_or(libc::EIO)), |()| len as i64)
+}
+
+fn kill_myself() {
+    unsafe { libc::raise(libc::SIGKILL) };
 }
 
 /// What becomes of a sync of `fd`.
@@ -248,9 +306,7 @@ unsafe fn synced(user: *mut c_void, fd: i32, name: &str, call: impl Fn() -> i32)
     match this.trouble {
         Trouble::FileSyncs if !directory || name == "syncfs" => return -libc::EIO,
         Trouble::DirectorySync if directory && name != "syncfs" => return -libc::EIO,
-        Trouble::KilledBeforeDirectorySync if directory && name != "syncfs" => unsafe {
-            libc::raise(libc::SIGKILL);
-        },
+        Trouble::KilledBeforeDirectorySync if directory && name != "syncfs" => kill_myself(),
         _ => {}
     }
     if this.mutant == Mutant::AttributeLast && directory {

@@ -17,6 +17,7 @@ pub use steadfast::hooks::steadfast_hooks;
 pub const KEEP_PREVIOUS: u32 = 2;
 pub const IF_GENERATION: u32 = 4;
 pub const CREATE_PARENTS: u32 = 16;
+pub const ALTERNATE: u32 = 32;
 pub const NO_SYNC: u32 = 64;
 pub const SYNCFS: u32 = 128;
 pub const PLAIN: u32 = 256;

@@ -48,6 +48,53 @@ ssize_t write(int fd, const void *buf, size_t len)
 }
 #endif
 
+#if defined(NO_DSYNC) || defined(WRITE_THEN_SYNC)
+/* A file whose writes are to be synced by the same call is opened like any other; its sync is left out, or is a call of its own. */
+#include <stdarg.h>
+#ifdef WRITE_THEN_SYNC
+static int spoilt = -1;
+#endif
+int openat(int dir, const char *name, int flags, ...)
+{
+    va_list list;
+    va_start(list, flags);
+    int fd = (int)syscall(SYS_openat, dir, name, flags & ~O_DSYNC, va_arg(list, int));
+    va_end(list);
+#ifdef WRITE_THEN_SYNC
+    if (flags & O_DSYNC) {
+        spoilt = fd;
+    }
+#endif
+    return fd;
+}
+#ifdef WRITE_THEN_SYNC
+ssize_t pwrite(int fd, const void *buf, size_t len, off_t offset)
+{
+    ssize_t written = syscall(SYS_pwrite64, fd, buf, len, offset);
+    if (fd == spoilt && written >= 0 && fdatasync(fd) != 0) {
+        return -1;
+    }
+    return written;
+}
+ssize_t pwrite64(int fd, const void *buf, size_t len, off_t offset)
+{
+    return pwrite(fd, buf, len, offset);
+}
+#endif
+#endif
+
+#ifdef IGNORE_PWRITE /* whether a synced write has failed is not looked at */
+ssize_t pwrite(int fd, const void *buf, size_t len, off_t offset)
+{
+    syscall(SYS_pwrite64, fd, buf, len, offset);
+    return (ssize_t)len;
+}
+ssize_t pwrite64(int fd, const void *buf, size_t len, off_t offset)
+{
+    return pwrite(fd, buf, len, offset);
+}
+#endif
+
 #ifdef IGNORE_SYNCFS
 int syncfs(int fd)
 {

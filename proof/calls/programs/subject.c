@@ -197,6 +197,10 @@ static const struct {
     { "save-in-place", "state", STEADFAST_SAVE_IN_PLACE, 0, SMALL },
     { "save-in-place-closed", "state", STEADFAST_SAVE_IN_PLACE, 0, SMALL },
     { "save-in-place-plain", "state", STEADFAST_SAVE_PLAIN | STEADFAST_SAVE_IN_PLACE, 0, SMALL },
+    { "save-alternate", "state", STEADFAST_SAVE_ALTERNATE, 0, SMALL },
+    { "save-alternate-strict", "state", STEADFAST_SAVE_ALTERNATE | STEADFAST_SAVE_STRICT, 0, SMALL },
+    { "save-alternate-swap", "state", STEADFAST_SAVE_ALTERNATE | STEADFAST_SAVE_IF_GENERATION, 7, SMALL },
+    { "save-alternate-again", "state", STEADFAST_SAVE_ALTERNATE, 0, SMALL },
     { "save-recycle", "state", SAVE_RECYCLE, 0, SMALL },
 };
 
@@ -276,6 +280,8 @@ static int state_operation(const char *name, char with, struct outcome *out)
         save_batch(with, 0, out);
     } else if (strcmp(name, "batch-syncfs") == 0) {
         save_batch(with, STEADFAST_SAVE_SYNCFS, out);
+    } else if (strcmp(name, "batch-alternate") == 0) {
+        save_batch(with, STEADFAST_SAVE_ALTERNATE, out);
     } else if (strcmp(name, "load-into") == 0) {
         load_into(out);
 #endif
@@ -400,6 +406,9 @@ int main(int argc, char **argv)
     if (strcmp(name, "release") == 0 && steadfast_lock_acquire(NULL, "lock", 0, NULL, &held, NULL) != 0) {
         return 2;
     }
+    /* The directory was synced for these very files already. */
+    if (strcmp(name, "save-alternate-again") == 0)
+        save("state", '7', SMALL, STEADFAST_SAVE_ALTERNATE, 0, &(struct outcome){ .report.size = 256 });
     int is_lock = 0;
     for (long i = 0; i < rounds || i == 0; i++) {
         struct outcome out;

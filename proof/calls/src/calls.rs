@@ -184,15 +184,18 @@ pub fn name(made: &fault::Made) -> String {
 }
 
 /// The mutants, each with the scenarios of which at least one must show it.
-pub const MUTANTS: [(&str, &[&str]); 16] = [
+pub const MUTANTS: [(&str, &[&str]); 19] = [
     ("IGNORE_FSYNC", &["save"]),
     ("NO_FSYNC", &["save"]),
     ("RETRY_FSYNC", &["save"]),
-    ("NO_DIRECTORY_FSYNC", &["save"]),
+    ("NO_DIRECTORY_FSYNC", &["save", "save, ALTERNATE"]),
     ("SHORT_WRITE", &["save", "acquire"]),
     ("IGNORE_SYNCFS", &["save_batch, SYNCFS"]),
     ("IGNORE_WRITEBACK", &["save_batch, SYNCFS"]),
     ("IGNORE_ATTRIBUTE", &["save, PLAIN"]),
+    ("NO_DSYNC", &["save, ALTERNATE"]),
+    ("WRITE_THEN_SYNC", &["save, ALTERNATE"]),
+    ("IGNORE_PWRITE", &["save, ALTERNATE"]),
     ("TEMP_LEFT", &["save"]),
     ("FD_LEAK", &["save"]),
     ("IN_PLACE", &["save"]),

@@ -5,12 +5,12 @@ use crate::fault::{Made, Run};
 use crate::scenario::Scenario;
 use libc::*;
 
-/// Is the file of `ino` on the disk under its name, for all that its calls say?
-pub fn durable(scenario: &Scenario, run: &Run, ino: u64) -> Result<(), String> {
+/// Is the file of `ino` on the disk under this name, for all that its calls say?
+pub fn durable(run: &Run, name: &str, ino: u64) -> Result<(), String> {
     let of = |made: &Made| made.file.is_some_and(|(file, _)| file == ino);
     let failed = |made: &Made| made.failed.is_some_and(|errno| errno != EINTR);
     let is = |made: &Made, numbers: &[i64]| numbers.contains(&made.number);
-    let base = scenario.target.rsplit('/').next().expect("a name");
+    let base = name.rsplit('/').next().expect("a name");
     let calls = &run.calls;
     let sync = |made: &Made| is(made, &[SYS_fsync, SYS_fdatasync, SYS_syncfs]);
     if calls.iter().any(|made| is(made, &[SYS_fsync, SYS_fdatasync]) && of(made) && failed(made)) {
@@ -32,7 +32,7 @@ pub fn durable(scenario: &Scenario, run: &Run, ino: u64) -> Result<(), String> {
     let named = |made: &Made| {
         is(made, &[SYS_renameat, SYS_renameat2, SYS_linkat])
             && made.failed.is_none()
-            && (made.second == base || made.second == scenario.target)
+            && (made.second == base || made.second == name)
     };
     let renamed = calls.iter().rposition(named).ok_or("never renamed")?;
     if renamed < synced {

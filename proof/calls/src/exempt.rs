@@ -1,6 +1,7 @@
 //! Which failed calls need not be told: the operation has another way, or does without what the call was for. Whatever
 //! is not listed here must be told. An exemption says no more than it has to; its reason stands in it.
 
+use crate::alternate;
 use crate::fault::{Made, Run};
 use crate::scenario::Kind::{self, Acquire, Clean, Inspect, Load, Release, Remove, Save};
 use crate::scenario::Scenario;
@@ -124,7 +125,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 61] = [
+const ALL: [Exemption; 65] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -301,6 +302,9 @@ const ALL: [Exemption; 61] = [
     because("without the header's word the number is the clock's; nothing is written with it", |s| {
         s.kind(&[Remove]) && s.is(&[SYS_pread64]) && s.failed(&[ENOENT])
     }),
+    because("an alternating state that cannot be written in place is saved in another way: `durable` has looked", |s| {
+        s.scenario("ALTERNATE") && s.kind(&[Save]) && alternate::goes_on(s.made())
+    }),
     // Loads.
     because("the kernel's word that there is no state, or no directory for one", |s| {
         s.kind(&[Load]) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && (s.path("state") || s.path(".") && s.scenario("none"))
@@ -321,6 +325,17 @@ const ALL: [Exemption; 61] = [
     }),
     because("the second look at a state that is not there: when it fails, everything is looked at anew", |s| {
         s.kind(&[Load]) && s.scenario("lost") && s.is(&[SYS_openat]) && s.path("state") && s.opens("state") > 0
+    }),
+    because("what looks like damage of one of two that take turns is looked at again: both are opened and read anew", |s| {
+        let again = |later: &Made| later.number == s.made().number && later.failed.is_none() && later.path == s.made().path;
+        let asked = s.is(&READS) || s.is(&[SYS_openat]) && s.made().path.starts_with("state");
+        s.scenario("load, ALTERNATE") && asked && s.run.calls[s.at..].iter().skip(1).any(again)
+    }),
+    because("the kernel's word that there is no other one of the two", |s| {
+        s.scenario("load, ALTERNATE") && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && !s.path("state")
+    }),
+    because("the flock of one of two that take turns only keeps savers away while it is looked at again", |s| {
+        s.scenario("load, ALTERNATE") && s.is(&[SYS_flock])
     }),
     because("is what cannot be loaded a link? What cannot be looked at is none", |s| {
         s.kind(&[Load]) && s.is(&[SYS_statx]) && s.path("state") && s.opened_as(".")

@@ -41,6 +41,10 @@ pub struct Made {
     pub failed: Option<i32>,
     /// As it always is there.
     pub refused: bool,
+    /// A write that was made for fewer bytes than it was asked for.
+    pub short: bool,
+    /// A write that syncs as well: the descriptor was opened with O_DSYNC.
+    pub durable: bool,
 }
 
 impl Made {
@@ -114,6 +118,7 @@ pub fn look(tracee: &Tracee, call: &Call) -> Made {
     let file = fd.and_then(|at| tracee.file(call.args[at]));
     let foreign = matches!(call.number, libc::SYS_read | libc::SYS_close)
         && fd.is_some_and(|at| tracee.link(call.args[at]).starts_with("/proc"));
+    let durable = call.number == libc::SYS_pwrite64 && tracee.flags(call.args[0]) & libc::O_DSYNC != 0;
     Made {
         number: call.number,
         args: call.args,
@@ -123,6 +128,8 @@ pub fn look(tracee: &Tracee, call: &Call) -> Made {
         foreign,
         failed: None,
         refused: false,
+        short: false,
+        durable,
     }
 }
 
@@ -218,6 +225,7 @@ pub fn run_with(filter: &Filter, arguments: &[&str], directory: &Path, fault: Fa
                 break;
             }
             Fault::Short { k: at, len } if at == k => {
+                made.short = true;
                 run.calls.push(made);
                 short(&tracee, &call, len);
                 continue;

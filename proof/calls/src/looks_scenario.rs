@@ -20,7 +20,12 @@ impl Alone {
     /// `usual`, `free`: without the error.
     pub fn judge(&self, usual: &Outcome, free: &Run, outcome: &Outcome, run: &Run) -> Result<(), String> {
         if outcome.status == usual.status {
-            let (is, right) = (left(&run.at_end), left(&free.at_end));
+            let (mut is, mut right) = (left(&run.at_end), left(&free.at_end));
+            // Which name the newer one has, does not matter where the two take turns.
+            if self.operation.contains("alternate") {
+                is.sort_unstable();
+                right.sort_unstable();
+            }
             if is != right {
                 return Err(format!("status {}, but {is:?} is left instead of {right:?}", outcome.status));
             }
@@ -113,6 +118,11 @@ pub fn alone(maker: &Maker, filter: &Filter) -> Result<Vec<Alone>, String> {
     for (n, tree) in killed(maker, filter, "save-plain-swap", &plain)?.iter().enumerate().step_by(2) {
         add(&format!("save, PLAIN, IF_GENERATION, after a killed one, {n}"), "save-plain-swap", tree);
     }
+    let turns = maker.saved_in_turn(7);
+    add("save, ALTERNATE", "save-alternate", &turns);
+    for (n, tree) in killed(maker, filter, "save-alternate", &turns)?.iter().enumerate() {
+        add(&format!("save, ALTERNATE, after a killed one, {n}"), "save-alternate", tree);
+    }
     let left = maker.left();
     for (name, operation) in [("acquire, a dead lock", "acquire"), ("clean_stale, a dead lock", "clean")] {
         all.push(Alone { name: name.into(), operation, before: left.clone(), lock: true });
@@ -172,6 +182,21 @@ fn kept(both: &Both) -> Result<(), String> {
     }
 }
 
+/// The same of two files that take turns, of which the newer one is the state.
+fn in_turn(both: &Both) -> Result<(), String> {
+    let name = tree::newest(&both.after, "state");
+    let letter = both.after.get(&name).and_then(tree::content).map(|(_, letter)| letter);
+    let (first, second) = (done(&both.first), done(&both.second));
+    let perhaps = |outcome: &Outcome| outcome.status == E_INDETERMINATE;
+    let right = match letter {
+        Some(b'a') => first || perhaps(&both.first),
+        Some(b'b') => second || perhaps(&both.second),
+        letter => letter == Some(b'7') && !first && !second,
+    };
+    let told = format!("told {} and {}", both.first.status, both.second.status);
+    if right { Ok(()) } else { Err(format!("{told}, and the state is {:?}", letter.map(char::from))) }
+}
+
 fn swapped(both: &Both) -> Result<(), String> {
     saved(both)?;
     if done(&both.first) && done(&both.second) { Err("both have swapped".into()) } else { Ok(()) }
@@ -202,7 +227,7 @@ fn cleaned(both: &Both) -> Result<(), String> {
 }
 
 pub fn beside(maker: &Maker) -> Vec<Beside> {
-    let (both, plain, left) = (maker.saved(), maker.saved_plain(), maker.left());
+    let (both, plain, turns, left) = (maker.saved(), maker.saved_plain(), maker.saved_in_turn(7), maker.left());
     let saves = |name, first, second, judge| Beside {
         name,
         before: both.clone(),
@@ -230,6 +255,10 @@ pub fn beside(maker: &Maker) -> Vec<Beside> {
         Beside { before: plain, ..saves("plain previous beside plain", "save-plain-previous", "save-plain", saved) },
         saves("no sync beside previous", "save-no-sync-previous", "save-previous", kept),
         saves("previous beside no sync", "save-previous", "save-no-sync-previous", kept),
+        Beside { before: turns.clone(), ..saves("in turn beside in turn", "save-alternate", "save-alternate", in_turn) },
+        Beside { before: turns.clone(), ..saves("in turn beside save", "save-alternate", "save", in_turn) },
+        Beside { before: turns, ..saves("previous beside in turn", "save-previous", "save-alternate", in_turn) },
+        Beside { before: both.clone(), ..saves("save beside the first in turn", "save", "save-alternate", in_turn) },
         locks("acquire beside acquire, a dead lock", "acquire", locked),
         locks("clean_stale beside acquire, a dead lock", "clean", cleaned),
         Beside { of_a_mutant: true, ..saves("recycle beside previous", "save-recycle", "save-previous", saved) },

@@ -1,6 +1,7 @@
 //! The release library seen from outside: every fault at every system call, and processes of which one at a time is
 //! let go on. See run.sh.
 
+mod alternate;
 mod calls;
 mod durable;
 mod exempt;

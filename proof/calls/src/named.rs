@@ -66,7 +66,8 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
         -4095..0 => {
             let contradicted = [SYS_mkdirat, SYS_linkat].contains(&number) && errno == EEXIST && status == -ENOENT;
             // "There is none" of a state that is opened, again and again.
-            let moving = number == SYS_linkat && errno == ENOENT && status == -EAGAIN && outcome.step == 8;
+            let again = status == -EAGAIN || scenario.alternates() && status == -ESTALE;
+            let moving = number == SYS_linkat && errno == ENOENT && again && outcome.step == 8;
             (contradicted || moving, moving || contradicted && outcome.os_error == ENOENT)
         }
         NOT_DURABLE => (number == SYS_fsync || number == SYS_openat && has("CREATE_PARENTS"), false),
@@ -80,6 +81,9 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
             (writes || number == SYS_statx, false)
         }
         // Which file came out of the exchange cannot be seen, nor which one goes back.
+        // Nor, once one of two that take turns has been written, whether it still has its name; nor what the write has left
+        // where no other file can be made.
+        E_INDETERMINATE if scenario.alternates() => (number == SYS_statx && outcome.step == 19 || number == SYS_pwrite64, false),
         E_INDETERMINATE => (scenario.plain() && has("IF_GENERATION") && number == SYS_statx, false),
         E_UNSUPPORTED if number == SYS_fsetxattr => (scenario.plain() && (has("STRICT") || scenario.in_place()), false),
         // No copy can be made, as where the directory is closed and has none.
@@ -88,13 +92,16 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
             (copies && outcome.os_error != 0, scenario.closed() || unsupported(errno))
         }
         E_UNSUPPORTED => (number == SYS_flock && no_flock(errno), false),
+        // The kernel's word that there is no other one, which may have been newer.
+        0 if has("load, ALTERNATE") => (number == SYS_openat && errno == ENOENT, true),
         // What is wrong with the state is the news, not that the previous one could not be read.
         E_DIGEST => (has("RECOVER, damaged"), true),
-        E_LOST => (has("load, damaged") && number == SYS_pread64 && errno == ENOENT, false),
+        E_LOST => ((has("load, damaged") || has("load, ALTERNATE")) && number == SYS_pread64 && errno == ENOENT, false),
         // The kernel's word that a name is there, or is not, is taken.
         E_CONFLICT if scenario.in_place() => (number == SYS_statx && path == "state" && errno == ENOENT, true),
         E_CONFLICT => {
-            let gone = [SYS_openat, SYS_statx].contains(&number) && path == "state" && errno == ENOENT;
+            let state = path == "state" || scenario.alternates() && path == "state.prev";
+            let gone = [SYS_openat, SYS_statx].contains(&number) && state && errno == ENOENT;
             let there = number == SYS_renameat2 && errno == EEXIST;
             // Nobody can compare with what cannot be verified; what is to be exchanged is gone.
             let plain = number == SYS_fgetxattr || number == SYS_renameat2 && errno == ENOENT;

@@ -1,5 +1,6 @@
 //! What must hold after each case. Strict by default: what a failed call excuses stands in exempt.rs, with its reason.
 
+use crate::alternate;
 use crate::durable::{durable, durable_in_place};
 use crate::exempt::{self, Seen};
 use crate::fault::{Fault, Made, Outcome, Run};
@@ -105,6 +106,7 @@ impl Judge<'_> {
         }
         match self.scenario.kind {
             Kind::Save if self.scenario.in_place() => self.written(run, &run.after).map(|_| ()),
+            Kind::Save if self.scenario.alternates() => alternate::is_new(self.scenario, run, &run.after).map(drop),
             Kind::Save => {
                 self.old_or_new(run, run.after.get(self.scenario.target))?;
                 self.previous(&run.after)
@@ -201,7 +203,8 @@ impl Judge<'_> {
                 self.unchanged(&run.at_end)?;
                 let right = if status == 17 { b'6' } else { b'7' };
                 // What nothing confirms is handed out as it is, and told to be that.
-                if status >= 0 && status != UNVERIFIED && outcome.content != i32::from(right) {
+                let denied = scenario.alternates() && alternate::is_denied(run);
+                if status >= 0 && status != UNVERIFIED && !denied && outcome.content != i32::from(right) {
                     return Err(format!("it handed out {:?}", outcome.content as u8 as char));
                 }
             }
@@ -236,18 +239,22 @@ impl Judge<'_> {
     }
 
     fn saved(&self, run: &Run, outcome: &Outcome, faulty: bool) -> Result<(), String> {
-        let file = run.at_end.get(self.scenario.target);
+        let (in_place, alternates) = (self.scenario.in_place(), self.scenario.alternates());
+        let name = if alternates { tree::newest(&run.at_end, self.scenario.target) } else { self.scenario.target.into() };
+        let file = run.at_end.get(&name);
         // The kernel's word that what was written in place has no name any more is taken.
         let gone = |made: &Made| made.number == SYS_statx && made.path == "state" && made.failed == Some(ENOENT);
-        if self.scenario.in_place() && outcome.status < 0 && run.calls.iter().any(gone) {
+        if in_place && outcome.status < 0 && run.calls.iter().any(gone) {
             return Ok(());
         }
-        let new = if self.scenario.in_place() {
+        let new = if in_place {
             match self.written(run, &run.at_end)? {
                 Some(new) => new,
                 None if outcome.status == E_INDETERMINATE => false,
                 None => return Err(format!("status {} and damage", outcome.status)),
             }
+        } else if alternates {
+            alternate::is_new(self.scenario, run, &run.at_end)?
         } else {
             let new = self.old_or_new(run, file)?;
             self.previous(&run.at_end)?;
@@ -269,13 +276,16 @@ impl Judge<'_> {
             return Err(format!("the second entry's status is {}", outcome.content));
         }
         let must = outcome.status >= 0 || outcome.status == E_SAVED_NOT_DURABLE;
-        if outcome.status != E_INDETERMINATE && new != must {
+        let denied = alternates && alternate::is_denied(run);
+        if outcome.status != E_INDETERMINATE && new != must && !denied {
             return Err(format!("status {} and the {} state is there", outcome.status, if new { "new" } else { "old" }));
         }
         let (Some(file), true) = (file, must) else { return Ok(()) };
-        if [0, UNVERIFIED].contains(&outcome.status) {
-            let judge = if self.scenario.in_place() { durable_in_place } else { durable };
-            judge(self.scenario, run, file.ino)?;
+        match outcome.status {
+            0 if alternates => alternate::durable(self.scenario, run, &name, file.ino)?,
+            0 | UNVERIFIED if in_place => durable_in_place(self.scenario, run, file.ino)?,
+            0 | UNVERIFIED => durable(run, &name, file.ino)?,
+            _ => {}
         }
         let generation = || tree::content(file).map_or(0, |(generation, _)| generation);
         if outcome.status >= 0 && outcome.status != UNVERIFIED && outcome.generation as u64 != generation() {

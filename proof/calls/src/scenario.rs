@@ -39,6 +39,11 @@ impl Scenario {
         self.name.contains("PLAIN")
     }
 
+    /// A state that alternates: PATH and PATH.prev take turns.
+    pub fn alternates(&self) -> bool {
+        self.name.contains("ALTERNATE")
+    }
+
     pub fn batch(&self) -> bool {
         self.operation.starts_with("batch")
     }
@@ -116,10 +121,19 @@ impl<'a> Maker<'a> {
         self.saved_as("save-plain-previous")
     }
 
+    /// The same of an alternating state, the newest at PATH.prev. The other way round: after six.
+    pub fn saved_in_turn(&self, saves: usize) -> Tree {
+        self.saves("save-alternate", saves)
+    }
+
     fn saved_as(&self, operation: &str) -> Tree {
+        self.saves(operation, 7)
+    }
+
+    fn saves(&self, operation: &str, count: usize) -> Tree {
         self.empty();
         let path = self.directory.to_str().expect("a path");
-        for letter in ["1", "2", "3", "4", "5", "6", "7"] {
+        for letter in ["1", "2", "3", "4", "5", "6", "7"].into_iter().take(count) {
             self.one(&[operation, path, letter]);
         }
         tree::take(self.directory)
@@ -247,6 +261,32 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// PATH and PATH.prev take turns.
+    fn alternating(&mut self, batch: bool) {
+        use Kind::{Load, Remove, Save};
+        let (behind, front) = (self.saved_in_turn(7), self.saved_in_turn(6));
+        let single = self.saved_in_turn(1);
+        let torn = |tree: &Tree, name: &str| {
+            let mut torn = tree.clone();
+            torn.get_mut(name).expect("it was saved").bytes[300] ^= 1;
+            torn
+        };
+        self.add("save, ALTERNATE", "save-alternate", Save, 0, behind.clone());
+        self.add("save, ALTERNATE, into PATH.prev", "save-alternate", Save, 0, front.clone());
+        self.add("save, ALTERNATE, again", "save-alternate-again", Save, 0, behind.clone());
+        self.add("save, ALTERNATE, STRICT", "save-alternate-strict", Save, 0, behind.clone());
+        self.add("save, ALTERNATE, IF_GENERATION", "save-alternate-swap", Save, 0, behind.clone());
+        self.add("save, ALTERNATE (KEEP_PREVIOUS), second", "save-alternate", Save, 0, single);
+        self.add("save, over ALTERNATE", "save", Save, 0, behind.clone());
+        self.add("save, KEEP_PREVIOUS, over ALTERNATE", "save-previous", Save, 0, front.clone());
+        self.add("load, ALTERNATE", "load", Load, 0, behind.clone());
+        self.add("load, ALTERNATE, torn", "load", Load, 17, torn(&behind, "state.prev"));
+        self.add("remove, ALTERNATE", "remove", Remove, 0, front);
+        if batch {
+            self.add("save_batch, ALTERNATE", "batch-alternate", Save, 0, behind);
+        }
+    }
+
     /// The calls that come after those of plain files are theirs.
     fn next_of_plain(&mut self) {
         for scenario in self.all.iter_mut().filter(|scenario| scenario.plain() && scenario.next == "next-state") {
@@ -298,6 +338,7 @@ impl<'a> Maker<'a> {
         self.plain_states();
         self.streams_and_removals();
         self.in_place();
+        self.alternating(batch);
         self.next_of_plain();
         self.locks();
         self.all

@@ -212,6 +212,13 @@ impl Tracee {
         Some((meta.ino(), meta.mode() & libc::S_IFMT))
     }
 
+    /// What its descriptor was opened with.
+    pub fn flags(&self, fd: u64) -> i32 {
+        let about = std::fs::read_to_string(format!("/proc/{}/fdinfo/{}", self.pid, fd as i32)).unwrap_or_default();
+        let octal = about.lines().find_map(|line| line.strip_prefix("flags:"));
+        octal.and_then(|octal| i32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(0)
+    }
+
     pub fn link(&self, fd: u64) -> PathBuf {
         std::fs::read_link(format!("/proc/{}/fd/{}", self.pid, fd as i32)).unwrap_or_default()
     }

@@ -129,10 +129,30 @@ pub fn unsynced(file: &File) -> bool {
 /// The generation and the payload's character of a whole state file: read by its documented format, not by the library.
 pub fn state(bytes: &[u8]) -> Option<(u64, u8)> {
     let digest: String = Sha256::digest(bytes.get(68..)?).iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = std::str::from_utf8(bytes.get(..256)?).ok()?;
-    let number = |key: &str| text.split(' ').find_map(|word| word.strip_prefix(key))?.parse::<u64>().ok();
-    let payload = &bytes[256..];
-    let whole = text.starts_with(&digest) && number("len=")? == payload.len() as u64;
-    let same = payload.iter().all(|byte| byte == &payload[0]);
+    let number = |key| number(bytes, key);
+    let all = &bytes[256.min(bytes.len())..];
+    // What follows the payload of one of two that take turns fills it up.
+    let (payload, rest) = all.split_at_checked(number("!used=").unwrap_or(all.len() as u64) as usize)?;
+    let whole = bytes.starts_with(digest.as_bytes()) && number("len=")? == all.len() as u64;
+    let same = payload.iter().all(|byte| byte == &payload[0]) && rest.iter().all(|&byte| byte == b'\n');
     (whole && same && !payload.is_empty()).then_some((number("gen=")?, payload[0]))
+}
+
+/// What the header says of this key.
+fn number(bytes: &[u8], key: &str) -> Option<u64> {
+    let text = std::str::from_utf8(bytes.get(..256)?).ok()?;
+    text.split(' ').find_map(|word| word.strip_prefix(key))?.parse().ok()
+}
+
+/// Is it one of the two files of an alternating state?
+pub fn is_slot(file: &File) -> bool {
+    number(&file.bytes, "!used=").is_some()
+}
+
+/// The name of the file that is the state at `target`: of two that take turns the newer whole one.
+pub fn newest(tree: &Tree, target: &str) -> String {
+    let previous = format!("{target}.prev");
+    let generation = |name: &str| tree.get(name).filter(|file| is_slot(file)).and_then(content).map(|(generation, _)| generation);
+    let alternates = tree.get(target).is_some_and(is_slot);
+    if alternates && generation(&previous) > generation(target) { previous } else { target.into() }
 }

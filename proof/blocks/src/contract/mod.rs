@@ -6,7 +6,7 @@ pub mod fault;
 #[path = "../../../model/history/promise.rs"]
 pub mod promise;
 #[path = "../../../model/history/record.rs"]
-mod record;
+pub mod record;
 #[path = "../../../model/history/saver.rs"]
 pub mod saver;
 #[path = "../../../model/history/words.rs"]
