@@ -98,11 +98,29 @@ pub fn complete(
     for side in [Side::Path, Side::Previous] {
         match both.entry(saving, side).is(both.stat(side)) {
             Ok(true) => {}
-            Ok(false) => return Err(Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_COMPARE)),
+            Ok(false) => return Err(DISPLACED),
             Err(e) => return Err(indeterminate(saving, e, STEADFAST_STEP_COMPARE)),
         }
     }
     Ok(Outcome::new(STEADFAST_OK).with_generation(saving.fields.generation).with_on_disk(STEADFAST_ON_DISK_NEW))
+}
+
+/// What was written has no name any more, or is beside another PATH. The save begins again.
+const DISPLACED: Outcome = Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_COMPARE);
+
+/// Has this attempt written the new content somewhere already?
+pub fn was_displaced(outcome: &Outcome) -> bool {
+    (outcome.status, outcome.step) == (DISPLACED.status, DISPLACED.step)
+}
+
+/// The result of a save that has failed after such an attempt: what that one has written is whole, and may be found.
+pub fn after_displaced(outcome: Outcome) -> Outcome {
+    // After a conflict PATH is what another saver has saved.
+    if i32::from(outcome.on_disk) != STEADFAST_ON_DISK_OLD || outcome.status == STEADFAST_E_CONFLICT {
+        return outcome;
+    }
+    let told = Outcome::new(STEADFAST_E_INDETERMINATE).with_on_disk(STEADFAST_ON_DISK_EITHER);
+    Outcome { os_error: outcome.os_error, step: outcome.step, generation: outcome.generation, ..told }
 }
 
 /// The names of the two files, and what they were.

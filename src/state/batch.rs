@@ -332,7 +332,12 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
     /// The result of a state; where the file that was there was gone, it is saved by itself.
     fn settle_or_save(&mut self, number: usize, outcome: Outcome, unsynced_parent: Option<Errno>) {
         let next = core::mem::replace(&mut self.session.unsynced_parent, unsynced_parent);
-        let outcome = if begins_again(&outcome) { self.save_alone(number).unwrap_or_else(|e| e) } else { outcome };
+        let outcome = if begins_again(&outcome) {
+            let failed = |e| if alternate::was_displaced(&outcome) { alternate::after_displaced(e) } else { e };
+            self.save_alone(number).unwrap_or_else(failed)
+        } else {
+            outcome
+        };
         self.session.unsynced_parent = next;
         self.settle(number, outcome);
     }

@@ -51,7 +51,13 @@ pub fn while_gone<'h, T>(
 
 /// Saves `request` at `path`.
 pub fn save(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
-    while_gone(session, |session| save_once(session, path, request))
+    let mut displaced = false;
+    let saved = while_gone(session, |session| {
+        let saved = save_once(session, path, request);
+        displaced |= saved.is_err_and(|e| alternate::was_displaced(&e));
+        saved
+    });
+    saved.map_err(|e| if displaced { alternate::after_displaced(e) } else { e })
 }
 
 fn save_once(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
