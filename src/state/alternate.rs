@@ -29,6 +29,11 @@ pub fn save(saving: &mut Saving<'_>, name: &CStr, request: &SaveRequest<'_>) -> 
     complete(saving, &file, name, request, written).map(Some)
 }
 
+/// Can the older of the two be overwritten, as far as is known?
+pub fn fits(saving: &mut Saving<'_>, request: &SaveRequest<'_>) -> Result<bool, Outcome> {
+    fitting(saving, request).map(|capacity| capacity.is_some())
+}
+
 /// What has become of a state that is one of many.
 pub enum Begun<'h> {
     /// The ordinary way is the right one.

@@ -36,6 +36,8 @@ struct Slot<'h> {
     written: Option<Written<'h>>,
     /// The file of an alternating state instead, which is written in place.
     in_place: Option<Fd<'h>>,
+    /// Is it yet to be written?
+    waits: bool,
     saving: Saving<'h>,
     dir: steadfast_stat,
     name: Name,
@@ -118,6 +120,7 @@ pub fn save_batch<E: Entries>(
     };
     // A save that compares and swaps holds a flock that others wait for: never two at once, in any order.
     let together = if request.swaps() { 1 } else { TOGETHER };
+    batch.session.settles = together == 1 || count == 1;
     let mut path = Path::empty();
     for number in 0..count {
         batch.session.unsynced_parent = None;
@@ -164,43 +167,85 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
         request.check_name(path.name())?;
         let hooks = self.session.start.hooks();
-        let holds = self.slots.iter().any(|slot| slot.in_place.is_some());
+        let holds = self.slots.iter().any(|slot| slot.waits);
         let mut saving = begin(&mut self.session, path, &request, holds)?;
         let dir = hooks.fstat(saving.dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
         if self.slots.iter().any(|slot| same(&slot.dir, &dir) && slot.name.c_str() == path.name()) {
             return Err(NotWritten::UnderWay);
         }
         let name = Name::of(&[path.name().to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
-        let alone = request.swaps() || self.entries.count() == 1;
-        let begun = if alone {
-            alternate::save(&mut saving, path.name(), &request)?.map_or(Begun::Ordinary, Begun::Saved)
-        } else {
-            alternate::write(&mut saving, path.name(), &request)?
-        };
+        // One that compares is alone in its group.
+        let waits = !self.session.settles && alternate::fits(&mut saving, &request)?;
         let mut is_locked = false;
-        let (mut written, mut in_place) = (None, None);
-        match begun {
-            Begun::Saved(outcome) => return Err(NotWritten::Saved(outcome)),
-            Begun::Written(file) => in_place = Some(file),
-            Begun::Ordinary => {
-                is_locked = saving.pair.is_some() || saving.alternates;
-                written = Some(saving.write(path.name(), &request)?);
+        let mut written = None;
+        if !waits {
+            saving.settle();
+            if let Some(saved) = alternate::save(&mut saving, path.name(), &request)? {
+                return Err(NotWritten::Saved(saved));
             }
+            is_locked = saving.current.is_some() && (saving.pair.is_some() || saving.alternates);
+            written = Some(saving.write(path.name(), &request)?);
         }
         let outcome = Outcome::new(STEADFAST_OK);
-        let slot = Slot { number, written, in_place, saving, dir, name, synced: None, outcome, is_settled: false };
-        if !request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS)
-            && let Some(fd) = slot.fd()
-        {
-            // Only a beginning: an error that it misses, the sync will report.
-            let _ = hooks.writeback(fd, STEADFAST_WRITEBACK_START);
-        }
+        let slot = Slot { number, written, in_place: None, waits, saving, dir, name, synced: None, outcome, is_settled: false };
+        begin_writeback(hooks, &slot, &request);
         self.slots.push(slot).at(STEADFAST_STEP_ALLOCATE)?;
         Ok(is_locked)
     }
 
+    /// Syncs the newer files of those that wait, where they may not be on the disk yet: before the older ones are written, and all at
+    /// once.
+    fn settle_together(&mut self) {
+        let hooks = self.session.start.hooks();
+        let mut files = [0; TOGETHER];
+        let mut count = 0usize;
+        for (file, newest) in
+            files.iter_mut().zip(self.slots.iter_mut().filter(|slot| slot.waits).filter_map(|slot| slot.saving.unsettled()))
+        {
+            *file = newest.fd();
+            count = count.saturating_add(1);
+        }
+        let Some(files) = files.get_mut(..count).filter(|files| !files.is_empty()) else { return };
+        let many = self.entries.count() >= MANY;
+        if !(many && hooks.fsync_many(&mut self.queue, files, STEADFAST_SYNC_DATA).is_ok()) {
+            for file in files.iter_mut() {
+                *file = hooks.fdatasync(*file).map_or_else(|e| e.code(), |()| 0);
+            }
+        }
+        let settled = self.slots.iter_mut().filter(|slot| slot.waits).filter_map(|slot| slot.saving.unsettled());
+        for (file, newest) in files.iter().zip(settled) {
+            if Errno::result(*file).is_err() {
+                newest.mark_unsynced();
+            }
+        }
+    }
+
+    /// Steps 4 to 6 of one that waits.
+    fn overwrite(&mut self, at: usize) -> Result<(), Outcome> {
+        let hooks = self.session.start.hooks();
+        let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.waits) else { return Ok(()) };
+        slot.waits = false;
+        let (_, data) = self.entries.get(slot.number)?;
+        let request = SaveRequest { data, ..*self.request };
+        match alternate::write(&mut slot.saving, slot.name.c_str(), &request)? {
+            Begun::Saved(outcome) => (slot.outcome, slot.is_settled) = (outcome, true),
+            Begun::Written(file) => slot.in_place = Some(file),
+            Begun::Ordinary => slot.written = Some(slot.saving.write(slot.name.c_str(), &request)?),
+        }
+        begin_writeback(hooks, slot, &request);
+        Ok(())
+    }
+
     /// Steps 7 to 9 of all that are under way.
     fn replace(&mut self) -> Result<(), Outcome> {
+        self.settle_together();
+        for at in 0..self.slots.len() {
+            if let Err(outcome) = self.overwrite(at)
+                && let Some(slot) = self.slots.get_mut(at)
+            {
+                (slot.outcome, slot.is_settled) = (outcome, true);
+            }
+        }
         if self.request.has(STEADFAST_SAVE_SYNCFS) {
             self.sync_file_systems();
         }
@@ -210,7 +255,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         for at in 0..self.slots.len() {
             self.sync(at);
         }
-        for slot in self.slots.iter_mut() {
+        for slot in self.slots.iter_mut().filter(|slot| !slot.is_settled) {
             let (_, data) = match self.entries.get(slot.number) {
                 Ok(entry) => entry,
                 Err(outcome) => {
@@ -234,7 +279,18 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
             let replaced = written.and_then(|written| replace(&mut slot.saving, written, slot.name.c_str(), &request, synced));
             slot.outcome = replaced.unwrap_or_else(|outcome| outcome);
         }
+        // What had too few descriptors is saved when these are closed.
+        let mut alone = [0usize; TOGETHER];
+        let mut left = 0usize;
         while let Some(slot) = self.slots.pop() {
+            if slot.is_settled
+                && [EMFILE, ENFILE].contains(&slot.outcome.os_error)
+                && let Some(place) = alone.get_mut(left)
+            {
+                *place = slot.number;
+                left = left.saturating_add(1);
+                continue;
+            }
             if slot.is_settled || slot.outcome.status != STEADFAST_OK {
                 let (number, outcome, unsynced_parent) = (slot.number, slot.outcome, slot.saving.unsynced_parent);
                 drop(slot);
@@ -255,6 +311,10 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
             };
             let waiting = Waiting { number: slot.number, directory, outcome: slot.outcome, unverified: slot.saving.unverified };
             self.waiting.push(waiting).at(STEADFAST_STEP_ALLOCATE)?;
+        }
+        for &number in alone.iter().take(left) {
+            let outcome = self.save_alone(number).unwrap_or_else(|e| e);
+            self.settle(number, outcome);
         }
         Ok(())
     }
@@ -347,7 +407,10 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         let request = SaveRequest { data, ..*self.request };
         let mut path = Path::empty();
         path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
-        sequence::save(&mut self.session, &mut path, &request)
+        let settles = core::mem::replace(&mut self.session.settles, true);
+        let saved = sequence::save(&mut self.session, &mut path, &request);
+        self.session.settles = settles;
+        saved
     }
 
     fn settle(&mut self, number: usize, outcome: Outcome) {
@@ -358,6 +421,13 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         if new > old || (new == old && number < self.worst_number) {
             (self.worst, self.worst_number) = (outcome, number);
         }
+    }
+}
+
+/// Only a beginning: an error that it misses, the sync will report.
+fn begin_writeback(hooks: &Hooks, slot: &Slot<'_>, request: &SaveRequest<'_>) {
+    if let Some(fd) = slot.fd().filter(|_| !request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS)) {
+        let _ = hooks.writeback(fd, STEADFAST_WRITEBACK_START);
     }
 }
 

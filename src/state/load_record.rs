@@ -27,7 +27,7 @@ fn read_file(fd: Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
     }
     fd.hooks().glance(fd.raw(), |glance| {
         let mut seen = glance.unwrap_or_default();
-        if is_all(seen.len()) {
+        if is_all(seen) {
             if let Ok(loaded) = read(&fd, seen.len() as u64, seen, request, room) {
                 return Ok(loaded);
             }
@@ -44,12 +44,14 @@ fn read_file(fd: Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Ret
     })
 }
 
-/// Did a glance of this length come to the end of the file? A regular file is read short at its end, or where an
-/// error or a signal cut the read. An error cuts between blocks; and a signal exactly between a record whose digest is
-/// right and bytes after it would hide those, but change nothing of what is loaded.
-fn is_all(len: usize) -> bool {
+/// Did a glance come to the end of the file? A regular file is read short at its end, or where an error or a signal cut the
+/// read. An error cuts between blocks: there only the header of an alternating state, which fills its blocks, says that it is the
+/// end. And a signal exactly between a record whose digest is right and bytes after it would hide those, but change nothing of what
+/// is loaded.
+fn is_all(seen: &[u8]) -> bool {
     const BLOCK: usize = 512;
-    (HEADER..GLANCE).contains(&len) && !len.is_multiple_of(BLOCK)
+    let fills = |header: &[u8; HEADER]| format::slot(header).is_some() && format::expected_len(header, seen.len() as u64).is_ok();
+    (HEADER..GLANCE).contains(&seen.len()) && (!seen.len().is_multiple_of(BLOCK) || seen.first_chunk().is_some_and(fills))
 }
 
 /// Reads a record from a file of `size` bytes, which begins with `seen`.

@@ -80,10 +80,7 @@ pub fn generation<'h>(entry: Entry<'h, '_>, current: &mut Existing<'h>, retry: &
     for _ in 0..LOOKS {
         let alternates = current.slot(STEP)?.is_some();
         if let Some(mut pair) = find(entry, current, retry)? {
-            let newest = match pair.newest {
-                Side::Path => Some(current),
-                Side::Previous => pair.previous.as_mut(),
-            };
+            let newest = pair.newest_of(current);
             return newest.map_or(Ok(None), |newest| newest.verify(Kind::Record, STEP).map(|content| content.generation));
         }
         if !alternates || !retry.sleep(entry.hooks()).at(STEP)? {
@@ -124,17 +121,19 @@ impl<'h> Pair<'h> {
         self.newest == Side::Previous && self.previous.as_ref().is_some_and(|previous| !previous.is_unsynced())
     }
 
+    /// The one that is the state.
+    pub fn newest_of<'a>(&'a mut self, current: &'a mut Existing<'h>) -> Option<&'a mut Existing<'h>> {
+        match self.newest {
+            Side::Path => Some(current),
+            Side::Previous => self.previous.as_mut(),
+        }
+    }
+
     /// A newest state that was written by one call and is to be synced by another may not be on the disk: a saver that touches
     /// the other file syncs it first.
     pub fn settle(&mut self, current: &mut Existing<'h>) {
-        if !self.slot.grouped {
-            return;
-        }
-        let newest = match self.newest {
-            Side::Path => Some(current),
-            Side::Previous => self.previous.as_mut(),
-        };
-        if let Some(newest) = newest
+        if self.slot.grouped
+            && let Some(newest) = self.newest_of(current)
             && newest.hooks().fdatasync(newest.fd()).is_err()
         {
             newest.mark_unsynced();

@@ -22,12 +22,14 @@ pub struct Session<'h> {
     pub unsynced_parent: Option<Errno>,
     /// What the call has waited for other processes so far.
     pub retry: Retry,
+    /// Is the newer file of an alternating state synced, where that is to be done, as soon as it is found?
+    pub settles: bool,
 }
 
 impl<'h> Session<'h> {
     /// Relative paths begin at `start`; the whole call waits up to `timeout_ms` for others, a negative one for ever.
     pub fn new(start: Start<'h>, timeout_ms: i64) -> Session<'h> {
-        Session { start, durable: None, unsynced_parent: None, retry: Retry::new(timeout_ms) }
+        Session { start, durable: None, unsynced_parent: None, retry: Retry::new(timeout_ms), settles: true }
     }
 }
 

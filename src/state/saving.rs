@@ -131,7 +131,7 @@ impl<'h> Saving<'h> {
             current = if locked { there.hold(target, None, retry)? } else { Some(there) };
             if let Some(current) = current.as_mut().filter(|_| locked) {
                 pair = pair::find(target, current, retry)?;
-                if let Some(pair) = &mut pair {
+                if let Some(pair) = pair.as_mut().filter(|_| session.settles) {
                     pair.settle(current);
                 }
             }
@@ -165,6 +165,19 @@ impl<'h> Saving<'h> {
     /// The hooks of its directory.
     fn hooks(&self) -> &'h Hooks {
         self.dir.hooks()
+    }
+
+    /// The newer file of an alternating state, where it may not be on the disk.
+    pub fn unsettled(&mut self) -> Option<&mut Existing<'h>> {
+        let pair = self.pair.as_mut().filter(|pair| pair.slot.grouped)?;
+        pair.newest_of(self.current.as_mut()?)
+    }
+
+    /// Syncs it.
+    pub fn settle(&mut self) {
+        if let (Some(pair), Some(current)) = (&mut self.pair, &mut self.current) {
+            pair.settle(current);
+        }
     }
 
     /// The name in the directory.
