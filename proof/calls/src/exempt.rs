@@ -116,6 +116,11 @@ fn linked(s: &Seen) -> bool {
 /// What a load asks of a file that it has opened.
 const READS: [i64; 3] = [SYS_pread64, SYS_statx, SYS_fgetxattr];
 
+/// A load of what may be one of two files that take turns.
+fn looks_at_both(s: &Seen) -> bool {
+    s.kind(&[Load]) && ["ALTERNATE", "damaged", "lost"].iter().any(|part| s.scenario(part))
+}
+
 struct Exemption {
     why: &'static str,
     holds: fn(&Seen) -> bool,
@@ -125,7 +130,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 65] = [
+const ALL: [Exemption; 66] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -329,10 +334,14 @@ const ALL: [Exemption; 65] = [
     because("what looks like damage of one of two that take turns is looked at again: both are opened and read anew", |s| {
         let again = |later: &Made| later.number == s.made().number && later.failed.is_none() && later.path == s.made().path;
         let asked = s.is(&READS) || s.is(&[SYS_openat]) && s.made().path.starts_with("state");
-        s.scenario("load, ALTERNATE") && asked && s.run.calls[s.at..].iter().skip(1).any(again)
+        looks_at_both(s) && asked && s.run.calls[s.at..].iter().skip(1).any(again)
     }),
     because("the kernel's word that there is no other one of the two", |s| {
-        s.scenario("load, ALTERNATE") && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && !s.path("state")
+        looks_at_both(s) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && !s.path("state")
+    }),
+    because("is what is damaged one of two that take turns? What cannot be read does not say so, and the damage is told", |s| {
+        let first = !s.before().iter().any(|made| made.number == SYS_pread64);
+        s.kind(&[Load]) && s.scenario("damaged") && s.is(&[SYS_pread64]) && s.failed(&[EIO]) && !first
     }),
     because("the flock of one of two that take turns only keeps savers away while it is looked at again", |s| {
         s.scenario("load, ALTERNATE") && s.is(&[SYS_flock])

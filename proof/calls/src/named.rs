@@ -83,7 +83,9 @@ pub fn named(scenario: &Scenario, made: &Made, errno: i32, outcome: &Outcome) ->
         // Which file came out of the exchange cannot be seen, nor which one goes back.
         // Nor, once one of two that take turns has been written, whether it still has its name; nor what the write has left
         // where no other file can be made.
-        E_INDETERMINATE if scenario.alternates() => (number == SYS_statx && outcome.step == 19 || number == SYS_pwrite64, false),
+        E_INDETERMINATE if scenario.alternates() => {
+            (number == SYS_statx && (outcome.step == 19 || errno == ENOENT) || number == SYS_pwrite64, false)
+        }
         E_INDETERMINATE => (scenario.plain() && has("IF_GENERATION") && number == SYS_statx, false),
         E_UNSUPPORTED if number == SYS_fsetxattr => (scenario.plain() && (has("STRICT") || scenario.in_place()), false),
         // No copy can be made, as where the directory is closed and has none.
