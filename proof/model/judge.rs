@@ -9,10 +9,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use steadfast::ffi::context::steadfast_context;
 use steadfast::ffi::load::*;
 use steadfast::ffi::lock::*;
 use steadfast::ffi::save::*;
 use steadfast::status::{STEADFAST_CHANGED, STEADFAST_LOCK_HELD, STEADFAST_RECOVERED};
+
+/// Half of what a call waits for others: where nobody is there, none does.
+const TOO_LONG: Duration = Duration::from_secs(5);
 
 pub const RECOVER: u32 = 1 << 0;
 pub const LOAD_PLAIN: u32 = 1 << 2;
@@ -40,9 +45,18 @@ pub fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
 }
 
+/// From here on the contents are longer, for a thousand numbers.
+pub const LONG: u64 = 1000;
+
 /// The content of save number `n`: longer than the first part of its write.
 pub fn payload(n: u64) -> Vec<u8> {
-    format!("version {n} ").into_bytes().repeat(64)
+    // The longest are so long that a file of that length is not overwritten by a short one.
+    let times = match n / LONG % 4 {
+        1 => 400,
+        3 => 1200,
+        _ => 64,
+    };
+    format!("version {n} ").into_bytes().repeat(times)
 }
 
 pub fn version(data: &[u8]) -> Option<u64> {
@@ -50,7 +64,7 @@ pub fn version(data: &[u8]) -> Option<u64> {
     (payload(n) == data).then_some(n)
 }
 
-pub fn save(context: *const steadfast::ffi::context::steadfast_context, path: &Path, n: u64, flags: u32, generation: u64) -> i32 {
+pub fn save(context: *const steadfast_context, path: &Path, n: u64, flags: u32, generation: u64) -> i32 {
     let data = payload(n);
     let mut options: steadfast_save_options = unsafe { std::mem::zeroed() };
     options.size = size_of::<steadfast_save_options>();
@@ -66,12 +80,17 @@ pub fn load(path: &Path, flags: u32) -> Result<(u64, u64), i32> {
 
 /// The same, and the status.
 pub fn load_with_status(path: &Path, flags: u32) -> (i32, Result<(u64, u64), i32>) {
+    load_by(null(), path, flags)
+}
+
+/// The same with a context.
+pub fn load_by(context: *const steadfast_context, path: &Path, flags: u32) -> (i32, Result<(u64, u64), i32>) {
     let mut options: steadfast_load_options = unsafe { std::mem::zeroed() };
     options.size = size_of::<steadfast_load_options>();
     options.flags = flags;
     let mut state: steadfast_state = unsafe { std::mem::zeroed() };
     state.size = size_of::<steadfast_state>();
-    let code = unsafe { steadfast_state_load(null(), c_path(path).as_ptr(), &options, &mut state, null_mut()) };
+    let code = unsafe { steadfast_state_load(context, c_path(path).as_ptr(), &options, &mut state, null_mut()) };
     if code < 0 {
         return (code, Err(code));
     }
@@ -136,6 +155,7 @@ pub fn check_state(state: &State, below: &str, flags: u32, absent: u32) -> Resul
             state.acknowledged
         )
     };
+    let begun = Instant::now();
     let mut generation = 0;
     let kind = if flags & super::PLAIN != 0 { LOAD_PLAIN } else { 0 };
     for recover in [0, RECOVER] {
@@ -155,19 +175,31 @@ pub fn check_state(state: &State, below: &str, flags: u32, absent: u32) -> Resul
     if code != 0 {
         return Err(format!("the next save returns {code}: {}", shown()));
     }
+    if begun.elapsed() > TOO_LONG {
+        return Err(format!("nobody is there, and a load or a save waits: {}", shown()));
+    }
+    // Beside what may have been the newer one of an alternating state's two files the clock counts.
+    let may_jump = state.reserved || flags & super::ALTERNATE != 0;
     match load(&path, kind) {
-        Ok((n, g)) if n == next && (g == generation + 1 || state.reserved) => {}
+        Ok((n, g)) if n == next && (g == generation + 1 || may_jump && g > generation) => {}
         other => return Err(format!("after the next save, load gives {other:?}: {}", shown())),
     }
     let litter = || names(path.parent().unwrap()).into_iter().find(|n| n != "state" && n != "state.prev");
+    let alternates = flags & super::ALTERNATE != 0;
     match litter() {
         None => return Ok(()),
+        // A save in place has no need of the names that a killed one left.
+        Some(_) if alternates => {}
         // The name by which the previous generation was on its way, when the disk lost the temporary file that it
         // goes with: the next save that finds a whole state to keep removes it.
         Some(other) if other.ends_with(".prev.tmp") => {}
         Some(other) => return Err(format!("{other} is left after the next save: {}", shown())),
     }
-    save(context.0, &path, next + 1, flags & !super::IF_GENERATION, 0);
+    // Where PATH.prev is the state, a first ordinary save leaves it there, and only a second one makes another.
+    let ordinary = if alternates { vec![super::KEEP_PREVIOUS; 2] } else { vec![flags & !super::IF_GENERATION] };
+    for flags in ordinary {
+        save(context.0, &path, next + 1, flags, 0);
+    }
     match litter() {
         None => Ok(()),
         Some(other) => Err(format!("{other} is left after two more saves: {}", shown())),

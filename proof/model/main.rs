@@ -5,6 +5,7 @@
 //! Run `cargo test --test model -- --nocapture` to see the counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod alternate;
 mod batch;
 mod history;
 mod in_place;
@@ -12,6 +13,7 @@ mod judge;
 mod removal;
 mod states;
 mod streams;
+mod synced_writes;
 mod trace;
 
 use judge::*;
@@ -29,6 +31,7 @@ const STRICT: u32 = 1 << 0;
 const KEEP_PREVIOUS: u32 = 1 << 1;
 const IF_GENERATION: u32 = 1 << 2;
 const CREATE_PARENTS: u32 = 1 << 4;
+const ALTERNATE: u32 = 1 << 5;
 const NO_SYNC: u32 = 1 << 6;
 const PLAIN: u32 = 1 << 8;
 const IN_PLACE: u32 = 1 << 11;

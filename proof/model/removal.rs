@@ -3,7 +3,7 @@
 use super::judge::{RECOVER, Scratch, c_path, load, materialize, save};
 use super::states::{Model, State, each};
 use super::trace::{Context, Event, Mutant};
-use super::{KEEP_PREVIOUS, record_saves};
+use super::{ALTERNATE, KEEP_PREVIOUS, record_saves};
 use std::ptr::{null, null_mut};
 use steadfast::ffi::change::steadfast_state_remove;
 
@@ -48,7 +48,7 @@ fn explore(flags: u32, mutant: Mutant, model: Model) -> (u64, Result<(), String>
 
 #[test]
 fn removals_survive_a_power_cut() {
-    for (label, flags) in [("plain", 0), ("KEEP_PREVIOUS", KEEP_PREVIOUS)] {
+    for (label, flags) in [("plain", 0), ("KEEP_PREVIOUS", KEEP_PREVIOUS), ("ALTERNATE", ALTERNATE)] {
         for model in [Model::AnySubset, Model::InOrder] {
             let (count, result) = explore(flags, Mutant::None, model);
             match result {

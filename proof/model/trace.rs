@@ -1,6 +1,7 @@
 //! What a routine did, recorded through the hook table while it runs on a real directory: changes of files,
 //! changes of directories, and the syncs that force them to disk.
 
+use super::synced_writes;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -72,6 +73,12 @@ pub enum Mutant {
     AttributeFirst,
     /// The attribute of a plain file after its sync.
     AttributeLate,
+    /// What is written in place is synced by another call.
+    WriteThenSync,
+    /// The directory is not synced before a file of it is written in place.
+    NoPairSync,
+    /// fdatasync does nothing.
+    NoDataSync,
 }
 
 pub struct Recorder {
@@ -85,6 +92,10 @@ pub struct Recorder {
     pub failing: u32,
     /// Is there a file mounted at "state", which no rename replaces?
     pub mounted: bool,
+    /// Descriptors that sync what is written to them (O_DSYNC), and whether something has been.
+    pub in_place: HashMap<i32, bool>,
+    /// With WriteThenSync: the file whose sync is still to come.
+    pub unsynced: Option<usize>,
     fds: HashMap<i32, Node>,
     known: HashMap<(u64, u64), Node>,
     directories: usize,
@@ -96,18 +107,18 @@ pub fn real() -> &'static steadfast_hooks {
     unsafe { &*steadfast_hooks_default() }
 }
 
-fn identity(fd: i32) -> (libc::stat, (u64, u64)) {
+pub fn identity(fd: i32) -> (libc::stat, (u64, u64)) {
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     unsafe { libc::fstat(fd, &mut stat) };
     (stat, (stat.st_dev, stat.st_ino))
 }
 
-fn identity_of(path: &Path) -> (u64, u64) {
+pub fn identity_of(path: &Path) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).map_or((0, 0), |m| (m.dev(), m.ino()))
 }
 
-unsafe fn recorder<'a>(user: *mut c_void) -> &'a mut Recorder {
+pub unsafe fn recorder<'a>(user: *mut c_void) -> &'a mut Recorder {
     unsafe { &mut *user.cast::<Recorder>() }
 }
 
@@ -125,6 +136,8 @@ impl Recorder {
             deferred: vec![],
             failing: 0,
             mounted: false,
+            in_place: HashMap::new(),
+            unsynced: None,
             fds: HashMap::new(),
             known,
             directories: 1,
@@ -132,7 +145,7 @@ impl Recorder {
         })
     }
 
-    fn file(&self, fd: i32) -> Option<usize> {
+    pub fn file(&self, fd: i32) -> Option<usize> {
         if let Some(Node::File(file)) = self.fds.get(&fd) { Some(*file) } else { None }
     }
 
@@ -157,28 +170,36 @@ impl Recorder {
         }
     }
 
-    /// A file that is there already, and on the disk when the directory is.
-    pub fn adopt(&mut self, path: &Path, name: &str, content: &[u8], mode: u32) {
+    /// A file that is there already, and on the disk when the directory is; its content if it is `synced`.
+    pub fn adopt(&mut self, path: &Path, name: &str, content: &[u8], mode: u32, synced: bool) {
         let file = self.modes.len();
         self.modes.push(mode);
         self.known.insert(identity_of(path), Node::File(file));
-        self.events.extend([
-            Event::Size { file, len: content.len() },
-            Event::Part { file, at: 0, bytes: content.to_vec() },
-            Event::SyncFile(file),
-            Event::Names { dir: 0, set: vec![(name.as_bytes().to_vec(), Some(Node::File(file)))] },
-        ]);
+        self.events.push(Event::Size { file, len: content.len() });
+        self.events.push(Event::Part { file, at: 0, bytes: content.to_vec() });
+        self.events.extend(synced.then_some(Event::SyncFile(file)));
+        self.events.push(Event::Names { dir: 0, set: vec![(name.as_bytes().to_vec(), Some(Node::File(file)))] });
+    }
+
+    /// The number of the file that has these of the device and the inode.
+    pub fn number_of(&self, id: (u64, u64)) -> Option<usize> {
+        if let Some(Node::File(file)) = self.known.get(&id) { Some(*file) } else { None }
+    }
+
+    /// All of them.
+    pub fn files(&self) -> HashMap<(u64, u64), usize> {
+        self.known.keys().filter_map(|&id| Some((id, self.number_of(id)?))).collect()
     }
 
     /// What a call has written from `buf` on to place `at` of `fd`.
-    unsafe fn wrote_to(&mut self, fd: i32, at: usize, buf: *const c_void, written: i64) {
+    pub unsafe fn wrote_to(&mut self, fd: i32, at: usize, buf: *const c_void, written: i64) {
         if let (Some(file), true) = (self.file(fd), written > 0) {
             let bytes = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), written as usize) };
             self.wrote(file, identity(fd).0.st_size as usize, at, bytes);
         }
     }
 
-    fn wrote(&mut self, file: usize, size: usize, at: usize, bytes: &[u8]) {
+    pub fn wrote(&mut self, file: usize, size: usize, at: usize, bytes: &[u8]) {
         self.events.push(Event::Size { file, len: size.max(at + bytes.len()) });
         // Two parts: what a sector holds and the rest.
         let (first, rest) = bytes.split_at(bytes.len().min(512));
@@ -204,7 +225,7 @@ impl Recorder {
         table.absent = absent;
         table.openat = Some(openat);
         table.write = Some(write);
-        table.pwrite = Some(pwrite);
+        table.pwrite = Some(synced_writes::pwrite);
         table.fsync = Some(fsync);
         table.fdatasync = Some(fdatasync);
         table.syncfs = Some(syncfs);
@@ -290,6 +311,7 @@ unsafe extern "C" fn openat(user: *mut c_void, dirfd: i32, path: *const c_char, 
             Some(&node) => drop(r.fds.insert(fd, node)),
             None => drop(r.fds.remove(&fd)),
         }
+        r.opened(fd, flags);
         fd
     }
 }
@@ -304,15 +326,6 @@ unsafe extern "C" fn write(user: *mut c_void, fd: i32, buf: *const c_void, len: 
         let at = libc::lseek(fd, 0, libc::SEEK_CUR) as usize;
         let written = (real().write.unwrap())(user, fd, buf, len);
         r.wrote_to(fd, at, buf, written);
-        written
-    }
-}
-
-unsafe extern "C" fn pwrite(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
-    unsafe {
-        let r = recorder(user);
-        let written = (real().pwrite.unwrap())(user, fd, buf, len, offset);
-        r.wrote_to(fd, offset as usize, buf, written);
         written
     }
 }
@@ -333,6 +346,7 @@ unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
             }
         }
         Some(Node::File(file)) if r.mutant != Mutant::NoFileSync => r.events.push(Event::SyncFile(*file)),
+        Some(Node::Directory(_)) if r.mutant == Mutant::NoPairSync && r.is_about_to_write_in_place() => {}
         Some(Node::Directory(dir)) if r.mutant != Mutant::NoDirectorySync && r.mutant != Mutant::SyncBeforeRename => {
             r.events.push(Event::SyncDirectory(*dir));
         }
@@ -342,7 +356,7 @@ unsafe extern "C" fn fsync(user: *mut c_void, fd: i32) -> i32 {
 }
 
 unsafe extern "C" fn fdatasync(user: *mut c_void, fd: i32) -> i32 {
-    unsafe { fsync(user, fd) }
+    if unsafe { recorder(user) }.mutant == Mutant::NoDataSync { 0 } else { unsafe { fsync(user, fd) } }
 }
 
 /// Everything that was written so far.

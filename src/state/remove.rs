@@ -62,11 +62,19 @@ fn remove_both(saving: &mut Saving<'_>, path: &Path, request: &SaveRequest<'_>) 
     if request.swaps() && !target.is(&current.stat).at(STEP)? {
         return Ok(Removed::Replaced);
     }
-    // Of an alternating state the older one goes first.
     let is_newest = saving.pair.as_ref().is_none_or(|pair| pair.newest == Side::Path);
     let whole = current.verify(request.kind(), STEADFAST_STEP_READ_CURRENT)?.is_whole();
     let durable = is_newest && whole && !current.is_unsynced();
     match (previous, before) {
+        // Of an alternating state whose newer file is at PATH.prev the older one goes in the same step.
+        (Some(previous), Some(before)) if !is_newest && !same(&before, &current.stat) => {
+            match previous.rename_file_to(&target, &before, 0) {
+                Ok(()) => return unlink(target).map(|_| Removed::Yes),
+                // Another process removes it, too.
+                Err(e) if e.is(ENOENT) => {}
+                Err(e) => return Err(Outcome::failed(e, STEP)),
+            }
+        }
         (Some(previous), Some(before)) if durable && !same(&before, &current.stat) => {
             return through_previous(target, previous, current, request, &mut saving.retry);
         }

@@ -12,8 +12,19 @@ const DIRECTORY: steadfast_stat = steadfast_stat { dev: 1, ino: 2, mode: S_IFDIR
 const FOREIGN: steadfast_stat = steadfast_stat { dev: 3, ino: 7, mode: S_IFREG | 0o600, nlink: 1, ..EMPTY };
 /// All that have no file share an inode.
 const ANONYMOUS: steadfast_stat = steadfast_stat { dev: 14, ino: 9, mode: 0o600, nlink: 1, ..EMPTY };
-const EMPTY: steadfast_stat =
-    steadfast_stat { dev: 0, ino: 0, mode: 0, nlink: 0, uid: 0, gid: 0, size: 0, mtime_ns: 0, attributes: 0, reserved: 0 };
+const EMPTY: steadfast_stat = steadfast_stat {
+    dev: 0,
+    ino: 0,
+    mode: 0,
+    nlink: 0,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtime_ns: 0,
+    attributes: 0,
+    reserved: 0,
+    btime_ns: 0,
+};
 
 pub(super) unsafe extern "C" fn close(user: User, fd: i32) -> i32 {
     // Dropping a lock can be noticed, and so can freeing an inode whose number comes back.

@@ -1,7 +1,9 @@
 //! The process of one save: every call of it is counted, and fails, is its last one, or waits for another saver, as the
 //! history wants it.
 
+use super::disguise;
 use super::stage::{Stage, Step, Trouble};
+use crate::synced_writes::Failure;
 use crate::trace::{Event, Node, real};
 use std::ffi::{c_char, c_void};
 use steadfast::hooks::{steadfast_hooks, steadfast_pollfd, steadfast_stat};
@@ -28,9 +30,12 @@ pub struct Actor {
     files: usize,
 }
 
+/// A pwrite that syncs what it writes.
+const IN_PLACE: &str = "pwrite, O_DSYNC";
+
 /// Which calls are syncs.
 fn is_sync(call: &str) -> bool {
-    ["fsync", "fdatasync", "syncfs"].contains(&call)
+    ["fsync", "fdatasync", "syncfs", IN_PLACE].contains(&call)
 }
 
 impl Actor {
@@ -58,10 +63,16 @@ impl Actor {
         }
         let number = self.calls;
         self.calls += 1;
+        self.stage().read();
+        if !matches!(self.trouble, Trouble::Killed { call } if call == number) {
+            self.stage().recorder.sync_what_was_written();
+        }
         let directory = matches!(self.stage().recorder.node(fd), Some(Node::Directory(_)));
         let errno = match self.trouble {
             Trouble::Killed { call } if call == number => {
                 self.dead = true;
+                // What it was about to sync nobody will.
+                self.stage().recorder.unsynced = None;
                 libc::EIO
             }
             // Then there is no attribute, which the answer says: nothing here to verify the content by.
@@ -82,7 +93,7 @@ impl Actor {
         };
         self.struck = true;
         self.link_refused |= call == "linkat";
-        if is_sync(call) && !self.dead {
+        if is_sync(call) && call != IN_PLACE && !self.dead {
             self.lose(call, fd);
         }
         Some(-errno)
@@ -97,6 +108,14 @@ impl Actor {
             _ => vec![],
         };
         recorder.events.extend(lost.into_iter().map(Event::Lost));
+    }
+
+    fn disguised(&self, done: i32, out: *mut steadfast_stat) -> i32 {
+        if done == 0 {
+            let stat = unsafe { &mut *out };
+            disguise::put_on(stat, self.stage().recorder.number_of((stat.dev, stat.ino)));
+        }
+        done
     }
 
     fn stage(&self) -> &'static mut Stage {
@@ -142,8 +161,6 @@ hook!(unlinkat(dir: i32, path: *const c_char, flags: i32) -> i32, -1);
 hook!(linkat(old: i32, from: *const c_char, new: i32, to: *const c_char, flags: i32) -> i32, -1);
 hook!(read(fd: i32, buf: *mut c_void, len: usize) -> i64, fd);
 hook!(pread(fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64, fd);
-hook!(fstat(fd: i32, out: *mut steadfast_stat) -> i32, fd);
-hook!(fstatat(dir: i32, path: *const c_char, out: *mut steadfast_stat) -> i32, -1);
 hook!(fstatfs(fd: i32) -> i64, fd);
 hook!(fchmod(fd: i32, mode: u32) -> i32, fd);
 hook!(fchown(fd: i32, uid: u32, gid: u32) -> i32, fd);
@@ -151,6 +168,48 @@ hook!(ftruncate(fd: i32, len: u64) -> i32, fd);
 hook!(fgetxattr(fd: i32, name: *const c_char, buf: *mut c_void, len: usize) -> i64, fd);
 hook!(fsetxattr(fd: i32, name: *const c_char, buf: *const c_void, len: usize) -> i32, fd);
 hook!(writeback(fd: i32, operation: i32, offset: u64, len: u64) -> i32, fd);
+
+unsafe extern "C" fn fstat(user: *mut c_void, fd: i32, out: *mut steadfast_stat) -> i32 {
+    let actor = unsafe { actor(user) };
+    match actor.meet("fstat", fd) {
+        Some(error) => error,
+        None => actor.disguised(made!(actor, fstat(fd, out)), out),
+    }
+}
+
+unsafe extern "C" fn fstatat(user: *mut c_void, dir: i32, path: *const c_char, out: *mut steadfast_stat) -> i32 {
+    let actor = unsafe { actor(user) };
+    match actor.meet("fstatat", -1) {
+        Some(error) => error,
+        None => actor.disguised(made!(actor, fstatat(dir, path, out)), out),
+    }
+}
+
+/// Through O_DSYNC it is a sync as well: EIO comes after everything was written, EMFILE after a part was, the others before.
+unsafe extern "C" fn pwrite(user: *mut c_void, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
+    let actor = unsafe { actor(user) };
+    let is_in_place = offset == 0 && actor.stage().recorder.syncs_writes(fd);
+    let Some(error) = actor.meet(if is_in_place { IN_PLACE } else { "pwrite" }, fd) else {
+        if is_in_place && actor.stage().is_read {
+            actor
+                .stage()
+                .recorder
+                .read_torn(fd, unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) }, || actor.stage().read());
+        }
+        return made!(actor, pwrite(fd, buf, len, offset));
+    };
+    let failure = match error {
+        _ if !is_in_place || actor.dead => None,
+        error if error == -libc::EIO => Some(Failure::Sync),
+        error if error == -libc::EMFILE => Some(Failure::Torn),
+        _ => None,
+    };
+    if let Some(failure) = failure {
+        let bytes = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
+        actor.stage().recorder.fail_in_place(fd, bytes, failure);
+    }
+    error.into()
+}
 
 /// Always done, as by the kernel, which frees the descriptor whatever it answers; the dead have closed everything.
 unsafe extern "C" fn close(user: *mut c_void, fd: i32) -> i32 {
@@ -212,6 +271,7 @@ pub fn table(actor: &mut Actor, absent: u32) -> steadfast_hooks {
     table.openat = Some(openat);
     table.close = Some(close);
     table.write = Some(write);
+    table.pwrite = Some(pwrite);
     table.fsync = Some(fsync);
     table.fdatasync = Some(fdatasync);
     table.syncfs = Some(syncfs);

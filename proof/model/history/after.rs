@@ -1,20 +1,20 @@
 //! After the power cut: what is left is made real once, read by the real loader, and saved over by the real library. Equal
 //! remains are looked at once.
 
+use super::disguise::{self, Files};
 use super::promise::Found;
 pub use super::promise::Seen;
 use super::saver;
-use super::stage::{Who, load, says_unsynced};
+use super::stage::{Who, both, is_marked, load_with, says_unsynced};
 use super::words::*;
 use super::{cuts::Name, record};
 use crate::judge::{Scratch, c_path, payload, put_attribute};
-use crate::trace::{TIME, real};
+use crate::trace::{TIME, identity_of};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::ptr::null;
 use std::rc::Rc;
 use steadfast::ffi::save::*;
 use steadfast::ffi::status::steadfast_report;
@@ -30,6 +30,8 @@ pub struct FileData {
     pub attribute: Option<Vec<u8>>,
     /// It was written after it got the attribute.
     pub changed_since: bool,
+    /// Which file of the recording it is, where that matters: each of an alternating state's two knows the other.
+    pub number: Option<usize>,
 }
 
 impl FileData {
@@ -46,8 +48,8 @@ impl FileData {
 pub struct Store {
     /// Who goes on.
     who: Who,
-    /// STEADFAST_SAVE_PLAIN, or 0.
-    pub kind: u32,
+    /// STEADFAST_SAVE_PLAIN, STEADFAST_SAVE_ALTERNATE or 0: what those who go on add to their flags. Each is tried.
+    pub kinds: Vec<u32>,
     files: HashMap<u64, FileData>,
     seen: HashMap<u64, Rc<Seen>>,
 }
@@ -60,7 +62,7 @@ fn hash_of(value: &impl Hash) -> u64 {
 
 impl Store {
     pub fn new(who: Who) -> Store {
-        Store { who, kind: 0, files: HashMap::new(), seen: HashMap::new() }
+        Store { who, kinds: vec![0], files: HashMap::new(), seen: HashMap::new() }
     }
 
     pub fn file(&mut self, data: FileData) -> u64 {
@@ -98,7 +100,8 @@ impl Store {
         seen
     }
 
-    fn make(&self, root: &Path, tree: &[Name]) {
+    fn make(&self, root: &Path, tree: &[Name]) -> Files {
+        let mut files = Files::new();
         for (at, (name, file, content)) in tree.iter().enumerate() {
             let path = root.join(std::ffi::OsStr::from_bytes(name));
             // Names of one file are names of one file.
@@ -108,42 +111,49 @@ impl Store {
             }
             let data = &self.files[content];
             std::fs::write(&path, &data.content).unwrap();
+            files.extend(data.number.map(|number| (identity_of(&path), number)));
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(data.mode)).unwrap();
             if let Some(attribute) = &data.attribute {
                 put_attribute(&path, attribute, TIME.0 + i64::from(data.changed_since));
             }
         }
-    }
-
-    /// Is what lies there known not to be on the disk?
-    fn marked(&self, name: &str, tree: &[Name]) -> bool {
-        tree.iter().find(|(other, ..)| other == name.as_bytes()).is_some_and(|(_, _, content)| self.files[content].is_marked())
+        files
     }
 
     fn look(&self, name: &str, tree: &[Name]) -> Seen {
         let root = Scratch::new();
-        self.make(&root.0, tree);
-        let (path, previous) = (root.0.join(name), root.0.join(format!("{name}.prev")));
-        let mut seen = Seen { state: load(&path, 0), recovered: load(&path, RECOVER), previous: load(&previous, 0), next: Ok(0) };
-        let marked = [name.to_string(), format!("{name}.prev")].map(|name| self.marked(&name, tree));
-        seen.next = self.go_on(&root.0, name, marked, &seen).and_then(|generation| {
-            self.swap(name, tree, &seen)?;
-            Ok(generation)
+        let files = self.make(&root.0, tree);
+        let path = root.0.join(name);
+        let mut seen = disguise::with(&files, |context| {
+            let (state, previous, _) = both(&path, |path, flags| load_with(context, path, flags));
+            Seen { state, recovered: load_with(context, &path, RECOVER), previous, next: Ok(0) }
         });
+        let next = self.kinds.iter().try_fold(u64::MAX, |lowest, &kind| {
+            let generation = self.go_on(name, tree, kind, &seen)?;
+            self.swap(name, tree, kind, &seen)?;
+            Ok(lowest.min(generation))
+        });
+        seen.next = next;
         seen
     }
 
     /// A save with KEEP_PREVIOUS, and one without. The generation of the first.
-    fn go_on(&self, root: &Path, name: &str, marked: [bool; 2], seen: &Seen) -> Result<u64, String> {
-        let (path, previous) = (root.join(name), root.join(format!("{name}.prev")));
-        let (status, generation) = self.save(&path, NEXT, KEEP_PREVIOUS, 0);
+    fn go_on(&self, name: &str, tree: &[Name], kind: u32, seen: &Seen) -> Result<u64, String> {
+        let root = Scratch::new();
+        let files = self.make(&root.0, tree);
+        let path = root.0.join(name);
+        let both = || disguise::with(&files, |context| both(&path, |path, flags| load_with(context, path, flags)));
+        let kept = both().2;
+        let marked = [if kept == path { path.with_file_name(format!("{name}.prev")) } else { path.clone() }, kept]
+            .map(|path| is_marked(&path));
+        let (status, generation) = self.save(&files, &path, NEXT, KEEP_PREVIOUS | kind, 0);
         if status != 0 {
             return Err(format!("the next save returns {status}"));
         }
-        if load(&path, 0) != (Found::Version { version: NEXT, generation }) {
-            return Err(format!("after the next save, of generation {generation}, a load gives {:?}", load(&path, 0)));
+        let (state, kept, _) = both();
+        if state != (Found::Version { version: NEXT, generation }) {
+            return Err(format!("after the next save, of generation {generation}, a load gives {state:?}"));
         }
-        let kept = load(&previous, 0);
         let right = match (seen.state, seen.previous) {
             (Found::Version { .. }, _) if !marked[0] => kept == seen.state,
             (_, Found::Version { .. }) if !marked[1] => kept == seen.previous,
@@ -153,23 +163,34 @@ impl Store {
             return Err(format!("the next save made PATH.prev {kept:?}; it was {:?}, the state {:?}", seen.previous, seen.state));
         }
         // What the disk lost the temporary file of goes with the next save that has its number: the first one is in use by all.
-        self.save(&path, NEXT + 2, KEEP_PREVIOUS, 0);
+        let (status, generation_of_next) = self.save(&files, &path, NEXT + 2, KEEP_PREVIOUS | kind, 0);
+        let found = both();
+        let newer = generation_of_next > generation;
+        if (status, newer, found.0) != (0, true, Found::Version { version: NEXT + 2, generation: generation_of_next }) {
+            return Err(format!(
+                "the save after the next one returns {status}, {generation_of_next}, and a load gives {:?}",
+                found.0
+            ));
+        }
         let names = [format!(".{name}.0.tmp"), format!(".{name}.0.prev.tmp")];
-        match names.iter().find(|name| root.join(name).exists()) {
-            Some(left) => Err(format!("{left} is left after two more saves")),
-            None => Ok(generation),
+        match names.iter().find(|name| root.0.join(name).exists()) {
+            // Who saves in place needs no temporary file.
+            Some(left) if kind & ALTERNATE == 0 && !has_slots(&self.files, tree) => {
+                Err(format!("{left} is left after two more saves"))
+            }
+            _ => Ok(generation),
         }
     }
 
     /// What RECOVER gave can be swapped for another; what nobody can load is not swapped as if it were not there.
-    fn swap(&self, name: &str, tree: &[Name], seen: &Seen) -> Result<(), String> {
+    fn swap(&self, name: &str, tree: &[Name], kind: u32, seen: &Seen) -> Result<(), String> {
         if seen.state.version().is_some() {
             return Ok(());
         }
         let root = Scratch::new();
-        self.make(&root.0, tree);
+        let files = self.make(&root.0, tree);
         let path = root.0.join(name);
-        let (created, _) = self.save(&path, NEXT, IF_GENERATION, 0);
+        let (created, _) = self.save(&files, &path, NEXT, IF_GENERATION | kind, 0);
         let damage = [seen.state, seen.previous].into_iter().find_map(|found| match found {
             Found::Damaged(code) => Some(code),
             _ => None,
@@ -183,7 +204,7 @@ impl Store {
         }
         match seen.recovered.generation() {
             None => Ok(()),
-            Some(generation) => match self.save(&path, NEXT, IF_GENERATION, generation).0 {
+            Some(generation) => match self.save(&files, &path, NEXT, IF_GENERATION | kind, generation).0 {
                 0 => Ok(()),
                 status => Err(format!("IF_GENERATION {generation}, which RECOVER gave, returns {status}")),
             },
@@ -191,14 +212,13 @@ impl Store {
     }
 
     /// The status and the generation.
-    fn save(&self, path: &Path, version: u64, flags: u32, expected: u64) -> (i32, u64) {
+    fn save(&self, files: &Files, path: &Path, version: u64, flags: u32, expected: u64) -> (i32, u64) {
         let data = payload(version);
-        let flags = flags | self.kind;
         if let Who::Saver(fault) = self.who {
             let directory = c_path(path.parent().unwrap());
             let name = path.file_name().unwrap().to_str().unwrap();
             let request = saver::Request { directory: &directory, name, payload: &data, flags, expected };
-            let told = saver::save(real(), fault, &request);
+            let told = saver::save(&disguise::table(files), fault, &request);
             return (told.status, told.generation);
         }
         let mut options: steadfast_save_options = unsafe { std::mem::zeroed() };
@@ -207,9 +227,14 @@ impl Store {
         options.expected_generation = expected;
         let mut report: steadfast_report = unsafe { std::mem::zeroed() };
         report.size = size_of::<steadfast_report>();
-        let status = unsafe {
-            steadfast_state_save(null(), c_path(path).as_ptr(), data.as_ptr().cast(), data.len(), &options, &mut report)
-        };
+        let status = disguise::with(files, |context| unsafe {
+            steadfast_state_save(context, c_path(path).as_ptr(), data.as_ptr().cast(), data.len(), &options, &mut report)
+        });
         (status, report.generation)
     }
+}
+
+/// Is there one of an alternating state's two files?
+fn has_slots(files: &HashMap<u64, FileData>, tree: &[Name]) -> bool {
+    tree.iter().any(|(.., content)| record::slot(&files[content].content).is_some())
 }

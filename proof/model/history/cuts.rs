@@ -5,6 +5,7 @@
 
 use super::after::{FileData, Seen, Store};
 use super::promise::{self, History};
+use super::record;
 use super::stage::{Entry, PATHS, Stage, version_in};
 use crate::states::Model;
 use crate::trace::{Event, Node, is_of_plain};
@@ -29,6 +30,7 @@ struct Made {
 }
 
 struct File {
+    number: usize,
     mode: u32,
     made: Vec<Made>,
     /// The contents that it may have on the disk, when they have been worked out.
@@ -37,7 +39,7 @@ struct File {
 
 impl File {
     fn content(&self, keep: impl Fn(usize) -> bool) -> FileData {
-        let mut file = FileData { mode: self.mode, content: vec![], attribute: None, changed_since: false };
+        let mut file = FileData { mode: self.mode, content: vec![], attribute: None, changed_since: false, number: None };
         let mut size = 0;
         for (at, made) in self.made.iter().enumerate() {
             if !made.forced && !keep(at) {
@@ -57,6 +59,7 @@ impl File {
             }
         }
         file.content.resize(size, 0);
+        file.number = record::slot(&file.content).map(|_| self.number);
         file
     }
 }
@@ -141,6 +144,28 @@ impl Cutter<'_> {
         file.made.push(Made { change, forced, lost: false });
         file.variants = None;
         true
+    }
+
+    /// What a load gives now: the file, its version, and whether it may come back. Of an alternating state's two files the newer
+    /// one, if it was written there.
+    fn published(&self, name: &str) -> Option<(usize, u64, bool)> {
+        let previous = format!("{name}.prev");
+        let [path, previous] = [name, &previous].map(|name| {
+            let file = *self.live.get(name.as_bytes())?;
+            Some((file, self.files[file].content(|_| true)))
+        });
+        let (file, data) = path?;
+        let is_plain = data.attribute.is_some();
+        let slot = |data: &FileData| record::slot(&data.content).and(record::read(&data.content)).map(|record| record.generation);
+        let in_place = |data: &FileData| record::slot(&data.content).is_some_and(|slot| slot.pair != 0);
+        let ours = slot(&data);
+        let is_record = ours.is_none() && (is_plain || record::read(&data.content).is_some());
+        match previous.as_ref().and_then(|(file, data)| Some((*file, slot(data)?, data))) {
+            Some((file, generation, data)) if !is_record && Some(generation) > ours && in_place(data) => {
+                Some((file, version_in(data)?, true))
+            }
+            _ => Some((file, version_in(&data)?, is_plain || ours.is_some())),
+        }
     }
 
     /// The contents that a file may have. Of a temporary one, which nobody loads: all of it, or what is forced.
@@ -258,23 +283,25 @@ fn explore_path(
     count: &mut u64,
 ) -> Result<(), String> {
     let recorder = &stage.recorder;
-    let files = recorder.modes.iter().map(|&mode| File { mode, made: vec![], variants: None }).collect();
+    let file = |(number, &mode)| File { number, mode, made: vec![], variants: None };
+    let files = (0..).zip(&recorder.modes).map(file).collect();
     let mut cutter = Cutter { store, files, forced: Names::new(), open: vec![], live: Names::new() };
     let mut orders = BTreeMap::new();
+    let mut had = None;
     for (at, event) in recorder.events.iter().enumerate() {
         let now = at + 1;
-        let had = cutter.live.get(name.as_bytes()).copied();
         let mut changed = cutter.take(event, name.as_bytes());
-        let has = cutter.live.get(name.as_bytes()).copied();
-        if let (true, Some(file)) = (has != had, has) {
-            let data = cutter.files[file].content(|_| true);
-            match version_in(&data) {
-                // It goes back after an exchange of names: until that is told, what came between may be there as well.
-                Some(version) if data.attribute.is_some() => drop(orders.entry(version).or_insert(now as u64)),
-                Some(version) => drop(orders.insert(version, now as u64)),
-                None => {}
+        let has = if changed { cutter.published(name) } else { had };
+        if let (true, Some((_, version, comes_back))) = (has != had, has) {
+            // A plain file goes back after an exchange of names, and one of an alternating state's two is the newer one again when
+            // the other is given up: until that is told, what came between may be there as well.
+            if comes_back {
+                orders.entry(version).or_insert(now as u64);
+            } else {
+                orders.insert(version, now as u64);
             }
         }
+        had = has.or(had);
         changed |= *event == Event::Moment || now == from;
         if !changed || now < from {
             continue;

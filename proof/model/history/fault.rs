@@ -24,6 +24,20 @@ pub enum Fault {
     ErrorIsAbsence,
     /// Compare, then rename: nobody is held off.
     SwapWithoutLock,
+    /// Of an alternating state: write and fdatasync are two calls.
+    WriteThenSync,
+    /// The newer one of the two is overwritten.
+    WritesOverNewer,
+    /// The one with the higher number is taken for the newer one, whether it is whole or not.
+    NewestUnverified,
+    /// The directory is not synced before one of the two is written in place.
+    PairUnsynced,
+    /// The sync of the write in place failed? Call fdatasync.
+    SyncsAgain,
+    /// The flock is that of the file that is written, not that of PATH.
+    LocksSlot,
+    /// A newer one that was written by one call and is to be synced by another is taken for one that is on the disk.
+    GroupedUnsynced,
 }
 
 /// Each with what the judge says of it, and the beginning (plan.rs) that shows it soon.
@@ -39,4 +53,15 @@ pub const FAULTS: [(Fault, &str, usize); 10] = [
     (Fault::GenerationAgain, "generation 1 after", 4),
     (Fault::ErrorIsAbsence, "generation 1 after", 1),
     (Fault::SwapWithoutLock, "have both swapped", 1),
+];
+
+/// The same of alternating states.
+pub const ALTERNATING_FAULTS: [(Fault, &str, usize); 7] = [
+    (Fault::WriteThenSync, "older than what is acknowledged", 2),
+    (Fault::WritesOverNewer, "older than what is acknowledged", 1),
+    (Fault::NewestUnverified, "a load", 4),
+    (Fault::PairUnsynced, "a load", 0),
+    (Fault::SyncsAgain, "older than what is acknowledged", 2),
+    (Fault::LocksSlot, "a load", 2),
+    (Fault::GroupedUnsynced, "a load", 5),
 ];

@@ -7,6 +7,7 @@
 mod actor;
 mod after;
 mod cuts;
+mod disguise;
 mod fault;
 mod plan;
 mod promise;
@@ -18,7 +19,7 @@ mod words;
 
 use crate::states::Model;
 use crate::trace::Mutant;
-use fault::{FAULTS, Fault};
+use fault::{ALTERNATING_FAULTS, FAULTS, Fault};
 use plan::{BEGINNINGS, PLAIN_BEGINNINGS};
 
 use search::Search;
@@ -31,6 +32,7 @@ const MODELS: [Model; 2] = [Model::InOrder, Model::AnySubset];
 /// How deep: of the histories with a second save one in so many, and so many of three saves.
 const LIBRARY: (u64, u64) = (4, 250);
 const PLAIN_FILES: (u64, u64) = (4, 80);
+const ALTERNATING: (u64, u64) = (81, 40);
 const CONTROL: (u64, u64) = (16, 60);
 
 fn explore(who: Who, model: Model, (one_in, threes): (u64, u64), seed: u64) {
@@ -72,6 +74,92 @@ fn explore_plain_files(model: Model, (one_in, threes): (u64, u64), seed: u64) {
     search.random(seed, |histories| histories < threes);
     bad += search.report(&format!("plain files: three saves at random, seed {seed}"));
     assert_eq!(bad, 0, "kinds of violations");
+}
+
+/// The same of alternating states.
+fn explore_alternating(who: Who, model: Model, (one_in, threes): (u64, u64), seed: u64) {
+    let mut search = Search::of_alternating(who, Mutant::None, model);
+    search.one_in = one_in;
+    let mut bad = 0;
+    for beginning in search.beginnings {
+        search.pairs(*beginning);
+    }
+    bad += search.report("alternating: two saves, the first in trouble");
+    for beginning in search.beginnings {
+        search.overlapping(*beginning);
+    }
+    bad += search.report("alternating: two savers at once");
+    search.random(seed, |histories| histories < threes);
+    bad += search.report(&format!("alternating: three saves at random, seed {seed}"));
+    assert_eq!(bad, 0, "kinds of violations");
+}
+
+#[test]
+fn alternating_states_in_any_order() {
+    explore_alternating(Who::Library, Model::AnySubset, ALTERNATING, 1);
+}
+
+#[test]
+fn alternating_states_in_order() {
+    explore_alternating(Who::Library, Model::InOrder, ALTERNATING, 1);
+}
+
+/// Whoever reads while somebody saves finds the old state or the new one.
+#[test]
+fn readers_of_alternating_states_find_one() {
+    let mut search = Search::of_alternating(Who::Library, Mutant::None, Model::InOrder);
+    search.one_in = ALTERNATING.0;
+    search.beginnings.iter().for_each(|beginning| search.readers(*beginning));
+    assert_eq!(search.report("alternating: a reader at every moment"), 0, "kinds of violations");
+    let mut search = Search::of_alternating(Who::Saver(Fault::WritesOverNewer), Mutant::None, Model::InOrder);
+    search.hunt_for("a reader finds");
+    search.readers(search.beginnings[2]);
+    let Some(how) = search.found() else { panic!("mutant survives: WritesOverNewer, beside a reader") };
+    println!("model: mutant killed: WritesOverNewer, beside a reader: {how}");
+}
+
+/// The judge lets one pass that keeps the contract plainly.
+#[test]
+fn a_right_saver_of_alternating_states_passes() {
+    MODELS.into_iter().for_each(|model| explore_alternating(Who::Saver(Fault::None), model, ALTERNATING, 1));
+}
+
+/// Searches until a violation says what is expected.
+fn hunt_alternating(what: &str, who: Who, mutant: Mutant, says: &'static str, beginning: usize) {
+    for model in MODELS {
+        let begun = Instant::now();
+        let mut search = Search::of_alternating(who, mutant, model);
+        search.hunt_for(says);
+        let beginning = search.beginnings[beginning];
+        if who != Who::Saver(Fault::LocksSlot) {
+            search.pairs(beginning);
+        }
+        if search.found().is_none() {
+            search.overlapping(beginning);
+        }
+        let Some(how) = search.found() else { panic!("mutant survives: {what}, alternating, {model:?}") };
+        println!("model: mutant killed: {what}, alternating, {model:?}, {:.1} s: {how}", begun.elapsed().as_secs_f64());
+    }
+}
+
+#[test]
+fn mutants_of_a_saver_of_alternating_states_are_killed() {
+    for (fault, says, beginning) in ALTERNATING_FAULTS {
+        hunt_alternating(&format!("{fault:?}"), Who::Saver(fault), Mutant::None, says, beginning);
+    }
+}
+
+#[test]
+fn mutants_of_alternating_states_are_killed() {
+    for (mutant, says, beginning) in [
+        (Mutant::WriteThenSync, "older than what is acknowledged", 1),
+        (Mutant::NoFileSync, "a load gives Damaged", 1),
+        (Mutant::NoDirectorySync, "a load", 1),
+        (Mutant::NoPairSync, "older than what is acknowledged", 1),
+        (Mutant::NoDataSync, "older than what is acknowledged", 1),
+    ] {
+        hunt_alternating(&format!("{mutant:?}"), Who::Library, mutant, says, beginning);
+    }
 }
 
 #[test]

@@ -8,11 +8,11 @@ use crate::judge::payload;
 use crate::trace::Mutant;
 
 const fn kind(name: &'static str, flags: u32) -> Kind {
-    Kind { name, flags, batch: false }
+    Kind { name, flags, batch: false, long: false }
 }
 
 const fn batch(name: &'static str, flags: u32) -> Kind {
-    Kind { name, flags, batch: true }
+    Kind { name, flags, batch: true, long: false }
 }
 
 pub const PLAIN: Kind = kind("plain", 0);
@@ -53,6 +53,52 @@ pub const PLAIN_BEGINNINGS: [(&str, Beginning); 4] = [
     ("a NO_SYNC plain file beside a durable PATH.prev", Beginning::Saved(&[PLAIN_KEEP, PLAIN_KEEP, PLAIN_KINDS[4]])),
 ];
 
+pub const ALTERNATING: Kind = kind("ALTERNATE", ALTERNATE);
+
+/// Alternating states, and what else may be saved over them.
+pub const ALTERNATING_KINDS: [Kind; 11] = [
+    ALTERNATING,
+    Kind { long: true, ..kind("ALTERNATE, long", ALTERNATE) },
+    kind("ALTERNATE, STRICT", ALTERNATE | STRICT),
+    kind("ALTERNATE, IF_GENERATION", ALTERNATE | IF_GENERATION),
+    kind("ALTERNATE, NO_SYNC", ALTERNATE | NO_SYNC),
+    batch("batch, ALTERNATE", ALTERNATE),
+    batch("batch, ALTERNATE, SYNCFS", ALTERNATE | SYNCFS),
+    PLAIN,
+    KEEP,
+    UNSYNCED,
+    kind("IF_GENERATION, KEEP_PREVIOUS", IF_GENERATION | KEEP_PREVIOUS),
+];
+
+/// The same for the saver of this test, which knows alternating states alone.
+pub const SAVERS_ALTERNATING_KINDS: [Kind; 5] = [
+    ALTERNATING,
+    Kind { long: true, ..kind("ALTERNATE, long", ALTERNATE) },
+    kind("ALTERNATE, STRICT", ALTERNATE | STRICT),
+    kind("ALTERNATE, IF_GENERATION", ALTERNATE | IF_GENERATION),
+    kind("ALTERNATE, write and sync", ALTERNATE | GROUPED),
+];
+
+/// So many of the beginnings are the saver's of this test, too.
+pub const OF_SAVER: usize = 6;
+
+pub const ALTERNATING_BEGINNINGS: [(&str, Beginning); 8] = [
+    ("one alternating state", Beginning::Saved(&[ALTERNATING])),
+    ("two alternating states", Beginning::Saved(&[ALTERNATING; 2])),
+    ("an alternating state at PATH.prev", Beginning::Saved(&[ALTERNATING; 3])),
+    ("an alternating state at PATH", Beginning::Saved(&[ALTERNATING; 4])),
+    (
+        "an alternating state whose newer file is damaged",
+        Beginning::Left(|| vec![slot("state", 20, false), damaged_slot("state.prev", 30)]),
+    ),
+    (
+        "an alternating state written by a batch that was killed before its syncs",
+        Beginning::Left(|| vec![Left { synced: false, ..slot("state", 20, true) }, slot("state.prev", 10, false)]),
+    ),
+    ("an alternating state, and a plain save over it", Beginning::Saved(&[ALTERNATING, ALTERNATING, ALTERNATING, PLAIN])),
+    ("a NO_SYNC state saved over an alternating one", Beginning::Saved(&[ALTERNATING, ALTERNATING, ALTERNATING, UNSYNCED])),
+];
+
 /// Only the saver of this test has it.
 pub const RECYCLED: Kind = kind("RECYCLE", RECYCLE | KEEP_PREVIOUS);
 
@@ -88,11 +134,11 @@ pub const BEGINNINGS: [(&str, Beginning); 10] = [
 
 /// Of versions 10, 20 and 30 generation 1, 2 and 3.
 fn whole(name: &'static str, version: u64) -> Left {
-    Left { name, content: record::format(version / 10, 0, false, &payload(version)), marked: false }
+    Left { name, content: record::format(version / 10, 0, false, &payload(version)), marked: false, synced: true }
 }
 
 fn unsynced(name: &'static str, version: u64) -> Left {
-    Left { name, content: record::format(version / 10, 0, true, &payload(version)), marked: true }
+    Left { name, content: record::format(version / 10, 0, true, &payload(version)), marked: true, synced: true }
 }
 
 /// Its second half has not reached the disk.
@@ -102,8 +148,22 @@ fn damaged(name: &'static str, version: u64) -> Left {
     left
 }
 
+/// One of an alternating state's two files.
+fn slot(name: &'static str, version: u64, grouped: bool) -> Left {
+    let payload = payload(version);
+    let slot = record::Slot { used: payload.len(), pair: 1 << 32 | 1, grouped };
+    let content = record::format_slot(version / 10, 0, false, slot, record::capacity(payload.len()), &payload);
+    Left { name, content, marked: false, synced: true }
+}
+
+fn damaged_slot(name: &'static str, version: u64) -> Left {
+    let mut left = slot(name, version, false);
+    left.content[512..].fill(0);
+    left
+}
+
 fn foreign(name: &'static str) -> Left {
-    Left { name, content: b"somebody's own\n".to_vec(), marked: false }
+    Left { name, content: b"somebody's own\n".to_vec(), marked: false, synced: true }
 }
 
 pub fn kinds(who: Who) -> Vec<Kind> {

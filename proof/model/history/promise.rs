@@ -13,6 +13,9 @@
 //! the one that publishes the new one. So EITHER after a failed or omitted sync of the content holds where changes of
 //! directories persist in their order (`ordered`). Where they persist in any order, the durable PATH.prev still stays.
 //!
+//! The two files of an alternating state are looked at as the state, which is the newer whole one, and as what PATH.prev is
+//! otherwise: the older one, which is being overwritten while a save is under way.
+//!
 //! Savers that do not compare and swap hold nobody off. So an unsynced save keeps what it found when it looked; what another
 //! saver published while it ran may be lost with it.
 
@@ -101,7 +104,8 @@ pub struct Save {
 
 impl Save {
     fn has(&self, flag: u32) -> bool {
-        self.flags & flag != 0
+        let implied = if self.flags & ALTERNATE != 0 { KEEP_PREVIOUS } else { 0 };
+        (self.flags | implied) & flag != 0
     }
 
     fn ran_beside(&self, other: &Save) -> bool {
@@ -125,6 +129,11 @@ pub struct History {
 impl History {
     fn save(&self, found: Found) -> Option<&Save> {
         self.saves.iter().find(|save| Some(save.version) == found.version())
+    }
+
+    /// Does the state alternate, perhaps?
+    fn alternates(&self) -> bool {
+        self.saves.iter().any(|save| save.flags & ALTERNATE != 0)
     }
 
     /// A version whose content was synced.
@@ -159,6 +168,8 @@ pub fn answer(history: &History, save: &Save, before: Look) -> Result<(), String
             return Err(format!("status {}, but a load gives {:?} instead of {:?}", told.status, after.state, before.state));
         }
         return match after.previous {
+            // Of an alternating state what was there may not come back: its name would not be known to be on the disk.
+            kept if history.alternates() && kept == before.state => Ok(()),
             Found::Version { .. } if after.previous != before.previous => Err(format!(
                 "a save that failed ({}) made PATH.prev {:?}, which was {:?}",
                 told.status, after.previous, before.previous
@@ -172,7 +183,7 @@ pub fn answer(history: &History, save: &Save, before: Look) -> Result<(), String
     if told.status >= 0 && after.state.generation() != Some(told.generation) {
         return Err(format!("generation {} is told, but a load gives {:?}", told.generation, after.state));
     }
-    generation(save, told, before)?;
+    generation(history, save, told, before)?;
     swapped(save, before)?;
     previous(history, save, told, before, after)
 }
@@ -182,7 +193,9 @@ pub fn works(save: &Save, before: Look) -> Result<(), String> {
     if let Some(answer) = save.answer
         && !answer.alone
     {
-        let lost = !answer.told.saved() && !save.has(IF_GENERATION);
+        // Who finds an alternating state waits for the one that saves.
+        let waited = answer.told.status == E_BUSY;
+        let lost = !answer.told.saved() && !save.has(IF_GENERATION) && !waited;
         return if lost { Err(format!("status {} beside another save", answer.told.status)) } else { Ok(()) };
     }
     // With nothing whole to compare with it cannot be.
@@ -227,12 +240,15 @@ fn exclusive(history: &History, save: &Save, told: Told) -> Result<(), String> {
 }
 
 /// 1 + the current one; where a save looks at PATH.prev, 1 + the higher of the two.
-fn generation(save: &Save, told: Told, before: Look) -> Result<(), String> {
+fn generation(history: &History, save: &Save, told: Told, before: Look) -> Result<(), String> {
     if told.status < 0 {
         return Ok(());
     }
     let highest = before.state.generation().max(before.previous.generation());
+    // Of an alternating state's two files the damaged one may have been the newer.
+    let unsure = history.alternates() && matches!(before.previous, Found::Damaged(_));
     let wanted = match before.state {
+        Found::Version { .. } if unsure => Some(told.generation) > highest,
         Found::Version { generation, .. } if !save.has(KEEP_PREVIOUS | IF_GENERATION) => told.generation == generation + 1,
         Found::Version { .. } => Some(told.generation) == highest.map(|generation| generation + 1),
         Found::Missing => told.generation == 1,
@@ -269,11 +285,16 @@ fn previous(history: &History, save: &Save, told: Told, before: Look, after: Loo
     let error = |what: &str| Err(format!("{what}: PATH.prev is {kept:?}, was {was:?}, the state was {:?}", before.state));
     if history.synced(before.state).is_some() {
         // A save whose sync failed keeps it in any case.
-        let may = save.has(KEEP_PREVIOUS) || told.status == NOT_DURABLE && save.unsynced;
+        // Over an alternating state whose newer file is PATH.prev any save keeps that.
+        let may = save.has(KEEP_PREVIOUS) || told.status == NOT_DURABLE && save.unsynced || history.alternates();
         let keeps = save.has(KEEP_PREVIOUS) && (save.links || !save.unsynced);
         return match (keeps, kept.version() == replaced, kept == was) {
             (true, true, _) | (false, _, true) => Ok(()),
             (false, true, _) if may => Ok(()),
+            // A batch was killed before it synced this, and another saver's sync of it failed.
+            (true, _, true) if history.alternates() && history.save(before.state).is_none_or(|save| save.answer.is_none()) => {
+                Ok(())
+            }
             (true, ..) => error("the previous state was not kept"),
             _ => error("PATH.prev changed"),
         };
@@ -322,6 +343,14 @@ pub fn after_cut(history: &History, ordered: bool, seen: &Seen) -> Result<(), St
         Found::Damaged(_) if doubtful > floor => {}
         other => return Err(format!("a load gives {other:?}")),
     }
+    let in_turns = |save: &Save| save.flags & ALTERNATE != 0 && !save.has(NO_SYNC);
+    if ordered
+        && seen.state.version().is_none()
+        && floor.is_some()
+        && saves.iter().filter(|save| save.order.is_some()).all(in_turns)
+    {
+        return Err(format!("a load of an alternating state needs RECOVER: {:?}", seen.state));
+    }
     match (seen.state, seen.recovered) {
         (Found::Version { .. }, recovered) if recovered != seen.state => {
             return Err(format!("a load gives {:?}, RECOVER {recovered:?}", seen.state));
@@ -334,7 +363,8 @@ pub fn after_cut(history: &History, ordered: bool, seen: &Seen) -> Result<(), St
         (_, Found::Damaged(_)) if protected.is_none() && durable_previous.is_none() && nothing_whole(saves, ordered) => {}
         (_, other) => return Err(format!("RECOVER gives {other:?}")),
     }
-    if let Some((kept, since)) = durable_previous {
+    // Where PATH.prev is the newer one and PATH what is kept, only the order of a journal brings that to PATH.prev first.
+    if let Some((kept, since)) = durable_previous.filter(|_| ordered || !history.alternates()) {
         previous_stays(history, kept, since, seen)?;
     }
     // Who ran beside another one may have counted before it, and published after it.
@@ -373,6 +403,13 @@ fn durable_previous(history: &History) -> Option<(&Save, usize)> {
     history.synced_previous(last.after).map(|save| (save, last.at))
 }
 
+/// Has a save of an alternating state begun since, which writes over the older file?
+fn is_overwritten(history: &History, since: usize) -> bool {
+    let told = history.saves.iter().find(|save| save.answer.is_some_and(|answer| answer.at == since));
+    let last = told.and_then(|save| save.ended);
+    history.saves.iter().any(|save| save.flags & ALTERNATE != 0 && save.ended.is_none_or(|ended| Some(ended) > last))
+}
+
 /// A durable PATH.prev is there, or a durable one that was published after it.
 fn previous_stays(history: &History, kept: &Save, since: usize, seen: &Seen) -> Result<(), String> {
     let answers = history.saves.iter().enumerate().filter_map(|(at, save)| Some((at, save, save.answer?)));
@@ -393,6 +430,7 @@ fn previous_stays(history: &History, kept: &Save, since: usize, seen: &Seen) -> 
             }
             _ => Ok(()),
         },
+        None if is_overwritten(history, since) => Ok(()),
         // A save that failed may leave nothing there that could be taken for a state.
         None if answers.clone().any(|(_, save, answer)| save.has(KEEP_PREVIOUS) && answer.at > since && !answer.told.saved()) => {
             Ok(())

@@ -1,6 +1,9 @@
 //! A saver of this test's own, over any hook table: it keeps the contract, plainly, and so shows that the judge lets a right
 //! one pass. With a [`Fault`] it does what the library once did, or what others do: the judge must catch each.
 
+#[path = "alternating.rs"]
+mod alternating;
+
 use super::fault::Fault;
 use super::promise::Told;
 use super::record;
@@ -23,6 +26,8 @@ struct There {
     fd: i32,
     stat: steadfast_stat,
     record: Option<record::Record>,
+    /// What its header says, whether it is whole or not.
+    says: Option<record::Record>,
 }
 
 impl There {
@@ -130,11 +135,15 @@ impl Saver<'_> {
             Err(error) if error == -libc::ENOENT || self.fault == Fault::ErrorIsAbsence => return Ok(None),
             other => other?,
         };
+        self.read(fd).map(Some)
+    }
+
+    fn read(&self, fd: i32) -> Done<There> {
         let stat = self.stat(fd)?;
         let mut bytes = vec![0u8; stat.size as usize + 1];
         let got = unsafe { self.table.pread.unwrap()(self.user(), fd, bytes.as_mut_ptr().cast(), bytes.len(), 0) };
         bytes.truncate(usize::try_from(got).map_err(|_| got as i32)?);
-        Ok(Some(There { fd, stat, record: record::read(&bytes) }))
+        Ok(There { fd, stat, record: record::read(&bytes), says: record::says(&bytes) })
     }
 
     fn now(&self) -> Done<i64> {
@@ -147,6 +156,9 @@ impl Saver<'_> {
         let has = |flag: u32| request.flags & flag != 0;
         let previous_name = format!("{}.prev", request.name);
         self.dir = self.openat(libc::AT_FDCWD, request.directory, libc::O_RDONLY | libc::O_DIRECTORY)?;
+        if has(ALTERNATE) {
+            return self.alternate(request, &previous_name);
+        }
         let current = self.look(request.name)?;
         if let (Some(there), true) = (&current, has(IF_GENERATION) && self.fault != Fault::SwapWithoutLock) {
             self.flock(there.fd).map_err(|error| if error == -libc::EAGAIN { E_BUSY } else { error })?;

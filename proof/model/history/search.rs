@@ -3,6 +3,7 @@
 use super::after::Store;
 use super::plan::*;
 use super::stage::{Kind, Stage, Step, Trouble, Who};
+use super::words::{ALTERNATE, PLAIN_FILE};
 use super::{cuts, promise};
 use crate::states::Model;
 use crate::trace::Mutant;
@@ -38,7 +39,7 @@ pub struct Search {
     pub absent: u32,
     store: Store,
     kinds: Vec<Kind>,
-    beginnings: &'static [(&'static str, Beginning)],
+    pub beginnings: &'static [(&'static str, Beginning)],
     findings: Findings,
     /// Of the histories that end with another save one in so many is run; of the troubles of the first save one in its square
     /// root; of two savers at once fewer.
@@ -75,7 +76,21 @@ impl Search {
         let mut search = Search::new(Who::Library, mutant, model);
         search.kinds = PLAIN_KINDS.to_vec();
         search.beginnings = &PLAIN_BEGINNINGS;
-        search.store.kind = super::words::PLAIN;
+        search.store.kinds = vec![PLAIN_FILE];
+        search
+    }
+
+    /// States alternate.
+    pub fn of_alternating(who: Who, mutant: Mutant, model: Model) -> Search {
+        let mut search = Search::new(who, mutant, model);
+        search.beginnings = &ALTERNATING_BEGINNINGS;
+        (search.kinds, search.store.kinds) = match who {
+            Who::Library => (ALTERNATING_KINDS.to_vec(), vec![0, ALTERNATE]),
+            Who::Saver(_) => (SAVERS_ALTERNATING_KINDS.to_vec(), vec![ALTERNATE]),
+        };
+        if who != Who::Library {
+            search.beginnings = &ALTERNATING_BEGINNINGS[..OF_SAVER];
+        }
         search
     }
 
@@ -185,6 +200,23 @@ impl Search {
                     if self.found.is_some() {
                         return;
                     }
+                }
+            }
+        }
+    }
+
+    /// Each kind of save with each trouble, and a reader before each of its calls, and while a write in place is half done.
+    pub fn readers(&mut self, (label, beginning): (&str, Beginning)) {
+        for kind in self.kinds.clone() {
+            let calls = self.begin(beginning).run(Step { kind, trouble: Trouble::None }, None);
+            for trouble in troubles(calls).into_iter().step_by(self.one_in.isqrt() as usize) {
+                let step = Step { kind, trouble };
+                let mut stage = self.begin(beginning);
+                stage.is_read = true;
+                stage.run(step, None);
+                self.findings.histories += 1;
+                if let Some(why) = stage.misread.take() {
+                    self.add(&why, &format!("{label}; {step}"));
                 }
             }
         }

@@ -5,13 +5,15 @@ use super::actor::{self, Actor};
 use super::after::FileData;
 use super::fault::Fault;
 use super::promise::{Answer, Found, Look, Save, Told};
+use super::record::{self, Record};
 use super::words::*;
-use super::{record, saver};
-use crate::judge::{self, Scratch, c_path, payload};
+use super::{disguise, saver};
+use crate::judge::{self, LONG, Scratch, c_path, payload};
 use crate::trace::{Context, Event, Mutant, Recorder};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use steadfast::ffi::batch::*;
+use steadfast::ffi::context::steadfast_context;
 use steadfast::ffi::save::*;
 use steadfast::ffi::status::steadfast_report;
 use steadfast::hooks::{STEADFAST_ABSENT_LINK, steadfast_hooks};
@@ -24,6 +26,8 @@ pub struct Kind {
     pub name: &'static str,
     pub flags: u32,
     pub batch: bool,
+    /// Is what it saves longer?
+    pub long: bool,
 }
 
 /// What happens to a save. Calls are counted from 0.
@@ -89,6 +93,10 @@ pub struct Stage {
     pub began_lost: bool,
     /// What the platform lacks.
     pub absent: u32,
+    /// Is there a reader, who loads before each call?
+    pub is_read: bool,
+    /// What it should not have found.
+    pub misread: Option<String>,
     root: Scratch,
     who: Who,
     saves: u64,
@@ -100,6 +108,8 @@ pub struct Left {
     pub name: &'static str,
     pub content: Vec<u8>,
     pub marked: bool,
+    /// Is it on the disk?
+    pub synced: bool,
 }
 
 /// The version of a save that left no whole content.
@@ -116,8 +126,9 @@ fn found(result: Result<(u64, u64), i32>) -> Found {
 }
 
 /// What a load gives of a state of either kind.
-pub fn load(path: &std::path::Path, flags: u32) -> Found {
-    let (record, plain) = (judge::load_with_status(path, flags), judge::load_with_status(path, flags | LOAD_PLAIN));
+pub fn load_with(context: *const steadfast_context, path: &std::path::Path, flags: u32) -> Found {
+    let load = |flags| judge::load_by(context, path, flags);
+    let (record, plain) = (load(flags), load(flags | LOAD_PLAIN));
     match (record.0, plain.0) {
         (0, _) => found(record.1),
         (_, 0) => found(plain.1),
@@ -126,6 +137,26 @@ pub fn load(path: &std::path::Path, flags: u32) -> Found {
         (_, UNVERIFIED) | (RECOVERED, _) => found(record.1),
         _ => found(plain.1),
     }
+}
+
+/// One file by itself, as a record.
+fn alone(path: &std::path::Path) -> Found {
+    let Ok(content) = std::fs::read(path) else { return Found::Missing };
+    let (record, version) = (record::read(&content), record::payload(&content).and_then(judge::version));
+    match (record, version) {
+        (Some(Record { generation, .. }), Some(version)) => Found::Version { version, generation },
+        (Some(_), None) => Found::Wrong,
+        (None, _) => Found::Damaged(E_DIGEST),
+    }
+}
+
+/// What a load of PATH gives, what is kept beside it, and where that is: the older one of an alternating state's two files may
+/// be PATH.
+pub fn both(path: &std::path::Path, load: impl Fn(&std::path::Path, u32) -> Found) -> (Found, Found, PathBuf) {
+    let previous = path.with_file_name(format!("{}.prev", path.file_name().unwrap().to_str().unwrap()));
+    let (state, kept) = (load(path, 0), load(&previous, 0));
+    let alternates = std::fs::read(path).is_ok_and(|content| record::slot(&content).is_some());
+    if alternates && state == kept { (state, alone(path), path.into()) } else { (state, kept, previous) }
 }
 
 /// Does the attribute of a plain file say that it is not known to be on the disk?
@@ -152,7 +183,18 @@ impl Stage {
     pub fn new(who: Who, mutant: Mutant) -> Box<Stage> {
         let root = Scratch::new();
         let recorder = Recorder::new(&root.0, mutant);
-        Box::new(Stage { recorder, entries: vec![], began_lost: false, absent: 0, root, who, saves: 0, answers: 0 })
+        Box::new(Stage {
+            recorder,
+            entries: vec![],
+            began_lost: false,
+            absent: 0,
+            is_read: false,
+            misread: None,
+            root,
+            who,
+            saves: 0,
+            answers: 0,
+        })
     }
 
     /// A history that begins with what a power cut, or a person, has left of a state: all of it is on the disk.
@@ -163,11 +205,12 @@ impl Stage {
             std::fs::write(&path, &file.content).unwrap();
             let mode = 0o600 | if file.marked { MARK } else { 0 };
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            stage.recorder.adopt(&path, file.name, &file.content, mode);
+            stage.recorder.adopt(&path, file.name, &file.content, mode, file.synced);
         }
         stage.recorder.events.push(Event::SyncDirectory(0));
         let look = stage.look(0);
         stage.began_lost = look.state == Found::Lost;
+        let flags = if left.iter().any(|file| record::slot(&file.content).is_some()) { ALTERNATE } else { 0 };
         // What was never answered, and has lost its content.
         let unsynced = |version, order| Save {
             version,
@@ -184,14 +227,17 @@ impl Stage {
         let durable = |version, generation, order| {
             let told = Told { status: 0, on_disk: NEW, generation };
             let answer = Some(Answer { told, after: look, alone: true, at: 0 });
-            Save { flags: 0, unsynced: false, answer, ..unsynced(version, order) }
+            Save { flags, unsynced: false, answer, ..unsynced(version, order) }
         };
         let mut saves = vec![];
         if let Found::Version { version, generation } = look.previous {
             saves.push(durable(version, generation, 0));
         }
         let marked = left.iter().any(|file| file.name == PATHS[0] && file.marked);
+        // Nobody was told so of what is not on the disk, but it is no worse than a save that is under way.
+        let is_synced = left.iter().all(|file| file.synced);
         match look.state {
+            Found::Version { version, .. } if !is_synced => saves.push(Save { flags, unsynced: false, ..unsynced(version, 1) }),
             Found::Version { version, .. } if marked => saves.push(unsynced(version, 1)),
             Found::Version { version, generation } => saves.push(durable(version, generation, 1)),
             _ => saves.push(unsynced(LEFT, 1)),
@@ -208,8 +254,21 @@ impl Stage {
     }
 
     fn look(&self, path: usize) -> Look {
-        let previous = self.root.0.join(format!("{}.prev", PATHS[path]));
-        Look { state: load(&self.path(path), 0), previous: load(&previous, 0), marked: is_marked(&previous) }
+        let load =
+            |path: &std::path::Path, flags| disguise::with(&self.recorder.files(), |context| load_with(context, path, flags));
+        let (state, previous, kept) = both(&self.path(path), load);
+        Look { state, previous, marked: is_marked(&kept) }
+    }
+
+    /// A reader finds what was there when the only save that is under way began, or what that saves.
+    pub fn read(&mut self) {
+        let mut under_way = self.entries.iter().filter(|entry| entry.save.ended.is_none());
+        let (Some(entry), true) = (under_way.find(|entry| entry.path == 0 && entry.alone), self.is_read) else { return };
+        let (before, version) = (entry.before.state, entry.save.version);
+        let found = self.look(0).state;
+        if found != before && found.version() != Some(version) {
+            self.misread.get_or_insert_with(|| format!("a reader finds {found:?}; there was {before:?}, and {version} is saved"));
+        }
     }
 
     /// The events of everything so far.
@@ -232,7 +291,7 @@ impl Stage {
                 _ => before.state.generation().or(before.previous.generation()).unwrap_or(0),
             };
             let save = Save {
-                version: number * 2 + path as u64,
+                version: number * 2 + path as u64 + if step.kind.long { LONG } else { 0 },
                 flags: step.kind.flags,
                 expected,
                 unsynced,
@@ -322,6 +381,8 @@ fn options(save: &Save) -> steadfast_save_options {
     options.size = size_of::<steadfast_save_options>();
     options.flags = save.flags;
     options.expected_generation = save.expected;
+    // Whoever is waited for here goes on later.
+    options.timeout_ms = 20;
     options
 }
 
@@ -330,5 +391,5 @@ pub fn version_in(file: &FileData) -> Option<u64> {
     if file.attribute.is_some() {
         return judge::version(&file.content);
     }
-    judge::version(file.content.get(256..)?)
+    judge::version(record::payload(&file.content)?)
 }

@@ -5,11 +5,14 @@
 pub const STRICT: u32 = 1 << 0;
 pub const KEEP_PREVIOUS: u32 = 1 << 1;
 pub const IF_GENERATION: u32 = 1 << 2;
-/// The bit of RECYCLE, which the library refuses: only the saver of this test takes it.
-pub const RECYCLE: u32 = 1 << 5;
+pub const ALTERNATE: u32 = 1 << 5;
 pub const NO_SYNC: u32 = 1 << 6;
 pub const SYNCFS: u32 = 1 << 7;
 pub const PLAIN: u32 = 1 << 8;
+/// As RECYCLE did it, a flag of the library until November 2026: only the saver of this test takes it.
+pub const RECYCLE: u32 = 1 << 30;
+/// With ALTERNATE: write and sync are two calls, as in a batch. The library has no such flag, the saver of this test has.
+pub const GROUPED: u32 = 1 << 29;
 /// The same, beside a kind of save that has the name.
 pub const PLAIN_FILE: u32 = PLAIN;
 pub const RECOVER: u32 = 1 << 0;
