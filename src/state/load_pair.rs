@@ -160,7 +160,10 @@ fn look<'h>(
                 }
                 Ok(_) => Ok(Found::Moved),
                 // What was read of PATH is no longer in the memory.
-                Err(e) if recoverable(e.status) => Ok(files.load(any, room, retry).map_or(Found::Moved, Found::Only)),
+                Err(e) if recoverable(e.status) => Ok(match files.load(any, room, retry) {
+                    Ok(again) if again.alternates => Found::Only(again),
+                    _ => Found::Moved,
+                }),
                 Err(e) => Err(e),
             }
         }
