@@ -220,9 +220,10 @@ impl<'h> Existing<'h> {
         self.unsynced || self.content.is_some_and(|(_, content)| content.unsynced)
     }
 
-    /// It could not be synced.
+    /// It could not be synced. Another sync would answer 0, so the mark goes to the file as well.
     pub fn mark_unsynced(&mut self) {
         self.unsynced = true;
+        let _ = self.hooks().fchmod(self.fd(), self.stat.mode & 0o7777 | UNSYNCED);
     }
 
     /// What its header says of an alternating state, if it is one of its two files; and the generation, if the header's own check

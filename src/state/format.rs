@@ -55,10 +55,13 @@ const GROUPED_KEY: &[u8] = b" grouped=1";
 const SLOT_BLANK: &[u8] = b" !used=00000000000000000000 !pair=0000000000000000";
 
 impl Slot {
+    /// What divides the length of a file.
+    pub const STEP: u64 = 4096;
+
     /// The length of a file for a payload of `used` bytes: it is not to change with every save. In steps of 4 KiB, of a 16th
     /// where that is more, and of 64 KiB at most.
     pub fn capacity(used: u64) -> u64 {
-        const STEP: u64 = 4096;
+        const STEP: u64 = Slot::STEP;
         const LONGEST: u64 = 16 * STEP;
         let len = used.saturating_add(HEADER as u64);
         let step = (len / 16 / STEP).saturating_mul(STEP).clamp(STEP, LONGEST);

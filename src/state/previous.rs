@@ -6,6 +6,7 @@
 
 use super::copy::{self, Adopted};
 use super::existing::{Content, Existing, if_regular, is_durable, is_gone, is_recoverable};
+use super::format::Slot;
 use super::options::Kind;
 use super::pair;
 use crate::file::deadline::Retry;
@@ -221,6 +222,9 @@ impl<'h> Keeping<'h, '_> {
             let _ = self.rotating.unlink();
             return Ok(Some(Kept::unchanged(recoverable, note)));
         }
+        if before.is_some_and(|before| self.may_be_only_one_on_disk(&before, there)) {
+            target_synced(self.target)?;
+        }
         // The attribute is not for the file itself: it may have other names, and the save may fail.
         let linked = if adopted { Linked::Unlinkable } else { self.link(there, AGAIN)? };
         let kept = match linked {
@@ -251,6 +255,16 @@ impl<'h> Keeping<'h, '_> {
             }
         };
         Ok(Some(Kept { undo: Some(undo), durable: recoverable, note }))
+    }
+
+    /// Is what is at .prev one of an alternating state's two, and PATH none any more? Then the disk may still call the older of the two
+    /// PATH, until the directory is synced, and the one at .prev is the state there.
+    fn may_be_only_one_on_disk(&self, before: &steadfast_stat, there: &Existing<'_>) -> bool {
+        let is_slot = |file: &Existing<'_>| file.slot(STEP).is_ok_and(|slot| slot.is_some());
+        let fills_blocks = before.size > 0 && before.size.is_multiple_of(Slot::STEP);
+        fills_blocks
+            && !is_slot(there)
+            && Existing::open(self.previous, &mut Retry::new(0), STEP).is_ok_and(|file| file.is_some_and(|file| is_slot(&file)))
     }
 
     /// There is no copy of the current state, unless a save before this one has left one at .prev.
@@ -384,6 +398,14 @@ impl<'h> Keeping<'h, '_> {
         let copy = Temp::create_after(self.temp, self.target, 0o600).at(STEP)?;
         let adopted = adopted.then_some(Adopted { generation: self.how.number, needs_attribute: true });
         copy::publish(there, copy, to, adopted, self.how.sync)
+    }
+}
+
+/// Syncs the directory, where that can be done.
+fn target_synced(target: Entry<'_, '_>) -> Result<(), Outcome> {
+    match target.sync_directory() {
+        Err(e) if !e.unsupported() => Err(Outcome::failed(e, STEP)),
+        _ => Ok(()),
     }
 }
 
