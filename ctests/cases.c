@@ -51,7 +51,7 @@ static void save_here(const char *where, const char *text, uint32_t how)
 /* One byte more, one less, or another one. */
 static void spoil(int change)
 {
-    size_t len;
+    size_t len = 0;
     char *bytes = read_file(path, &len);
     bytes = realloc(bytes, len + 2);
     if (change == 0)

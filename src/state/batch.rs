@@ -284,7 +284,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         let mut left = 0usize;
         while let Some(slot) = self.slots.pop() {
             if slot.is_settled
-                && [EMFILE, ENFILE].contains(&slot.outcome.os_error)
+                && [EMFILE, ENFILE].iter().any(|&errno| slot.outcome.status == Errno::of(errno).code())
                 && let Some(place) = alone.get_mut(left)
             {
                 *place = slot.number;
