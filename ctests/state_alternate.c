@@ -79,15 +79,18 @@ static void takes_turns(void)
     is_int((int)faults.made[STEADFAST_CALL_RENAMEAT], 0, "and no rename");
     ok(size_of(path) == 4096 && size_of(previous) == 4096, "each file is 4 KiB long");
     char command[1500];
-    snprintf(command, sizeof command, "for f in '%s' '%s'; do tail -c +69 \"$f\" | sha256sum | head -c 64 >'%s.sum' && head -c 64 \"$f\" | cmp -s - '%s.sum' || exit 1; done",
-             path, previous, path, path);
+    snprintf(
+        command, sizeof command,
+        "for f in '%s' '%s'; do tail -c +69 \"$f\" | sha256sum | head -c 64 >'%s.sum' && head -c 64 \"$f\" | cmp -s - '%s.sum' || exit 1; done",
+        path, previous, path, path);
     ok(system(command) == 0, "coreutils verify both files");
 }
 
 static void with_what_else(void)
 {
     begin(3);
-    is_int(save_expecting("four", ALTERNATE | STEADFAST_SAVE_IF_GENERATION, 2), STEADFAST_E_CONFLICT, "IF_GENERATION of the older: conflict");
+    is_int(save_expecting("four", ALTERNATE | STEADFAST_SAVE_IF_GENERATION, 2), STEADFAST_E_CONFLICT,
+           "IF_GENERATION of the older: conflict");
     is_int((int)report.generation, 3, "which says the newer");
     is_int(save_expecting("four", ALTERNATE | STEADFAST_SAVE_IF_GENERATION, 3), STEADFAST_OK, "of the newer: saved");
     is_int(save_expecting("five", STEADFAST_SAVE_IF_GENERATION, 4), STEADFAST_OK, "a plain save of the next generation");
@@ -101,7 +104,8 @@ static void with_what_else(void)
     is_int(save(path, "kept", STEADFAST_SAVE_KEEP_PREVIOUS), STEADFAST_OK, "KEEP_PREVIOUS over a newest PATH.prev");
     ok(load_gives(0, "kept") == 0, "is saved");
     unlink(path);
-    ok(load_gives(0, "") == STEADFAST_E_LOST && load_gives(STEADFAST_LOAD_RECOVER, "three") == STEADFAST_RECOVERED, "and leaves it in place");
+    ok(load_gives(0, "") == STEADFAST_E_LOST && load_gives(STEADFAST_LOAD_RECOVER, "three") == STEADFAST_RECOVERED,
+       "and leaves it in place");
     begin(4);
     is_int(save(path, "kept", STEADFAST_SAVE_KEEP_PREVIOUS), STEADFAST_OK, "KEEP_PREVIOUS over a newest PATH");
     unlink(path);
@@ -121,7 +125,9 @@ static void with_what_else(void)
     steadfast_save_entry entry[3];
     for (int round = 1; round <= 4; round++) {
         for (int i = 0; i < 3; i++)
-            entry[i] = (steadfast_save_entry){ .size = sizeof entry[0], .path = i == 0 ? path : in(dir, i == 1 ? "b" : "c"), .data = "round", .len = 5 };
+            entry[i] = (steadfast_save_entry){
+                .size = sizeof entry[0], .path = i == 0 ? path : in(dir, i == 1 ? "b" : "c"), .data = "round", .len = 5
+            };
         steadfast_save_options o = { .size = sizeof o, .flags = ALTERNATE };
         is_int(steadfast_state_save_batch(context, entry, 3, &o, NULL), STEADFAST_OK, "a batch, round %d", round);
     }
@@ -180,7 +186,8 @@ static void damage(void)
 {
     begin(3);
     truncate(previous, 100);
-    ok(load_gives(0, "two") == STEADFAST_RECOVERED && loaded.source == STEADFAST_SOURCE_CURRENT, "the newest is cut: the other one, which says so");
+    ok(load_gives(0, "two") == STEADFAST_RECOVERED && loaded.source == STEADFAST_SOURCE_CURRENT,
+       "the newest is cut: the other one, which says so");
     is_int(alternate("four"), STEADFAST_OK, "it can be saved over");
     ok(load_gives(0, "four") == 0 && report.generation > 3, "with a number that never was");
     begin(4);
@@ -223,7 +230,8 @@ static const char *told_the_truth(int result, const char *old, int one_fault)
     if (wrong == NULL && (alternate("next") != STEADFAST_OK || load_gives(0, "next") != 0))
         wrong = "the next save is not what is loaded";
     if (wrong != NULL)
-        snprintf(what, sizeof what, "%s, on_disk %d: %s (load: %s)", steadfast_status_name(result), on_disk, wrong, steadfast_status_name(status));
+        snprintf(what, sizeof what, "%s, on_disk %d: %s (load: %s)", steadfast_status_name(result), on_disk, wrong,
+                 steadfast_status_name(status));
     return wrong == NULL ? NULL : what;
 }
 
@@ -414,7 +422,8 @@ static void turns(void)
         while ((reader = waitpid(-1, &status_of, WNOHANG)) > 0)
             alive--, wrong += status_of != 0;
     }
-    ok(wrong == 0 && loads > 10, "%d savers and a reader: each load is whole, and none is older than the one before (%d loads)", SAVERS, loads);
+    ok(wrong == 0 && loads > 10, "%d savers and a reader: each load is whole, and none is older than the one before (%d loads)", SAVERS,
+       loads);
     load_gives(0, "");
     ok(loaded.generation == 2 + SAVERS * EACH, "and each save has its own number");
 }
