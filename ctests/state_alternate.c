@@ -428,6 +428,21 @@ static void turns(void)
     ok(loaded.generation == 2 + SAVERS * EACH, "and each save has its own number");
 }
 
+/* Where nothing can take turns each save is an ordinary one. */
+static void ordinary(void)
+{
+    static const char *const texts[] = { "one", "two", "three", "four" };
+    begin(0);
+    for (int i = 0; i < 4; i++) {
+        int status = alternate(texts[i]);
+        ok(status == STEADFAST_OK || status == STEADFAST_NOT_DURABLE, "where no two files take turns: saved");
+        ok(load_gives(0, texts[i]) == 0 && loaded.source == STEADFAST_SOURCE_CURRENT && loaded.generation == (uint64_t)i + 1,
+           "and the state is at PATH");
+    }
+    unlink(path);
+    is_int(load_gives(STEADFAST_LOAD_RECOVER, "three"), STEADFAST_RECOVERED, "the previous one is kept");
+}
+
 int main(void)
 {
     dir = make_temp_dir("alternate");
@@ -437,19 +452,23 @@ int main(void)
     counted = faults_context(&faults);
     unsynced = faults_context(&idle);
     int fds = count_fds();
-    takes_turns();
-    with_what_else();
-    written_in_pieces();
-    sizes();
-    damage();
-    steadfast_context *synced = context;
-    context = unsynced;
-    failures();
-    deaths();
-    context = synced;
-    late();
-    permissions();
-    turns();
+    if (!can_alternate()) {
+        ordinary();
+    } else {
+        takes_turns();
+        with_what_else();
+        written_in_pieces();
+        sizes();
+        damage();
+        steadfast_context *synced = context;
+        context = unsynced;
+        failures();
+        deaths();
+        context = synced;
+        late();
+        permissions();
+        turns();
+    }
     is_int(count_fds(), fds, "no descriptor is left");
     steadfast_state_free(&loaded);
     steadfast_context_free(counted);

@@ -5,6 +5,7 @@
 #include "faults.h"
 
 #include <signal.h>
+#include <sys/vfs.h>
 
 static char *dir;
 static steadfast_context *context;
@@ -41,6 +42,20 @@ static inline int holds(const char *path, const char *text)
 static inline int says(const char *what)
 {
     return NO_DIR_FSYNC ? strstr(report.message, "cannot sync a directory") != NULL : strstr(report.message, what) != NULL;
+}
+
+/* Can two files take turns in this directory? Where not, STEADFAST_SAVE_ALTERNATE makes ordinary saves. */
+static inline int can_alternate(void)
+{
+    /* ext2 to ext4, xfs, btrfs, f2fs, bcachefs, tmpfs. */
+    static const unsigned long known[] = { 0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0xca451a4e, 0x01021994 };
+    struct statfs fs;
+    if (NO_FLOCK || NO_DIR_FSYNC || statfs(dir, &fs) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if ((unsigned long)fs.f_type == known[i])
+            return 1;
+    return 0;
 }
 
 /* An empty directory of its own for a test. */

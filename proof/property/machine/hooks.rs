@@ -117,6 +117,11 @@ unsafe extern "C" fn write(user: User, fd: i32, buf: *const c_void, len: usize) 
     answer(result)
 }
 
+/// Nothing here lists a directory.
+unsafe extern "C" fn getdents(user: User, _: i32, _: *mut c_void, _: usize) -> i64 {
+    answer(unsafe { machine(user) }.begin(STEADFAST_CALL_GETDENTS).and(Err(EINVAL)))
+}
+
 /// The position stays.
 unsafe extern "C" fn pwrite(user: User, fd: i32, buf: *const c_void, len: usize, offset: u64) -> i64 {
     let m = unsafe { machine(user) };
@@ -363,6 +368,7 @@ pub(super) fn table(user: User, absent: u32) -> steadfast_hooks {
     table.map = Some(marks::map);
     table.unmap = Some(marks::unmap);
     table.pwrite = Some(pwrite);
+    table.getdents = Some(getdents);
     table
 }
 
