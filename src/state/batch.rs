@@ -2,56 +2,25 @@
 //! each directory is synced once.
 
 use super::alternate::{self, Begun};
+use super::group::{Group, MANY, Slot, TOGETHER};
 use super::options::*;
 use super::resolve::Session;
-use super::saving::{self, Saving, Synced, Written};
+use super::saving::{self, Saving, Synced};
 use super::sequence::{self, begins_again, replace};
 use super::sync::sync_directory;
 use crate::file::deadline::Retry;
 use crate::file::entry::same;
-use crate::file::filesystem;
 use crate::file::path::{Name, Path};
 use crate::hooks::*;
 use crate::mem::List;
 use crate::status::*;
 use core::ffi::CStr;
 
-/// How many are under way at once: each keeps up to three descriptors open. As many directories wait for their sync.
-const TOGETHER: usize = 64;
-
-/// From so many states on it pays to sync them all at once.
-const MANY: usize = 200;
-
 /// The caller's states.
 pub trait Entries {
     fn count(&self) -> usize;
     fn get(&self, number: usize) -> Result<(&CStr, &[u8]), Outcome>;
     fn set(&mut self, number: usize, outcome: &Outcome);
-}
-
-/// A state whose new file is written.
-struct Slot<'h> {
-    number: usize,
-    /// Until it is published. Before `saving`, whose directory its name is removed from.
-    written: Option<Written<'h>>,
-    /// The file of an alternating state instead, which is written in place.
-    in_place: Option<Fd<'h>>,
-    /// Is it yet to be written?
-    waits: bool,
-    saving: Saving<'h>,
-    dir: steadfast_stat,
-    name: Name,
-    synced: Option<Synced>,
-    outcome: Outcome,
-    /// Is that the result, which waits for no directory?
-    is_settled: bool,
-}
-
-impl Slot<'_> {
-    /// The file that is to be synced.
-    fn fd(&self) -> Option<i32> {
-        self.written.as_ref().map(|written| written.temp.fd.raw()).or(self.in_place.as_ref().map(Fd::raw))
-    }
 }
 
 /// A directory to be synced.
@@ -73,11 +42,9 @@ struct Batch<'h, 'e, E> {
     session: Session<'h>,
     entries: &'e mut E,
     request: &'e SaveRequest<'e>,
-    slots: List<Slot<'h>>,
+    group: Group<'h>,
     directories: List<Directory<'h>>,
     waiting: List<Waiting>,
-    /// Of the fsync_many hook.
-    queue: u64,
     /// The first that was not done, or else the first with a reservation.
     worst: Outcome,
     worst_number: usize,
@@ -111,10 +78,9 @@ pub fn save_batch<E: Entries>(
         session,
         entries,
         request,
-        slots: List::new(TOGETHER).at(STEP)?,
+        group: Group::new().at(STEP)?,
         directories: List::new(TOGETHER).at(STEP)?,
         waiting: List::new(count).at(STEP)?,
-        queue: 0,
         worst: Outcome::new(STEADFAST_OK).with_on_disk(STEADFAST_ON_DISK_NEW),
         worst_number: 0,
     };
@@ -132,7 +98,7 @@ pub fn save_batch<E: Entries>(
             Err(NotWritten::Failed(outcome)) => {
                 let busy = outcome.status == STEADFAST_E_BUSY;
                 let again = busy || [EMFILE, ENFILE].contains(&outcome.os_error) || begins_again(outcome);
-                again && !batch.slots.is_empty()
+                again && !batch.group.slots.is_empty()
             }
             Err(NotWritten::Saved(_)) | Ok(_) => false,
         };
@@ -147,14 +113,12 @@ pub fn save_batch<E: Entries>(
             Err(NotWritten::Failed(outcome)) => batch.settle_or_save(number, outcome, batch.session.unsynced_parent),
             Err(NotWritten::UnderWay) => batch.settle(number, Outcome::internal()),
         }
-        if is_locked || batch.slots.len() >= together {
+        if is_locked || batch.group.slots.len() >= together {
             batch.replace()?;
         }
     }
     batch.replace()?;
-    if batch.queue != 0 {
-        let _ = batch.session.start.hooks().fsync_many(&mut batch.queue, &mut [], 0);
-    }
+    batch.group.end(batch.session.start.hooks());
     batch.sync_directories();
     Ok((batch.worst, batch.worst_number))
 }
@@ -167,10 +131,10 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         path.set(whole.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
         request.check_name(path.name())?;
         let hooks = self.session.start.hooks();
-        let holds = self.slots.iter().any(|slot| slot.waits);
+        let holds = self.group.slots.iter().any(|slot| slot.waits);
         let mut saving = begin(&mut self.session, path, &request, holds)?;
         let dir = hooks.fstat(saving.dir.raw()).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-        if self.slots.iter().any(|slot| same(&slot.dir, &dir) && slot.name.c_str() == path.name()) {
+        if self.group.slots.iter().any(|slot| same(&slot.dir, &dir) && slot.name.c_str() == path.name()) {
             return Err(NotWritten::UnderWay);
         }
         let name = Name::of(&[path.name().to_bytes()]).at(STEADFAST_STEP_ARGUMENTS)?;
@@ -188,42 +152,15 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         }
         let outcome = Outcome::new(STEADFAST_OK);
         let slot = Slot { number, written, in_place: None, waits, saving, dir, name, synced: None, outcome, is_settled: false };
-        begin_writeback(hooks, &slot, &request);
-        self.slots.push(slot).at(STEADFAST_STEP_ALLOCATE)?;
+        slot.begin_writeback(hooks, &request);
+        self.group.slots.push(slot).at(STEADFAST_STEP_ALLOCATE)?;
         Ok(is_locked)
-    }
-
-    /// Syncs the newer files of those that wait, where they may not be on the disk yet: before the older ones are written, and all at
-    /// once.
-    fn settle_together(&mut self) {
-        let hooks = self.session.start.hooks();
-        let mut files = [0; TOGETHER];
-        let mut count = 0usize;
-        for (file, newest) in
-            files.iter_mut().zip(self.slots.iter_mut().filter(|slot| slot.waits).filter_map(|slot| slot.saving.unsettled()))
-        {
-            *file = newest.fd();
-            count = count.saturating_add(1);
-        }
-        let Some(files) = files.get_mut(..count).filter(|files| !files.is_empty()) else { return };
-        let many = self.entries.count() >= MANY;
-        if !(many && hooks.fsync_many(&mut self.queue, files, STEADFAST_SYNC_DATA).is_ok()) {
-            for file in files.iter_mut() {
-                *file = hooks.fdatasync(*file).map_or_else(|e| e.code(), |()| 0);
-            }
-        }
-        let settled = self.slots.iter_mut().filter(|slot| slot.waits).filter_map(|slot| slot.saving.unsettled());
-        for (file, newest) in files.iter().zip(settled) {
-            if Errno::result(*file).is_err() {
-                newest.mark_unsynced();
-            }
-        }
     }
 
     /// Steps 4 to 6 of one that waits.
     fn overwrite(&mut self, at: usize) -> Result<(), Outcome> {
         let hooks = self.session.start.hooks();
-        let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.waits) else { return Ok(()) };
+        let Some(slot) = self.group.slots.get_mut(at).filter(|slot| slot.waits) else { return Ok(()) };
         slot.waits = false;
         let (_, data) = self.entries.get(slot.number)?;
         let request = SaveRequest { data, ..*self.request };
@@ -232,30 +169,26 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
             Begun::Written(file) => slot.in_place = Some(file),
             Begun::Ordinary => slot.written = Some(slot.saving.write(slot.name.c_str(), &request)?),
         }
-        begin_writeback(hooks, slot, &request);
+        slot.begin_writeback(hooks, &request);
         Ok(())
     }
 
     /// Steps 7 to 9 of all that are under way.
     fn replace(&mut self) -> Result<(), Outcome> {
-        self.settle_together();
-        for at in 0..self.slots.len() {
+        let hooks = self.session.start.hooks();
+        let many = self.entries.count() >= MANY;
+        self.group.settle(hooks, many);
+        for at in 0..self.group.slots.len() {
             if let Err(outcome) = self.overwrite(at)
-                && let Some(slot) = self.slots.get_mut(at)
+                && let Some(slot) = self.group.slots.get_mut(at)
             {
                 (slot.outcome, slot.is_settled) = (outcome, true);
             }
         }
-        if self.request.has(STEADFAST_SAVE_SYNCFS) {
-            self.sync_file_systems();
+        if !self.request.skips_sync() {
+            self.group.sync(hooks, self.request.has(STEADFAST_SAVE_SYNCFS), many);
         }
-        if self.entries.count() >= MANY && !self.request.skips_sync() {
-            self.sync_at_once();
-        }
-        for at in 0..self.slots.len() {
-            self.sync(at);
-        }
-        for slot in self.slots.iter_mut().filter(|slot| !slot.is_settled) {
+        for slot in self.group.slots.iter_mut().filter(|slot| !slot.is_settled) {
             let (_, data) = match self.entries.get(slot.number) {
                 Ok(entry) => entry,
                 Err(outcome) => {
@@ -282,7 +215,7 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         // What had too few descriptors is saved when these are closed.
         let mut alone = [0usize; TOGETHER];
         let mut left = 0usize;
-        while let Some(slot) = self.slots.pop() {
+        while let Some(slot) = self.group.slots.pop() {
             if slot.is_settled
                 && [EMFILE, ENFILE].iter().any(|&errno| slot.outcome.status == Errno::of(errno).code())
                 && let Some(place) = alone.get_mut(left)
@@ -317,60 +250,6 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
             self.settle(number, outcome);
         }
         Ok(())
-    }
-
-    /// Step 7 of all whose file system can be synced as a whole, and says so when that fails.
-    fn sync_file_systems(&mut self) {
-        let hooks = self.session.start.hooks();
-        let mut synced: Option<(u64, Synced)> = None;
-        for slot in self.slots.iter_mut() {
-            let Some(fd) = slot.fd() else { continue };
-            let dev = slot.dir.dev;
-            let all = match synced {
-                Some((known, all)) if known == dev => all,
-                _ if !filesystem::syncfs_reaches_device(hooks, fd) => continue,
-                _ => Synced::of(hooks.syncfs(fd)),
-            };
-            synced = Some((dev, all));
-            if matches!(all, Synced::Unsupported(_)) {
-                continue;
-            }
-            // The file knows of its own errors, too.
-            slot.synced = Some(match (all, hooks.writeback(fd, STEADFAST_WRITEBACK_WAIT)) {
-                (Synced::Yes, Err(e)) if !e.unsupported() => Synced::Failed(e),
-                _ => all,
-            });
-        }
-    }
-
-    /// Step 7 of all that are left. Those that this leaves are synced one after the other.
-    fn sync_at_once(&mut self) {
-        for (in_place, data) in [(false, 0), (true, STEADFAST_SYNC_DATA)] {
-            let is_left = |slot: &Slot<'_>| slot.synced.is_none() && slot.fd().is_some() && slot.in_place.is_some() == in_place;
-            let mut files = [0; TOGETHER];
-            let mut count = 0usize;
-            for (file, slot) in files.iter_mut().zip(self.slots.iter().filter(|slot| is_left(slot))) {
-                *file = slot.fd().unwrap_or(-1);
-                count = count.saturating_add(1);
-            }
-            let Some(files) = files.get_mut(..count).filter(|files| !files.is_empty()) else { continue };
-            if self.session.start.hooks().fsync_many(&mut self.queue, files, data).is_ok() {
-                for (file, slot) in files.iter().zip(self.slots.iter_mut().filter(|slot| is_left(slot))) {
-                    slot.synced = Some(Synced::of(Errno::result(*file)));
-                }
-            }
-        }
-    }
-
-    /// Step 7 of one.
-    fn sync(&mut self, at: usize) {
-        let hooks = self.session.start.hooks();
-        if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.synced.is_none())
-            && let Some(fd) = slot.fd()
-            && !self.request.skips_sync()
-        {
-            slot.synced = Some(Synced::of(if slot.in_place.is_some() { hooks.fdatasync(fd) } else { hooks.fsync(fd) }));
-        }
     }
 
     /// Step 10 of all that wait for it.
@@ -421,13 +300,6 @@ impl<'h, E: Entries> Batch<'h, '_, E> {
         if new > old || (new == old && number < self.worst_number) {
             (self.worst, self.worst_number) = (outcome, number);
         }
-    }
-}
-
-/// Only a beginning: an error that it misses, the sync will report.
-fn begin_writeback(hooks: &Hooks, slot: &Slot<'_>, request: &SaveRequest<'_>) {
-    if let Some(fd) = slot.fd().filter(|_| !request.has(STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_SYNCFS)) {
-        let _ = hooks.writeback(fd, STEADFAST_WRITEBACK_START);
     }
 }
 

@@ -3,9 +3,10 @@
 use super::alternate;
 use super::existing::{Existing, is_gone};
 use super::in_place;
+use super::kept::Kept;
 use super::options::*;
 use super::pair::Pair;
-use super::previous::{self, How, Kept};
+use super::previous::{self, How};
 use super::publish::{publish, publish_over};
 use super::resolve::Session;
 use super::saving::{Saving, Synced, Written, verdict};
