@@ -14,9 +14,12 @@ pub enum Shape {
     Short,
 }
 
+/// What the name of the previous generation has behind that of the state.
+pub const PREVIOUS: &[u8] = b".prev";
+
 /// The name of the previous generation: NAME.prev.
 pub fn previous(name: &CStr) -> Result<Name, Errno> {
-    Name::of(&[name.to_bytes(), b".prev"])
+    Name::of(&[name.to_bytes(), PREVIOUS])
 }
 
 /// Temporary name number `k`: `.NAME.k.tmp`.

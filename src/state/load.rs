@@ -21,9 +21,9 @@ pub fn load<'h>(
     room: &mut dyn Taker<'h>,
 ) -> Result<(Loaded, Outcome), Outcome> {
     let mut retry = Retry::new(DEFAULT_TIMEOUT_MS);
-    let files = Files { start, path };
+    let files = Files::new(start, path);
     loop {
-        match load_once(files, request, room, &mut retry) {
+        match load_once(&files, request, room, &mut retry) {
             // One of the two files was replaced at this moment, over FUSE or NFS.
             Err(e) if e.status == Errno::of(ESTALE).code() && retry.sleep(start.hooks()) == Ok(true) => {}
             done => return done,
@@ -32,7 +32,7 @@ pub fn load<'h>(
 }
 
 fn load_once<'h>(
-    files: Files<'_, 'h>,
+    files: &Files<'_, 'h>,
     request: &LoadRequest,
     room: &mut dyn Taker<'h>,
     retry: &mut Retry,
@@ -91,7 +91,7 @@ fn load_once<'h>(
 
 /// PATH.prev: loaded with RECOVER, else None when it is there.
 fn load_previous<'h>(
-    files: Files<'_, 'h>,
+    files: &Files<'_, 'h>,
     request: &LoadRequest,
     room: &mut dyn Taker<'h>,
     retry: &mut Retry,

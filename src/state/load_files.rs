@@ -11,14 +11,17 @@ use crate::file::flock;
 use crate::file::names;
 use crate::file::path::{Name, PATH_MAX, Path};
 use crate::hooks::*;
+use crate::mem::Text;
 use crate::status::*;
+use core::cell::Cell;
 use core::ffi::CStr;
 
 /// Where a load looks.
-#[derive(Clone, Copy)]
 pub struct Files<'a, 'h> {
     pub start: &'a Start<'h>,
     pub path: &'a CStr,
+    /// Was PATH opened, the last time, without following a link?
+    is_direct: Cell<bool>,
 }
 
 /// PATH.prev.
@@ -33,7 +36,12 @@ fn missing() -> Outcome {
     Outcome::new(Errno::of(ENOENT).code())
 }
 
-impl<'h> Files<'_, 'h> {
+impl<'a, 'h> Files<'a, 'h> {
+    /// Those of the state at `path`.
+    pub fn new(start: &'a Start<'h>, path: &'a CStr) -> Files<'a, 'h> {
+        Files { start, path, is_direct: Cell::new(false) }
+    }
+
     /// Opens PATH, following symbolic links as open(2) does. Nothing but a regular file is a state.
     pub fn open(&self, retry: &mut Retry) -> Result<Fd<'h>, Outcome> {
         let fd = self.open_any(retry)?;
@@ -42,7 +50,20 @@ impl<'h> Files<'_, 'h> {
     }
 
     fn open_any(&self, retry: &mut Retry) -> Result<Fd<'h>, Outcome> {
-        opened(self.start.hooks(), retry, |more| self.start.open(self.path, CAREFUL & !O_NOFOLLOW | more))
+        let hooks = self.start.hooks();
+        let direct = opened(hooks, retry, |more| self.start.open(self.path, CAREFUL | more));
+        let is_link = direct.as_ref().is_err_and(|e| [ELOOP, EMLINK].contains(&e.os_error));
+        self.is_direct.set(!is_link);
+        if !is_link {
+            return direct;
+        }
+        opened(hooks, retry, |more| self.start.open(self.path, CAREFUL & !O_NOFOLLOW | more))
+    }
+
+    /// Opens PATH.prev without a look at its directory; None where PATH is a link, or where the name becomes too long.
+    pub fn open_beside(&self, retry: &mut Retry) -> Option<Result<Fd<'h>, Outcome>> {
+        let path = Text::<PATH_MAX>::of(&[self.path.to_bytes(), names::PREVIOUS]).ok().filter(|_| self.is_direct.get())?;
+        Some(opened_if_there(opened(self.start.hooks(), retry, |more| self.start.open(path.c_str(), CAREFUL | more))))
     }
 
     /// Loads PATH.
@@ -80,9 +101,7 @@ impl<'h> Previous<'h> {
 
     /// Opens it.
     pub fn open(&self, retry: &mut Retry) -> Result<Fd<'h>, Outcome> {
-        let fd = opened(self.dir.hooks(), retry, |more| self.entry().open(CAREFUL | more, 0));
-        // A link there is nobody's state, nor can anything have a name that is too long here.
-        fd.map_err(|e| if [ELOOP, EMLINK, ENAMETOOLONG].contains(&e.os_error) { missing() } else { e })
+        opened_if_there(opened(self.dir.hooks(), retry, |more| self.entry().open(CAREFUL | more, 0)))
     }
 
     /// Is a regular file there? If not, -ENOENT.
@@ -90,6 +109,11 @@ impl<'h> Previous<'h> {
         let stat = self.entry().stat_if_there().at(STEADFAST_STEP_INSPECT_TARGET)?.ok_or_else(missing)?;
         if is_regular(stat.mode) { Ok(()) } else { Err(missing()) }
     }
+}
+
+/// At PATH.prev a link is nobody's state, nor can anything have a name that is too long here.
+fn opened_if_there<'h>(fd: Result<Fd<'h>, Outcome>) -> Result<Fd<'h>, Outcome> {
+    fd.map_err(|e| if [ELOOP, EMLINK, ENAMETOOLONG].contains(&e.os_error) { missing() } else { e })
 }
 
 /// A file that another process has a lease on is waited for, for as long as a save would. `open` takes more flags.

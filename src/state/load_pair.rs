@@ -17,7 +17,7 @@ use crate::status::*;
 /// What the beginning of a file says, whether the file is whole or not.
 enum Says {
     /// It is one of an alternating state's two, of this generation if its header's own check confirms it.
-    Slot(Option<u64>, Slot, steadfast_stat),
+    Slot(Option<u64>, Slot),
     /// Damaged beyond recognition: it may be one of the two.
     Damaged,
     /// Another state, or somebody's file.
@@ -41,7 +41,7 @@ enum Found {
 
 /// Loads the state, of which PATH came to `at_path`. None: it does not alternate, as far as can be seen.
 pub fn load<'h>(
-    files: Files<'_, 'h>,
+    files: &Files<'_, 'h>,
     request: &LoadRequest,
     room: &mut dyn Taker<'h>,
     retry: &mut Retry,
@@ -68,7 +68,7 @@ pub fn load<'h>(
 const MOVED: Outcome = Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_READ_FILE);
 
 fn choose<'h>(
-    files: Files<'_, 'h>,
+    files: &Files<'_, 'h>,
     request: &LoadRequest,
     room: &mut dyn Taker<'h>,
     retry: &mut Retry,
@@ -115,7 +115,7 @@ fn moved(outcome: Outcome) -> Outcome {
 }
 
 /// Is this the file at PATH still?
-fn is_at(files: Files<'_, '_>, file: &Fd<'_>, retry: &mut Retry) -> Result<bool, Outcome> {
+fn is_at(files: &Files<'_, '_>, file: &Fd<'_>, retry: &mut Retry) -> Result<bool, Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_FILE;
     let hooks = files.start.hooks();
     let now = files.open(retry).map_err(moved)?;
@@ -124,17 +124,13 @@ fn is_at(files: Files<'_, '_>, file: &Fd<'_>, retry: &mut Retry) -> Result<bool,
 
 /// Looks at both files.
 fn look<'h>(
-    files: Files<'_, 'h>,
+    files: &Files<'_, 'h>,
     any: &LoadRequest,
     room: &mut dyn Taker<'h>,
     retry: &mut Retry,
     at_path: Result<Loaded, Outcome>,
 ) -> Result<Found, Outcome> {
-    let mut path_stat = None;
-    let opened = files.previous().and_then(|previous| {
-        path_stat = previous.path;
-        previous.open(retry)
-    });
+    let opened = files.open_beside(retry).unwrap_or_else(|| files.previous()?.open(retry));
     let (previous, says) = match opened {
         Ok(fd) => says(fd)?,
         Err(e) if e.status == Errno::of(ENOENT).code() || e.status == STEADFAST_E_NOT_REGULAR => (None, Says::Other),
@@ -148,8 +144,8 @@ fn look<'h>(
                 Says::Slot(number, ..) => number.is_some_and(|number| number <= path.fields.generation),
                 Says::Damaged => false,
             };
-            if let (false, Says::Slot(_, slot, stat), Some(now)) = (is_older, &says, &path_stat)
-                && !pair::may_be_newer(slot.pair, now, stat)
+            if let (false, Says::Slot(_, slot), Some(previous)) = (is_older, &says, &previous)
+                && !may_be_newer(files, slot, previous)?
             {
                 return Ok(Found::Beside(path));
             }
@@ -195,27 +191,36 @@ fn look<'h>(
     }
 }
 
-fn says_of(files: Files<'_, '_>, retry: &mut Retry) -> Result<Says, Outcome> {
+fn says_of(files: &Files<'_, '_>, retry: &mut Retry) -> Result<Says, Outcome> {
     says(files.open(retry).map_err(moved)?).map(|(_, says)| says)
+}
+
+/// May what is at PATH.prev be newer than PATH, as far as its header tells?
+fn may_be_newer(files: &Files<'_, '_>, slot: &Slot, previous: &Fd<'_>) -> Result<bool, Outcome> {
+    let stat = previous.hooks().fstat(previous.raw()).at(STEADFAST_STEP_READ_FILE)?;
+    Ok(files.previous()?.path.is_none_or(|path| pair::may_be_newer(slot.pair, &path, &stat)))
 }
 
 /// What its header says of the open file.
 fn says(fd: Fd<'_>) -> Result<(Option<Fd<'_>>, Says), Outcome> {
+    const STEP: i32 = STEADFAST_STEP_READ_FILE;
     let mut header = [0u8; HEADER];
-    let stat = fd.hooks().fstat(fd.raw()).at(STEADFAST_STEP_READ_FILE)?;
+    let seen = fd.hooks().pread(fd.raw(), &mut header, 0).map(<[u8]>::len);
+    if seen == Ok(HEADER)
+        && let Some(slot) = format::slot(&header)
+    {
+        return Ok((Some(fd), Says::Slot(format::checked_generation(&header), slot)));
+    }
+    let stat = fd.hooks().fstat(fd.raw()).at(STEP)?;
     if !is_regular(stat.mode) {
         return Ok((None, Says::Other));
     }
-    let seen = match fd.hooks().pread(fd.raw(), &mut header, 0) {
+    let seen = match seen {
         // An unreadable disk.
         Err(e) if recoverable(e.code()) => return Ok((Some(fd), Says::Damaged)),
-        seen => seen.at(STEADFAST_STEP_READ_FILE)?.len(),
+        seen => seen.at(STEP)?,
     };
     let fits = format::expected_len(header.get(..seen).unwrap_or(&header), stat.size);
-    let says = match format::slot(&header) {
-        Some(slot) => Says::Slot(format::checked_generation(&header), slot, stat),
-        None if fits == Err(STEADFAST_E_FORMAT) || format::fields(&header).is_ok() => Says::Other,
-        None => Says::Damaged,
-    };
-    Ok((Some(fd), says))
+    let is_other = fits == Err(STEADFAST_E_FORMAT) || format::fields(&header).is_ok();
+    Ok((Some(fd), if is_other { Says::Other } else { Says::Damaged }))
 }
