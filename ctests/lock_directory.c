@@ -268,7 +268,7 @@ static struct {
 } listing;
 enum { NO_LENGTH, TOO_LONG, NO_END, TOO_SHORT, FOR_EVER };
 
-static int64_t getdents(void *user, int32_t fd, void *buf, size_t len)
+static int64_t hooked_getdents(void *user, int32_t fd, void *buf, size_t len)
 {
     (void)user, (void)fd;
     listing.calls++;
@@ -293,7 +293,7 @@ static int64_t no_getdents(void *user, int32_t fd, void *buf, size_t len)
 static void hostile_listings(void)
 {
     steadfast_hooks hooks = test_hooks();
-    hooks.getdents = getdents;
+    hooks.getdents = hooked_getdents;
     steadfast_context *context = test_context(&hooks);
     for (listing.kind = NO_LENGTH; listing.kind <= TOO_SHORT; listing.kind++)
         is_int(sweep(context, 0), STEADFAST_E_HOOK, "entries that are none, kind %d", listing.kind);

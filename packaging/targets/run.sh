@@ -60,12 +60,13 @@ run_tests() {
 # The ordinary build asks for nothing newer either; a program that is linked on a new system does.
 check "the shared library asks for no more than glibc 2.17" no_newer 2.17 "$build/libsteadfast.so"
 
-{ echo '{ global:'; sed 's/$/;/' abi/exports.txt; echo 'local: *; };'; } >"$work/exports.map"
+exports_map=$work/exports.map
+{ echo '{ global:'; sed 's/$/;/' abi/exports.txt; echo 'local: *; };'; } >"$exports_map"
 # zig_links TARGET ARCHIVE: the shared library of the archive, in the directory of OUT that has the target's name.
 zig_links() {
     mkdir -p "$out/$1"
     build/venv/bin/python -m ziglang cc -target "$1" -shared -nostartfiles -Wl,-soname,libsteadfast.so.0 -Wl,-z,defs -Wl,--gc-sections \
-        -Wl,--version-script="$work/exports.map" -Wl,--whole-archive "$2" -Wl,--no-whole-archive -o "$out/$1/libsteadfast.so.0"
+        -Wl,--version-script="$exports_map" -Wl,--whole-archive "$2" -Wl,--no-whole-archive -o "$out/$1/libsteadfast.so.0"
 }
 exports() { equal "$(nm -D --defined-only "$1" | awk '{ print $3 }' | sort)" "$(sort abi/exports.txt)"; }
 

@@ -18,6 +18,12 @@ macro_rules! save_settings {
                 self.with_save(STEADFAST_SAVE_KEEP_PREVIOUS, on)
             }
 
+            /// PATH and PATH.prev take turns, so that a durable save needs one flush: PATH alone is not the state any more. A save of
+            /// a plain file with it is [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput).
+            pub fn alternate(self, on: bool) -> Self {
+                self.with_save(STEADFAST_SAVE_ALTERNATE, on)
+            }
+
             /// A symbolic link at the path is followed, in a sticky directory only if it is yours or the directory owner's.
             /// Otherwise it is [`ErrorKind::Symlink`](crate::ErrorKind::Symlink).
             pub fn follow_symlink(self, on: bool) -> Self {

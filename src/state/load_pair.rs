@@ -28,7 +28,7 @@ enum Says {
 enum Found {
     State(Loaded),
     /// The only whole one of the two; the other may have been newer.
-    Only(Loaded),
+    Only(Loaded, Outcome),
     /// None is whole.
     Neither,
     /// PATH, which somebody has given to another file than the one beside which PATH.prev, of a higher number, was written.
@@ -49,31 +49,35 @@ pub fn load<'h>(
 ) -> Option<Result<(Loaded, Outcome), Outcome>> {
     match at_path {
         _ if request.kind() == Kind::Plain => return None,
+        // It cannot even be opened.
+        Err(e) if i32::from(e.step) == STEADFAST_STEP_OPEN_FILE => return None,
         Ok(loaded) if !loaded.alternates => return None,
         Err(e) if !(recoverable(e.status) || [STEADFAST_E_TOO_LARGE, STEADFAST_E_SCHEMA].contains(&e.status)) => return None,
         _ => {}
     }
-    let loaded = match choose(files, request, room, retry, *at_path) {
-        Ok(Some(loaded)) => loaded,
+    let (loaded, other) = match choose(files, request, room, retry, *at_path) {
+        Ok(Some(chosen)) => chosen,
         Ok(None) => return None,
         Err(e) => return Some(Err(e)),
     };
     if request.has(STEADFAST_LOAD_REQUIRE_SCHEMA) && loaded.fields.schema != request.schema {
         return Some(Err(Outcome::new(STEADFAST_E_SCHEMA).with_generation(loaded.fields.generation)));
     }
-    Some(Ok(loaded.succeed()))
+    let (loaded, outcome) = loaded.succeed();
+    Some(Ok((loaded, other.map_or(outcome, |other| outcome.after(other)))))
 }
 
 /// The whole load begins again.
 const MOVED: Outcome = Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_READ_FILE);
 
+/// The newer one; and what is wrong with the other, where that may have been newer.
 fn choose<'h>(
     files: &Files<'_, 'h>,
     request: &LoadRequest,
     room: &mut dyn Taker<'h>,
     retry: &mut Retry,
     at_path: Result<Loaded, Outcome>,
-) -> Result<Option<Loaded>, Outcome> {
+) -> Result<Option<(Loaded, Option<Outcome>)>, Outcome> {
     let hooks = files.start.hooks();
     // Which of the two is the state does not depend on what is required of it.
     let flags = request.flags & !(STEADFAST_LOAD_REQUIRE_SCHEMA | STEADFAST_LOAD_RECOVER);
@@ -87,7 +91,7 @@ fn choose<'h>(
     }
     loop {
         match found {
-            Found::State(loaded) => return Ok(Some(loaded)),
+            Found::State(loaded) => return Ok(Some((loaded, None))),
             // The memory no longer has what came of PATH at first.
             Found::Ordinary => return Err(MOVED),
             _ => {}
@@ -100,8 +104,10 @@ fn choose<'h>(
         let at_path = again(room, retry);
         found = look(files, &any, room, retry, at_path)?;
         match found {
-            Found::Only(loaded) if is_last => return Ok(Some(Loaded { status: STEADFAST_RECOVERED, ..loaded })),
-            Found::Beside(loaded) if is_last => return Ok(Some(loaded)),
+            Found::Only(loaded, other) if is_last => {
+                return Ok(Some((Loaded { status: STEADFAST_RECOVERED, ..loaded }, Some(other))));
+            }
+            Found::Beside(loaded) if is_last => return Ok(Some((loaded, None))),
             Found::Neither if is_last => return if was_whole { Err(MOVED) } else { Ok(None) },
             Found::Moved if is_last => return Err(MOVED),
             _ => {}
@@ -157,7 +163,7 @@ fn look<'h>(
                 Ok(_) => Ok(Found::Moved),
                 // What was read of PATH is no longer in the memory.
                 Err(e) if recoverable(e.status) => Ok(match files.load(any, room, retry) {
-                    Ok(again) if again.alternates => Found::Only(again),
+                    Ok(again) if again.alternates => Found::Only(again, e),
                     _ => Found::Moved,
                 }),
                 Err(e) => Err(e),
@@ -182,7 +188,7 @@ fn look<'h>(
                 Ok(whole) => {
                     let whole = Loaded { previous: true, ..whole };
                     let is_newer = number.is_some_and(|number| number < whole.fields.generation);
-                    Ok(if is_newer { Found::State(whole) } else { Found::Only(whole) })
+                    Ok(if is_newer { Found::State(whole) } else { Found::Only(whole, e) })
                 }
                 Err(e) if recoverable(e.status) => Ok(Found::Neither),
                 Err(e) => Err(e),

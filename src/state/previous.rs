@@ -134,7 +134,9 @@ impl<'h> Keeping<'h, '_> {
             let _ = self.rotating.unlink();
             return Ok(Some(Kept::unchanged(recoverable, note)));
         }
-        if before.is_some_and(|before| self.may_be_only_one_on_disk(&before, there)) {
+        if let Some(before) = before
+            && self.may_be_only_one_on_disk(&before, there)?
+        {
             target_synced(self.target)?;
         }
         // The attribute is not for the file itself: it may have other names, and the save may fail.
@@ -171,12 +173,12 @@ impl<'h> Keeping<'h, '_> {
 
     /// Is what is at .prev one of an alternating state's two, and PATH none any more? Then the disk may still call the older of the two
     /// PATH, until the directory is synced, and the one at .prev is the state there.
-    fn may_be_only_one_on_disk(&self, before: &steadfast_stat, there: &Existing<'_>) -> bool {
-        let is_slot = |file: &Existing<'_>| file.slot(STEP).is_ok_and(|slot| slot.is_some());
-        let fills_blocks = before.size > 0 && before.size.is_multiple_of(Slot::STEP);
-        fills_blocks
-            && !is_slot(there)
-            && Existing::open(self.previous, &mut Retry::new(0), STEP).is_ok_and(|file| file.is_some_and(|file| is_slot(&file)))
+    fn may_be_only_one_on_disk(&self, before: &steadfast_stat, there: &Existing<'_>) -> Result<bool, Outcome> {
+        if !before.size.is_multiple_of(Slot::STEP) || before.size == 0 || there.slot(STEP)?.is_some() {
+            return Ok(false);
+        }
+        let previous = if_regular(Existing::open(self.previous, &mut Retry::new(0), STEP))?;
+        previous.map_or(Ok(false), |previous| Ok(previous.slot(STEP)?.is_some()))
     }
 
     /// There is no copy of the current state, unless a save before this one has left one at .prev.

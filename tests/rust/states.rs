@@ -26,6 +26,26 @@ fn options_reach_the_file() {
 }
 
 #[test]
+fn two_files_take_turns() {
+    use std::os::unix::fs::MetadataExt;
+    let (_folder, path) = place();
+    let state = State::new(&path).alternate(true);
+    for data in ["one", "two"] {
+        state.save(data).unwrap().durable().unwrap();
+    }
+    let previous = path.with_file_name(format!("{}.prev", path.file_name().unwrap().to_str().unwrap()));
+    let inodes = || [&path, &previous].map(|file| std::fs::metadata(file).unwrap().ino());
+    let before = inodes();
+    for (number, data) in ["three", "four", "five"].iter().enumerate() {
+        state.save(data).unwrap().durable().unwrap();
+        let loaded = State::new(&path).load().unwrap().unwrap();
+        assert_eq!((loaded.to_vec(), loaded.about().generation()), (data.as_bytes().to_vec(), number as u64 + 3));
+    }
+    assert_eq!(inodes(), before);
+    assert_eq!(State::plain(&path).alternate(true).save("six").unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
 fn a_loaded_state_says_what_it_is() {
     let (_folder, path) = place();
     State::new(&path).save("data").unwrap().durable().unwrap();
