@@ -29,7 +29,7 @@ pub struct Previous<'h> {
     dir: Fd<'h>,
     name: Name,
     /// What is at PATH.
-    pub path: Option<steadfast_stat>,
+    pub path: Result<steadfast_stat, Errno>,
 }
 
 fn missing() -> Outcome {
@@ -77,11 +77,11 @@ impl<'a, 'h> Files<'a, 'h> {
         path.set(self.path.to_bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
         // Only to name files in it: the directory need not be readable.
         let mut dir = self.start.open_directory(path.directory(), O_PATH).at(STEADFAST_STEP_OPEN_DIRECTORY)?;
-        let mut there = None;
+        let mut there = Err(Errno::of(ELOOP));
         for _ in 0..resolve::LINKS {
             let entry = Entry::new(&dir, path.name());
-            there = entry.stat().ok();
-            if !there.is_some_and(|stat| is_symlink(stat.mode)) {
+            there = entry.stat();
+            if !there.is_ok_and(|stat| is_symlink(stat.mode)) {
                 break;
             }
             let mut buf = [0u8; PATH_MAX];

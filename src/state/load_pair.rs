@@ -104,15 +104,17 @@ fn choose<'h>(
         let at_path = again(room, retry);
         found = look(files, &any, room, retry, at_path)?;
         match found {
-            Found::Only(loaded, other) if is_last => {
-                return Ok(Some((Loaded { status: STEADFAST_RECOVERED, ..loaded }, Some(other))));
-            }
+            Found::Only(loaded, other) if is_last => return Ok(Some((recovered(loaded), Some(other)))),
             Found::Beside(loaded) if is_last => return Ok(Some((loaded, None))),
             Found::Neither if is_last => return if was_whole { Err(MOVED) } else { Ok(None) },
             Found::Moved if is_last => return Err(MOVED),
             _ => {}
         }
     }
+}
+
+fn recovered(loaded: Loaded) -> Loaded {
+    Loaded { status: STEADFAST_RECOVERED, ..loaded }
 }
 
 /// The whole load begins again where PATH is gone by now.
@@ -204,7 +206,8 @@ fn says_of(files: &Files<'_, '_>, retry: &mut Retry) -> Result<Says, Outcome> {
 /// May what is at PATH.prev be newer than PATH, as far as its header tells?
 fn may_be_newer(files: &Files<'_, '_>, slot: &Slot, previous: &Fd<'_>) -> Result<bool, Outcome> {
     let stat = previous.hooks().fstat(previous.raw()).at(STEADFAST_STEP_READ_FILE)?;
-    Ok(files.previous()?.path.is_none_or(|path| pair::may_be_newer(slot.pair, &path, &stat)))
+    let path = files.previous()?.path.at(STEADFAST_STEP_READ_FILE).map_err(moved)?;
+    Ok(pair::may_be_newer(slot.pair, &path, &stat))
 }
 
 /// What its header says of the open file.

@@ -130,7 +130,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 66] = [
+const ALL: [Exemption; 67] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -333,9 +333,13 @@ const ALL: [Exemption; 66] = [
     }),
     because("what looks like damage of one of two that take turns is looked at again: both are opened and read anew", |s| {
         let again = |later: &Made| later.number == s.made().number && later.failed.is_none() && later.path == s.made().path;
-        let asked = s.is(&READS) || s.is(&[SYS_openat]) && s.made().path.starts_with("state");
+        let asked = s.is(&READS) || s.is(&[SYS_statx]) || s.is(&[SYS_openat]) && s.made().path.starts_with("state");
         looks_at_both(s) && asked && s.run.calls[s.at..].iter().skip(1).any(again)
     }),
+    because(
+        "what cannot be read of one of two that take turns counts as damaged: RECOVERED, and the report has the errno",
+        |s| s.scenario("load, ALTERNATE, torn") && s.failed(&[EIO]) && (s.is(&READS) || s.is(&[SYS_statx])),
+    ),
     because("the kernel's word that there is no other one of the two", |s| {
         looks_at_both(s) && s.is(&[SYS_openat]) && s.failed(&[ENOENT]) && !s.path("state")
     }),
