@@ -3,6 +3,7 @@
 use super::xattr;
 use crate::hooks::*;
 use crate::mem::Buffer;
+use crate::mem::format::hash;
 use core::ffi::CStr;
 
 /// In the mode of a state that was not synced: the sticky bit, which means nothing on a regular file (inode(7)).
@@ -129,6 +130,25 @@ pub fn give(
         now = now & 0o7000 | permissions.mode();
     }
     set_mode(hooks, fd, now, special | permissions.mode() | mark, true)
+}
+
+/// What stands for owner, group, mode and ACL of a file: the mode itself, and four bits for the rest.
+pub fn fingerprint(hooks: &Hooks, file: &Replaced) -> Result<u16, Errno> {
+    let acl = Acl::read(hooks, file.fd)?;
+    Ok(fingerprint_of(&file.stat, file.stat.mode, acl.as_ref().map_or(&[], |acl| acl.value.bytes())))
+}
+
+/// The same of a file that has this owner, and will have this mode and no ACL.
+pub fn fingerprint_without_acl(owner: &steadfast_stat, mode: u32) -> u16 {
+    fingerprint_of(owner, mode, &[])
+}
+
+fn fingerprint_of(owner: &steadfast_stat, mode: u32, acl: &[u8]) -> u16 {
+    let rest = hash(&owner.uid.to_le_bytes()) ^ hash(&owner.gid.to_le_bytes()).rotate_left(1) ^ hash(acl).rotate_left(2);
+    let folded = rest ^ rest >> 32;
+    let folded = folded ^ folded >> 16;
+    let folded = folded ^ folded >> 8;
+    ((mode & 0o6777) << 4) as u16 | (folded ^ folded >> 4) as u16 & 15
 }
 
 /// Do the two files have the same owner, group, mode and ACL?

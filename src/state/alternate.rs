@@ -82,7 +82,9 @@ fn open_older<'h>(
     if !known && target.sync_directory().is_err() {
         return Ok(None);
     }
-    let slot = Slot { used: request.data.len() as u64, pair, grouped: writing == Writing::Grouped };
+    let permissions = saving.current.as_ref().map(|current| ownership::fingerprint(file.hooks(), &current.replaced()));
+    let permissions = permissions.transpose().at(STEADFAST_STEP_SET_MODE)?;
+    let slot = Slot { used: request.data.len() as u64, pair, grouped: writing == Writing::Grouped, permissions };
     let content = saving.record(request, false).filled_up(&slot, capacity).at(STEADFAST_STEP_ALLOCATE)?;
     Ok(Some((file, content)))
 }
@@ -183,7 +185,10 @@ fn fitting(saving: &mut Saving<'_>, request: &SaveRequest<'_>) -> Result<Option<
         return Ok(None);
     }
     let Some(older) = pair.other_than_newest(current) else { return Ok(None) };
-    if older.stat.nlink != 1 || older.slot(STEADFAST_STEP_READ_CURRENT)?.is_none() {
+    // Who may open it by now, or could until somebody tightened its permissions, may have it open.
+    let permissions = ownership::fingerprint(hooks, &older.replaced()).at(STEADFAST_STEP_SET_MODE)?;
+    let is_as_written = older.slot(STEADFAST_STEP_READ_CURRENT)?.is_some_and(|(slot, _)| slot.permissions == Some(permissions));
+    if older.stat.nlink != 1 || !is_as_written {
         return Ok(None);
     }
     let wanted = Slot::capacity(request.data.len() as u64);

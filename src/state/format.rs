@@ -46,13 +46,17 @@ pub struct Slot {
     pub pair: u64,
     /// Was it written by one call and synced by another? Then a saver that was killed may have left it unsynced.
     pub grouped: bool,
+    /// What stands for the permissions that the file had when it was written. With others by now, somebody may have it open who
+    /// may not read what is saved next.
+    pub permissions: Option<u16>,
 }
 
 const USED_KEY: &[u8] = b" !used=";
 const PAIR_KEY: &[u8] = b" !pair=";
 const GROUPED_KEY: &[u8] = b" grouped=1";
+const PERMISSIONS_KEY: &[u8] = b" p=";
 /// What follows the check, or the mark of an unsynced or grouped state.
-const SLOT_BLANK: &[u8] = b" !used=00000000000000000000 !pair=0000000000000000";
+const SLOT_BLANK: &[u8] = b" !used=00000000000000000000 !pair=0000000000000000 p=0000";
 
 impl Slot {
     /// What divides the length of a file.
@@ -102,8 +106,11 @@ fn put_slot(header: &mut [u8; HEADER], at: usize, slot: &Slot) {
     copy(rest, SLOT_BLANK);
     const USED: Range<usize> = USED_KEY.len()..USED_KEY.len() + 20;
     const PAIR: Range<usize> = USED.end + PAIR_KEY.len()..USED.end + PAIR_KEY.len() + 16;
+    const PERMISSIONS: Range<usize> = PAIR.end + PERMISSIONS_KEY.len()..PAIR.end + PERMISSIONS_KEY.len() + 4;
     put_decimal(rest.get_mut(USED).unwrap_or_default(), slot.used);
     copy(rest.get_mut(PAIR).unwrap_or_default(), &hex64(slot.pair));
+    let permissions = hex32(u32::from(slot.permissions.unwrap_or(0)));
+    copy(rest.get_mut(PERMISSIONS).unwrap_or_default(), permissions.get(4..).unwrap_or_default());
     put(header, at..HEADER - 1, |slots| copy(slots, &line));
 }
 
@@ -114,7 +121,8 @@ pub fn slot(header: &[u8; HEADER]) -> Option<Slot> {
     }
     let digits = |key, len| header.get(after_key(header, key, len)?);
     let grouped = after_key(header, GROUPED_KEY, 0).is_some();
-    Some(Slot { used: number(digits(USED_KEY, 20)?)?, pair: hexadecimal(digits(PAIR_KEY, 16)?)?, grouped })
+    let permissions = digits(PERMISSIONS_KEY, 4).and_then(hexadecimal).map(|permissions| permissions as u16);
+    Some(Slot { used: number(digits(USED_KEY, 20)?)?, pair: hexadecimal(digits(PAIR_KEY, 16)?)?, grouped, permissions })
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
@@ -292,8 +300,10 @@ fn marks(header: &[u8]) -> Option<Marks> {
         Some(behind) => {
             let (used, behind) = behind.split_at_checked(20)?;
             let (pair, behind) = behind.strip_prefix(PAIR_KEY)?.split_at_checked(16)?;
-            rest = behind;
-            Some(Slot { used: number(used)?, pair: hexadecimal(pair)?, grouped: grouped.is_some() })
+            let permissions = behind.strip_prefix(PERMISSIONS_KEY).and_then(|behind| behind.split_at_checked(4));
+            rest = permissions.map_or(behind, |(_, behind)| behind);
+            let permissions = permissions.and_then(|(digits, _)| hexadecimal(digits)).map(|permissions| permissions as u16);
+            Some(Slot { used: number(used)?, pair: hexadecimal(pair)?, grouped: grouped.is_some(), permissions })
         }
     };
     // Nothing but spaces: the first is one, and each is as the one before.

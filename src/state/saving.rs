@@ -53,6 +53,7 @@ pub struct Saving<'h> {
     pub alternates: bool,
     /// What its header then says of the two files.
     pub pair_of_new: u64,
+    permissions_of_new: u16,
     /// Of a save that compares and swaps a plain file: the directory's flock. Before `dir`, whose it is.
     _turn: Option<Flock<'h>>,
     pub dir: Fd<'h>,
@@ -146,6 +147,7 @@ impl<'h> Saving<'h> {
             pair,
             alternates,
             pair_of_new: 0,
+            permissions_of_new: 0,
             _turn: taken,
             dir,
             _fillers: fillers,
@@ -188,7 +190,8 @@ impl<'h> Saving<'h> {
     /// The record to write.
     pub fn record<'a>(&self, request: &SaveRequest<'a>, unsynced: bool) -> Record<'a> {
         let used = request.data.len() as u64;
-        let slot = self.alternates.then_some(Slot { used, pair: self.pair_of_new, grouped: false });
+        let permissions = Some(self.permissions_of_new);
+        let slot = self.alternates.then_some(Slot { used, pair: self.pair_of_new, grouped: false, permissions });
         Record { fields: self.fields, data: request.data, unsynced, slot }
     }
 
@@ -198,6 +201,16 @@ impl<'h> Saving<'h> {
         let mark = if request.skips_sync() && request.kind() == Kind::Record { UNSYNCED } else { 0 };
         let temp = Temp::create(self.target(name), 0o600 | mark, O_CLOEXEC).at(STEADFAST_STEP_CREATE_TEMP)?;
         let fd = temp.fd.raw();
+        if self.alternates {
+            // Those that it is to get. If it gets others, it is not written in place.
+            self.permissions_of_new = match &self.current {
+                Some(current) if !request.asked().always => {
+                    ownership::fingerprint(hooks, &current.replaced()).at(STEADFAST_STEP_SET_MODE)?
+                }
+                Some(current) => ownership::fingerprint_without_acl(&current.stat, request.asked().bits()),
+                None => ownership::fingerprint_without_acl(&temp.stat, request.asked().bits()),
+            };
+        }
         match (&mut self.streamed, request.kind()) {
             (Some(streamed), _) => {
                 streamed.copy(hooks, fd)?;
