@@ -330,6 +330,9 @@ static int number_is_known(const struct call *call, unsigned life, struct view v
             return 0;
         if (view->plain.status == -ENOENT)
             return 0;
+        /* A file that is written in place may have its header of before beside a torn content: a plain save counts on from that. */
+        if (ways[call->way].in_place && view->plain.status < 0 && view->recover.generation < call->answer.generation)
+            return 0;
     }
     return 1;
 }

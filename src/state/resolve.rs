@@ -24,12 +24,14 @@ pub struct Session<'h> {
     pub retry: Retry,
     /// Is the newer file of an alternating state synced, where that is to be done, as soon as it is found?
     pub settles: bool,
+    /// Is the payload in a temporary file already, so that the call cannot begin again when it has written?
+    pub is_streamed: bool,
 }
 
 impl<'h> Session<'h> {
     /// Relative paths begin at `start`; the whole call waits up to `timeout_ms` for others, a negative one for ever.
     pub fn new(start: Start<'h>, timeout_ms: i64) -> Session<'h> {
-        Session { start, durable: None, unsynced_parent: None, retry: Retry::new(timeout_ms), settles: true }
+        Session { start, durable: None, unsynced_parent: None, retry: Retry::new(timeout_ms), settles: true, is_streamed: false }
     }
 }
 

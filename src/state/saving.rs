@@ -128,7 +128,11 @@ impl<'h> Saving<'h> {
         let mut pair = None;
         if let Some(there) = current.take() {
             // Who may overwrite what is there in place has its flock; and so has whoever replaces it.
-            let locked = request.swaps() || alternates || (!hooks.absent(STEADFAST_ABSENT_FLOCK) && there.slot(STEP)?.is_some());
+            let is_kept = session.is_streamed && request.keeps_previous() && !hooks.absent(STEADFAST_ABSENT_FLOCK);
+            let locked = request.swaps()
+                || alternates
+                || is_kept
+                || (!hooks.absent(STEADFAST_ABSENT_FLOCK) && there.slot(STEP)?.is_some());
             current = if locked { there.hold(target, None, retry)? } else { Some(there) };
             if let Some(current) = current.as_mut().filter(|_| locked) {
                 pair = pair::find(target, current, retry)?;

@@ -161,6 +161,7 @@ impl<'h> Writer<'h> {
         let request = SaveRequest { flags, ..request };
         let mut session = Session::new(start, request.timeout_ms);
         session.unsynced_parent = unsynced_parent;
+        session.is_streamed = true;
         let mut path = Path::empty();
         path.set(name.bytes()).at(STEADFAST_STEP_ARGUMENTS)?;
         let (mut saving, note) = sequence::while_gone(&mut session, |session| {
