@@ -180,6 +180,8 @@ fn look<'h>(
             let number = match at {
                 Says::Slot(number, ..) => number,
                 Says::Damaged if !too_large => None,
+                // It was empty a moment ago.
+                Says::Other if e.status == STEADFAST_E_EMPTY => return Ok(Found::Moved),
                 _ => return Ok(Found::Ordinary),
             };
             if too_large && behind <= number {
