@@ -305,6 +305,22 @@ impl<'h> Saving<'h> {
         pair::begin_again_if_slot(self.current.as_ref())
     }
 
+    /// The same under its flock: the state alternates by now.
+    #[inline(never)]
+    pub fn look_under_flock(&mut self, name: &CStr) -> Result<(), Outcome> {
+        const STEP: i32 = STEADFAST_STEP_KEEP_PREVIOUS;
+        let target = Entry::new(&self.dir, name);
+        self.current = match Existing::open(target, &mut self.retry, STEP)? {
+            Some(there) => there.hold(target, None, &mut self.retry)?,
+            None => None,
+        };
+        if let Some(current) = &mut self.current {
+            self.pair = pair::find(target, current, &mut self.retry)?;
+        }
+        self.settle();
+        Ok(())
+    }
+
     /// What a load of the new file gives as its generation: without an attribute, its tag.
     pub fn generation(&self) -> u64 {
         match (self.attribute, self.unverified) {

@@ -119,7 +119,17 @@ pub fn replace<'h>(
         saving.mark_unsynced(&written.temp, request)?;
     }
     // 8: the previous generation. Without a sync that was wanted it is kept in any case: the new content may be lost.
-    let mut kept = keep(saving, &written, name, request, synced)?;
+    let mut looked = false;
+    let mut kept = loop {
+        match keep(saving, &written, name, request, synced) {
+            // What a writer has written is in this file alone: it cannot begin again.
+            Err(e) if saving.streamed.is_some() && begins_again(&e) && !request.swaps() && !looked => {
+                saving.look_under_flock(name)?;
+                looked = true;
+            }
+            kept => break kept?,
+        }
+    };
     // What an unsynced content replaces has to be what is kept: another saver may have published in between, durably.
     let matters = |kept: &Option<Kept<'_>>| !matches!(synced, Synced::Yes) && kept.as_ref().is_some_and(|kept| kept.durable);
     for _ in 0..ATTEMPTS {

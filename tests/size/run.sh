@@ -5,7 +5,7 @@
 #
 # A library that is more than 2 KiB larger than the committed figure needs a line in the unreleased section of CHANGELOG.md:
 #     - Size: 104,512 bytes: why it grew
-# The figure of that line then takes the place of the committed one. The hard limit is 256 KiB (docs/design/0013).
+# The figure of that line then takes the place of the committed one. The hard limit is 260 KiB (docs/design/0013).
 # Ends with "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -13,7 +13,7 @@ build=${1:?usage: run.sh BUILD [--write]}
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-size.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 . tools/check-lib.sh
-HARD_LIMIT=$((256 * 1024))
+HARD_LIMIT=$((260 * 1024))
 GROWTH=2048
 
 # The figure that the unreleased section explains, or nothing.
@@ -49,7 +49,7 @@ if [ "${2:-}" = --write ]; then
 fi
 
 read -r figure committed_compiler < <(grep -v '^#' abi/size.txt)
-check "at most 256 KiB: $size bytes" test "$size" -le "$HARD_LIMIT"
+check "at most 260 KiB: $size bytes" test "$size" -le "$HARD_LIMIT"
 if [ "$compiler" = "$committed_compiler" ]; then
     check "not more than 2 KiB larger than abi/size.txt ($figure), or CHANGELOG.md explains it" allowed "$size" "$figure" CHANGELOG.md
 else
@@ -71,5 +71,5 @@ check "up to 2 KiB above the figure that it names" refuses allowed 106561 100000
 check "a line without a reason explains nothing" refuses allowed 102049 100000 "$work/bare"
 check "nor does a line about an older release" refuses allowed 102049 100000 "$work/old"
 changelog large "- Size: 240,000 bytes: everything." ""
-check "nothing explains more than 256 KiB" refuses allowed 262145 262000 "$work/large"
+check "nothing explains more than 260 KiB" refuses allowed 266241 266000 "$work/large"
 end
