@@ -270,6 +270,9 @@ static enum verdict judge_load(uint32_t number, const struct call *load, const s
         const struct call *call = call_of(i);
         if (!happened(call, load->state, load->life) || call->life != load->life || !was_published(call) || !older(call, load))
             continue;
+        /* Its file may have been emptied, so that readers find the one before. */
+        if (call->answer.status == STEADFAST_E_INDETERMINATE)
+            continue;
         if (latest == 0 || call->begun > call_of(latest)->begun)
             latest = i;
     }
