@@ -124,7 +124,10 @@ export interface State {
 
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer;
 
-/** Saves: after a crash at any moment a reader finds the old state or the new one, whole. Copies the data first. */
+/**
+ * Saves: after a crash at any moment a reader finds the old state or the new one, whole. Copies the data first. Saves to one path are done
+ * in the order of their calls, and so are saveBatch, update and remove; not the Sync forms.
+ */
 export function save(path: Path, data: Data, options?: SaveOptions): Promise<Saved>;
 export function saveSync(path: Path, data: Data, options?: SaveOptions): Saved;
 

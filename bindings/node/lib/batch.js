@@ -4,6 +4,7 @@ const { koffi, newReport, SaveEntry } = require('./native.js');
 const { NOT_DURABLE, UNVERIFIED } = require('./constants.js');
 const { SteadfastError, readReport } = require('./errors.js');
 const { now, later } = require('./calls.js');
+const { inTurn, keyOf } = require('./queue.js');
 const { toPath, toBytes, toContext, saveOptions } = require('./arguments.js');
 
 const SIZE = koffi.sizeof(SaveEntry);
@@ -60,7 +61,9 @@ async function saveBatch(list, options) {
   try {
     if (entries.given.length === 0) return [];
     const report = newReport();
-    return entries.results(await later('state_save_batch', context, entries.memory, entries.given.length, how, report), report);
+    const keys = entries.given.map(({ bytes }) => keyOf(options?.context, bytes));
+    const save = () => later('state_save_batch', context, entries.memory, entries.given.length, how, report);
+    return entries.results(await inTurn(keys, save), report);
   } finally {
     entries.close();
   }

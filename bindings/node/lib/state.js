@@ -3,6 +3,7 @@ const { koffi, functions, newReport, newState } = require('./native.js');
 const { CHANGED, E_TOO_LARGE, NOT_DURABLE, RECOVERED, SOURCES, UNVERIFIED } = require('./constants.js');
 const { check } = require('./errors.js');
 const { now, later } = require('./calls.js');
+const { inTurn, keyOf } = require('./queue.js');
 const { toPath, toBytes, toContext, saveOptions, loadOptions } = require('./arguments.js');
 
 /** What a report says of a save. */
@@ -19,8 +20,8 @@ async function save(path, data, options) {
   const { bytes, text } = toPath(path);
   // A copy: the caller may go on writing into its own while a thread hashes and writes this.
   const content = typeof data === 'string' ? toBytes(data) : Buffer.from(toBytes(data));
-  const report = newReport();
-  const status = await later('state_save', toContext(options), bytes, content, content.length, saveOptions(options), report);
+  const [context, how, report] = [toContext(options), saveOptions(options), newReport()];
+  const status = await inTurn([keyOf(options?.context, bytes)], () => later('state_save', context, bytes, content, content.length, how, report));
   return saved(status, report, text);
 }
 

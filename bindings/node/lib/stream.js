@@ -7,6 +7,7 @@ const { newReport, newState } = require('./native.js');
 const { SOURCES } = require('./constants.js');
 const { check } = require('./errors.js');
 const { later } = require('./calls.js');
+const { inTurn, keyOf } = require('./queue.js');
 const { savedOf, judgement } = require('./state.js');
 const { toPath, toContext, toGeneration, saveOptions, loadOptions } = require('./arguments.js');
 
@@ -20,6 +21,7 @@ function call(path, done, name, ...parameters) {
 
 class WriteStream extends Writable {
   #path;
+  #key;
   #options;
   #context;
   #pointer = null;
@@ -29,6 +31,7 @@ class WriteStream extends Writable {
     const [name, how] = [toPath(path), saveOptions(options)];
     super({ highWaterMark, signal, construct: (callback) => this.#open(name.bytes, callback) });
     this.#path = name.text;
+    this.#key = keyOf(options.context, name.bytes);
     this.#options = how;
     this.#context = options.context; // has to live as long
     this.saved = undefined;
@@ -63,7 +66,7 @@ class WriteStream extends Writable {
       if (!error) this.saved = savedOf(report);
       callback(error);
     };
-    this.#call(committed, 'writer_commit', pointer);
+    this.#underWay = inTurn([this.#key], () => call(this.#path, committed, 'writer_commit', pointer));
   }
 
   _destroy(error, callback) {
