@@ -4,8 +4,14 @@ import type { Readable, Writable } from 'node:stream';
 /** A path: text, bytes in any encoding, or a file: URL. One with a NUL in it is refused. */
 export type Path = string | Uint8Array | URL;
 
+/** What JSON.stringify can write, though JSON has no BigInt. */
+export interface Result {
+  /** A plain copy, in which a `bigint` is a decimal string: `"generation": "7"`. */
+  toJSON(): Record<string, unknown>;
+}
+
 /** What a call came to. */
-export interface Report {
+export interface Report extends Result {
   /** The number that the library returned. */
   readonly status: number;
   /** errno of the system call that failed, 0 when none did. */
@@ -30,6 +36,8 @@ export class SteadfastError extends Error {
   readonly path: string;
   readonly status: number;
   readonly report: Report;
+  /** As of a result, with the message, too. */
+  toJSON(): Record<string, unknown>;
   /** loadInto and `STEADFAST_E_TOO_LARGE`: the length that it takes. */
   readonly length?: number;
 }
@@ -80,7 +88,7 @@ export interface SaveOptions {
   context?: Context | FailingContext;
 }
 
-export interface Saved {
+export interface Saved extends Result {
   /** False: saved, but a sync failed or was not possible; the report says which. */
   readonly durable: boolean;
   /** False: a plain file without its attribute, so that no load can verify it. Told only where it is durable. */
@@ -103,7 +111,7 @@ export interface LoadOptions {
   context?: Context | FailingContext;
 }
 
-export interface State {
+export interface State extends Result {
   readonly data: Buffer;
   /** Of a plain file that is not verified: a tag of its content, 2n ** 63n or more. */
   readonly generation: bigint;
@@ -138,7 +146,7 @@ export interface BatchOptions extends Omit<SaveOptions, 'inPlace'> {
 
 export type BatchResult =
   | ({ readonly path: string; readonly error?: undefined } & Saved)
-  | { readonly path: string; readonly error: SteadfastError };
+  | ({ readonly path: string; readonly error: SteadfastError } & Result);
 
 /** Saves many, faster than one after the other, with a result for each. It throws only when all were refused, and none was saved. */
 export function saveBatch(entries: Iterable<{ path: Path; data: Data }>, options?: BatchOptions): Promise<BatchResult[]>;
@@ -148,7 +156,7 @@ export function saveBatchSync(entries: Iterable<{ path: Path; data: Data }>, opt
 export function load(path: Path, options?: LoadOptions): Promise<State>;
 export function loadSync(path: Path, options?: LoadOptions): State;
 
-export interface LoadedInto {
+export interface LoadedInto extends Result {
   readonly length: number;
   readonly generation: bigint;
   readonly recovered: boolean;
@@ -292,7 +300,7 @@ export class Lock implements Disposable, AsyncDisposable {
 export function acquire(path: Path, options?: AcquireOptions): Promise<Lock>;
 export function acquireSync(path: Path, options?: AcquireSyncOptions): Lock;
 
-export interface Verdict {
+export interface Verdict extends Result {
   readonly verdict: 'absent' | 'removed' | 'held' | 'undecided' | 'ignored' | 'changed' | 'stale';
   readonly pid: number;
   readonly report: Report;

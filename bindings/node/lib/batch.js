@@ -3,6 +3,7 @@ const os = require('node:os');
 const { koffi, newReport, SaveEntry } = require('./native.js');
 const { NOT_DURABLE, UNVERIFIED } = require('./constants.js');
 const { SteadfastError, readReport } = require('./errors.js');
+const { result } = require('./result.js');
 const { now, later } = require('./calls.js');
 const { inTurn, keyOf } = require('./queue.js');
 const { toPath, toBytes, toContext, saveOptions } = require('./arguments.js');
@@ -34,8 +35,8 @@ class Entries {
     const { status } = report;
     const path = this.given[i].text;
     report.message += `: ${path}`;
-    if (status < 0) return { path, error: new SteadfastError(status, report, path) };
-    return { path, durable: status !== NOT_DURABLE, verified: status !== UNVERIFIED, generation: report.generation, report };
+    if (status < 0) return result({ path, error: new SteadfastError(status, report, path) });
+    return result({ path, durable: status !== NOT_DURABLE, verified: status !== UNVERIFIED, generation: report.generation, report });
   }
 
   results(status, rawReport) {

@@ -4,6 +4,7 @@
 const { NOT_DURABLE } = require('./constants.js');
 const { newReport } = require('./native.js');
 const { check } = require('./errors.js');
+const { result } = require('./result.js');
 const { now, later } = require('./calls.js');
 const { holding, inTurn, keyOf } = require('./queue.js');
 const { toPath, toContext, toTimeout, saveOptions } = require('./arguments.js');
@@ -70,7 +71,7 @@ function updateSync(path, change, options) {
 
 function removed(status, rawReport, path) {
   const report = check(status, rawReport, path);
-  return { durable: status !== NOT_DURABLE, generation: report.generation, report };
+  return result({ durable: status !== NOT_DURABLE, generation: report.generation, report });
 }
 
 async function remove(path, options) {

@@ -1,6 +1,7 @@
 'use strict';
 const { newReport } = require('./native.js');
 const { check, verdictOf } = require('./errors.js');
+const { result } = require('./result.js');
 const { now, later } = require('./calls.js');
 const { placeOf } = require('./context.js');
 const { toPath, toTimeout, milliseconds, toContext, lockOptions } = require('./arguments.js');
@@ -110,7 +111,7 @@ function acquireSync(path, options) {
 
 function verdict(status, rawReport, path) {
   const report = check(status, rawReport, path);
-  return { verdict: verdictOf(status), pid: report.pid, report };
+  return result({ verdict: verdictOf(status), pid: report.pid, report });
 }
 
 async function cleanStale(path, options) {

@@ -2,17 +2,19 @@
 const { koffi, functions, newReport, newState } = require('./native.js');
 const { CHANGED, E_TOO_LARGE, NOT_DURABLE, RECOVERED, SOURCES, UNVERIFIED } = require('./constants.js');
 const { check } = require('./errors.js');
+const { result } = require('./result.js');
 const { now, later } = require('./calls.js');
 const { inTurn, keyOf } = require('./queue.js');
 const { toPath, toBytes, toContext, saveOptions, loadOptions } = require('./arguments.js');
 
 /** What a report says of a save. */
-const savedOf = (report) => ({
-  durable: report.status !== NOT_DURABLE,
-  verified: report.status !== UNVERIFIED,
-  generation: report.generation,
-  report,
-});
+const savedOf = (report) =>
+  result({
+    durable: report.status !== NOT_DURABLE,
+    verified: report.status !== UNVERIFIED,
+    generation: report.generation,
+    report,
+  });
 
 const saved = (status, rawReport, path) => savedOf(check(status, rawReport, path));
 
@@ -47,7 +49,7 @@ const judgement = (status) => ({
 function loaded(status, state, rawReport, path) {
   const report = check(status, rawReport, path);
   try {
-    return {
+    return result({
       data: copyOf(state.data, Number(state.len)),
       generation: report.generation,
       savedAt: new Date(Number(BigInt(state.saved_at_ns) / 1000000n)),
@@ -57,7 +59,7 @@ function loaded(status, state, rawReport, path) {
       sha256: Buffer.from(state.sha256).toString('hex'),
       ...judgement(status),
       report,
-    };
+    });
   } finally {
     functions.state_free(state);
   }
@@ -80,7 +82,7 @@ function loadSync(path, options) {
 function intoOf(status, length, rawReport, path) {
   try {
     const report = check(status, rawReport, path);
-    return { length: Number(length), generation: report.generation, ...judgement(status), report };
+    return result({ length: Number(length), generation: report.generation, ...judgement(status), report });
   } catch (error) {
     if (status === E_TOO_LARGE) error.length = Number(length);
     throw error;

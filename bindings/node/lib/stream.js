@@ -6,6 +6,7 @@ const { Readable, Writable } = require('node:stream');
 const { newReport, newState } = require('./native.js');
 const { SOURCES } = require('./constants.js');
 const { check } = require('./errors.js');
+const { result } = require('./result.js');
 const { later } = require('./calls.js');
 const { inTurn, keyOf } = require('./queue.js');
 const { savedOf, judgement } = require('./state.js');
@@ -112,7 +113,7 @@ class ReadStream extends Readable {
     const opened = (error, report) => {
       this.#pointer = out[0];
       if (!error) {
-        this.state = {
+        this.state = result({
           length: Number(about.len),
           generation: report.generation,
           savedAt: new Date(Number(BigInt(about.saved_at_ns) / 1000000n)),
@@ -122,7 +123,7 @@ class ReadStream extends Readable {
           sha256: Buffer.from(about.sha256).toString('hex'),
           ...judgement(report.status),
           report,
-        };
+        });
       }
       callback(error);
       if (!error) this.emit('ready');

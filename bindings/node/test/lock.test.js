@@ -233,5 +233,6 @@ test('20 waiters leave the threads to others: fs, save and load go on', async (t
 test('import and require give the same', async () => {
   const imported = await import('../index.mjs');
   for (const [name, value] of Object.entries(steadfast)) assert.equal(imported[name], value, name);
-  assert.deepEqual(Object.keys(imported).sort(), Object.keys(steadfast).sort());
+  assert.equal(imported.default, steadfast);
+  assert.deepEqual(Object.keys(imported).sort(), [...Object.keys(steadfast), 'default'].sort());
 });

@@ -55,10 +55,13 @@ test('the types: tsc --strict, from ESM and CommonJS; what they forbid is an err
   fs.symlinkSync(HERE, path.join(dir, 'node_modules', 'steadfast'));
   for (const name of ['@types', 'undici-types']) fs.symlinkSync(path.join(TOOLS, name), path.join(dir, 'node_modules', name));
   for (const name of ['use.mts', 'use.cts']) fs.copyFileSync(path.join(__dirname, 'programs/use.ts'), path.join(dir, name));
+  fs.writeFileSync(path.join(dir, 'whole.mts'), `
+    import steadfast from 'steadfast';
+    export const lock: Promise<steadfast.Lock> = steadfast.acquire('lock');`);
   fs.copyFileSync(path.join(__dirname, 'programs/using.ts'), path.join(dir, 'using.cts'));
   run(process.execPath, [require.resolve('typescript/lib/tsc.js'), '--strict', '--exactOptionalPropertyTypes', '--target', 'es2022',
     '--lib', 'es2022,esnext.disposable', '--module', 'nodenext', '--moduleResolution', 'nodenext', '--types', 'node',
-    '--preserveSymlinks', 'use.mts', 'use.cts', 'using.cts'], { cwd: dir });
+    '--preserveSymlinks', 'use.mts', 'use.cts', 'using.cts', 'whole.mts'], { cwd: dir });
   const { STEADFAST_LIBRARY, NODE_PATH } = process.env;
   const flags = ['--preserve-symlinks'];
   assert.equal(run(process.execPath, [...flags, 'using.cjs', path.join(dir, 'lock')], { cwd: dir, env: { STEADFAST_LIBRARY, NODE_PATH } }),

@@ -1,7 +1,7 @@
 import {
   loadInto, saveBatch, acquire, acquireSync, Context, cleanStale, inspect, load, remove, save, saveSync, update, watch, AbortError, Lock, SteadfastError,
 } from 'steadfast';
-import type { State, Saved, Verdict } from 'steadfast';
+import type { Report, State, Saved, Verdict } from 'steadfast';
 
 export async function all(file: string, signal: AbortSignal): Promise<bigint> {
   const saved: Saved = await save(file, new Uint8Array(3), { strict: true, ifGeneration: 0, mode: 0o600 });
@@ -33,6 +33,8 @@ export async function all(file: string, signal: AbortSignal): Promise<bigint> {
   const edited: State = await load(file, { plain: true, verified: plain.verified });
   if (edited.changed || !edited.verified) await update(file, (old) => old?.data, { plain: true, verified: false, inPlace: true });
   for await (const generation of watch(file, { plain: true })) await remove(file, { plain: true, ifGeneration: generation });
+  const report: Report = saved.report;
+  console.log(JSON.stringify(saved), saved.toJSON().generation, report.toJSON().status);
   return saved.generation + BigInt(length);
 }
 
