@@ -258,26 +258,31 @@ export interface LockOptions {
   trustStartTime?: boolean;
   /** Permission bits of the lock file, less the umask; 0o644 unless given. */
   mode?: number;
-  /** Programs that this process starts keep the lock held while they live, should this process be killed. */
+  /** Programs that this process starts keep the lock held while they live, should this process end without a release. */
   inherit?: boolean;
   /** An empty lock file of another program is stale after this many milliseconds. */
   emptyGrace?: number;
   context?: Context | FailingContext;
 }
 
-export interface AcquireSyncOptions extends LockOptions {
+export interface HoldOptions extends LockOptions {
+  /** Called once, with `STEADFAST_E_LOCK_LOST`, when someone took the lock away: soon after it is seen in the directory, or within a second. */
+  onLost?: (error: SteadfastError) => void;
+}
+
+export interface AcquireSyncOptions extends HoldOptions {
   /** Milliseconds; 0, the default here, tries once. It blocks the event loop. */
   timeout?: number;
 }
 
-export interface AcquireOptions extends LockOptions {
+export interface AcquireOptions extends HoldOptions {
   /** Milliseconds; 0 tries once, Infinity, the default, waits until it is free. */
   timeout?: number;
   /** Ends the wait. */
   signal?: AbortSignal;
 }
 
-/** A lock that this process holds, until it is released or the process ends. Not when it is garbage. */
+/** A lock that this process holds, until it is released or the thread that took it ends. Not when it is garbage. */
 export class Lock implements Disposable, AsyncDisposable {
   private constructor();
   static acquire(path: Path, options?: AcquireOptions): Promise<Lock>;
@@ -289,6 +294,9 @@ export class Lock implements Disposable, AsyncDisposable {
   /** Is it still this process's? Rejects with `STEADFAST_E_LOCK_LOST` when someone took it away. */
   check(): Promise<void>;
   checkSync(): void;
+  /** The same, answered by true or false: false, too, when it was released. */
+  verify(): Promise<boolean>;
+  verifySync(): boolean;
   /** Rejects with `STEADFAST_E_LOCK_LOST` when someone took it away. Does nothing the second time. */
   release(): Promise<void>;
   releaseSync(): void;

@@ -168,6 +168,16 @@ test('check: until someone takes it away, or it is released', async (t) => {
   await assert.rejects(lock.check(), { code: 'ERR_INVALID_STATE' });
 });
 
+test('verify: the same as check, by true and false', async (t) => {
+  const file = path.join(temporary(t), 'lock');
+  const lock = await steadfast.acquire(file);
+  assert.deepEqual([await lock.verify(), lock.verifySync()], [true, true]);
+  fs.rmSync(file);
+  assert.deepEqual([await lock.verify(), lock.verifySync()], [false, false]);
+  await lock.release().catch(() => {});
+  assert.deepEqual([await lock.verify(), lock.verifySync()], [false, false]);
+});
+
 test('inherit: a program that was started keeps the lock of a process that was killed', async (t) => {
   for (const inherit of [true, false]) {
     const file = path.join(temporary(t), 'lock');

@@ -27,6 +27,8 @@ export async function all(file: string, signal: AbortSignal): Promise<bigint> {
   if (quick.report.onDisk === 'unknown') context.close();
   const inherited: Lock = await acquire(file, { inherit: true, context });
   await inherited.check();
+  const ours: boolean = (await inherited.verify()) && inherited.verifySync();
+  acquireSync(file, { onLost: (error) => console.log(error.code, ours) });
   inherited.checkSync();
   const { length }: { length: number } = await loadInto(file, Buffer.alloc(10));
   const plain: Saved = await save(file, '{}', { plain: true, keepAttributes: true, inPlace: true });
@@ -51,6 +53,8 @@ void saveBatch([], { inPlace: true });
 new Context({ in: '.' });
 // @ts-expect-error
 void acquireSync('file', { signal: AbortSignal.abort() });
+// @ts-expect-error
+void inspect('file', { onLost: () => undefined });
 // @ts-expect-error
 new Lock();
 // @ts-expect-error
