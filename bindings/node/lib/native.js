@@ -1,22 +1,10 @@
 'use strict';
-// The shared library: where it is, and its functions as koffi sees them.
+// The functions of the shared library, as koffi sees them.
 
-const fs = require('node:fs');
-const path = require('node:path');
 const koffi = require('koffi');
+const { ABI, open } = require('./library.js');
 
-const ABI = 0;
-const SONAME = process.platform === 'darwin' ? `libsteadfast.${ABI}.dylib` : `libsteadfast.so.${ABI}`;
-
-// $STEADFAST_LIBRARY, else the one in this package, else the system's.
-function find() {
-  if (process.env.STEADFAST_LIBRARY) return path.resolve(process.env.STEADFAST_LIBRARY);
-  const packed = path.join(__dirname, '..', 'native', `${process.platform}-${process.arch}`, SONAME);
-  return fs.existsSync(packed) ? packed : SONAME;
-}
-
-const file = find();
-const library = koffi.load(file);
+const { file, library } = open();
 
 // Without names: koffi has one table of names for all packages of a process.
 const Context = koffi.opaque();

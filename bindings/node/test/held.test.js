@@ -78,7 +78,9 @@ for (const [how, [code, status]] of Object.entries(THREAD_ENDS)) {
     const ended = new Promise((resolve) => {
       worker.once('exit', resolve);
     });
-    await once(worker, 'message');
+    await new Promise((resolve) => {
+      worker.once('message', resolve);
+    });
     if (how === 'by terminate') {
       assert.equal(steadfast.inspectSync(file).verdict, 'held');
       worker.terminate();
