@@ -12,7 +12,7 @@ out=$(cd "$2" && pwd)
 
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-cp -R "$here"/index.* "$here/lib" "$here/package.json" "$stage/"
+cp -R "$here"/index.* "$here/compat" "$here/lib" "$here/package.json" "$stage/"
 cp "$here/../../docs/node.md" "$stage/README.md"
 cp "$here/../../LICENSE" "$stage/"
 echo "$out/$(cd "$stage" && npm pack --silent --pack-destination "$out")"

@@ -60,6 +60,7 @@ const SIGNATURES = {
   state_free: ['void', [koffi.pointer(State)]],
   state_remove: ['int32_t', [context, bytes, saving, report]],
   writer_open: ['int32_t', [context, bytes, saving, koffi.out(koffi.pointer(writer)), report]],
+  writer_fd: ['int32_t', [writer, koffi.out(koffi.pointer('int32_t')), report]],
   writer_write: ['int32_t', [writer, bytes, 'size_t', report]],
   writer_commit: ['int32_t', [writer, report]],
   writer_abort: ['void', [writer]],

@@ -42,7 +42,7 @@ test('the packages: what is in them', (t) => {
   const dir = temporary(t);
   const [archive, ofPlatform] = pack(dir);
   const content = run('tar', ['-tzf', archive]);
-  for (const file of ['README.md', 'LICENSE', 'index.mjs', 'lib/library.js']) assert.ok(content.includes(`package/${file}\n`), file);
+  for (const file of ['README.md', 'LICENSE', 'index.mjs', 'lib/library.js', 'compat/write-file-atomic.js', 'compat/write-file-atomic.d.ts']) assert.ok(content.includes(`package/${file}\n`), file);
   assert.doesNotMatch(content, /test|\.sh$|libsteadfast/m);
   for (const step of ['preinstall', 'install', 'postinstall', 'prepare']) assert.equal(scripts[step], undefined);
   assert.deepEqual(Object.keys(dependencies), ['koffi']);
@@ -97,14 +97,16 @@ test('the types: tsc --strict, from ESM and CommonJS; what they forbid is an err
   fs.mkdirSync(path.join(dir, 'node_modules'));
   fs.symlinkSync(HERE, path.join(dir, 'node_modules', 'steadfast'));
   for (const name of ['@types', 'undici-types']) fs.symlinkSync(path.join(TOOLS, name), path.join(dir, 'node_modules', name));
-  for (const name of ['use.mts', 'use.cts']) fs.copyFileSync(path.join(__dirname, 'programs/use.ts'), path.join(dir, name));
+  for (const name of ['use', 'compat']) {
+    for (const kind of ['mts', 'cts']) fs.copyFileSync(path.join(__dirname, `programs/${name}.ts`), path.join(dir, `${name}.${kind}`));
+  }
   fs.writeFileSync(path.join(dir, 'whole.mts'), `
     import steadfast from 'steadfast';
     export const lock: Promise<steadfast.Lock> = steadfast.acquire('lock');`);
   fs.copyFileSync(path.join(__dirname, 'programs/using.ts'), path.join(dir, 'using.cts'));
   run(process.execPath, [require.resolve('typescript/lib/tsc.js'), '--strict', '--exactOptionalPropertyTypes', '--target', 'es2022',
     '--lib', 'es2022,esnext.disposable', '--module', 'nodenext', '--moduleResolution', 'nodenext', '--types', 'node',
-    '--preserveSymlinks', 'use.mts', 'use.cts', 'using.cts', 'whole.mts'], { cwd: dir });
+    '--preserveSymlinks', '--esModuleInterop', 'use.mts', 'use.cts', 'using.cts', 'whole.mts', 'compat.mts', 'compat.cts'], { cwd: dir });
   const { STEADFAST_LIBRARY, NODE_PATH } = process.env;
   const flags = ['--preserve-symlinks'];
   assert.equal(run(process.execPath, [...flags, 'using.cjs', path.join(dir, 'lock')], { cwd: dir, env: { STEADFAST_LIBRARY, NODE_PATH } }),
