@@ -1,3 +1,4 @@
+import lockfile, { check, lock } from 'steadfast/compat/proper-lockfile';
 import writeFileAtomic from 'steadfast/compat/write-file-atomic';
 
 export async function write(file: string): Promise<void> {
@@ -10,7 +11,22 @@ export async function write(file: string): Promise<void> {
   writeFileAtomic.sync(file, 'x', { encoding: 'utf8' });
 }
 
+export async function hold(file: string): Promise<boolean> {
+  const options: lockfile.LockOptions = { stale: 5000, update: 1000, retries: { retries: 5, factor: 3 }, realpath: false, onCompromised: (error) => console.log(error.message) };
+  const release: () => Promise<void> = await lock(file, options);
+  await release();
+  lockfile.lockSync(file, { retries: 0, lockfilePath: `${file}.other` })();
+  await lockfile.lock(file, { fs: {} });
+  await lockfile.unlock(file, { realpath: false });
+  lockfile.unlockSync(file);
+  return (await check(file, { stale: 5000 })) && lockfile.checkSync(file);
+}
+
 // What must not compile:
+// @ts-expect-error
+void lockfile('file', { retry: 3 });
+// @ts-expect-error
+lockfile.lockSync('file').then();
 // @ts-expect-error
 void writeFileAtomic('file', { a: 1 });
 // @ts-expect-error
