@@ -135,7 +135,10 @@ test('onLost: called once, when someone takes the lock away', { timeout: 20_000 
 test('onLost: by the directory at once, or after a second where it cannot be watched; the release ends both', { timeout: 20_000 }, async (t) => {
   const file = path.join(temporary(t), 'lock');
   const keep = setInterval(() => {}, 1e6);
-  t.after(() => clearInterval(keep));
+  t.after(() => {
+    t.mock.timers.reset(); // else clearInterval is the mocked one
+    clearInterval(keep);
+  });
   const take = async (tick) => {
     let lost;
     const lock = await new Promise((resolve) => {
