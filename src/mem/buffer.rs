@@ -23,6 +23,10 @@ unsafe impl Sync for Memory<'_> {}
 unsafe impl Send for Memory<'_> {}
 
 impl<'m> Memory<'m> {
+    /// Where the pointer to the block is.
+    #[cfg(feature = "__internals")]
+    pub const POINTER: usize = core::mem::offset_of!(Memory<'static>, pointer);
+
     /// `capacity` bytes, none of them written yet; -ENOMEM when malloc has none.
     pub fn new(capacity: usize) -> Result<Memory<'m>, Errno> {
         let size = capacity.max(1);
