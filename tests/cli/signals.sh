@@ -48,8 +48,15 @@ to_command() { kill -TERM "$told"; }
 to_both() { kill -TERM "$wrapper" "$witness"; }
 # Once the wrapper has heard of it from the witness.
 to_both_last() { turns=$(turns_of); kill -TERM "$witness"; await another_turn; kill -TERM "$wrapper"; }
-# It gets the signal when the others have had it for long.
-to_group_but_a_stopped_witness() { kill -STOP "$witness"; to_group; }
+# It gets the signal when the others have had it for long: when the wrapper asks it.
+to_group_but_a_stopped_witness() {
+    kill -STOP "$witness"
+    await is_stopped
+    to_group
+    await is_asked_or_told_twice
+}
+is_stopped() { grep -q '^State:.T' "/proc/$witness/status"; }
+is_asked_or_told_twice() { ! is_stopped || [ "$(grep -cs TERM got)" = 2 ]; }
 to_wrapper_without_witness() { kill -KILL "$witness"; to_wrapper; }
 turns_of() { grep '^voluntary_ctxt_switches' "/proc/$wrapper/status"; }
 another_turn() { [ "$(turns_of)" != "$turns" ]; }
