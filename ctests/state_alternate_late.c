@@ -12,17 +12,10 @@ static int64_t act_after_write(void *user, int32_t fd, const void *data, size_t 
     (void)user;
     int64_t written = REAL->pwrite(NULL, fd, data, len, offset);
     switch (its_deed) {
-    case NOTHING:
-        return written;
-    case REPLACE:
-        rename(prepared, path);
-        break;
-    case REMOVE:
-        unlink(path);
-        break;
-    case TAKE_PREVIOUS:
-        unlink(previous);
-        break;
+    case NOTHING: return written;
+    case REPLACE: rename(prepared, path); break;
+    case REMOVE: unlink(path); break;
+    case TAKE_PREVIOUS: unlink(previous); break;
     }
     its_deed = NOTHING;
     return written;

@@ -207,7 +207,11 @@ fn look<'h>(
             let too_large = e.status == STEADFAST_E_TOO_LARGE;
             let at = says_of(files, of_path, retry)?;
             let (Says::Slot(behind, ..), Some(previous)) = (says, previous) else {
-                return Ok(if matches!(at, Says::Slot(..)) && !too_large { Found::neither(&headers) } else { Found::Ordinary(e.status) });
+                return Ok(if matches!(at, Says::Slot(..)) && !too_large {
+                    Found::neither(&headers)
+                } else {
+                    Found::Ordinary(e.status)
+                });
             };
             let number = match at {
                 Says::Slot(number, ..) => number,
