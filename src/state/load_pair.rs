@@ -7,7 +7,7 @@
 
 use super::format::{self, HEADER, Slot};
 use super::load_files::Files;
-use super::loaded::{Loaded, Taker, recoverable};
+use super::loaded::{Loaded, Taker, is_damage, recoverable};
 use super::options::*;
 use super::pair;
 use crate::file::deadline::Retry;
@@ -88,7 +88,8 @@ fn choose<'h>(
     let at_path = if at_path.is_err_and(|e| e.status == STEADFAST_E_SCHEMA) { again(room, retry) } else { at_path };
     let was_whole = at_path.is_ok();
     let mut found = look(files, &any, room, retry, at_path)?;
-    if matches!(found, Found::Ordinary(STEADFAST_OK | STEADFAST_E_TOO_LARGE)) {
+    // Damage may have been a save in place, and be gone.
+    if matches!(found, Found::Ordinary(status) if !is_damage(status)) {
         return Ok(None);
     }
     let mut before = None;
