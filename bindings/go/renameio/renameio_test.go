@@ -234,7 +234,7 @@ func TestChmod(t *testing.T) {
 	must(t, pending.Cleanup())
 	holds(t, path, "old", 0o644)
 	// By the embedded file.
-	pending, err = renameio.TempFile("", path)
+	pending, err = renameio.NewPendingFile(path, renameio.WithPermissions(0o640))
 	must(t, err)
 	must(t, pending.File.Chmod(0o666))
 	must(t, pending.CloseAtomicallyReplace())
