@@ -4,7 +4,8 @@
 //
 // What differs: a symbolic link at the path is steadfast.ErrSymlink and is not replaced. The temporary file is always in the
 // directory of the path, and the next save at that path removes what a killed process has left. A file that is replaced keeps
-// its owner, group and access ACL. If another process is saving at the same path, CloseAtomicallyReplace waits for it.
+// its owner, group and access ACL. If another process is saving at the same path, CloseAtomicallyReplace waits for it. A failed sync
+// of the file is an error and replaces nothing; a failed sync of the directory is no error.
 package renameio
 
 import (
