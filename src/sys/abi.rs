@@ -33,7 +33,9 @@ pub struct steadfast_stat {
 
 impl steadfast_stat {
     /// About no file.
-    pub(crate) const ZERO: steadfast_stat = steadfast_stat {
+    ///
+    /// cbindgen:ignore
+    pub const ZERO: steadfast_stat = steadfast_stat {
         dev: 0,
         ino: 0,
         mode: 0,
