@@ -95,6 +95,30 @@ static void loads(const char *what, uint32_t flags, const char *content)
     steadfast_context_free(c);
 }
 
+/* PATH was torn when it was read, and is whole by the time its header is looked at again. */
+static void was_torn(void)
+{
+    steadfast_context *c = moving();
+    steadfast_state s = { .size = sizeof s };
+    begin("whole", 0);
+    unlink(previous);
+    int fd = open(path, O_WRONLY);
+    ok(pwrite(fd, "T", 1, 256) == 1, "PATH is torn");
+    close(fd);
+    is_int(steadfast_state_load(c, path, NULL, &s, NULL), 0, "an ordinary save replaces it while it is loaded");
+    ok(its_content == NULL && s.len == 5 && memcmp(s.data, "whole", 5) == 0, "that is loaded");
+    steadfast_state_free(&s);
+    begin("", 0);
+    its_content = NULL;
+    unlink(previous);
+    fd = open(path, O_WRONLY);
+    ok(pwrite(fd, "T", 1, 256) == 1, "PATH is torn");
+    close(fd);
+    is_int(steadfast_state_load(c, path, NULL, &s, NULL), STEADFAST_E_DIGEST, "nobody replaces it: the damage is told");
+    steadfast_state_free(&s);
+    steadfast_context_free(c);
+}
+
 int main(void)
 {
     dir = make_temp_dir("moved");
@@ -107,6 +131,7 @@ int main(void)
         loads("a plain save", 0, "a content of another length than that which it replaces");
         loads("another alternating one", STEADFAST_SAVE_ALTERNATE, "less");
         keeps_nobody_out();
+        was_torn();
         loads("one that keeps it", STEADFAST_SAVE_KEEP_PREVIOUS, "less");
     }
     steadfast_context_free(context);

@@ -7,7 +7,7 @@
 
 use super::format::{self, HEADER, Slot};
 use super::load_files::Files;
-use super::loaded::{Loaded, Taker, recoverable};
+use super::loaded::{Loaded, Taker, is_damage, recoverable};
 use super::options::*;
 use super::pair;
 use crate::file::deadline::Retry;
@@ -37,8 +37,8 @@ enum Found {
     Beside(Loaded),
     /// Somebody saves at this moment.
     Moved,
-    /// It does not alternate.
-    Ordinary,
+    /// It does not alternate; what is wrong with it.
+    Ordinary(i32),
 }
 
 /// Loads the state, of which PATH came to `at_path`. None: it does not alternate, as far as can be seen.
@@ -88,7 +88,8 @@ fn choose<'h>(
     let at_path = if at_path.is_err_and(|e| e.status == STEADFAST_E_SCHEMA) { again(room, retry) } else { at_path };
     let was_whole = at_path.is_ok();
     let mut found = look(files, &any, room, retry, at_path)?;
-    if matches!(found, Found::Ordinary) {
+    // Damage may have been a save in place, and be gone.
+    if matches!(found, Found::Ordinary(status) if !is_damage(status)) {
         return Ok(None);
     }
     let mut before = None;
@@ -97,7 +98,7 @@ fn choose<'h>(
         let now = match found {
             Found::State(loaded) => return Ok(Some((loaded, None))),
             // The memory no longer has what came of PATH at first.
-            Found::Ordinary => return Err(MOVED),
+            Found::Ordinary(STEADFAST_OK) => return Err(MOVED),
             ref other => signature(other),
         };
         let is_same = idle && before == Some(now);
@@ -105,7 +106,7 @@ fn choose<'h>(
         match found {
             Found::Only(loaded, other) if is_last => return Ok(Some((recovered(loaded), Some(other)))),
             Found::Beside(loaded) if is_last => return Ok(Some((loaded, None))),
-            Found::Neither(_) if is_last => return if was_whole { Err(MOVED) } else { Ok(None) },
+            Found::Neither(_) | Found::Ordinary(_) if is_last => return if was_whole { Err(MOVED) } else { Ok(None) },
             _ if is_last => return Err(MOVED),
             _ => {}
         }
@@ -128,7 +129,8 @@ fn signature(found: &Found) -> (u32, u64, i32) {
         Found::Only(loaded, other) => (0, loaded.fields.generation, other.status),
         Found::Neither(headers) => (1, *headers, 0),
         Found::Beside(loaded) => (2, loaded.fields.generation, 0),
-        Found::Moved | Found::State(_) | Found::Ordinary => (3, 0, 0),
+        Found::Ordinary(status) => (3, 0, *status),
+        Found::Moved | Found::State(_) => (4, 0, 0),
     }
 }
 
@@ -174,7 +176,7 @@ fn look<'h>(
         Err(e) => return Err(e),
     };
     match at_path {
-        Ok(path) if !path.alternates => Ok(Found::Ordinary),
+        Ok(path) if !path.alternates => Ok(Found::Ordinary(STEADFAST_OK)),
         Ok(path) => {
             let is_older = match says {
                 // Since PATH was read, savers may have filled both, and somebody have taken PATH.prev away.
@@ -206,14 +208,16 @@ fn look<'h>(
             let too_large = e.status == STEADFAST_E_TOO_LARGE;
             let at = says_of(files, of_path, retry)?;
             let (Says::Slot(behind, ..), Some(previous)) = (says, previous) else {
-                return Ok(if matches!(at, Says::Slot(..)) && !too_large { Found::neither(&headers) } else { Found::Ordinary });
+                return Ok(if matches!(at, Says::Slot(..)) && !too_large {
+                    Found::neither(&headers)
+                } else {
+                    Found::Ordinary(e.status)
+                });
             };
             let number = match at {
                 Says::Slot(number, ..) => number,
                 Says::Damaged if !too_large => None,
-                // It was empty a moment ago.
-                Says::Other if e.status == STEADFAST_E_EMPTY => return Ok(Found::Moved),
-                _ => return Ok(Found::Ordinary),
+                _ => return Ok(Found::Ordinary(e.status)),
             };
             if too_large && behind <= number {
                 return Err(e);

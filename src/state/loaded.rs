@@ -80,8 +80,12 @@ impl Loaded {
 
 /// Is this damage, or an unreadable disk, for which the previous generation is kept?
 pub fn recoverable(status: i32) -> bool {
-    let damaged = (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status);
-    damaged || [EIO, EBADMSG, EUCLEAN].iter().any(|&errno| status == Errno::of(errno).code())
+    is_damage(status) || [EIO, EBADMSG, EUCLEAN].iter().any(|&errno| status == Errno::of(errno).code())
+}
+
+/// Is it damage of what was read?
+pub fn is_damage(status: i32) -> bool {
+    (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status)
 }
 
 /// What takes the file of a state.
