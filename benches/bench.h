@@ -90,6 +90,9 @@ void row(struct row row);
 /* What contestant number `which` took, as a ratio to the first one. */
 void row_ratio(const char *part, const char *what, const struct place *place, size_t size, const struct contestant *contestants,
                size_t which, double target, size_t rounds);
+/* How many times faster than the first one it was. */
+void row_times(const char *part, const char *what, const struct place *place, size_t size, const struct contestant *contestants,
+               size_t which, double target, size_t rounds);
 void row_skipped(const char *part, const char *what, const struct place *place, size_t size, const char *reason);
 size_t rows_missed(void);
 const char *size_text(size_t size);

@@ -171,22 +171,8 @@ static void many_of(const struct place *place, const char *part, size_t count)
         settings.budget_ms = budget / 2; /* it is an average of many already */
     size_t rounds = contest(c, n, settings.quick ? 1 : 2);
     settings.budget_ms = budget;
-    for (size_t i = 0; i < n; i++) /* how many times faster than one by one */
-        row((struct row){ .part = part,
-                          .what = names[way[i]],
-                          .place = place,
-                          .size = count * K,
-                          .us = c[i].us,
-                          .base_us = c[0].us,
-                          .value = 1 / c[i].ratio,
-                          .low = 1 / c[i].ratio_high,
-                          .high = 1 / c[i].ratio_low,
-                          .unit = "x",
-                          .target = way[i] == 2   ? plain
-                                    : way[i] == 3 ? syncfs
-                                                  : 0,
-                          .direction = AT_LEAST,
-                          .rounds = rounds });
+    for (size_t i = 0; i < n; i++)
+        row_times(part, names[way[i]], place, count * K, c, i, way[i] == 2 ? plain : way[i] == 3 ? syncfs : 0, rounds);
     if (!lib.save_batch)
         row_skipped(part, names[2], place, count * K, "not in this build");
     if (!lib.save_batch || !SYNCFS)
@@ -211,19 +197,7 @@ static void in_place_of(const struct place *place)
             batch(&many[i]);
     size_t rounds = contest(c, 3, settings.quick ? 1 : 2);
     for (size_t i = 1; i < 3; i++)
-        row((struct row){ .part = "batch",
-                          .what = names[i],
-                          .place = place,
-                          .size = STATES * K,
-                          .us = c[i].us,
-                          .base_us = c[0].us,
-                          .value = 1 / c[i].ratio,
-                          .low = 1 / c[i].ratio_high,
-                          .high = 1 / c[i].ratio_low,
-                          .unit = "x",
-                          .target = targets[i],
-                          .direction = AT_LEAST,
-                          .rounds = rounds });
+        row_times("batch", names[i], place, STATES * K, c, i, targets[i], rounds);
     for (size_t i = 0; i < 3; i++)
         drop_many(&many[i]);
 }

@@ -82,6 +82,25 @@ void row_ratio(const char *part, const char *what, const struct place *place, si
                       .rounds = rounds });
 }
 
+void row_times(const char *part, const char *what, const struct place *place, size_t size, const struct contestant *contestants,
+               size_t which, double target, size_t rounds)
+{
+    const struct contestant *c = &contestants[which];
+    row((struct row){ .part = part,
+                      .what = what,
+                      .place = place,
+                      .size = size,
+                      .us = c->us,
+                      .base_us = contestants[0].us,
+                      .value = 1 / c->ratio,
+                      .low = 1 / c->ratio_high,
+                      .high = 1 / c->ratio_low,
+                      .unit = "x",
+                      .target = target,
+                      .direction = AT_LEAST,
+                      .rounds = rounds });
+}
+
 void row_skipped(const char *part, const char *what, const struct place *place, size_t size, const char *reason)
 {
     printf("%-46s %-13s %8s SKIPPED: %s\n", what, place ? place->name : "-", size_text(size), reason);

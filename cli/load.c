@@ -257,7 +257,8 @@ int command_load(struct arguments *arguments)
     return it.result;
 }
 
-int command_verify(struct arguments *arguments)
+/* Loads each state, and says what there is to say of it: as JSON, or in words by `tell`. */
+static int each(const struct arguments *arguments, void (*tell)(const struct arguments *arguments, int index, const struct load *load))
 {
     int worst = EXIT_DONE;
     for (int i = 0; i < arguments->count; i++) {
@@ -265,8 +266,8 @@ int command_verify(struct arguments *arguments)
         load(arguments, i, &it);
         if (it.path != NULL && arguments->as_json) {
             print_json(arguments, i, &it, NULL);
-        } else if (it.result == EXIT_DONE && tells_success(arguments)) {
-            printf("%s: OK, generation %llu, %zu bytes\n", arguments->paths[i], (unsigned long long)it.state.generation, it.state.len);
+        } else {
+            tell(arguments, i, &it);
         }
         worst = worse(worst, it.result);
         steadfast_reader_close(it.reader);
@@ -274,12 +275,29 @@ int command_verify(struct arguments *arguments)
     return worst;
 }
 
-static void print_info(const struct load *load, const char *path)
+static void print_verified(const struct arguments *arguments, int index, const struct load *load)
+{
+    if (load->result == EXIT_DONE && tells_success(arguments)) {
+        printf("%s: OK, generation %llu, %zu bytes\n", arguments->paths[index], (unsigned long long)load->state.generation,
+               load->state.len);
+    }
+}
+
+int command_verify(struct arguments *arguments)
+{
+    return each(arguments, print_verified);
+}
+
+static void print_info(const struct arguments *arguments, int index, const struct load *load)
 {
     char when[64], digest[65];
+    if (!loaded(load) || arguments->quiet) {
+        return;
+    }
+    fputs(index > 0 ? "\n" : "", stdout);
     format_time(load->state.saved_at_ns, when, sizeof when);
     format_digest(load->state.sha256, digest);
-    printf("path        %s\n", path);
+    printf("path        %s\n", arguments->paths[index]);
     if (load->plain) {
         puts("kind        plain");
     }
@@ -298,18 +316,5 @@ static void print_info(const struct load *load, const char *path)
 
 int command_info(struct arguments *arguments)
 {
-    int worst = EXIT_DONE;
-    for (int i = 0; i < arguments->count; i++) {
-        struct load it;
-        load(arguments, i, &it);
-        if (it.path != NULL && arguments->as_json) {
-            print_json(arguments, i, &it, NULL);
-        } else if (loaded(&it) && !arguments->quiet) {
-            fputs(i > 0 ? "\n" : "", stdout);
-            print_info(&it, arguments->paths[i]);
-        }
-        worst = worse(worst, it.result);
-        steadfast_reader_close(it.reader);
-    }
-    return worst;
+    return each(arguments, print_info);
 }

@@ -14,15 +14,18 @@
 
 /* A signal may be sent to us alone (kill PID, a supervisor), or to all: by the terminal or by kill to the process group, by
    an init system to each process of a control group. Then the command has got it, and must not get it twice. The signal
-   itself does not tell. So a third process, the witness, stands beside the command: what it gets, the command has got. */
+   itself does not tell. So a third process, the witness, stands beside the command: what it gets, the command has got. It may get it
+   later than we do, and run later: so it is asked. */
 struct witness {
     pid_t pid;
-    int reports;  /* each byte is the number of a signal that it got */
-    int alive;    /* the end that it reads; it ends when that is closed, and so when we are killed */
+    int reports;    /* each byte is the number of a signal that it got, or ANSWER */
+    int questions;  /* each byte is one; it ends when this is closed, and so when we are killed */
 };
 
-/* For so long a signal waits for the witness, and counts as the same one. */
+/* For so long a signal waits until the witness is asked, and counts as the same one. */
 enum { GRACE_MS = 200, SIGNALS = 65 };
+/* What it got before it was asked stands before this. */
+enum { ANSWER = 0 };
 
 static int witness_reports;
 
@@ -38,11 +41,11 @@ static void witnessed(int number)
 static struct witness witness_start(steadfast_lock *lock)
 {
     struct witness witness = { -1, -1, -1 };
-    int reports[2], alive[2];
+    int reports[2], questions[2];
     if (signal_pipe(reports) != 0) {
         return witness;
     }
-    if (signal_pipe(alive) != 0) {
+    if (signal_pipe(questions) != 0) {
         close(reports[0]);
         close(reports[1]);
         return witness;
@@ -53,31 +56,37 @@ static struct witness witness_start(steadfast_lock *lock)
         char byte;
         witness_reports = reports[1];
         close(reports[0]);
-        close(alive[1]);
+        close(questions[1]);
         steadfast_lock_release(lock, NULL);  /* in a child it only closes, so that the witness does not hold the lock */
         signal(SIGPIPE, SIG_IGN);
         signals_watch(witnessed);
-        fcntl(alive[0], F_SETFL, 0);
-        while (read(alive[0], &byte, 1) < 0 && errno == EINTR) {}
+        fcntl(questions[0], F_SETFL, 0);
+        ssize_t len;
+        while ((len = read(questions[0], &byte, 1)) > 0 || (len < 0 && errno == EINTR)) {
+            /* A signal that is there runs its handler before the read returns. */
+            if (len > 0) {
+                witnessed(ANSWER);
+            }
+        }
         _exit(0);
     }
     signals_let_go();
     close(reports[1]);
-    close(alive[0]);
+    close(questions[0]);
     if (witness.pid < 0) {
         close(reports[0]);
-        close(alive[1]);
+        close(questions[1]);
         return witness;
     }
     witness.reports = reports[0];
-    witness.alive = alive[1];
+    witness.questions = questions[1];
     return witness;
 }
 
 static void witness_end(struct witness *witness)
 {
     if (witness->pid > 0) {
-        close(witness->alive);
+        close(witness->questions);
         close(witness->reports);
         kill(witness->pid, SIGKILL);
         while (waitpid(witness->pid, NULL, 0) < 0 && errno == EINTR) {}
@@ -90,8 +99,10 @@ struct handing_on {
     int wanted;                 /* 0: nothing is handed on */
     struct witness *witness;
     sigset_t before;            /* came while the command was being started: nobody knows whether it got them */
-    int64_t due[SIGNALS];       /* when to hand it on, 0: nothing to hand on */
+    int64_t due[SIGNALS];       /* when to ask the witness, 0: nothing to hand on */
+    uint64_t asked[SIGNALS];    /* the question about it, 0: not asked yet */
     int64_t seen[SIGNALS];      /* when the witness got it last */
+    uint64_t questions, answers;
 };
 
 /* Of the others in our process group the command may have left it. */
@@ -117,6 +128,7 @@ static void got(struct handing_on *on, const struct arrival *arrival)
         }
     } else if (on->due[number] == 0 && (on->seen[number] == 0 || now - on->seen[number] > GRACE_MS)) {
         on->due[number] = now + GRACE_MS;
+        on->asked[number] = 0;
     }
 }
 
@@ -131,14 +143,25 @@ static void read_reports(struct handing_on *on)
     }
     for (ssize_t i = 0; i < len; i++) {
         int number = numbers[i];
-        if (number < SIGNALS && beside_us(on->command)) {
+        if (number == ANSWER) {
+            on->answers++;
+        } else if (number < SIGNALS && beside_us(on->command)) {
             on->seen[number] = now_ms();
             on->due[number] = 0;
         }
     }
 }
 
-/* Hands on what is due. Milliseconds until the next one is, -1: none is waiting. */
+/* The number of a question to the witness, 0: it can be asked no more. It answers however late it runs, and somebody may have
+   stopped it. */
+static uint64_t ask(struct handing_on *on)
+{
+    char byte = 0;
+    kill(on->witness->pid, SIGCONT);
+    return write(on->witness->questions, &byte, 1) == 1 ? ++on->questions : 0;
+}
+
+/* Hands on what the witness has not got. Milliseconds until it is to be asked, -1: about none. */
 static int hand_on(struct handing_on *on)
 {
     int64_t next = -1, now = now_ms();
@@ -146,17 +169,23 @@ static int hand_on(struct handing_on *on)
         if (on->due[number] == 0) {
             continue;
         }
-        if (on->due[number] <= now) {
+        if (on->due[number] > now) {
+            next = next < 0 || on->due[number] - now < next ? on->due[number] - now : next;
+            continue;
+        }
+        if (on->asked[number] == 0 && on->witness->reports >= 0) {
+            on->asked[number] = ask(on);
+        }
+        /* Somebody may have killed it: then there is no question, or no answer will come. */
+        if (on->asked[number] <= on->answers || on->witness->reports < 0) {
             on->due[number] = 0;
             kill(on->command, number);
-        } else if (next < 0 || on->due[number] - now < next) {
-            next = on->due[number] - now;
         }
     }
     return (int)next;
 }
 
-/* Waits for the command's end. */
+/* Waits for the command's end: its status. */
 static int wait_for(pid_t command, struct witness *witness, const sigset_t *pending, int signals, int forward)
 {
     struct handing_on on;
@@ -228,7 +257,9 @@ int run(steadfast_lock *lock, char **command, int signals, int forward, struct r
     int status = 0;
     if (pid > 0) {
         ran->ran = 1;
+        signals_ignore_pipe();  /* of questions */
         status = wait_for(pid, &witness, &pending, signals, forward);
+        signals_restore_pipe();
     }
     witness_end(&witness);
     if (stopped) {

@@ -2,6 +2,9 @@
 #include "tap.h"
 #include "state_test.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 static char path[300], previous[310];
 static uint32_t its_flags;
 static const char *its_content;
@@ -28,6 +31,17 @@ static steadfast_context *moving(void)
     return steadfast_context_new(&hooks, &c) == 0 ? c : NULL;
 }
 
+/* Could a saver take the flock at this moment? */
+static int32_t probe(void *user, int32_t fd, const char *name, int32_t flags, uint32_t mode)
+{
+    int *held = user;
+    int own = open(path, O_RDONLY);
+    if (own >= 0 && flock(own, LOCK_EX | LOCK_NB) != 0)
+        ++*held;
+    close(own);
+    return REAL->openat(NULL, fd, name, flags, mode);
+}
+
 /* PATH is the newest, and PATH.prev is torn, so that nothing tells its number. */
 static void begin(const char *content, uint32_t flags)
 {
@@ -36,6 +50,25 @@ static void begin(const char *content, uint32_t flags)
         save_with(context, path, i == 3 ? "the newest" : "older", STEADFAST_SAVE_ALTERNATE);
     truncate(previous, 100);
     its_content = content, its_flags = flags;
+}
+
+/* A reader that looks again at a torn state holds no flock meanwhile: many readers would keep savers out for ever. */
+static void keeps_nobody_out(void)
+{
+    int held = 0;
+    steadfast_hooks hooks = steadfast_hooks_init();
+    steadfast_context *c = NULL;
+    steadfast_state s = { .size = sizeof s };
+    hooks.user = &held;
+    hooks.openat = probe;
+    hooks.absent = test_absent();
+    begin("", 0);
+    its_content = NULL;
+    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    is_int(steadfast_state_load(c, path, NULL, &s, NULL), STEADFAST_RECOVERED, "a torn state is recovered");
+    is_int(held, 0, "a saver could have had the flock at every open of the reader");
+    steadfast_state_free(&s);
+    steadfast_context_free(c);
 }
 
 /* What was there when the load began, or what came meanwhile. */
@@ -62,6 +95,30 @@ static void loads(const char *what, uint32_t flags, const char *content)
     steadfast_context_free(c);
 }
 
+/* PATH was torn when it was read, and is whole by the time its header is looked at again. */
+static void was_torn(void)
+{
+    steadfast_context *c = moving();
+    steadfast_state s = { .size = sizeof s };
+    begin("whole", 0);
+    unlink(previous);
+    int fd = open(path, O_WRONLY);
+    ok(pwrite(fd, "T", 1, 256) == 1, "PATH is torn");
+    close(fd);
+    is_int(steadfast_state_load(c, path, NULL, &s, NULL), 0, "an ordinary save replaces it while it is loaded");
+    ok(its_content == NULL && s.len == 5 && memcmp(s.data, "whole", 5) == 0, "that is loaded");
+    steadfast_state_free(&s);
+    begin("", 0);
+    its_content = NULL;
+    unlink(previous);
+    fd = open(path, O_WRONLY);
+    ok(pwrite(fd, "T", 1, 256) == 1, "PATH is torn");
+    close(fd);
+    is_int(steadfast_state_load(c, path, NULL, &s, NULL), STEADFAST_E_DIGEST, "nobody replaces it: the damage is told");
+    steadfast_state_free(&s);
+    steadfast_context_free(c);
+}
+
 int main(void)
 {
     dir = make_temp_dir("moved");
@@ -73,6 +130,8 @@ int main(void)
     } else {
         loads("a plain save", 0, "a content of another length than that which it replaces");
         loads("another alternating one", STEADFAST_SAVE_ALTERNATE, "less");
+        keeps_nobody_out();
+        was_torn();
         loads("one that keeps it", STEADFAST_SAVE_KEEP_PREVIOUS, "less");
     }
     steadfast_context_free(context);

@@ -336,12 +336,13 @@ enum {
   STEADFAST_SAVE_CREATE_PARENTS = 16,
   /**
    * A durable save with one flush of the device instead of two to four, for states that are saved often. PATH and PATH.prev take
-   * turns: the save overwrites the older of the two by one write that is synced by the same call, and the newer one is the
-   * state. So PATH alone is not the state any more: to hand it on, load it. Every load and save of this library knows; older ones
-   * answer STEADFAST_E_NEWER. A plain save ends it. KEEP_PREVIOUS is implied. The two files are filled up with newlines to a multiple of
-   * 4 KiB. The first two saves make them, and are ordinary ones; so is a save with NO_SYNC, of 4 MiB and more, of a writer, and
-   * where the file system is not known to do it well (ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs are). With PLAIN it is
-   * -EINVAL. The manual says what it gives up.
+   * turns: the save overwrites the older file with one write that is synced by the same call, and the newer file is the state.
+   * So PATH alone is not the state: to copy the state, load it. Every load and save of this library knows both files; older
+   * versions answer STEADFAST_E_NEWER. A save without the flag ends the alternation. The flag implies KEEP_PREVIOUS. Newlines fill
+   * each file up to a multiple of 4 KiB. The first two saves are ordinary ones and make the two files. A save with NO_SYNC, one of
+   * 4 MiB or more, the commit of a writer, and a save on a file system that is not known to support this well are ordinary ones,
+   * too. Known are ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs. With PLAIN it is -EINVAL. steadfast_state(5) lists the
+   * drawbacks.
    */
   STEADFAST_SAVE_ALTERNATE = 32,
   /**
@@ -378,9 +379,9 @@ enum {
    * Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
    * not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
    * STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
-   * does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Nobody
-   * who may replace the file should save it with KEEP_PREVIOUS meanwhile: then PATH.prev is the file that is being written. Not in
-   * a batch or a writer: -EINVAL.
+   * does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Meanwhile
+   * nobody who may replace the file should save it with KEEP_PREVIOUS: PATH.prev would be the file that is being written. In a batch or a
+   * writer it is -EINVAL.
    */
   STEADFAST_SAVE_IN_PLACE = 2048
 };
@@ -1092,17 +1093,17 @@ int32_t steadfast_lock_inspect(const steadfast_context *context, const char *pat
 /* ============================================================================
  * 5. Directories
  *
- * What killed processes leave goes when its name is used again. For names that are not, there is a sweep.
+ * What a killed process leaves is removed when its name is used again. If the name is never used again, a sweep removes it.
  * ========================================================================= */
 
 /** steadfast_directory_sweep: its flags. */
 enum {
   /**
-   * Stale locks as well. A file is taken for a lock if it has the library's mark, or is named "lock", "*.lock", "*.lck" or
-   * "*.pid". It is stale as steadfast_lock_clean_stale says.
+   * Also remove stale locks. A file counts as a lock if it has the library's mark, or if its name is "lock", "*.lock", "*.lck" or
+   * "*.pid". It is stale if steadfast_lock_clean_stale would remove it.
    */
   STEADFAST_SWEEP_LOCKS = 1,
-  /** Change nothing: what would be removed is STEADFAST_LOCK_STALE. */
+  /** Change nothing. The status of a file that would be removed is STEADFAST_LOCK_STALE. */
   STEADFAST_SWEEP_DRY_RUN = 2
 };
 
@@ -1111,32 +1112,32 @@ enum {
  *
  *  - `user`: as it was given to that call.
  *  - `name`: in the directory.
- *  - `about`: its status is a verdict: STEADFAST_LOCK_REMOVED (with DRY_RUN _STALE), _HELD, _UNDECIDED, _IGNORED or _CHANGED.
- *    Or it is a negated errno: of the call that its step names, and the file is still there. Its message says why.
+ *  - `about`: its status is a verdict: STEADFAST_LOCK_REMOVED (_STALE with DRY_RUN), _HELD, _UNDECIDED, _IGNORED or _CHANGED.
+ *    If the file could not be removed, the status is the negated errno of the call that the step names. The message gives the reason.
  *
- * Returns 0 to go on. A value above 0 ends the sweep with 0, one below 0 (a negated errno) with that code.
+ * Returns 0 to continue. A value above 0 ends the sweep with 0, one below 0 (a negated errno) with that code.
  */
 typedef int32_t (*steadfast_sweep_fn)(void *user, const char *name, const steadfast_report *about);
 
 /**
- * Removes the temporary files that killed writers have left in a directory, and stale locks if the flags say so: what the next
- * save or the next steadfast_lock_acquire of each name would remove. It is for names that are not used again.
+ * Removes the temporary files that killed writers have left in a directory and, if the flags ask for it, stale locks. The next
+ * save or the next steadfast_lock_acquire of a name does the same for that name; this function is for names that are not used again.
  *
- * A temporary file is removed only if it belongs to this user, or for root to the owner of its state, and if its flock shows
- * that no writer lives. So on a network file system none is. Directories in the directory are not entered.
+ * A temporary file is removed only if it belongs to this user or, for root, to the owner of its state, and if its flock shows
+ * that its writer is dead. So on a network file system none is removed. The function does not enter subdirectories.
  *
  *  - `context`: NULL for the default.
  *  - `flags`: STEADFAST_SWEEP_*.
- *  - `callback`: NULL if nobody is to be told.
+ *  - `callback`: NULL if no results are wanted.
  *  - `report`: NULL for the default. It is about the directory.
  *
  * Returns:
- *  - 0: all names were looked at, or the callback ended it. What could not be removed only the callback is told.
- *  - STEADFAST_E_BUSY: others add names faster than they are looked at, more than 16,777,216.
+ *  - 0: all names were looked at, or the callback ended the sweep. Only the callback learns of files that could not be removed.
+ *  - STEADFAST_E_BUSY: after 16,777,216 names there were still more.
  *  - STEADFAST_E_HOOK, _E_INTERNAL, -EINVAL, or a negated errno of the call that the report's step names.
  *
- * Names that come or go meanwhile may be looked at or not. It waits for nobody. It is safe beside any number of savers, takers
- * and sweepers. Threads: no restriction.
+ * The function may or may not see names that appear or disappear while it runs. It waits for nobody. It is safe while any number
+ * of other processes save, take locks or sweep. Threads: no restriction.
  */
 int32_t steadfast_directory_sweep(const steadfast_context *context, const char *directory, uint32_t flags,
                                   steadfast_sweep_fn callback, void *user, steadfast_report *report);
@@ -1254,7 +1255,7 @@ typedef struct {
   uint32_t attributes;
   /** 0. */
   uint32_t reserved;
-  /** When the file was made, nanoseconds since the Unix epoch; 0 if that is not known. */
+  /** When the file was created, in nanoseconds since the Unix epoch; 0 if that is not known. */
   int64_t btime_ns;
 } steadfast_stat;
 
@@ -1278,7 +1279,7 @@ enum {
 
 /** The fsync_many hook: a bit of its count. */
 enum {
-  /** In the count of the fsync_many hook: fdatasync(2) will do. */
+  /** In the count of the fsync_many hook: fdatasync(2) is enough. */
   STEADFAST_SYNC_DATA = 1073741824
 };
 
@@ -1487,9 +1488,9 @@ struct steadfast_hooks {
   int64_t (*aio)(void *user, int32_t operation, uint64_t *queue, int32_t fd, const void *buf, size_t len,
                  uint64_t offset);
   /**
-   * fsync(2) of the `count` descriptors at `files`, all under way at once; with the bit STEADFAST_SYNC_DATA in `count`
-   * fdatasync(2) will do. Each is replaced by 0 or a negated errno. An error of the hook itself means that no sync was started. `*queue` is 0 at first, and the hook's from then on;
-   * a call with `count` 0 frees it.
+   * fsync(2) of the `count` descriptors at `files`, all under way at once. If `count` has the bit STEADFAST_SYNC_DATA, fdatasync(2)
+   * is enough. The hook replaces each descriptor by 0 or a negated errno. An error of the hook itself means that no sync was
+   * started. `*queue` is 0 at first, and the hook's from then on; a call with `count` 0 frees it.
    */
   int32_t (*fsync_many)(void *user, uint64_t *queue, int32_t *files, uint32_t count);
   /** openat2(2); `resolve` has its RESOLVE_* flags. Only contexts with STEADFAST_CONTEXT_BENEATH call it. */

@@ -1287,7 +1287,8 @@ inline namespace not_throwing {
 /// processes and other threads of this one, which may share the object. Not recursive.
 ///
 /// If someone takes the file away, another thread can get in while the holder goes on. What that one then unlocks is its
-/// own lost lock, and not the other's.
+/// own lost lock, and not the other's. Afterwards the mutex can be locked as before. check() and unlock() with an error_code
+/// tell the loss; after guards, which cannot, losses() has counted it.
 ///
 /// "It is held" is an answer of the try_ calls. Anything else that goes wrong (no such directory) throws
 /// steadfast::error; under -fno-exceptions it is written to stderr and the program aborts, as the standard library's do:
@@ -1317,15 +1318,46 @@ public:
     /// Never fails: if someone took the file away, what is there now is not touched.
     void unlock() noexcept
     {
+        std::error_code ec;
+        unlock(ec);
+    }
+    /// The same, telling: errc::lock_lost if someone took the file away. It is unlocked in any case. A guard's release() leaves the
+    /// unlocking to this.
+    void unlock(std::error_code &ec) noexcept
+    {
         steadfast_lock *ours = nullptr;
         {
             const std::lock_guard<std::mutex> guard(inner_);
-            if (lost_ > 0 && !pthread_equal(holder_.thread, pthread_self()))
+            if (is_lost_to_another()) {
                 lost_--;
-            else
-                ours = std::exchange(holder_.lock, nullptr);
+                losses_++;
+                ec = errc::lock_lost;
+                return;
+            }
+            ours = std::exchange(holder_.lock, nullptr);
         }
-        steadfast_lock_release(ours, nullptr);
+        report out;
+        steadfast_lock_release(ours, out.c_ptr());
+        ec = out.code();
+        if (ec == errc::lock_lost) {
+            const std::lock_guard<std::mutex> guard(inner_);
+            losses_++;
+        }
+    }
+    /// For the thread that has locked it: errc::lock_lost if someone took the file away. std::errc::invalid_argument: it is not
+    /// locked.
+    void check(std::error_code &ec) const noexcept
+    {
+        const std::lock_guard<std::mutex> guard(inner_);
+        report out;
+        steadfast_lock_check(holder_.lock, out.c_ptr());
+        ec = is_lost_to_another() ? make_error_code(errc::lock_lost) : out.code();
+    }
+    /// How many locks were found lost when they were unlocked, by guards as well.
+    std::size_t losses() const noexcept
+    {
+        const std::lock_guard<std::mutex> guard(inner_);
+        return losses_;
     }
 
 private:
@@ -1333,6 +1365,9 @@ private:
         steadfast_lock *lock;
         pthread_t thread;
     };
+
+    /// Under the inner mutex: another thread has taken what this one had, or still has.
+    bool is_lost_to_another() const noexcept { return lost_ > 0 && !pthread_equal(holder_.thread, pthread_self()); }
 
     report acquire(timeout wait) noexcept
     {
@@ -1370,9 +1405,10 @@ private:
 
     const std::filesystem::path path_;
     const lock_options options_;
-    std::mutex inner_;
+    mutable std::mutex inner_;
     holder holder_ = {nullptr, pthread_self()};
     std::size_t lost_ = 0; // locks that were lost and taken by another thread, and whose holders have not unlocked yet
+    std::size_t losses_ = 0;
 };
 
 } // namespace throwing or not_throwing

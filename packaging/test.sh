@@ -55,6 +55,57 @@ CMAKE
     mv "$work/moved/lib/libsteadfast.a" "$work"
     told() { ! project "$minor" >"$work/told" 2>&1 && tr -s ' \n' ' ' <"$work/told" | grep -q "installation is not whole"; }
     check "cmake: an installation that is not whole is told" told
+    rm -rf "$work/project"
+    source_tests
+}
+
+# The source in a project of somebody else, with what cargo has built already.
+source_tests() {
+    cat >"$work/program.cc" <<'CC'
+#include <steadfast.hpp>
+#include <iostream>
+int main()
+{
+    steadfast::save("saved", "hello");
+    std::cout << steadfast_version() << '\n';
+}
+CC
+    consumer() { # NAME, and what makes the targets
+        mkdir "$work/$1" && cp "$work"/program.c* "$work/$1"
+        cat >"$work/$1/CMakeLists.txt" <<CMAKE
+cmake_minimum_required(VERSION 3.16)
+project(programs C CXX)
+set(CMAKE_CXX_STANDARD 17)
+$2
+foreach(name c cc)
+  add_executable(\${name}_shared program.\${name})
+  target_link_libraries(\${name}_shared PRIVATE steadfast::steadfast)
+  add_executable(\${name}_static program.\${name})
+  target_link_libraries(\${name}_static PRIVATE steadfast::steadfast_static)
+endforeach()
+CMAKE
+        configure "$work/$1" "$work/$1/build" && cmake --build "$work/$1/build" -j2
+    }
+    configure() { cmake -S "$1" -B "$2" -DSTEADFAST_CARGO_TARGET_DIR="$(realpath "$TARGET")" "${@:3}"; }
+    needs_shared() { readelf -d "$1" | grep -q 'NEEDED.*\[libsteadfast\.so\.0\]'; }
+    runs() ( # PROJECT: all of its programs
+        cd "$work/$1/build" || exit
+        for name in c cc; do
+            equal "$("./${name}_shared")" "$version" && needs_shared "${name}_shared" || exit
+            equal "$("./${name}_static")" "$version" && refuses needs_shared "${name}_static" || exit
+        done
+    )
+    alone() { configure . "$work/alone" && cmake --build "$work/alone" && ls "$work"/alone/lib/libsteadfast.{a,"so.$version",so.0}; }
+    told_no_rust() { ! configure . "$work/rustless" -DSTEADFAST_CARGO=/no/cargo >"$work/told" 2>&1 && grep -q "Rust is missing" "$work/told"; }
+    check "add_subdirectory: C and C++, shared and static" consumer subdirectory "add_subdirectory($PWD steadfast EXCLUDE_FROM_ALL)"
+    check "add_subdirectory: the programs run" runs subdirectory
+    check "FetchContent: C and C++, shared and static" consumer fetched "include(FetchContent)
+FetchContent_Declare(steadfast SOURCE_DIR $PWD)
+FetchContent_MakeAvailable(steadfast)"
+    check "FetchContent: the programs run" runs fetched
+    check "cmake: by itself it builds both libraries" alone
+    check "cmake: the archive needs what rustc says" grep -qF "INTERFACE_LINK_LIBRARIES \"$(tr ' ' ';' <"$build/native-static-libs")\"" CMakeLists.txt
+    check "cmake: without Rust: it says so" told_no_rust
 }
 
 cinstall_tests() {

@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+import doc_tables
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 MAN = DOCS / "man"
@@ -232,7 +234,8 @@ def pages(lib, where):
             whole_program(f"docs/moving.md, block {i}", code, lib, where)
         elif language == "rust" and not lacks("cargo"):
             rust_program(f"docs/moving.md, block {i}", code, where)
-    for name, found in (("README.md", readme), ("docs/moving.md", moving)):
+    pidfiles = [] if lacks("start-stop-daemon") else blocks(DOCS / "pidfiles.md")
+    for name, found in (("README.md", readme), ("docs/moving.md", moving), ("docs/pidfiles.md", pidfiles)):
         for i, session in enumerate((code for language, code in found if language == "console"), 1):
             shell_session(f"{name}, session {i}", session, lib, where / f"{name.replace('/', '-')}-{i}")
 
@@ -265,6 +268,18 @@ def filelock_table(lib, where):
     for column, imports in ((0, "from filelock import *"), (0, "from steadfast.compat.filelock import *"), (1, "import steadfast")):
         _, out, said = run(python, "-B", "-c", CELLS, imports, *(row[column] for row in rows), cwd=where, env=environment)
         check(f"docs/filelock.md: {len(rows)} calls after {imports!r}", (out + said).splitlines())
+
+
+def pid_tables(lib, where):
+    """What takes the place of the calls of lockfile, of pid and of pidfile(3)."""
+    _, python, c = ([row[1][1] for row in table] for table in doc_tables.tables(DOCS / "pidfiles.md"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings/python"), "STEADFAST_LIBRARY": str(lib / "libsteadfast.so.0")}
+    where.mkdir()
+    _, out, said = run(sys.executable, "-B", "-c", CELLS, "import steadfast", *python, cwd=where, env=environment)
+    check(f"docs/pidfiles.md: {len(python)} calls in Python", (out + said).splitlines())
+    code = "".join(f"{call};\n" for call in c)
+    declared = "int status; steadfast_lock *lock; steadfast_lock_options options = { .size = sizeof options };\n"
+    compiles(f"docs/pidfiles.md: {len(c)} calls in C", snippet(f"{declared}steadfast_report report = {{ .size = sizeof report }};\n{code}"))
 
 
 def rust_program(name, code, where):
@@ -415,7 +430,7 @@ def main():
     lib = parser.parse_args().lib.resolve()
     with tempfile.TemporaryDirectory() as directory:
         where = pathlib.Path(directory)
-        for part in ("man", "run", "pictures"):
+        for part in ("man", "run", "pictures", "tables"):
             (where / part).mkdir()
         man_pages(where / "man")
         constants()
@@ -423,6 +438,9 @@ def main():
         man_examples()
         pages(lib, where / "run")
         filelock_table(lib, where / "filelock")
+        for name, problems in doc_tables.shell_tables(DOCS, lib, where / "tables"):
+            check(name, problems)
+        pid_tables(lib, where / "pid")
         structs()
         links()
         pictures(where / "pictures")

@@ -1,6 +1,7 @@
 package steadfast
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,16 +45,57 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// Both columns of the table in docs/moving.md: each call in an empty directory, beside files that are being written.
 func TestMoving(t *testing.T) {
-	examples := snippets(t, "moving.md")
-	if len(examples) != 1 {
-		t.Fatal(len(examples))
+	text, err := os.ReadFile("../../docs/moving.md")
+	must(t, err)
+	rows := regexp.MustCompile("(?m)^\\| `(.*(?:renameio\\.|t\\.).*)` \\| `(.*)` \\|$").FindAllSubmatch(text, -1)
+	if len(rows) < 14 {
+		t.Fatal(len(rows))
 	}
-	dir := t.TempDir()
-	code := "package main\n\nimport \"example.org/steadfast\"\n\nfunc main() {\npath, data := \"it\", []byte(\"some text\")\n" + string(examples[0][1]) +
-		"if err != nil || saved.Generation == 0 {\npanic(err)\n}\n}\n"
-	said, err := runProgram(t, dir, []byte(code))
-	if text, _ := os.ReadFile(filepath.Join(dir, "it")); err != nil || string(text) != "some text" {
-		t.Fatalf("%v\n%s", err, said)
+	code := `package main
+
+import (
+	"fmt"
+	"os"
+
+	"example.org/steadfast"
+	"example.org/steadfast/renameio"
+)
+
+func try(cell string, call func(path string, data []byte, t *renameio.PendingFile, w *steadfast.Writer) error) {
+	directory, err := os.MkdirTemp(".", "cell")
+	if err == nil {
+		err = os.Chdir(directory)
+	}
+	if err != nil {
+		panic(err)
+	}
+	t, err := renameio.NewPendingFile("t")
+	if err != nil {
+		panic(err)
+	}
+	w, err := steadfast.Create("w", steadfast.Plain())
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(cell, call("it", []byte("some text"), t, w))
+	if err := os.Chdir(".."); err != nil {
+		panic(err)
+	}
+}
+
+func main() {
+`
+	promised := ""
+	for _, row := range rows {
+		for _, cell := range row[1:] {
+			code += fmt.Sprintf("try(%q, func(path string, data []byte, t *renameio.PendingFile, w *steadfast.Writer) (err error) {\n%s\nreturn err\n})\n",
+				cell, cell)
+			promised += string(cell) + " <nil>\n"
+		}
+	}
+	if said, err := runProgram(t, t.TempDir(), []byte(code+"}\n")); err != nil || string(said) != promised {
+		t.Errorf("%v\n%s\npromised was\n%s", err, said, promised)
 	}
 }

@@ -25,7 +25,7 @@ go_environment "$build" "$work"
 cd "$here" || exit 1
 tests() {
     local log=$work/log
-    go test -count=1 -v "$@" . >"$log" 2>&1
+    go test -count=1 -v "$@" ./... >"$log" 2>&1
     local code=$?
     # go test ends badly without a failed test when it does not compile, panics, or finds a race.
     local bad

@@ -2,7 +2,8 @@
 // a live owner and never left behind by a dead one. It wraps the C library of the same name, found by pkg-config.
 //
 // Errors are *fs.PathError around *Error: errors.Is compares them with the errors of package fs, with a syscall.Errno,
-// and with the Err... values here; errors.As finds the *Error with the report.
+// and with the Err... values here; errors.As finds the *Error with the report, and the syscall.Errno or the Status.
+// os.IsNotExist and its like know only the errors of package os.
 package steadfast
 
 /*
@@ -15,6 +16,7 @@ import "C"
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -61,6 +63,21 @@ func (s Status) Name() string { return C.GoString(C.steadfast_status_name(C.int3
 // Error says what the code means.
 func (s Status) Error() string { return C.GoString(C.steadfast_status_message(C.int32_t(s))) }
 
+// Is compares with what portable code asks for: os.ErrDeadlineExceeded, and the errno that stands for the same.
+func (s Status) Is(target error) bool {
+	switch s {
+	case ErrLocked, ErrBusy:
+		return target == os.ErrDeadlineExceeded || target == syscall.ETIMEDOUT
+	case ErrSymlink:
+		return target == syscall.ELOOP
+	case ErrTooLarge:
+		return target == syscall.EFBIG
+	case ErrUnsupported:
+		return target == syscall.ENOTSUP || syscall.ENOTSUP.Is(target) // errors.ErrUnsupported since Go 1.21
+	}
+	return false
+}
+
 // OnDisk is what a power cut now would leave.
 type OnDisk int32
 
@@ -101,21 +118,22 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (%s)", message, e.Status.Name())
 }
 
-// Is compares with a Status, with a syscall.Errno, and with what that errno stands for: fs.ErrNotExist.
+// Is compares with the errno of the system call that failed, whatever the code. What Unwrap returns is compared as well.
 func (e *Error) Is(target error) bool {
-	if status, ok := target.(Status); ok {
-		return status == e.Status
+	errno, ok := target.(syscall.Errno)
+	return ok && errno == e.Errno
+}
+
+// Unwrap is a syscall.Errno, which errors.Is compares with fs.ErrNotExist and the like, or else the Status.
+func (e *Error) Unwrap() error {
+	if e.Status < 0 && e.Status >= lowestErrno {
+		return syscall.Errno(-e.Status)
 	}
-	if errno, ok := target.(syscall.Errno); ok {
-		return errno == e.Errno || e.isErrno() && errno == syscall.Errno(-e.Status)
-	}
-	return e.isErrno() && syscall.Errno(-e.Status).Is(target)
+	return e.Status
 }
 
 // Timeout says whether it was not done in time; os.IsTimeout asks it.
 func (e *Error) Timeout() bool { return e.Status == ErrLocked || e.Status == ErrBusy }
-
-func (e *Error) isErrno() bool { return e.Status < 0 && e.Status >= lowestErrno }
 
 func newReport() C.steadfast_report {
 	return C.steadfast_report{size: C.sizeof_steadfast_report}

@@ -54,6 +54,62 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// What portable code asks for: the causes are found, and a code is not taken for the errno of its cause.
+func TestErrorsOfOthers(t *testing.T) {
+	directory := t.TempDir()
+	path := filepath.Join(directory, "state")
+	fails := func(call Call, errno syscall.Errno, options ...SaveOption) error {
+		t.Helper()
+		faults, err := Failing(call, 1, errno, true)
+		must(t, err)
+		defer faults.Close()
+		_, err = Save(path, nil, append(options, faults)...)
+		is(t, err, errno)
+		return err
+	}
+	is(t, fails(Openat, syscall.EPERM), fs.ErrPermission)
+	err := fails(Openat, syscall.EACCES)
+	is(t, err, fs.ErrPermission)
+	var errno syscall.Errno
+	if !errors.As(err, &errno) || errno != syscall.EACCES {
+		t.Fatal(err, errno)
+	}
+	err = fails(Fsync, syscall.EIO, Strict())
+	is(t, err, ErrNotSavedDurably)
+	var status Status
+	if !errors.As(err, &status) || status != ErrNotSavedDurably {
+		t.Fatal(err)
+	}
+
+	held, err := TryLock(filepath.Join(directory, "lock"))
+	must(t, err)
+	defer held.Release()
+	_, err = TryLock(held.Path())
+	is(t, err, os.ErrDeadlineExceeded)
+	is(t, err, syscall.ETIMEDOUT)
+	if !os.IsTimeout(err) {
+		t.Fatal(err)
+	}
+	must(t, os.Symlink("elsewhere", filepath.Join(directory, "link")))
+	_, err = Save(filepath.Join(directory, "link"), nil)
+	is(t, err, syscall.ELOOP)
+	_, err = Save(path, []byte("long"))
+	must(t, err)
+	_, err = Load(path, MaxLen(1))
+	is(t, err, syscall.EFBIG)
+	is(t, ErrUnsupported, syscall.ENOTSUP)
+
+	// The previous generation is there: this is not the first start.
+	_, err = Save(path, nil, KeepPrevious())
+	must(t, err)
+	must(t, os.Remove(path))
+	_, err = Load(path)
+	is(t, err, ErrLost)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
 func TestNULInAPathIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	bad := path + "\x00y"

@@ -64,6 +64,7 @@ void after_a_lost_lock(const scratch &dir)
         std::remove(path.c_str());
     }
     ok(!exists(path), "unlocking a lost lock does nothing, and ends nothing");
+    is_int(mutex.losses(), 1, "and the loss is counted");
     ok(mutex.try_lock() && exists(path), "afterwards it can be locked again");
     mutex.unlock();
     ok(!exists(path), "and unlocked");
@@ -85,10 +86,16 @@ void after_a_lost_lock(const scratch &dir)
         if (order == 0)
             mutex.unlock();
         ok(exists(path) && !steadfast::mutex(path).try_lock(), "and holds it, also when the first one unlocks");
+        std::error_code ec;
+        mutex.check(ec);
+        ok(order == 0 || ec == steadfast::errc::lock_lost, "until then the first one can see its loss");
         ok(write(go_on[1], "x", 1) == 1, "until it unlocks");
         other.join();
-        if (order == 1)
-            mutex.unlock();
+        if (order == 1) {
+            mutex.unlock(ec);
+            ok(ec == steadfast::errc::lock_lost, "the first one is told that its lock was lost");
+        }
+        is_int(mutex.losses(), 2 + order, "one loss, and not the other thread's");
         ok(!exists(path), "then nobody holds it");
         ok(mutex.try_lock(), "and it can be locked");
         mutex.unlock();
@@ -96,6 +103,37 @@ void after_a_lost_lock(const scratch &dir)
         for (const int fd : {taken[0], taken[1], go_on[0], go_on[1]})
             close(fd);
     }
+}
+
+void tells_a_lost_lock(const scratch &dir)
+{
+    const std::string path = dir / "told";
+    steadfast::mutex mutex(path);
+    std::error_code ec;
+    mutex.check(ec);
+    ok(ec == std::errc::invalid_argument, "check: not locked");
+    std::unique_lock<steadfast::mutex> guard(mutex);
+    mutex.check(ec);
+    ok(!ec, "check: still locked");
+    guard.release()->unlock(ec);
+    ok(!ec && mutex.losses() == 0, "unlocked, and nothing was lost");
+    mutex.lock();
+    std::remove(path.c_str());
+    mutex.check(ec);
+    ok(ec == steadfast::errc::lock_lost, "check: lost");
+    mutex.unlock(ec);
+    ok(ec == steadfast::errc::lock_lost && mutex.losses() == 1, "unlock tells it");
+    guard = std::unique_lock<steadfast::mutex>(mutex, 1s);
+    mutex.check(ec);
+    ok(guard.owns_lock() && !ec, "and the mutex can be locked again, in time");
+    guard.unlock();
+    steadfast::mutex another(dir / "another");
+    {
+        const std::scoped_lock both(mutex, another);
+        ok(!steadfast::mutex(path).try_lock() && !steadfast::mutex(dir / "another").try_lock(), "with another one at once");
+        std::remove(path.c_str());
+    }
+    ok(mutex.losses() == 2 && another.losses() == 0, "of two one was lost");
 }
 
 // Under ThreadSanitizer's rules too: what one holder wrote the next one sees.
@@ -155,6 +193,7 @@ int main()
     guards(dir);
     ends_with_its_object(dir);
     after_a_lost_lock(dir);
+    tells_a_lost_lock(dir);
     threads_exclude_each_other(dir);
     what_cannot_be_locked(dir);
     return done_testing();

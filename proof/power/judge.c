@@ -161,6 +161,17 @@ static int some_sync_failed(unsigned state, unsigned life)
     return 0;
 }
 
+/* May the two files of this state take turns? */
+static int may_alternate(unsigned state, unsigned life)
+{
+    for (uint32_t i = 1; i < history->calls; i++) {
+        const struct call *call = call_of(i);
+        if (happened(call, state, life) && is_a(call, STEADFAST_SAVE_ALTERNATE) && may_be_there(call))
+            return 1;
+    }
+    return 0;
+}
+
 /* Whoever wanted to keep the state that `number` saved was told that it is done, or that nothing was. */
 static int all_keepers_ended(uint32_t number, unsigned life)
 {
@@ -169,8 +180,8 @@ static int all_keepers_ended(uint32_t number, unsigned life)
         if (i == number || !happened(call, call_of(number)->state, life) || older(call, call_of(number))
             || !(keeps(call) || unsynced(call)))
             continue;
-        /* One that failed in place may have made its copy before. */
-        if (!durable(call) && (may_be_there(call) || ways[call->way].in_place))
+        /* One that failed in place may have made its copy before, and one over two files that take turns leaves there what it moved. */
+        if (!durable(call) && (may_be_there(call) || ways[call->way].in_place || may_alternate(call->state, life)))
             return 0;
     }
     return 1;

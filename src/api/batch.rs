@@ -1,5 +1,4 @@
 //! Many states in one call.
-#![forbid(unsafe_code)]
 
 use super::context::Context;
 use super::convert::{c_path, done, timeout_ms};

@@ -1,5 +1,4 @@
 //! Contexts: where relative paths begin, and hooks for tests.
-#![forbid(unsafe_code)]
 
 use super::error::{Error, Result};
 use super::testing::Call;

@@ -1,5 +1,4 @@
 //! From the types of std to those of the floors below.
-#![forbid(unsafe_code)]
 
 use super::error::{Error, Result};
 use crate::hooks::{EINVAL, Errno};

@@ -1,5 +1,4 @@
 //! Why a call failed, and what it left.
-#![forbid(unsafe_code)]
 
 use crate::hooks::{ECANCELED, EINTR, EINVAL, Errno};
 use crate::status::{self, *};

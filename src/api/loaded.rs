@@ -1,5 +1,4 @@
 //! A loaded state.
-#![forbid(unsafe_code)]
 
 use crate::hooks::Buffer;
 use crate::state::format::HEADER;

@@ -1,4 +1,5 @@
 //! The Rust API: builders and handles over the same floors that the C functions use.
+#![forbid(unsafe_code)]
 
 mod batch;
 mod context;
@@ -6,7 +7,6 @@ mod convert;
 mod error;
 mod loaded;
 mod lock;
-mod raw;
 mod reader;
 mod saved;
 mod settings;

@@ -1,12 +1,11 @@
 //! Reading parts of a state.
-#![forbid(unsafe_code)]
 
 use super::context::Context;
 use super::convert::c_path;
 use super::error::{Error, Result};
 use super::loaded::About;
-use super::raw;
 use crate::file;
+use crate::hooks::Memory;
 use crate::state::options::LoadRequest;
 use crate::state::reader;
 use crate::status::Outcome;
@@ -58,11 +57,9 @@ impl<'a> Reader<'a> {
     /// [`Read`](io::Read) stays.
     pub fn read_at(&mut self, memory: &mut [u8], offset: u64) -> Result<usize> {
         let Reader { reader, path, .. } = self;
-        let read = raw::lend(memory, |mut memory| {
-            reader.as_mut().ok_or(Outcome::internal())?.read(offset, &mut memory)?;
-            Ok(memory.bytes().len())
-        });
-        read.map_err(|outcome| Error::new(outcome, path))
+        let mut memory = Memory::lent(memory);
+        let read = reader.as_mut().ok_or(Outcome::internal()).and_then(|reader| reader.read(offset, &mut memory));
+        read.map(|_| memory.bytes().len()).map_err(|outcome| Error::new(outcome, path))
     }
 }
 

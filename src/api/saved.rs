@@ -1,5 +1,4 @@
 //! What a save or a removal has done.
-#![forbid(unsafe_code)]
 
 use super::error::{Error, OnDisk, Result, Step, os_error, sentence};
 use crate::status::*;

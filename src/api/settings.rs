@@ -1,5 +1,4 @@
 //! The options of a save, which a state and a batch both have.
-#![forbid(unsafe_code)]
 
 /// Gives a type with a field `saving`, a SaveRequest, the methods that set it.
 macro_rules! save_settings {

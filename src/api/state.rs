@@ -1,18 +1,16 @@
 //! A state: how it is saved and loaded.
-#![forbid(unsafe_code)]
 
 use super::context::Context;
 use super::convert::{c_path, done, timeout_ms};
 use super::error::{Error, Result};
 use super::loaded::{About, Loaded};
-use super::raw;
 use super::reader::Reader;
 use super::saved::{Removed, Saved};
 use super::settings::save_settings;
 use super::watch::Watch;
 use super::writer::Writer;
 use crate::file;
-use crate::hooks::{Buffer, ENOENT, Errno};
+use crate::hooks::{Buffer, ENOENT, Errno, Memory};
 use crate::state::loaded::Room;
 use crate::state::options::*;
 use crate::state::resolve::Session;
@@ -285,13 +283,11 @@ impl State {
     /// Loads the state into `memory`: [`About::len`] says how much of it. Longer data is
     /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge). After an error no unverified byte is left in `memory`.
     pub fn load_into(&self, memory: &mut [u8]) -> Result<Option<About>> {
-        raw::lend(memory, |memory| {
-            let mut room = Room { memory, given: true, needed: 0 };
-            Ok(self.load_to(&mut room)?.map(About::new))
-        })
+        let mut room = Room { memory: Memory::lent(memory), given: true, needed: 0 };
+        Ok(self.load_to(&mut room)?.map(About::new))
     }
 
-    fn load_to(&self, room: &mut Room) -> Result<Option<crate::state::loaded::Loaded>> {
+    fn load_to(&self, room: &mut Room<'_>) -> Result<Option<crate::state::loaded::Loaded>> {
         let mut load = || {
             let whole = c_path(&self.path)?;
             file::path::check(whole.to_bytes())?;

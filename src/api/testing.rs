@@ -33,7 +33,6 @@
 //!
 //! [`ContextBuilder::fail`](crate::ContextBuilder::fail) is shorter where one call is to fail. A test that makes every call of a
 //! scenario fail, one after the other, raises its `nth` until the scenario succeeds.
-#![forbid(unsafe_code)]
 
 use crate::hooks::*;
 

@@ -1,5 +1,4 @@
 //! What is known about a lock file.
-#![forbid(unsafe_code)]
 
 use super::error::pid;
 use crate::status::*;

@@ -1,13 +1,11 @@
 //! Watching a state.
-#![forbid(unsafe_code)]
 
 use super::context::Context;
 use super::convert::{c_path, done, timeout_ms};
 use super::error::{Error, Result};
-use super::raw;
 use crate::file;
 use crate::file::deadline::Deadline;
-use crate::hooks::{ETIMEDOUT, Errno};
+use crate::hooks::{ETIMEDOUT, Errno, Unguarded};
 use crate::state::options::*;
 use crate::state::watch;
 use crate::status::*;
@@ -97,7 +95,7 @@ impl Watch {
     /// `None`: nothing tells of every change (no inotify, a network file system, FUSE). Call [`wait`](Watch::wait) once a second
     /// instead.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.watch.descriptor().map(|fd| raw::borrow(fd, self))
+        self.watch.descriptor().map(Unguarded::lend)
     }
 }
 

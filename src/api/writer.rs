@@ -1,10 +1,8 @@
 //! Writing a state piece by piece.
-#![forbid(unsafe_code)]
 
 use super::context::Context;
 use super::convert::{c_path, done};
 use super::error::{Error, Result};
-use super::raw;
 use super::saved::Saved;
 use crate::file;
 use crate::state::options::*;
@@ -59,7 +57,7 @@ impl<'a> Writer<'a> {
         Ok(Writer { writer: Some(open().map_err(|outcome| Error::new(outcome, path))?), path })
     }
 
-    fn with<T>(&mut self, call: impl FnOnce(&mut writer::Writer<'a>) -> core::result::Result<T, Outcome>) -> Result<T> {
+    fn with<'w, T>(&'w mut self, call: impl FnOnce(&'w mut writer::Writer<'a>) -> core::result::Result<T, Outcome>) -> Result<T> {
         let called = self.writer.as_mut().ok_or(Outcome::internal()).and_then(call);
         called.map_err(|outcome| Error::new(outcome, self.path))
     }
@@ -70,8 +68,7 @@ impl<'a> Writer<'a> {
     /// Do not sync it: a failed sync would be told once only. A writer whose descriptor was asked for is not saved if the sync of
     /// the file fails.
     pub fn descriptor(&mut self) -> Result<BorrowedFd<'_>> {
-        let fd = self.with(writer::Writer::descriptor)?;
-        Ok(raw::borrow(fd, self))
+        Ok(self.with(writer::Writer::descriptor)?.lend())
     }
 
     /// Saves what was written, as [`State::save`](crate::State::save) would. After an error the temporary file is gone as well.

@@ -5,7 +5,7 @@ use super::context::{self, steadfast_context};
 use super::sized::{read_sized, write_sized};
 use super::status::steadfast_report;
 use crate::file::path;
-use crate::mem::{self, Buffer};
+use crate::mem::{self, Buffer, Memory};
 use crate::state::format::HEADER;
 use crate::state::options::*;
 use crate::state::{load, loaded};
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn steadfast_state_load_into(
         if out_len.is_null() || cap > isize::MAX as usize {
             return Err(Outcome::invalid(Detail::NoOut));
         }
-        let mut room = loaded::Room { memory: unsafe { Buffer::over(memory, cap) }, given: true, needed: 0 };
+        let mut room = loaded::Room { memory: unsafe { Memory::over(memory, cap) }, given: true, needed: 0 };
         let loaded = unsafe { load(context, name, options, &mut room) };
         let len = match &loaded {
             Ok((loaded, _)) => loaded.len,
@@ -153,7 +153,7 @@ unsafe fn load(
     context: *const steadfast_context,
     path: &CStr,
     options: *const steadfast_load_options,
-    room: &mut loaded::Room,
+    room: &mut loaded::Room<'_>,
 ) -> Result<(loaded::Loaded, Outcome), Outcome> {
     let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
     path::check(path.to_bytes())?;

@@ -45,6 +45,12 @@ pub struct steadfast_lock {
     shown: Text<SHOWN>,
 }
 
+/// Where the one pointer of a lock is, that to the path of its directory: a test copies a lock as a fork does.
+///
+/// cbindgen:ignore
+#[cfg(feature = "__internals")]
+pub const POINTER_OF_LOCK: usize = core::mem::offset_of!(steadfast_lock, held.place.path) + Buffer::POINTER;
+
 /// As much of the path as a report shows.
 const SHOWN: usize = 256;
 

@@ -6,7 +6,7 @@ use super::load::{about as about_loaded, load_request, steadfast_load_options, s
 use super::sized::{read_sized, write_sized};
 use super::status::steadfast_report;
 use crate::file::path::{self, PATH_MAX};
-use crate::mem::{self, Buffer, Text};
+use crate::mem::{self, Buffer, Memory, Text};
 use crate::state::reader::Reader;
 use crate::status::*;
 use core::ffi::{c_char, c_void};
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn steadfast_reader_read(
         let Some(memory) = memory.filter(|_| !out_len.is_null() && cap <= isize::MAX as usize) else {
             return Err(Outcome::invalid(Detail::NoOut));
         };
-        let mut memory = unsafe { Buffer::over(memory, cap) };
+        let mut memory = unsafe { Memory::over(memory, cap) };
         let outcome = reader.read(offset, &mut memory)?;
         unsafe { out_len.write(memory.bytes().len()) };
         Ok(outcome)

@@ -11,32 +11,32 @@ use core::ffi::{CStr, c_char, c_void};
 ///
 ///  - `user`: as it was given to that call.
 ///  - `name`: in the directory.
-///  - `about`: its status is a verdict: STEADFAST_LOCK_REMOVED (with DRY_RUN _STALE), _HELD, _UNDECIDED, _IGNORED or _CHANGED.
-///    Or it is a negated errno: of the call that its step names, and the file is still there. Its message says why.
+///  - `about`: its status is a verdict: STEADFAST_LOCK_REMOVED (_STALE with DRY_RUN), _HELD, _UNDECIDED, _IGNORED or _CHANGED.
+///    If the file could not be removed, the status is the negated errno of the call that the step names. The message gives the reason.
 ///
-/// Returns 0 to go on. A value above 0 ends the sweep with 0, one below 0 (a negated errno) with that code.
+/// Returns 0 to continue. A value above 0 ends the sweep with 0, one below 0 (a negated errno) with that code.
 #[allow(non_camel_case_types)]
 pub type steadfast_sweep_fn =
     Option<unsafe extern "C" fn(user: *mut c_void, name: *const c_char, about: *const steadfast_report) -> i32>;
 
-/// Removes the temporary files that killed writers have left in a directory, and stale locks if the flags say so: what the next
-/// save or the next steadfast_lock_acquire of each name would remove. It is for names that are not used again.
+/// Removes the temporary files that killed writers have left in a directory and, if the flags ask for it, stale locks. The next
+/// save or the next steadfast_lock_acquire of a name does the same for that name; this function is for names that are not used again.
 ///
-/// A temporary file is removed only if it belongs to this user, or for root to the owner of its state, and if its flock shows
-/// that no writer lives. So on a network file system none is. Directories in the directory are not entered.
+/// A temporary file is removed only if it belongs to this user or, for root, to the owner of its state, and if its flock shows
+/// that its writer is dead. So on a network file system none is removed. The function does not enter subdirectories.
 ///
 ///  - `context`: NULL for the default.
 ///  - `flags`: STEADFAST_SWEEP_*.
-///  - `callback`: NULL if nobody is to be told.
+///  - `callback`: NULL if no results are wanted.
 ///  - `report`: NULL for the default. It is about the directory.
 ///
 /// Returns:
-///  - 0: all names were looked at, or the callback ended it. What could not be removed only the callback is told.
-///  - STEADFAST_E_BUSY: others add names faster than they are looked at, more than 16,777,216.
+///  - 0: all names were looked at, or the callback ended the sweep. Only the callback learns of files that could not be removed.
+///  - STEADFAST_E_BUSY: after 16,777,216 names there were still more.
 ///  - STEADFAST_E_HOOK, _E_INTERNAL, -EINVAL, or a negated errno of the call that the report's step names.
 ///
-/// Names that come or go meanwhile may be looked at or not. It waits for nobody. It is safe beside any number of savers, takers
-/// and sweepers. Threads: no restriction.
+/// The function may or may not see names that appear or disappear while it runs. It waits for nobody. It is safe while any number
+/// of other processes save, take locks or sweep. Threads: no restriction.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_directory_sweep(
     context: *const steadfast_context,

@@ -7,6 +7,7 @@ use super::sized::read_sized;
 use super::status::steadfast_report;
 use crate::file::deadline::Deadline;
 use crate::file::path::{self, PATH_MAX};
+use crate::hooks::Unguarded;
 use crate::mem::{self, Buffer, Text};
 use crate::state::options::*;
 use crate::state::watch::Watch;
@@ -112,7 +113,7 @@ pub unsafe extern "C" fn steadfast_watch_wait(
 /// `watch` is NULL); call it once a second instead. It belongs to the watch: do not read or close it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_watch_fd(watch: *const steadfast_watch) -> i32 {
-    unsafe { watch.as_ref() }.and_then(|watch| watch.watch.descriptor()).unwrap_or(-1)
+    unsafe { watch.as_ref() }.and_then(|watch| watch.watch.descriptor()).map_or(-1, Unguarded::raw)
 }
 
 /// Ends a watch and frees it. NULL is allowed.
@@ -121,6 +122,6 @@ pub unsafe extern "C" fn steadfast_watch_close(watch: *mut steadfast_watch) {
     if watch.is_null() {
         return;
     }
-    let watch = unsafe { mem::unboxed(watch) };
+    let mut watch = unsafe { mem::unboxed(watch) };
     watch.watch.close(&unsafe { context::borrow(watch.context) }.hooks);
 }

@@ -127,7 +127,7 @@ pub unsafe extern "C" fn steadfast_writer_fd(writer: *mut steadfast_writer, out:
         if out.is_null() {
             return Err(Outcome::invalid(Detail::NoOut));
         }
-        unsafe { out.write(writer.descriptor()?) };
+        unsafe { out.write(writer.descriptor()?.raw()) };
         Ok(Outcome::new(STEADFAST_OK))
     };
     unsafe { reported(path.c_str(), report, call) }

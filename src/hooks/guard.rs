@@ -2,6 +2,8 @@
 
 use super::installed::Hooks;
 use crate::sys::platform::{LOCK_UN, O_CLOEXEC, O_DIRECTORY, O_PATH};
+#[cfg(all(feature = "std", not(feature = "capi")))]
+use std::os::fd::BorrowedFd;
 
 /// An open descriptor, closed through its hooks when dropped.
 pub struct Fd<'h> {
@@ -31,12 +33,46 @@ impl<'h> Fd<'h> {
         core::mem::forget(self);
         raw
     }
+
+    /// The same descriptor, for an owner that cannot borrow the hooks.
+    pub fn unguarded(self) -> Unguarded {
+        Unguarded(self.into_raw())
+    }
+
+    /// For the program, as long as this lives.
+    #[cfg(all(feature = "std", not(feature = "capi")))]
+    pub fn lend(&self) -> BorrowedFd<'_> {
+        // SAFETY: an open returned it, only the drop or `into_raw` ends it, and neither can happen while it is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.raw) }
+    }
 }
 
 impl Drop for Fd<'_> {
     fn drop(&mut self) {
         // What a close could still report, a checked fsync has reported already.
         let _ = self.hooks.close(self.raw);
+    }
+}
+
+/// An open descriptor that its owner closes: no drop does.
+pub struct Unguarded(i32);
+
+impl Unguarded {
+    /// The number.
+    pub fn raw(&self) -> i32 {
+        self.0
+    }
+
+    /// Closes it, through the hooks that it was opened with.
+    pub fn close(self, hooks: &Hooks) {
+        let _ = hooks.close(self.0);
+    }
+
+    /// For the program, as long as this lives.
+    #[cfg(all(feature = "std", not(feature = "capi")))]
+    pub fn lend(&self) -> BorrowedFd<'_> {
+        // SAFETY: it was an open `Fd`, and `close` consumes it, which cannot happen while it is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
     }
 }
 

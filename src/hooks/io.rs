@@ -3,7 +3,7 @@
 use super::dispatch::{INT, most};
 use super::fault::*;
 use super::installed::Hooks;
-use crate::mem::Buffer;
+use crate::mem::Memory;
 use crate::sys::Errno;
 use crate::sys::abi::*;
 use crate::sys::platform::{EFBIG, EIO};
@@ -102,7 +102,7 @@ impl Hooks {
 
     /// pread(2) to the end of `buf`, whose first byte is byte `base` of the file, or comes before the file where that is
     /// negative, until it holds `enough` bytes or the file ends; and one more, if there is room and the file has it.
-    pub fn fill(&self, fd: i32, buf: &mut Buffer, base: i64, enough: usize) -> Result<(), Errno> {
+    pub fn fill(&self, fd: i32, buf: &mut Memory<'_>, base: i64, enough: usize) -> Result<(), Errno> {
         while buf.bytes().len() < enough {
             let at = (buf.bytes().len() as u64).saturating_add_signed(base);
             let (pointer, len) = buf.spare(enough.saturating_add(1));

@@ -15,14 +15,14 @@ mod observer;
 mod processes;
 mod sync;
 
-pub use crate::mem::Buffer;
+pub use crate::mem::{Buffer, Memory};
 pub use crate::sys::Errno;
 pub use crate::sys::abi::*;
 pub use crate::sys::platform::*;
 pub use directory::Listing;
 pub use fault::*;
 pub use files::Range;
-pub use guard::{Fd, Fillers, Flock};
+pub use guard::{Fd, Fillers, Flock, Unguarded};
 pub use installed::{Hooks, REAL_TABLE};
 pub use io::GLANCE;
 pub use observer::Observer;

@@ -27,7 +27,7 @@ pub struct Place {
     dir: i32,
     /// What the directory was, and its path with a NUL, to open it anew.
     pub stat: steadfast_stat,
-    path: Buffer,
+    pub path: Buffer,
 }
 
 impl Place {

@@ -12,10 +12,10 @@ use crate::hooks::*;
 use crate::status::*;
 use core::ffi::CStr;
 
-/// Stale locks as well. A file is taken for a lock if it has the library's mark, or is named "lock", "*.lock", "*.lck" or
-/// "*.pid". It is stale as steadfast_lock_clean_stale says.
+/// Also remove stale locks. A file counts as a lock if it has the library's mark, or if its name is "lock", "*.lock", "*.lck" or
+/// "*.pid". It is stale if steadfast_lock_clean_stale would remove it.
 pub const STEADFAST_SWEEP_LOCKS: u32 = 1 << 0;
-/// Change nothing: what would be removed is STEADFAST_LOCK_STALE.
+/// Change nothing. The status of a file that would be removed is STEADFAST_LOCK_STALE.
 pub const STEADFAST_SWEEP_DRY_RUN: u32 = 1 << 1;
 /// All bits above.
 pub const SWEEP_ALL: u32 = STEADFAST_SWEEP_LOCKS | STEADFAST_SWEEP_DRY_RUN;

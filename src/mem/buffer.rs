@@ -2,24 +2,33 @@
 
 use crate::sys::Errno;
 use core::ffi::c_void;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-/// A block from malloc: aligned to 16, freed when dropped unless handed out. Or a block that the caller owns. Only
-/// its first `len` bytes have been written.
-pub struct Buffer {
+/// A block from malloc: aligned to 16, freed when dropped unless handed out. Or a block that the caller owns, and lends for 'm.
+/// Only its first `len` bytes have been written.
+pub struct Memory<'m> {
     pointer: NonNull<u8>,
     capacity: usize,
     len: usize,
     borrowed: bool,
+    lent: PhantomData<&'m mut [u8]>,
 }
 
-// A buffer is a block of bytes that one owner changes.
-unsafe impl Sync for Buffer {}
-unsafe impl Send for Buffer {}
+/// Memory that is not lent.
+pub type Buffer = Memory<'static>;
 
-impl Buffer {
+// SAFETY: it is a block of bytes that one owner changes.
+unsafe impl Sync for Memory<'_> {}
+unsafe impl Send for Memory<'_> {}
+
+impl<'m> Memory<'m> {
+    /// Where the pointer to the block is.
+    #[cfg(feature = "__internals")]
+    pub const POINTER: usize = core::mem::offset_of!(Memory<'static>, pointer);
+
     /// `capacity` bytes, none of them written yet; -ENOMEM when malloc has none.
-    pub fn new(capacity: usize) -> Result<Buffer, Errno> {
+    pub fn new(capacity: usize) -> Result<Memory<'m>, Errno> {
         let size = capacity.max(1);
         #[cfg(any(target_pointer_width = "64", target_vendor = "apple"))]
         let raw = unsafe { libc::malloc(size) };
@@ -30,7 +39,7 @@ impl Buffer {
             if libc::posix_memalign(&mut raw, 16, size) != 0 { core::ptr::null_mut() } else { raw }
         };
         match NonNull::new(raw.cast::<u8>()) {
-            Some(pointer) => Ok(Buffer { pointer, capacity, len: 0, borrowed: false }),
+            Some(pointer) => Ok(Memory { pointer, capacity, len: 0, borrowed: false, lent: PhantomData }),
             None => Err(Errno::of(libc::ENOMEM)),
         }
     }
@@ -41,14 +50,14 @@ impl Buffer {
     }
 
     /// `len` zeros.
-    pub fn zeroed(len: usize) -> Result<Buffer, Errno> {
-        let mut buffer = Buffer::new(len)?;
+    pub fn zeroed(len: usize) -> Result<Memory<'m>, Errno> {
+        let mut buffer = Memory::new(len)?;
         unsafe { core::ptr::write_bytes(buffer.pointer.as_ptr(), 0, len) };
         buffer.len = len;
         Ok(buffer)
     }
 
-    /// The same as [`bytes`](Buffer::bytes), to be changed.
+    /// The same as [`bytes`](Memory::bytes), to be changed.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         unsafe { core::slice::from_raw_parts_mut(self.pointer.as_ptr(), self.len) }
     }
@@ -66,16 +75,22 @@ impl Buffer {
     }
 
     /// No memory.
-    pub const fn none() -> Buffer {
-        Buffer { pointer: NonNull::dangling(), capacity: 0, len: 0, borrowed: true }
+    pub const fn none() -> Memory<'m> {
+        Memory { pointer: NonNull::dangling(), capacity: 0, len: 0, borrowed: true, lent: PhantomData }
+    }
+
+    /// Memory that the caller lends.
+    pub fn lent(memory: &'m mut [u8]) -> Memory<'m> {
+        // SAFETY: it is borrowed, so it is writable, and nobody else's, as long as the answer lives.
+        unsafe { Memory::over(NonNull::from(&mut *memory).cast(), memory.len()) }
     }
 
     /// Memory that the caller owns.
     ///
     /// # Safety
     /// `pointer` is writable for `capacity` bytes for as long as the answer lives.
-    pub unsafe fn over(pointer: NonNull<u8>, capacity: usize) -> Buffer {
-        Buffer { pointer, capacity, len: 0, borrowed: true }
+    pub unsafe fn over(pointer: NonNull<u8>, capacity: usize) -> Memory<'m> {
+        Memory { pointer, capacity, len: 0, borrowed: true, lent: PhantomData }
     }
 
     /// How many bytes there is room for.
@@ -116,7 +131,7 @@ impl Buffer {
     }
 }
 
-impl Drop for Buffer {
+impl Drop for Memory<'_> {
     fn drop(&mut self) {
         if !self.borrowed {
             unsafe { free(self.pointer.as_ptr()) };
@@ -124,7 +139,7 @@ impl Drop for Buffer {
     }
 }
 
-/// Gives back what [`Buffer::into_raw`] handed out.
+/// Gives back what [`Memory::into_raw`] handed out.
 ///
 /// # Safety
 /// `pointer` is such a block, or NULL, and nobody uses it any more.

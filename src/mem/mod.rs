@@ -7,7 +7,7 @@ mod list;
 mod pieces;
 mod text;
 
-pub use buffer::{Buffer, boxed, free, unboxed};
+pub use buffer::{Buffer, Memory, boxed, free, unboxed};
 pub use list::List;
 pub use pieces::{Pieces, prefetch};
 pub use text::{Text, copy};

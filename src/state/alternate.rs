@@ -5,7 +5,7 @@
 //! it is spent, and a new file takes its name.
 #![forbid(unsafe_code)]
 
-use super::existing::Existing;
+use super::existing::{Existing, if_regular};
 use super::format::Slot;
 use super::options::*;
 use super::pair::{self, Side};
@@ -101,18 +101,27 @@ pub fn complete(
     if let Err(error) = synced {
         return replace_spent(saving, &both, file, name, request, error);
     }
-    // Somebody may have given a name to another file meanwhile: what was written is then nobody's state.
-    for side in [Side::Path, Side::Previous] {
-        match both.entry(saving, side).is(both.stat(side)) {
-            Ok(true) => {}
-            Ok(false) => return Err(DISPLACED),
-            Err(e) => return Err(indeterminate(saving, e, STEADFAST_STEP_COMPARE)),
-        }
+    if !is_found(saving, &both).map_err(|e| indeterminate(saving, Errno::of(e.os_error), STEADFAST_STEP_COMPARE))? {
+        return Err(DISPLACED);
     }
     Ok(Outcome::new(STEADFAST_OK).with_generation(saving.fields.generation).with_on_disk(STEADFAST_ON_DISK_NEW))
 }
 
-/// What was written has no name any more, or is beside another PATH. The save begins again.
+/// Is the state that was written what a load gives, or gave until another saver replaced it? A saver that has not seen that the state
+/// alternates may give PATH to another file at any moment. If its number is no smaller, its save simply came after this one.
+fn is_found(saving: &mut Saving<'_>, both: &Both) -> Result<bool, Outcome> {
+    const STEP: i32 = STEADFAST_STEP_COMPARE;
+    let entry = both.entry(saving, Side::Path);
+    let Some(now) = entry.stat_if_there().at(STEP)? else { return Ok(false) };
+    if same(&now, &both.path) {
+        return both.entry(saving, Side::Previous).is(&both.previous).at(STEP);
+    }
+    let there = if_regular(Existing::open(entry, &mut saving.retry, STEP))?;
+    let number = there.map_or(Ok(None), |there| there.look(Kind::Record, STEP).map(|(number, _)| number))?;
+    Ok(number.is_some_and(|number| number >= saving.fields.generation))
+}
+
+/// What was written has no name any more, or is beside an older PATH. The save begins again.
 const DISPLACED: Outcome = Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_COMPARE);
 
 /// Has this attempt written the new content somewhere already?
@@ -184,11 +193,11 @@ fn fitting(saving: &mut Saving<'_>, request: &SaveRequest<'_>) -> Result<Option<
     if newest_unsynced || !ownership::are_equal(hooks, &path, &previous).at(STEADFAST_STEP_SET_MODE)? {
         return Ok(None);
     }
+    let as_written = pair.other.and_then(|slot| slot.permissions);
     let Some(older) = pair.other_than_newest(current) else { return Ok(None) };
     // Who may open it by now, or could until somebody tightened its permissions, may have it open.
     let permissions = ownership::fingerprint(hooks, &older.replaced()).at(STEADFAST_STEP_SET_MODE)?;
-    let is_as_written = older.slot(STEADFAST_STEP_READ_CURRENT)?.is_some_and(|(slot, _)| slot.permissions == Some(permissions));
-    if older.stat.nlink != 1 || !is_as_written {
+    if older.stat.nlink != 1 || as_written != Some(permissions) {
         return Ok(None);
     }
     let wanted = Slot::capacity(request.data.len() as u64);

@@ -70,7 +70,7 @@ pub struct Known<'h> {
 pub fn count<'h>(
     target: Entry<'h, '_>,
     current: &mut Option<Existing<'h>>,
-    pair: Option<&mut Pair<'h>>,
+    mut pair: Option<&mut Pair<'h>>,
     request: &SaveRequest<'_>,
     now_ns: i64,
     retry: &mut Retry,
@@ -84,7 +84,12 @@ pub fn count<'h>(
     let mut damage = 0;
     let is_unsure = pair.as_ref().is_some_and(|pair| pair.is_unsure);
     let alternates = pair.as_ref().map(|pair| pair.highest);
-    // Of an alternating state the newer file counts. Who saves plain files has loaded PATH, whatever it is.
+    // Of an alternating state the newer file counts. For a plain save the tag is that of PATH, which is what a load of a plain file
+    // gives; the number is the state's all the same.
+    let of_state = match pair.as_deref_mut().and_then(Pair::newest_previous) {
+        Some(newest) if kind == Kind::Plain => newest.verify(Kind::Record, STEP)?.generation,
+        _ => None,
+    };
     let newest = pair.filter(|_| kind == Kind::Record).and_then(Pair::newest_previous).or(current.as_mut());
     let emptied = newest.as_ref().is_some_and(|newest| newest.stat.size == 0);
     if let Some(newest) = newest {
@@ -97,6 +102,7 @@ pub fn count<'h>(
             (number, replaces) = newest.look(kind, STEP)?;
         }
     }
+    number = of_state.or(number);
     if request.swaps() && damage == STEADFAST_E_NEWER {
         return Err(Outcome::new(damage));
     }

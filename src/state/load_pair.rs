@@ -1,17 +1,19 @@
 //! Loading an alternating state: the newer of PATH and PATH.prev, or the other one where that is damaged.
 //!
-//! Reading both takes a moment in which a saver may overwrite one of them. What looks like damage is looked at again, at last under
-//! a flock that keeps savers out.
+//! Reading both takes a moment in which a saver may overwrite one of them. What looks like damage is looked at again until two looks
+//! in a row, with no saver at work before the second, have found the same. A reader never keeps savers out: it asks for the flock of
+//! PATH's file for an instant, to learn whether a saver has it.
 #![forbid(unsafe_code)]
 
 use super::format::{self, HEADER, Slot};
 use super::load_files::Files;
-use super::loaded::{Loaded, Taker, recoverable};
+use super::loaded::{Loaded, Taker, is_damage, recoverable};
 use super::options::*;
 use super::pair;
 use crate::file::deadline::Retry;
 use crate::file::entry::same;
 use crate::hooks::*;
+use crate::mem::format::hash;
 use crate::status::*;
 
 /// What the beginning of a file says, whether the file is whole or not.
@@ -29,14 +31,14 @@ enum Found {
     State(Loaded),
     /// The only whole one of the two; the other may have been newer.
     Only(Loaded, Outcome),
-    /// None is whole.
-    Neither,
+    /// None is whole. The number stands for what both headers were.
+    Neither(u64),
     /// PATH, which somebody has given to another file than the one beside which PATH.prev, of a higher number, was written.
     Beside(Loaded),
     /// Somebody saves at this moment.
     Moved,
-    /// It does not alternate.
-    Ordinary,
+    /// It does not alternate; what is wrong with it.
+    Ordinary(i32),
 }
 
 /// Loads the state, of which PATH came to `at_path`. None: it does not alternate, as far as can be seen.
@@ -86,31 +88,58 @@ fn choose<'h>(
     let at_path = if at_path.is_err_and(|e| e.status == STEADFAST_E_SCHEMA) { again(room, retry) } else { at_path };
     let was_whole = at_path.is_ok();
     let mut found = look(files, &any, room, retry, at_path)?;
-    if matches!(found, Found::Ordinary) {
+    // Damage may have been a save in place, and be gone.
+    if matches!(found, Found::Ordinary(status) if !is_damage(status)) {
         return Ok(None);
     }
+    let mut before = None;
+    let mut idle = false;
     loop {
-        match found {
+        let now = match found {
             Found::State(loaded) => return Ok(Some((loaded, None))),
             // The memory no longer has what came of PATH at first.
-            Found::Ordinary => return Err(MOVED),
-            _ => {}
-        }
-        // Perhaps a saver is at work: it has this flock.
-        let file = files.open(retry).map_err(moved)?;
-        let flock = hooks.lock(file.raw(), LOCK_SH | LOCK_NB);
-        let busy = flock.as_ref().is_err_and(|e| e.is(EAGAIN));
-        let is_last = !(busy && retry.sleep(hooks).at(STEADFAST_STEP_WAIT)?) && is_at(files, &file, retry)?;
-        let at_path = again(room, retry);
-        found = look(files, &any, room, retry, at_path)?;
+            Found::Ordinary(STEADFAST_OK) => return Err(MOVED),
+            ref other => signature(other),
+        };
+        let is_same = idle && before == Some(now);
+        let is_last = is_same || (before.is_some() && !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)?);
         match found {
             Found::Only(loaded, other) if is_last => return Ok(Some((recovered(loaded), Some(other)))),
             Found::Beside(loaded) if is_last => return Ok(Some((loaded, None))),
-            Found::Neither if is_last => return if was_whole { Err(MOVED) } else { Ok(None) },
-            Found::Moved if is_last => return Err(MOVED),
+            Found::Neither(_) | Found::Ordinary(_) if is_last => return if was_whole { Err(MOVED) } else { Ok(None) },
+            _ if is_last => return Err(MOVED),
             _ => {}
         }
+        before = Some(now);
+        idle = is_idle(files, retry)?;
+        let at_path = again(room, retry);
+        found = look(files, &any, room, retry, at_path)?;
     }
+}
+
+impl Found {
+    fn neither(headers: &[[u8; HEADER]; 2]) -> Found {
+        Found::Neither(hash(headers.as_flattened()))
+    }
+}
+
+/// What two looks that have found the same have in common: what they have found, of which generation, and what was wrong.
+fn signature(found: &Found) -> (u32, u64, i32) {
+    match found {
+        Found::Only(loaded, other) => (0, loaded.fields.generation, other.status),
+        Found::Neither(headers) => (1, *headers, 0),
+        Found::Beside(loaded) => (2, loaded.fields.generation, 0),
+        Found::Ordinary(status) => (3, 0, *status),
+        Found::Moved | Found::State(_) => (4, 0, 0),
+    }
+}
+
+/// Has no saver the flock of PATH's file at this moment?
+fn is_idle(files: &Files<'_, '_>, retry: &mut Retry) -> Result<bool, Outcome> {
+    let hooks = files.start.hooks();
+    let file = files.open(retry).map_err(moved)?;
+    let flock = hooks.lock(file.raw(), LOCK_SH | LOCK_NB).map(drop);
+    Ok(!flock.is_err_and(|e| e.is(EAGAIN)) && is_at(files, &file, retry)?)
 }
 
 fn recovered(loaded: Loaded) -> Loaded {
@@ -138,16 +167,20 @@ fn look<'h>(
     retry: &mut Retry,
     at_path: Result<Loaded, Outcome>,
 ) -> Result<Found, Outcome> {
+    let mut headers = [[0u8; HEADER]; 2];
+    let [of_path, of_previous] = &mut headers;
     let opened = files.open_beside(retry).unwrap_or_else(|| files.previous()?.open(retry));
     let (previous, says) = match opened {
-        Ok(fd) => says(fd)?,
+        Ok(fd) => says(fd, of_previous)?,
         Err(e) if e.status == Errno::of(ENOENT).code() || e.status == STEADFAST_E_NOT_REGULAR => (None, Says::Other),
         Err(e) => return Err(e),
     };
     match at_path {
-        Ok(path) if !path.alternates => Ok(Found::Ordinary),
+        Ok(path) if !path.alternates => Ok(Found::Ordinary(STEADFAST_OK)),
         Ok(path) => {
             let is_older = match says {
+                // Since PATH was read, savers may have filled both, and somebody have taken PATH.prev away.
+                Says::Other if !is_still(&says_of(files, of_path, retry)?, &path) => return Ok(Found::Moved),
                 Says::Other => true,
                 Says::Slot(number, ..) => number.is_some_and(|number| number <= path.fields.generation),
                 Says::Damaged => false,
@@ -173,16 +206,18 @@ fn look<'h>(
         }
         Err(e) => {
             let too_large = e.status == STEADFAST_E_TOO_LARGE;
-            let at = says_of(files, retry)?;
+            let at = says_of(files, of_path, retry)?;
             let (Says::Slot(behind, ..), Some(previous)) = (says, previous) else {
-                return Ok(if matches!(at, Says::Slot(..)) && !too_large { Found::Neither } else { Found::Ordinary });
+                return Ok(if matches!(at, Says::Slot(..)) && !too_large {
+                    Found::neither(&headers)
+                } else {
+                    Found::Ordinary(e.status)
+                });
             };
             let number = match at {
                 Says::Slot(number, ..) => number,
                 Says::Damaged if !too_large => None,
-                // It was empty a moment ago.
-                Says::Other if e.status == STEADFAST_E_EMPTY => return Ok(Found::Moved),
-                _ => return Ok(Found::Ordinary),
+                _ => return Ok(Found::Ordinary(e.status)),
             };
             if too_large && behind <= number {
                 return Err(e);
@@ -194,15 +229,21 @@ fn look<'h>(
                     let is_newer = number.is_some_and(|number| number < whole.fields.generation);
                     Ok(if is_newer { Found::State(whole) } else { Found::Only(whole, e) })
                 }
-                Err(e) if recoverable(e.status) => Ok(Found::Neither),
+                Err(e) if recoverable(e.status) => Ok(Found::neither(&headers)),
                 Err(e) => Err(e),
             }
         }
     }
 }
 
-fn says_of(files: &Files<'_, '_>, retry: &mut Retry) -> Result<Says, Outcome> {
-    says(files.open(retry).map_err(moved)?).map(|(_, says)| says)
+/// What the header at PATH says now.
+fn says_of(files: &Files<'_, '_>, header: &mut [u8; HEADER], retry: &mut Retry) -> Result<Says, Outcome> {
+    says(files.open(retry).map_err(moved)?, header).map(|(_, says)| says)
+}
+
+/// Is the state that was read the one that is there?
+fn is_still(says: &Says, read: &Loaded) -> bool {
+    matches!(says, Says::Slot(Some(number), _) if *number == read.fields.generation)
 }
 
 /// May what is at PATH.prev be newer than PATH, as far as its header tells?
@@ -212,15 +253,14 @@ fn may_be_newer(files: &Files<'_, '_>, slot: &Slot, previous: &Fd<'_>) -> Result
     Ok(pair::may_be_newer(slot.pair, &path, &stat))
 }
 
-/// What its header says of the open file.
-fn says(fd: Fd<'_>) -> Result<(Option<Fd<'_>>, Says), Outcome> {
+/// What its header, which is read into `header`, says of the open file.
+fn says<'h>(fd: Fd<'h>, header: &mut [u8; HEADER]) -> Result<(Option<Fd<'h>>, Says), Outcome> {
     const STEP: i32 = STEADFAST_STEP_READ_FILE;
-    let mut header = [0u8; HEADER];
-    let seen = fd.hooks().pread(fd.raw(), &mut header, 0).map(<[u8]>::len);
+    let seen = fd.hooks().pread(fd.raw(), header, 0).map(<[u8]>::len);
     if seen == Ok(HEADER)
-        && let Some(slot) = format::slot(&header)
+        && let Some(slot) = format::slot(header)
     {
-        return Ok((Some(fd), Says::Slot(format::checked_generation(&header), slot)));
+        return Ok((Some(fd), Says::Slot(format::checked_generation(header), slot)));
     }
     let stat = fd.hooks().fstat(fd.raw()).at(STEP)?;
     if !is_regular(stat.mode) {
@@ -231,7 +271,7 @@ fn says(fd: Fd<'_>) -> Result<(Option<Fd<'_>>, Says), Outcome> {
         Err(e) if recoverable(e.code()) => return Ok((Some(fd), Says::Damaged)),
         seen => seen.at(STEP)?,
     };
-    let fits = format::expected_len(header.get(..seen).unwrap_or(&header), stat.size);
-    let is_other = fits == Err(STEADFAST_E_FORMAT) || format::fields(&header).is_ok();
+    let fits = format::expected_len(header.get(..seen).unwrap_or(header), stat.size);
+    let is_other = fits == Err(STEADFAST_E_FORMAT) || format::fields(header).is_ok();
     Ok((Some(fd), if is_other { Says::Other } else { Says::Damaged }))
 }

@@ -13,7 +13,7 @@ use crate::status::*;
 const STEP: i32 = STEADFAST_STEP_READ_FILE;
 
 /// Loads the open file `fd` into `room`.
-pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Retry) -> Result<Loaded, Outcome> {
+pub fn read(fd: &Fd<'_>, request: &LoadRequest, room: &mut Room<'_>, retry: &mut Retry) -> Result<Loaded, Outcome> {
     verify(fd, request, retry, &mut |size| content(fd, size, request, room))
 }
 

@@ -14,14 +14,14 @@ use core::cmp::Ordering;
 /// Up to here the whole file is read in one call; longer ones are checked by their header first.
 const SMALL: u64 = 65536;
 
-impl<'h> Taker<'h> for Room {
+impl<'h> Taker<'h> for Room<'_> {
     fn take(&mut self, fd: Fd<'h>, request: &LoadRequest, retry: &mut Retry) -> Result<Loaded, Outcome> {
         read_file(fd, request, self, retry)
     }
 }
 
 /// Reads a whole file. A small state is complete after one read: only where it is not, fstat is asked what is there.
-fn read_file(fd: Fd<'_>, request: &LoadRequest, room: &mut Room, retry: &mut Retry) -> Result<Loaded, Outcome> {
+fn read_file(fd: Fd<'_>, request: &LoadRequest, room: &mut Room<'_>, retry: &mut Retry) -> Result<Loaded, Outcome> {
     if request.kind() == Kind::Plain {
         return load_plain::read(&fd, request, room, retry).inspect_err(|_| room.memory.clear());
     }
@@ -122,7 +122,7 @@ fn read_filled_up(
     header: &[u8; HEADER],
     (used, len): (usize, usize),
     request: &LoadRequest,
-    room: &mut Room,
+    room: &mut Room<'_>,
 ) -> Result<Loaded, Outcome> {
     let mut piece = [0u8; 8192];
     let mut hasher = Hasher::new(header);

@@ -5,23 +5,22 @@ use super::format::{Fields, Hasher};
 use super::options::LoadRequest;
 use crate::file::deadline::Retry;
 use crate::hooks::*;
-use crate::mem::Buffer;
 use crate::status::*;
 
 /// max_len when none is given and memory is allocated: 1 GiB.
 const DEFAULT_MAX_LEN: u64 = 1 << 30;
 
 /// Where the payload goes.
-pub struct Room {
+pub struct Room<'m> {
     /// The caller's memory, for the payload alone. Or, when none was given, the whole record: the payload begins
     /// at byte 256 and has a NUL after it.
-    pub memory: Buffer,
+    pub memory: Memory<'m>,
     pub given: bool,
     /// How long the payload is that was found too large.
     pub needed: u64,
 }
 
-impl Room {
+impl Room<'_> {
     /// The longest payload that `request` allows here.
     pub fn most(&self, request: &LoadRequest) -> u64 {
         let (room, default) = if self.given { (self.memory.capacity() as u64, u64::MAX) } else { (u64::MAX, DEFAULT_MAX_LEN) };
@@ -33,7 +32,7 @@ impl Room {
 /// the memory on while it is in the cache. The answer: where the file ended, or that there is one byte more.
 pub fn read_and_hash(
     fd: &Fd<'_>,
-    memory: &mut Buffer,
+    memory: &mut Memory<'_>,
     base: i64,
     (from, end): (usize, usize),
     hasher: &mut Hasher,
@@ -81,8 +80,12 @@ impl Loaded {
 
 /// Is this damage, or an unreadable disk, for which the previous generation is kept?
 pub fn recoverable(status: i32) -> bool {
-    let damaged = (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status);
-    damaged || [EIO, EBADMSG, EUCLEAN].iter().any(|&errno| status == Errno::of(errno).code())
+    is_damage(status) || [EIO, EBADMSG, EUCLEAN].iter().any(|&errno| status == Errno::of(errno).code())
+}
+
+/// Is it damage of what was read?
+pub fn is_damage(status: i32) -> bool {
+    (STEADFAST_E_FORMAT..=STEADFAST_E_EMPTY).contains(&status)
 }
 
 /// What takes the file of a state.

@@ -22,12 +22,13 @@ pub const STEADFAST_SAVE_FOLLOW_SYMLINK: u32 = 1 << 3;
 /// Create missing parent directories, durably, with mode 0777 less the umask. They stay if the save then fails.
 pub const STEADFAST_SAVE_CREATE_PARENTS: u32 = 1 << 4;
 /// A durable save with one flush of the device instead of two to four, for states that are saved often. PATH and PATH.prev take
-/// turns: the save overwrites the older of the two by one write that is synced by the same call, and the newer one is the
-/// state. So PATH alone is not the state any more: to hand it on, load it. Every load and save of this library knows; older ones
-/// answer STEADFAST_E_NEWER. A plain save ends it. KEEP_PREVIOUS is implied. The two files are filled up with newlines to a multiple of
-/// 4 KiB. The first two saves make them, and are ordinary ones; so is a save with NO_SYNC, of 4 MiB and more, of a writer, and
-/// where the file system is not known to do it well (ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs are). With PLAIN it is
-/// -EINVAL. The manual says what it gives up.
+/// turns: the save overwrites the older file with one write that is synced by the same call, and the newer file is the state.
+/// So PATH alone is not the state: to copy the state, load it. Every load and save of this library knows both files; older
+/// versions answer STEADFAST_E_NEWER. A save without the flag ends the alternation. The flag implies KEEP_PREVIOUS. Newlines fill
+/// each file up to a multiple of 4 KiB. The first two saves are ordinary ones and make the two files. A save with NO_SYNC, one of
+/// 4 MiB or more, the commit of a writer, and a save on a file system that is not known to support this well are ordinary ones,
+/// too. Known are ext2 to ext4, xfs, btrfs, f2fs, bcachefs and tmpfs. With PLAIN it is -EINVAL. steadfast_state(5) lists the
+/// drawbacks.
 pub const STEADFAST_SAVE_ALTERNATE: u32 = 1 << 5;
 /// Atomic and verified, but without any fsync: the result is STEADFAST_NOT_DURABLE. The state is marked, so that it
 /// never replaces a durable PATH.prev. on_disk is EITHER if KEEP_PREVIOUS has a durable state to keep, otherwise
@@ -52,9 +53,9 @@ pub const STEADFAST_SAVE_SET_MODE: u32 = 1 << 10;
 /// Where PATH cannot be replaced, write it in place: a single file that is mounted into a container, or a directory that may
 /// not be written. A durable copy of the old content comes first, as PATH.prev; where none can be made the result is
 /// STEADFAST_E_UNSUPPORTED. What a crash in between leaves is damage, and STEADFAST_LOAD_RECOVER gives the old content; so
-/// does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Nobody
-/// who may replace the file should save it with KEEP_PREVIOUS meanwhile: then PATH.prev is the file that is being written. Not in
-/// a batch or a writer: -EINVAL.
+/// does an error after the first byte, which is STEADFAST_E_INDETERMINATE (EITHER). Readers may see damage for a moment. Meanwhile
+/// nobody who may replace the file should save it with KEEP_PREVIOUS: PATH.prev would be the file that is being written. In a batch or a
+/// writer it is -EINVAL.
 pub const STEADFAST_SAVE_IN_PLACE: u32 = 1 << 11;
 /// All bits above.
 pub const SAVE_ALL: u32 = STEADFAST_SAVE_STRICT

@@ -117,7 +117,7 @@ impl<'h> Reader<'h> {
     }
 
     /// Appends to `out`, as far as it has room, what the payload has from `offset` on.
-    pub fn read(&mut self, offset: u64, out: &mut Buffer) -> Result<Outcome, Outcome> {
+    pub fn read(&mut self, offset: u64, out: &mut Memory<'_>) -> Result<Outcome, Outcome> {
         let mut at = offset;
         while at < self.pieces.used && out.bytes().len() < out.capacity() {
             let hashed = at.saturating_add(self.pieces.part.lead as u64);

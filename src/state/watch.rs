@@ -30,7 +30,7 @@ type Told = (u64, u64, u64, i64, i32);
 
 /// What has to be kept between two waits.
 pub struct Watch {
-    inotify: Option<i32>,
+    inotify: Option<Unguarded>,
     told: Option<Told>,
     /// A whole state that was verified, and its generation: it is not read again.
     known: Option<(Told, u64)>,
@@ -51,20 +51,18 @@ impl Watch {
         let Ok(first) = hooks.inotify() else { return watch };
         // What lives on is never number 0, 1 or 2.
         let inotify = if first.raw() > 2 { Ok(first) } else { hooks.inotify() };
-        watch.inotify = inotify.ok().filter(|fd| fd.raw() > 2).map(Fd::into_raw);
+        watch.inotify = inotify.ok().filter(|fd| fd.raw() > 2).map(Fd::unguarded);
         watch
     }
 
     /// The inotify descriptor, where there is one that tells of every change.
-    pub fn descriptor(&self) -> Option<i32> {
-        self.inotify.filter(|_| self.tells_all)
+    pub fn descriptor(&self) -> Option<&Unguarded> {
+        self.inotify.as_ref().filter(|_| self.tells_all)
     }
 
     /// Closes it.
-    pub fn close(&self, hooks: &Hooks) {
-        if let Some(inotify) = self.inotify {
-            let _ = hooks.close(inotify);
-        }
+    pub fn close(&mut self, hooks: &Hooks) {
+        self.inotify.take().into_iter().for_each(|inotify| inotify.close(hooks));
     }
 
     /// Sets the watches up.
@@ -105,16 +103,16 @@ impl Watch {
                 return Err(Outcome::failed(Errno::of(ETIMEDOUT), STEP).with_generation(known));
             };
             let left = if self.tells_all { left } else { left.min(LOOK_NS) };
-            let mut fds = [steadfast_pollfd { fd: self.inotify.unwrap_or(-1), events: POLLIN, revents: 0 }];
+            let mut fds = [steadfast_pollfd { fd: self.inotify.as_ref().map_or(-1, Unguarded::raw), events: POLLIN, revents: 0 }];
             hooks.poll(&mut fds, if left == i64::MAX { -1 } else { left }).at(STEP)?;
         }
     }
 
     /// Takes the events that have come.
     fn drain(&self, hooks: &Hooks) {
-        let Some(inotify) = self.inotify else { return };
+        let Some(inotify) = &self.inotify else { return };
         let mut buf = [0u8; 4096];
-        while hooks.read(inotify, &mut buf).is_ok_and(|events| !events.is_empty()) {}
+        while hooks.read(inotify.raw(), &mut buf).is_ok_and(|events| !events.is_empty()) {}
     }
 
     /// Watches every directory on the way, and then says what is there.
@@ -187,14 +185,14 @@ impl Watch {
 
     fn watch(&self, start: &Start<'_>, directory: &CStr, tells_all: &mut bool) {
         const MASK: u32 = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR;
-        let (hooks, Some(inotify)) = (start.hooks(), self.inotify) else { return };
+        let (hooks, Some(inotify)) = (start.hooks(), &self.inotify) else { return };
         let Ok(dir) = start.open_directory(directory, O_PATH) else { return };
         *tells_all &= !filesystem::changes_unseen(hooks, dir.raw());
         let by_descriptor = match path::of_descriptor(dir.raw()) {
-            Ok(path) if !hooks.absent(STEADFAST_ABSENT_PROC) => hooks.inotify_watch(inotify, path.c_str(), MASK).is_ok(),
+            Ok(path) if !hooks.absent(STEADFAST_ABSENT_PROC) => hooks.inotify_watch(inotify.raw(), path.c_str(), MASK).is_ok(),
             _ => false,
         };
-        let by_path = || start.is_working_directory_for(directory) && hooks.inotify_watch(inotify, directory, MASK).is_ok();
+        let by_path = || start.is_working_directory_for(directory) && hooks.inotify_watch(inotify.raw(), directory, MASK).is_ok();
         *tells_all &= by_descriptor || by_path();
     }
 }

@@ -99,10 +99,10 @@ impl<'h> Writer<'h> {
     }
 
     /// The descriptor, whose position is where the payload ends. What the caller does with it is not seen.
-    pub fn descriptor(&mut self) -> Result<i32, Outcome> {
+    pub fn descriptor(&mut self) -> Result<&Fd<'h>, Outcome> {
         self.check()?;
         self.handed = None;
-        Ok(self.temp.fd.raw())
+        Ok(&self.temp.fd)
     }
 
     /// An error that the commit has to tell.

@@ -27,13 +27,15 @@ pub struct steadfast_stat {
     pub attributes: u32,
     /// 0.
     pub reserved: u32,
-    /// When the file was made, nanoseconds since the Unix epoch; 0 if that is not known.
+    /// When the file was created, in nanoseconds since the Unix epoch; 0 if that is not known.
     pub btime_ns: i64,
 }
 
 impl steadfast_stat {
     /// About no file.
-    pub(crate) const ZERO: steadfast_stat = steadfast_stat {
+    ///
+    /// cbindgen:ignore
+    pub const ZERO: steadfast_stat = steadfast_stat {
         dev: 0,
         ino: 0,
         mode: 0,
@@ -64,7 +66,7 @@ pub struct steadfast_pollfd {
     pub revents: i16,
 }
 
-/// In the count of the fsync_many hook: fdatasync(2) will do.
+/// In the count of the fsync_many hook: fdatasync(2) is enough.
 pub const STEADFAST_SYNC_DATA: u32 = 1 << 30;
 
 /// Blocks SIGXFSZ in the calling thread. Returns the state.
@@ -280,9 +282,9 @@ pub struct steadfast_hooks {
             offset: u64,
         ) -> i64,
     >,
-    /// fsync(2) of the `count` descriptors at `files`, all under way at once; with the bit STEADFAST_SYNC_DATA in `count`
-    /// fdatasync(2) will do. Each is replaced by 0 or a negated errno. An error of the hook itself means that no sync was started. `*queue` is 0 at first, and the hook's from then on;
-    /// a call with `count` 0 frees it.
+    /// fsync(2) of the `count` descriptors at `files`, all under way at once. If `count` has the bit STEADFAST_SYNC_DATA, fdatasync(2)
+    /// is enough. The hook replaces each descriptor by 0 or a negated errno. An error of the hook itself means that no sync was
+    /// started. `*queue` is 0 at first, and the hook's from then on; a call with `count` 0 frees it.
     pub fsync_many: Option<unsafe extern "C" fn(user: *mut c_void, queue: *mut u64, files: *mut i32, count: u32) -> i32>,
     /// openat2(2); `resolve` has its RESOLVE_* flags. Only contexts with STEADFAST_CONTEXT_BENEATH call it.
     pub openat2: Option<

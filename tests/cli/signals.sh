@@ -48,6 +48,16 @@ to_command() { kill -TERM "$told"; }
 to_both() { kill -TERM "$wrapper" "$witness"; }
 # Once the wrapper has heard of it from the witness.
 to_both_last() { turns=$(turns_of); kill -TERM "$witness"; await another_turn; kill -TERM "$wrapper"; }
+# It gets the signal when the others have had it for long: when the wrapper asks it.
+to_group_but_a_stopped_witness() {
+    kill -STOP "$witness"
+    await is_stopped
+    to_group
+    await is_asked_or_told_twice
+}
+is_stopped() { grep -q '^State:.T' "/proc/$witness/status"; }
+is_asked_or_told_twice() { ! is_stopped || [ "$(grep -cs TERM got)" = 2 ]; }
+to_wrapper_without_witness() { kill -KILL "$witness"; to_wrapper; }
 turns_of() { grep '^voluntary_ctxt_switches' "/proc/$wrapper/status"; }
 another_turn() { [ "$(turns_of)" != "$turns" ]; }
 if [ -r /proc/self/status ]; then
@@ -56,6 +66,8 @@ if [ -r /proc/self/status ]; then
     counted "the command gets it" "TERM USR1 " to_command
     counted "all beside the command get it, and it is not handed on" "USR1 " to_both
     counted "nor if the wrapper is the last one" "USR1 " to_both_last
+    counted "nor if the witness runs late" "TERM USR1 " to_group_but_a_stopped_witness
+    counted "somebody has killed the witness" "TERM USR1 " to_wrapper_without_witness
     if command -v setsid >/dev/null; then
         counted "the command has left the process group, which gets it" "TERM USR1 " to_group setsid
     fi

@@ -78,9 +78,23 @@ result $? "no lock file is left"
 if [ -n "$reader" ]; then
     cat >terminal.py <<'PY'
 """The command on a terminal of its own: who holds the lock is told there, and Ctrl-C ends a shell loop."""
-import os, pty, signal, subprocess, sys
+import os, pty, re, signal, subprocess, sys
 
 steadfast = sys.argv[1]
+
+
+def status_of(pid, key):
+    with open(f"/proc/{pid}/status") as file:
+        return next(line.split()[1] for line in file if line.startswith(key + ":"))
+
+
+def held_by(process):
+    """Is the lock this process's? While a stale one is taken over there is no file for a moment."""
+    try:
+        with open("t.lock") as file:
+            return file.read() == f"{process.pid}\n"
+    except FileNotFoundError:
+        return False
 
 
 class Terminal:
@@ -101,14 +115,16 @@ class Terminal:
         return part
 
     def until(self, wanted):
-        while wanted not in self.said:
+        while not (found := re.search(wanted, self.said)):
             if not self.more():
                 sys.exit(f"the end instead of {wanted}: {self.said}")
-        at = self.said.index(wanted) + len(wanted)
-        before, self.said = self.said[:at], self.said[at:]
+        before, self.said = self.said[:found.end()], self.said[found.end():]
         return before
 
     def interrupt(self):
+        """Ctrl-C, once the shell waits for its command: it catches the signal then and only then."""
+        while not int(status_of(self.pid, "SigCgt"), 16) & 1 << signal.SIGINT - 1:
+            pass
         os.write(self.fd, b"\x03")
 
     def end(self):
@@ -120,10 +136,15 @@ class Terminal:
 
 # Who holds it, from when, and how long there is still to wait: again and again.
 holder = subprocess.Popen([steadfast, "lock", "t.lock", "--", "cat"], stdin=subprocess.PIPE)
-while not os.path.exists("t.lock"):
+while not held_by(holder):
     pass
 waiter = Terminal(steadfast, "lock", "-w", "60", "t.lock", "--", "echo", "mine")
-said = waiter.until(b"59 s left") + waiter.until(b"58 s left")
+said, left = b"", []
+while len(set(left)) < 2:
+    said += waiter.until(rb"\d+ s left")
+    left.append(int(said.split()[-3]))
+if left != sorted(left, reverse=True) or left[0] >= 60:
+    sys.exit(f"the time that is left: {left}")
 if b"process %d (steadfast) has it since 20" % holder.pid not in said or b"\r\x1b[K" not in said or b"\n" in said:
     sys.exit(f"on a terminal: {said}")
 holder.communicate(b"")
@@ -141,7 +162,7 @@ for how in ("", "--no-forward", "--exec"):
         sys.exit(f"Ctrl-C does not end a shell loop {how}")
 # So does one while the lock is waited for.
 holder = subprocess.Popen([steadfast, "lock", "-q", "t.lock", "--", "cat"], stdin=subprocess.PIPE)
-while not os.path.exists("t.lock") or open("t.lock").read() != f"{holder.pid}\n":
+while not held_by(holder):
     pass
 loop = Terminal("/bin/bash", "-c", f"while :; do '{steadfast}' lock t.lock -- true; done")
 loop.until(b"waiting for t.lock")
@@ -155,7 +176,9 @@ loop = Terminal("/bin/bash", "-c", f"for i in 1 2; do '{steadfast}' lock t.lock 
 for _ in range(2):
     loop.until(b"begun")
     loop.interrupt()
-    loop.until(b"ended after 1")
+    said = loop.until(rb"ended after \d+")
+    if not said.endswith(b"after 1"):
+        sys.exit(f"Ctrl-C reaches a command that handles it: {said}")
 loop.until(b"over")
 loop.end()
 
@@ -165,21 +188,23 @@ if said != b"t.state: generation 1, 2 bytes\r\n":
     sys.exit(f"save on a terminal: {said}")
 PY
     cat >handles.py <<'PY'
-import signal, threading
+import os, signal
 
-# The second signal, if there were one, would come within the wrapper's 0.2 seconds.
-count = 0
-first = threading.Event()
+# The wrapper hands on what the command has not got, in the order in which it came: a second signal, if there were one, would come
+# before the one that it is sent now.
+counts = {signal.SIGINT: 0, signal.SIGUSR1: 0}
+reader, writer = os.pipe()
 def got(number, frame):
-    global count
-    count += 1
-    first.set()
-signal.signal(signal.SIGINT, got)
+    counts[number] += 1
+    os.write(writer, b"x")
+for number in counts:
+    signal.signal(number, got)
 print("begun", flush=True)
-while not first.is_set():
-    signal.pause()
-signal.sigtimedwait([signal.SIGUSR1], 0.5)
-print("ended after", count, flush=True)
+os.read(reader, 1)
+os.kill(os.getppid(), signal.SIGUSR1)
+while not counts[signal.SIGUSR1]:
+    os.read(reader, 1)
+print("ended after", counts[signal.SIGINT], flush=True)
 PY
     "$reader" terminal.py "$steadfast" >output 2>errors
     result $? "lock on a terminal: the wait is told, and Ctrl-C ends a shell loop"

@@ -1,6 +1,6 @@
 //! The map of `src`: its floors from the ground up. An import goes down the floors, or stays on its own; between the files
 //! of a folder none goes round in a circle. This reads the paths that begin with `crate::` or `super::`, in `use` lines and
-//! elsewhere.
+//! elsewhere. And only some floors may have unsafe code.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::string_slice)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. Rooms on one floor do not know each other.
 const FLOORS: [&[&str]; 7] = [&["sys"], &["mem"], &["status"], &["hooks"], &["file"], &["state", "lock"], &["ffi", "api"]];
+
+/// The rooms that may have unsafe code.
+const UNSAFE: [&str; 4] = ["sys", "mem", "hooks", "ffi"];
 
 fn floor_of(folder: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&folder))
@@ -152,6 +155,28 @@ fn indexes_hold_no_code() {
     }
 }
 
+/// What has unsafe code, or does not forbid it, and may not. The compiler refuses the code where the index forbids it, but it does
+/// not see what is built elsewhere only.
+fn unsafe_code(sources: &BTreeMap<Room, String>) -> Vec<String> {
+    const FORBIDS: &str = "#![forbid(unsafe_code)]";
+    let mut found = Vec::new();
+    for (room, code) in sources.iter().filter(|(room, _)| !UNSAFE.contains(&room.folder.as_str())) {
+        if code.replace(FORBIDS, "").contains("unsafe") {
+            found.push(format!("src/{}/{} has unsafe code", room.folder, room.file));
+        }
+        if room.file == "mod" && !code.contains(FORBIDS) {
+            found.push(format!("src/{}/mod.rs does not forbid unsafe code", room.folder));
+        }
+    }
+    found
+}
+
+#[test]
+fn few_floors_have_unsafe_code() {
+    let found = unsafe_code(&sources(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// The reader sees what is there, and what it is to find is found.
 #[test]
 fn faults_are_seen() {
@@ -174,4 +199,13 @@ fn faults_are_seen() {
     assert_eq!(circles(&imports(&mutant)).len(), 2, "both files of a circle");
     mutant.insert(room("state", "c"), code(""));
     assert_eq!(circles(&imports(&mutant)).len(), 0, "no circle any more");
+
+    let mutant = BTreeMap::from([
+        (room("api", "mod"), code("mod a;")),
+        (room("api", "a"), code("#![allow(unsafe_code)]")),
+        (room("file", "mod"), code("#![forbid(unsafe_code)]")),
+        (room("file", "b"), code("fn f() { unsafe { g() } }")),
+        (room("ffi", "c"), code("fn f() { unsafe { g() } }")),
+    ]);
+    assert_eq!(unsafe_code(&mutant).len(), 3, "an index that forbids nothing, a file that allows it, and one that has it");
 }

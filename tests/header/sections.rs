@@ -120,7 +120,7 @@ pub const SECTIONS: &[Section] = &[
     },
     Section {
         title: "Directories",
-        about: "\nWhat killed processes leave goes when its name is used again. For names that are not, there is a sweep.",
+        about: "\nWhat a killed process leaves is removed when its name is used again. If the name is never used again, a sweep removes it.",
         parts: &[
             Enum("steadfast_directory_sweep: its flags.", &["STEADFAST_SWEEP_*"]),
             Item("steadfast_sweep_fn"),

@@ -156,26 +156,26 @@ def test_descriptors_are_not_leaked(path):
     run(main())
 
 
-def held_back(calls, event):
-    """A context whose first rename waits for the event, and that writes down what was renamed."""
+async def saves_behind_one(path, count):
+    """`count` saves, of which the first is in its rename and waits there for the event; and their context."""
+    begun, go_on = threading.Event(), threading.Event()
 
     def renameat(directory, source, *rest):
-        if not calls:
-            calls.append("first")
-            event.wait()
+        if not begun.is_set():
+            begun.set()
+            go_on.wait()
         return steadfast.real("renameat", directory, source, *rest)
 
-    return steadfast.Context(renameat=renameat)
+    context = steadfast.Context(renameat=renameat)
+    saves = [asyncio.create_task(aio.save(path, b"%d" % number, context=context)) for number in range(count)]
+    while not begun.is_set():
+        await asyncio.sleep(0)
+    return saves, go_on, context
 
 
 def test_saves_to_one_path_are_done_in_the_order_in_which_they_were_begun(path):
     async def main():
-        calls: list[str] = []
-        go_on = threading.Event()
-        context = held_back(calls, go_on)
-        saves = [asyncio.create_task(aio.save(path, b"%d" % number, context=context)) for number in range(10)]
-        while not calls:
-            await asyncio.sleep(0)
+        saves, go_on, context = await saves_behind_one(path, 10)
         # Another path does not wait for this one.
         await aio.save(path + "2", b"", context=context)
         assert not any(save.done() for save in saves)
@@ -219,12 +219,7 @@ def test_other_spellings_and_other_changes_are_in_the_same_queue(path, monkeypat
 
 def test_a_cancelled_save_leaves_the_others_in_their_order(path):
     async def main():
-        calls: list[str] = []
-        go_on = threading.Event()
-        context = held_back(calls, go_on)
-        saves = [asyncio.create_task(aio.save(path, b"%d" % number, context=context)) for number in range(4)]
-        while not calls:
-            await asyncio.sleep(0)
+        saves, go_on, _ = await saves_behind_one(path, 4)
         saves[0].cancel()  # it runs, and comes to its end
         saves[2].cancel()  # it waits, and is not begun
         done = await asyncio.wait_for(asyncio.gather(saves[0], saves[2], return_exceptions=True), 60)

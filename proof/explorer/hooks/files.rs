@@ -8,23 +8,10 @@ use steadfast::hooks::steadfast_stat;
 const TMPFS: i64 = 0x0102_1994;
 const PID_FS: i64 = 0x5049_4446;
 /// Directories and the program's own files have nothing in common with lock files.
-const DIRECTORY: steadfast_stat = steadfast_stat { dev: 1, ino: 2, mode: S_IFDIR | 0o755, nlink: 2, ..EMPTY };
-const FOREIGN: steadfast_stat = steadfast_stat { dev: 3, ino: 7, mode: S_IFREG | 0o600, nlink: 1, ..EMPTY };
+const DIRECTORY: steadfast_stat = steadfast_stat { dev: 1, ino: 2, mode: S_IFDIR | 0o755, nlink: 2, ..steadfast_stat::ZERO };
+const FOREIGN: steadfast_stat = steadfast_stat { dev: 3, ino: 7, mode: S_IFREG | 0o600, nlink: 1, ..steadfast_stat::ZERO };
 /// All that have no file share an inode.
-const ANONYMOUS: steadfast_stat = steadfast_stat { dev: 14, ino: 9, mode: 0o600, nlink: 1, ..EMPTY };
-const EMPTY: steadfast_stat = steadfast_stat {
-    dev: 0,
-    ino: 0,
-    mode: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    size: 0,
-    mtime_ns: 0,
-    attributes: 0,
-    reserved: 0,
-    btime_ns: 0,
-};
+const ANONYMOUS: steadfast_stat = steadfast_stat { dev: 14, ino: 9, mode: 0o600, nlink: 1, ..steadfast_stat::ZERO };
 
 pub(super) unsafe extern "C" fn close(user: User, fd: i32) -> i32 {
     // Dropping a lock can be noticed, and so can freeing an inode whose number comes back.

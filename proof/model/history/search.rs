@@ -94,14 +94,9 @@ impl Search {
         search
     }
 
-    /// The same of one that is there.
+    /// Searches until a violation says this.
     pub fn hunt_for(&mut self, says: &'static str) {
         self.hunted = Some(says);
-    }
-
-    /// Searches until a violation says this.
-    pub fn hunt(who: Who, mutant: Mutant, model: Model, says: &'static str) -> Search {
-        Search { hunted: Some(says), ..Search::new(who, mutant, model) }
     }
 
     pub fn found(&self) -> Option<&str> {
