@@ -1,1 +1,4 @@
+import * as steadfast from './index.js';
+
 export * from './index.js';
+export default steadfast;

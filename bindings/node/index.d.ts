@@ -4,8 +4,14 @@ import type { Readable, Writable } from 'node:stream';
 /** A path: text, bytes in any encoding, or a file: URL. One with a NUL in it is refused. */
 export type Path = string | Uint8Array | URL;
 
+/** What JSON.stringify can write, though JSON has no BigInt. */
+export interface Result {
+  /** A plain copy, in which a `bigint` is a decimal string: `"generation": "7"`. */
+  toJSON(): Record<string, unknown>;
+}
+
 /** What a call came to. */
-export interface Report {
+export interface Report extends Result {
   /** The number that the library returned. */
   readonly status: number;
   /** errno of the system call that failed, 0 when none did. */
@@ -30,6 +36,8 @@ export class SteadfastError extends Error {
   readonly path: string;
   readonly status: number;
   readonly report: Report;
+  /** As of a result, with the message, too. */
+  toJSON(): Record<string, unknown>;
   /** loadInto and `STEADFAST_E_TOO_LARGE`: the length that it takes. */
   readonly length?: number;
 }
@@ -80,7 +88,7 @@ export interface SaveOptions {
   context?: Context | FailingContext;
 }
 
-export interface Saved {
+export interface Saved extends Result {
   /** False: saved, but a sync failed or was not possible; the report says which. */
   readonly durable: boolean;
   /** False: a plain file without its attribute, so that no load can verify it. Told only where it is durable. */
@@ -103,7 +111,7 @@ export interface LoadOptions {
   context?: Context | FailingContext;
 }
 
-export interface State {
+export interface State extends Result {
   readonly data: Buffer;
   /** Of a plain file that is not verified: a tag of its content, 2n ** 63n or more. */
   readonly generation: bigint;
@@ -124,7 +132,10 @@ export interface State {
 
 export type Data = string | NodeJS.ArrayBufferView | ArrayBuffer;
 
-/** Saves: after a crash at any moment a reader finds the old state or the new one, whole. Copies the data first. */
+/**
+ * Saves: after a crash at any moment a reader finds the old state or the new one, whole. Copies the data first. Saves to one path are done
+ * in the order of their calls, and so are saveBatch, update and remove; not the Sync forms.
+ */
 export function save(path: Path, data: Data, options?: SaveOptions): Promise<Saved>;
 export function saveSync(path: Path, data: Data, options?: SaveOptions): Saved;
 
@@ -135,7 +146,7 @@ export interface BatchOptions extends Omit<SaveOptions, 'inPlace'> {
 
 export type BatchResult =
   | ({ readonly path: string; readonly error?: undefined } & Saved)
-  | { readonly path: string; readonly error: SteadfastError };
+  | ({ readonly path: string; readonly error: SteadfastError } & Result);
 
 /** Saves many, faster than one after the other, with a result for each. It throws only when all were refused, and none was saved. */
 export function saveBatch(entries: Iterable<{ path: Path; data: Data }>, options?: BatchOptions): Promise<BatchResult[]>;
@@ -145,7 +156,7 @@ export function saveBatchSync(entries: Iterable<{ path: Path; data: Data }>, opt
 export function load(path: Path, options?: LoadOptions): Promise<State>;
 export function loadSync(path: Path, options?: LoadOptions): State;
 
-export interface LoadedInto {
+export interface LoadedInto extends Result {
   readonly length: number;
   readonly generation: bigint;
   readonly recovered: boolean;
@@ -247,26 +258,31 @@ export interface LockOptions {
   trustStartTime?: boolean;
   /** Permission bits of the lock file, less the umask; 0o644 unless given. */
   mode?: number;
-  /** Programs that this process starts keep the lock held while they live, should this process be killed. */
+  /** Programs that this process starts keep the lock held while they live, should this process end without a release. */
   inherit?: boolean;
   /** An empty lock file of another program is stale after this many milliseconds. */
   emptyGrace?: number;
   context?: Context | FailingContext;
 }
 
-export interface AcquireSyncOptions extends LockOptions {
+export interface HoldOptions extends LockOptions {
+  /** Called once, with `STEADFAST_E_LOCK_LOST`, when someone took the lock away: soon after it is seen in the directory, or within a second. */
+  onLost?: (error: SteadfastError) => void;
+}
+
+export interface AcquireSyncOptions extends HoldOptions {
   /** Milliseconds; 0, the default here, tries once. It blocks the event loop. */
   timeout?: number;
 }
 
-export interface AcquireOptions extends LockOptions {
+export interface AcquireOptions extends HoldOptions {
   /** Milliseconds; 0 tries once, Infinity, the default, waits until it is free. */
   timeout?: number;
   /** Ends the wait. */
   signal?: AbortSignal;
 }
 
-/** A lock that this process holds, until it is released or the process ends. Not when it is garbage. */
+/** A lock that this process holds, until it is released or the thread that took it ends. Not when it is garbage. */
 export class Lock implements Disposable, AsyncDisposable {
   private constructor();
   static acquire(path: Path, options?: AcquireOptions): Promise<Lock>;
@@ -278,6 +294,9 @@ export class Lock implements Disposable, AsyncDisposable {
   /** Is it still this process's? Rejects with `STEADFAST_E_LOCK_LOST` when someone took it away. */
   check(): Promise<void>;
   checkSync(): void;
+  /** The same, answered by true or false: false, too, when it was released. */
+  verify(): Promise<boolean>;
+  verifySync(): boolean;
   /** Rejects with `STEADFAST_E_LOCK_LOST` when someone took it away. Does nothing the second time. */
   release(): Promise<void>;
   releaseSync(): void;
@@ -289,7 +308,7 @@ export class Lock implements Disposable, AsyncDisposable {
 export function acquire(path: Path, options?: AcquireOptions): Promise<Lock>;
 export function acquireSync(path: Path, options?: AcquireSyncOptions): Lock;
 
-export interface Verdict {
+export interface Verdict extends Result {
   readonly verdict: 'absent' | 'removed' | 'held' | 'undecided' | 'ignored' | 'changed' | 'stale';
   readonly pid: number;
   readonly report: Report;

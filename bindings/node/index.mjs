@@ -5,3 +5,4 @@ export {
   Lock, acquire, acquireSync,
   cleanStale, cleanStaleSync, inspect, inspectSync, SteadfastError, AbortError, Context, FailingContext, version,
 } from './index.js';
+export { default } from './index.js';

@@ -1,21 +1,19 @@
 #!/usr/bin/env bash
-# pack.sh BUILD OUT: makes OUT/steadfast-VERSION.tgz, this package with the shared library of BUILD in it. Needs npm; no network.
+# Makes the npm packages: pack.sh BUILD OUT
+#
+# OUT/steadfast-VERSION.tgz is this package, which is the same for every platform. The other one carries the library of BUILD, for
+# this platform. Prints the path of each. Needs npm; no network.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-build=$(cd "$1" && pwd)
+library=$(cd "$1" && pwd)/libsteadfast.so.0
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
+[ -e "$library" ] || { echo "pack: there is no $library" >&2; exit 1; }
 
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-cp -R "$here"/index.* "$here/lib" "$here/package.json" "$stage/"
+cp -R "$here"/index.* "$here/compat" "$here/lib" "$here/package.json" "$stage/"
 cp "$here/../../docs/node.md" "$stage/README.md"
 cp "$here/../../LICENSE" "$stage/"
-native=$stage/native/$(node -p '`${process.platform}-${process.arch}`')
-mkdir -p "$native"
-for library in libsteadfast.so.0 libsteadfast.0.dylib; do
-    if [ -e "$build/$library" ]; then cp -L "$build/$library" "$native/$library"; fi
-done
-[ -n "$(ls "$native")" ] || { echo "pack: there is no library in $build" >&2; exit 1; }
-cd "$stage"
-npm pack --silent --pack-destination "$out"
+echo "$out/$(cd "$stage" && npm pack --silent --pack-destination "$out")"
+bash "$here/pack_platform.sh" "$library" "$out"

@@ -11,6 +11,8 @@ build=$(cd "$2" && pwd)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../../Cargo.toml" | head -n 1)
 grep -q "^  \"version\": \"$version\",$" "$here/package.json"
 note $? "package.json has the version of Cargo.toml, $version"
+[ "$(grep -c "^    \"steadfast-linux-[a-z0-9-]*\": \"$version\",\{0,1\}$" "$here/package.json")" = 4 ]
+note $? "and so have the packages of the platforms"
 
 lacks() { lacking "$1"; end; }
 command -v node >/dev/null && command -v npm >/dev/null || lacks "node or npm is not installed"

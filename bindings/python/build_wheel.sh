@@ -11,12 +11,9 @@ python=${3:-python3}
 source=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-wheel-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-tool='strip'
-case $(uname -m):$(LC_ALL=C readelf -h "$library") in
-aarch64:*AArch64*) ;;
-*AArch64*) tool=aarch64-linux-gnu-strip ;;
-esac
-"$tool" --strip-unneeded -o "$work/libsteadfast.so.0" "$library"
+# shellcheck source=packaging/library.sh
+. "$source/../../packaging/library.sh"
+strip_into "$library" "$work/libsteadfast.so.0"
 # Times of now would make another wheel of the same source each time.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1577836800}
 STEADFAST_WHEEL_LIBRARY=$work/libsteadfast.so.0 "$python" -m pip --disable-pip-version-check -q wheel \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The library for other platforms, and the C tests there: glibc 2.17 (linked by zig), musl (static), aarch64 (under qemu-user);
-# and the Python wheels for glibc and musl on both machines.
+# and the Python wheels and npm packages for glibc and musl on both machines.
 #   run.sh --lib BUILD --target TARGET --out DIR [--rustc DIR]
 # DIR of --rustc is what fetch.sh filled: rustc and the source of core. Ends with "N passed, N failed".
 set -u
@@ -125,18 +125,35 @@ wheel() {
         grep -q " *steadfast/libsteadfast.so.0 " <(build/venv/bin/python -m zipfile -l "$made" | sed "s/^/ /")
 }
 
-wheel_tests() {
-    local machine lib
-    rm -rf "$out/wheels"
-    check "wheel: manylinux x86-64" wheel manylinux_2_17_x86_64 "$out/glibc217/libsteadfast.so.0"
-    [ ! -f "$out/aarch64/libsteadfast.so.0" ] || check "wheel: manylinux aarch64" wheel manylinux_2_17_aarch64 "$out/aarch64/libsteadfast.so.0"
+# npm_package PLATFORM LIBRARY: the package of the library is for this platform, is a dependency, and has the library, stripped.
+npm_package() {
+    local made name=steadfast-linux-$1 version
+    version=$(sed -n 's/^  "version": "\(.*\)",/\1/p' bindings/node/package.json)
+    made=$(bash bindings/node/pack_platform.sh "$2" "$out/npm") || return
+    equal "$(basename "$made")" "$name-$version.tgz" && grep -q "^    \"$name\": \"$version\"" bindings/node/package.json &&
+        tar -xzf "$made" -C "$work" package/libsteadfast.so.0 && exports "$work/package/libsteadfast.so.0" &&
+        refuses grep -q '\.symtab' <(readelf -SW "$work/package/libsteadfast.so.0")
+}
+
+# packed NPM-PLATFORM WHEEL-TAG LIBRARY
+packed() {
+    check "wheel: $2" wheel "$2" "$3"
+    lacks npm npm || check "npm package: $1" npm_package "$1" "$3"
+}
+
+package_tests() {
+    local machine cpu lib
+    rm -rf "$out/wheels" "$out/npm"
+    packed x64-gnu manylinux_2_17_x86_64 "$out/glibc217/libsteadfast.so.0"
+    [ ! -f "$out/aarch64/libsteadfast.so.0" ] || packed arm64-gnu manylinux_2_17_aarch64 "$out/aarch64/libsteadfast.so.0"
     for machine in x86_64 aarch64; do
         lib=$out/$machine-linux-musl/libsteadfast.so.0
         # The one for x86-64 is there already.
         check "musl $machine: the archive is built" cross "$machine-unknown-linux-musl" staticlib || continue
         check "musl $machine: the shared library is linked" zig_links "$machine-linux-musl" "$target/targets/$machine-unknown-linux-musl/release/libsteadfast.a" || continue
         check "musl $machine: it exports what it should" exports "$lib"
-        check "wheel: musllinux $machine" wheel "musllinux_1_2_$machine" "$lib"
+        case $machine in x86_64) cpu=x64 ;; *) cpu=arm64 ;; esac
+        packed "$cpu-musl" "musllinux_1_2_$machine" "$lib"
     done
     # As Python does: by dlopen, in a program that musl's loader has started.
     lib=$out/x86_64-linux-musl/libsteadfast.so.0
@@ -191,6 +208,6 @@ for name in "${platforms[@]}"; do
 done
 # These take the libraries of the others.
 if [ -x "$cross_rustc/rustc" ] && build/venv/bin/python -c 'import ziglang' 2>/dev/null; then
-    lacks musl-gcc musl-tools || wheel_tests
+    lacks musl-gcc musl-tools || package_tests
 fi
 end

@@ -80,7 +80,7 @@ function loadOptions(options = {}) {
 
 function lockOptions(options = {}) {
   return native.newLockOptions({
-    flags: flagsOf(options, LOCK, ['mode', 'emptyGrace', 'timeout', 'signal', 'context']),
+    flags: flagsOf(options, LOCK, ['mode', 'emptyGrace', 'timeout', 'signal', 'onLost', 'context']),
     mode: toUnsigned(options.mode, 'mode', U32),
     empty_grace_ms: toUnsigned(options.emptyGrace, 'emptyGrace', I63),
   });

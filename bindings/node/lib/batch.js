@@ -3,7 +3,9 @@ const os = require('node:os');
 const { koffi, newReport, SaveEntry } = require('./native.js');
 const { NOT_DURABLE, UNVERIFIED } = require('./constants.js');
 const { SteadfastError, readReport } = require('./errors.js');
+const { result } = require('./result.js');
 const { now, later } = require('./calls.js');
+const { inTurn, keyOf } = require('./queue.js');
 const { toPath, toBytes, toContext, saveOptions } = require('./arguments.js');
 
 const SIZE = koffi.sizeof(SaveEntry);
@@ -33,8 +35,8 @@ class Entries {
     const { status } = report;
     const path = this.given[i].text;
     report.message += `: ${path}`;
-    if (status < 0) return { path, error: new SteadfastError(status, report, path) };
-    return { path, durable: status !== NOT_DURABLE, verified: status !== UNVERIFIED, generation: report.generation, report };
+    if (status < 0) return result({ path, error: new SteadfastError(status, report, path) });
+    return result({ path, durable: status !== NOT_DURABLE, verified: status !== UNVERIFIED, generation: report.generation, report });
   }
 
   results(status, rawReport) {
@@ -60,7 +62,9 @@ async function saveBatch(list, options) {
   try {
     if (entries.given.length === 0) return [];
     const report = newReport();
-    return entries.results(await later('state_save_batch', context, entries.memory, entries.given.length, how, report), report);
+    const keys = entries.given.map(({ bytes }) => keyOf(options?.context, bytes));
+    const save = () => later('state_save_batch', context, entries.memory, entries.given.length, how, report);
+    return entries.results(await inTurn(keys, save), report);
   } finally {
     entries.close();
   }

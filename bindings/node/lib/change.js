@@ -4,7 +4,9 @@
 const { NOT_DURABLE } = require('./constants.js');
 const { newReport } = require('./native.js');
 const { check } = require('./errors.js');
+const { result } = require('./result.js');
 const { now, later } = require('./calls.js');
+const { holding, inTurn, keyOf } = require('./queue.js');
 const { toPath, toContext, toTimeout, saveOptions } = require('./arguments.js');
 const { save, saveSync, load, loadSync } = require('./state.js');
 
@@ -23,7 +25,12 @@ const isMissing = (error) => error.code === 'ENOENT';
 const wasChanged = (error, end) => error.code === 'STEADFAST_E_CONFLICT' && performance.now() < end;
 
 async function update(path, change, options) {
-  const { loading, saving, end } = optionsOf(options);
+  const how = optionsOf(options);
+  const keys = [keyOf(options?.context, toPath(path).bytes)];
+  return inTurn(keys, () => holding(keys, () => updateAlone(path, change, how)));
+}
+
+async function updateAlone(path, change, { loading, saving, end }) {
   for (;;) {
     const old = await load(path, loading).catch((error) => {
       if (!isMissing(error)) throw error;
@@ -64,13 +71,13 @@ function updateSync(path, change, options) {
 
 function removed(status, rawReport, path) {
   const report = check(status, rawReport, path);
-  return { durable: status !== NOT_DURABLE, generation: report.generation, report };
+  return result({ durable: status !== NOT_DURABLE, generation: report.generation, report });
 }
 
 async function remove(path, options) {
   const { bytes, text } = toPath(path);
-  const report = newReport();
-  return removed(await later('state_remove', toContext(options), bytes, saveOptions(options), report), report, text);
+  const [context, how, report] = [toContext(options), saveOptions(options), newReport()];
+  return removed(await inTurn([keyOf(options?.context, bytes)], () => later('state_remove', context, bytes, how, report)), report, text);
 }
 
 function removeSync(path, options) {

@@ -4,6 +4,7 @@ const path = require('node:path');
 const { functions, newContextOptions } = require('./native.js');
 const { CALLS, CONTEXT } = require('./constants.js');
 const { SteadfastError, nameOf } = require('./errors.js');
+const { result } = require('./result.js');
 
 /** By context: the library's, and the directory that relative paths begin at, if it is not the working directory. */
 const open = new WeakMap();
@@ -43,7 +44,8 @@ class Context extends Closable {
     const status = functions.context_new_with(newContextOptions({ flags, dirfd }), out);
     if (status < 0) {
       const message = functions.status_message(status);
-      throw new SteadfastError(status, { status, osError: 0, step: null, onDisk: 'old', generation: 0n, pid: 0, message }, `${directory ?? ''}`);
+      const report = result({ status, osError: 0, step: null, onDisk: 'old', generation: 0n, pid: 0, message });
+      throw new SteadfastError(status, report, `${directory ?? ''}`);
     }
     open.set(this, { pointer: out[0], directory });
   }

@@ -1,10 +1,11 @@
 'use strict';
 const { functions } = require('./native.js');
 const { ON_DISK, STEPS, VERDICTS } = require('./constants.js');
+const { plainOf, result } = require('./result.js');
 
 /** What a call came to, in JavaScript's terms; an entry of a batch has neither `pid` nor `message`. */
 function readReport(raw) {
-  return {
+  return result({
     status: raw.status,
     osError: raw.os_error,
     step: STEPS[raw.step] ?? null,
@@ -12,7 +13,7 @@ function readReport(raw) {
     generation: BigInt(raw.generation),
     pid: Number(raw.pid ?? 0),
     message: raw.message ?? functions.status_message(raw.status),
-  };
+  });
 }
 
 /** "STEADFAST_E_DIGEST" or "ENOENT". */
@@ -29,6 +30,10 @@ class SteadfastError extends Error {
     this.path = path;
     this.status = status;
     this.report = report;
+  }
+
+  toJSON() {
+    return { message: this.message, ...plainOf(this) };
   }
 }
 

@@ -1,22 +1,10 @@
 'use strict';
-// The shared library: where it is, and its functions as koffi sees them.
+// The functions of the shared library, as koffi sees them.
 
-const fs = require('node:fs');
-const path = require('node:path');
 const koffi = require('koffi');
+const { ABI, open } = require('./library.js');
 
-const ABI = 0;
-const SONAME = process.platform === 'darwin' ? `libsteadfast.${ABI}.dylib` : `libsteadfast.so.${ABI}`;
-
-// $STEADFAST_LIBRARY, else the one in this package, else the system's.
-function find() {
-  if (process.env.STEADFAST_LIBRARY) return path.resolve(process.env.STEADFAST_LIBRARY);
-  const packed = path.join(__dirname, '..', 'native', `${process.platform}-${process.arch}`, SONAME);
-  return fs.existsSync(packed) ? packed : SONAME;
-}
-
-const file = find();
-const library = koffi.load(file);
+const { file, library } = open();
 
 // Without names: koffi has one table of names for all packages of a process.
 const Context = koffi.opaque();
@@ -72,6 +60,7 @@ const SIGNATURES = {
   state_free: ['void', [koffi.pointer(State)]],
   state_remove: ['int32_t', [context, bytes, saving, report]],
   writer_open: ['int32_t', [context, bytes, saving, koffi.out(koffi.pointer(writer)), report]],
+  writer_fd: ['int32_t', [writer, koffi.out(koffi.pointer('int32_t')), report]],
   writer_write: ['int32_t', [writer, bytes, 'size_t', report]],
   writer_commit: ['int32_t', [writer, report]],
   writer_abort: ['void', [writer]],

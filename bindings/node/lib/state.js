@@ -2,16 +2,19 @@
 const { koffi, functions, newReport, newState } = require('./native.js');
 const { CHANGED, E_TOO_LARGE, NOT_DURABLE, RECOVERED, SOURCES, UNVERIFIED } = require('./constants.js');
 const { check } = require('./errors.js');
+const { result } = require('./result.js');
 const { now, later } = require('./calls.js');
+const { inTurn, keyOf } = require('./queue.js');
 const { toPath, toBytes, toContext, saveOptions, loadOptions } = require('./arguments.js');
 
 /** What a report says of a save. */
-const savedOf = (report) => ({
-  durable: report.status !== NOT_DURABLE,
-  verified: report.status !== UNVERIFIED,
-  generation: report.generation,
-  report,
-});
+const savedOf = (report) =>
+  result({
+    durable: report.status !== NOT_DURABLE,
+    verified: report.status !== UNVERIFIED,
+    generation: report.generation,
+    report,
+  });
 
 const saved = (status, rawReport, path) => savedOf(check(status, rawReport, path));
 
@@ -19,8 +22,8 @@ async function save(path, data, options) {
   const { bytes, text } = toPath(path);
   // A copy: the caller may go on writing into its own while a thread hashes and writes this.
   const content = typeof data === 'string' ? toBytes(data) : Buffer.from(toBytes(data));
-  const report = newReport();
-  const status = await later('state_save', toContext(options), bytes, content, content.length, saveOptions(options), report);
+  const [context, how, report] = [toContext(options), saveOptions(options), newReport()];
+  const status = await inTurn([keyOf(options?.context, bytes)], () => later('state_save', context, bytes, content, content.length, how, report));
   return saved(status, report, text);
 }
 
@@ -46,7 +49,7 @@ const judgement = (status) => ({
 function loaded(status, state, rawReport, path) {
   const report = check(status, rawReport, path);
   try {
-    return {
+    return result({
       data: copyOf(state.data, Number(state.len)),
       generation: report.generation,
       savedAt: new Date(Number(BigInt(state.saved_at_ns) / 1000000n)),
@@ -56,7 +59,7 @@ function loaded(status, state, rawReport, path) {
       sha256: Buffer.from(state.sha256).toString('hex'),
       ...judgement(status),
       report,
-    };
+    });
   } finally {
     functions.state_free(state);
   }
@@ -79,7 +82,7 @@ function loadSync(path, options) {
 function intoOf(status, length, rawReport, path) {
   try {
     const report = check(status, rawReport, path);
-    return { length: Number(length), generation: report.generation, ...judgement(status), report };
+    return result({ length: Number(length), generation: report.generation, ...judgement(status), report });
   } catch (error) {
     if (status === E_TOO_LARGE) error.length = Number(length);
     throw error;

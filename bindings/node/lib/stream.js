@@ -6,7 +6,9 @@ const { Readable, Writable } = require('node:stream');
 const { newReport, newState } = require('./native.js');
 const { SOURCES } = require('./constants.js');
 const { check } = require('./errors.js');
+const { result } = require('./result.js');
 const { later } = require('./calls.js');
+const { inTurn, keyOf } = require('./queue.js');
 const { savedOf, judgement } = require('./state.js');
 const { toPath, toContext, toGeneration, saveOptions, loadOptions } = require('./arguments.js');
 
@@ -20,6 +22,7 @@ function call(path, done, name, ...parameters) {
 
 class WriteStream extends Writable {
   #path;
+  #key;
   #options;
   #context;
   #pointer = null;
@@ -29,6 +32,7 @@ class WriteStream extends Writable {
     const [name, how] = [toPath(path), saveOptions(options)];
     super({ highWaterMark, signal, construct: (callback) => this.#open(name.bytes, callback) });
     this.#path = name.text;
+    this.#key = keyOf(options.context, name.bytes);
     this.#options = how;
     this.#context = options.context; // has to live as long
     this.saved = undefined;
@@ -63,7 +67,7 @@ class WriteStream extends Writable {
       if (!error) this.saved = savedOf(report);
       callback(error);
     };
-    this.#call(committed, 'writer_commit', pointer);
+    this.#underWay = inTurn([this.#key], () => call(this.#path, committed, 'writer_commit', pointer));
   }
 
   _destroy(error, callback) {
@@ -109,7 +113,7 @@ class ReadStream extends Readable {
     const opened = (error, report) => {
       this.#pointer = out[0];
       if (!error) {
-        this.state = {
+        this.state = result({
           length: Number(about.len),
           generation: report.generation,
           savedAt: new Date(Number(BigInt(about.saved_at_ns) / 1000000n)),
@@ -119,7 +123,7 @@ class ReadStream extends Readable {
           sha256: Buffer.from(about.sha256).toString('hex'),
           ...judgement(report.status),
           report,
-        };
+        });
       }
       callback(error);
       if (!error) this.emit('ready');

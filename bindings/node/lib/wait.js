@@ -7,11 +7,11 @@
 // for TURN ms in the library's own queue, in which waiters of all languages are served in turn. An abort ends that stay
 // at once.
 
-const fs = require('node:fs');
 const { performance } = require('node:perf_hooks');
 const { E_LOCKED } = require('./constants.js');
 const { AbortError } = require('./errors.js');
 const cancel = require('./cancel.js');
+const { watchName } = require('./name.js');
 
 const PAUSE = 50;
 const TURN = 20;
@@ -47,23 +47,6 @@ class Bell {
     const rung = this.rung;
     this.rung = false;
     return rung;
-  }
-}
-
-/** Rings when the lock's name comes or goes. Where it cannot be watched, the pauses are all there is. */
-function watch(bytes, bell) {
-  const file = bytes.subarray(0, -1);
-  const slash = file.lastIndexOf(0x2f);
-  const directory = slash < 0 ? '.' : slash === 0 ? '/' : file.subarray(0, slash);
-  const name = file.subarray(slash + 1);
-  try {
-    const watcher = fs.watch(directory, { encoding: 'buffer', persistent: false }, (_, changed) => {
-      if (changed === null || name.equals(changed)) bell.ring();
-    });
-    watcher.on('error', () => watcher.close());
-    return watcher;
-  } catch {
-    return null;
   }
 }
 
@@ -118,7 +101,7 @@ async function wait({ place, text, timeout, signal, attempt, giveBack }) {
     }
     let answer = await ask(0);
     if (answer.status !== E_LOCKED) return answer;
-    watcher = watch(place, bell);
+    watcher = watchName(place, bell.ring);
     let pause = 1;
     // Asked also after the watch began: the lock may have gone just before.
     for (;;) {

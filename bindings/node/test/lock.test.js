@@ -168,6 +168,16 @@ test('check: until someone takes it away, or it is released', async (t) => {
   await assert.rejects(lock.check(), { code: 'ERR_INVALID_STATE' });
 });
 
+test('verify: the same as check, by true and false', async (t) => {
+  const file = path.join(temporary(t), 'lock');
+  const lock = await steadfast.acquire(file);
+  assert.deepEqual([await lock.verify(), lock.verifySync()], [true, true]);
+  fs.rmSync(file);
+  assert.deepEqual([await lock.verify(), lock.verifySync()], [false, false]);
+  await lock.release().catch(() => {});
+  assert.deepEqual([await lock.verify(), lock.verifySync()], [false, false]);
+});
+
 test('inherit: a program that was started keeps the lock of a process that was killed', async (t) => {
   for (const inherit of [true, false]) {
     const file = path.join(temporary(t), 'lock');
@@ -233,5 +243,6 @@ test('20 waiters leave the threads to others: fs, save and load go on', async (t
 test('import and require give the same', async () => {
   const imported = await import('../index.mjs');
   for (const [name, value] of Object.entries(steadfast)) assert.equal(imported[name], value, name);
-  assert.deepEqual(Object.keys(imported).sort(), Object.keys(steadfast).sort());
+  assert.equal(imported.default, steadfast);
+  assert.deepEqual(Object.keys(imported).sort(), [...Object.keys(steadfast), 'default'].sort());
 });

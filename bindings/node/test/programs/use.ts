@@ -1,7 +1,7 @@
 import {
   loadInto, saveBatch, acquire, acquireSync, Context, cleanStale, inspect, load, remove, save, saveSync, update, watch, AbortError, Lock, SteadfastError,
 } from 'steadfast';
-import type { State, Saved, Verdict } from 'steadfast';
+import type { Report, State, Saved, Verdict } from 'steadfast';
 
 export async function all(file: string, signal: AbortSignal): Promise<bigint> {
   const saved: Saved = await save(file, new Uint8Array(3), { strict: true, ifGeneration: 0, mode: 0o600 });
@@ -27,12 +27,16 @@ export async function all(file: string, signal: AbortSignal): Promise<bigint> {
   if (quick.report.onDisk === 'unknown') context.close();
   const inherited: Lock = await acquire(file, { inherit: true, context });
   await inherited.check();
+  const ours: boolean = (await inherited.verify()) && inherited.verifySync();
+  acquireSync(file, { onLost: (error) => console.log(error.code, ours) });
   inherited.checkSync();
   const { length }: { length: number } = await loadInto(file, Buffer.alloc(10));
   const plain: Saved = await save(file, '{}', { plain: true, keepAttributes: true, inPlace: true });
   const edited: State = await load(file, { plain: true, verified: plain.verified });
   if (edited.changed || !edited.verified) await update(file, (old) => old?.data, { plain: true, verified: false, inPlace: true });
   for await (const generation of watch(file, { plain: true })) await remove(file, { plain: true, ifGeneration: generation });
+  const report: Report = saved.report;
+  console.log(JSON.stringify(saved), saved.toJSON().generation, report.toJSON().status);
   return saved.generation + BigInt(length);
 }
 
@@ -49,6 +53,8 @@ void saveBatch([], { inPlace: true });
 new Context({ in: '.' });
 // @ts-expect-error
 void acquireSync('file', { signal: AbortSignal.abort() });
+// @ts-expect-error
+void inspect('file', { onLost: () => undefined });
 // @ts-expect-error
 new Lock();
 // @ts-expect-error
