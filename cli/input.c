@@ -40,6 +40,13 @@ void bytes_free(struct bytes *bytes)
     memset(bytes, 0, sizeof *bytes);
 }
 
+/* Whoever started us may have made standard input one that does not block. */
+static void await_input(int fd)
+{
+    struct pollfd one = { fd, POLLIN, 0 };
+    poll(&one, 1, -1);
+}
+
 const char *path_of_input(void)
 {
     static char path[32];
@@ -51,8 +58,9 @@ const char *path_of_input(void)
     static char piece[1 << 16];
     ssize_t got = copy == NULL ? -1 : 1;
     while (got > 0) {
+        await_input(STDIN_FILENO);
         got = read(STDIN_FILENO, piece, sizeof piece);
-        if (got < 0 && errno == EINTR) {
+        if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
             got = 1;
         } else if (got > 0 && fwrite(piece, 1, (size_t)got, copy) < (size_t)got) {
             got = -1;
@@ -159,28 +167,47 @@ int produce(char **command, const struct bytes *input, struct bytes *out)
     return ended_well(pid, command[0]) && got == 0 ? 0 : -1;
 }
 
-int read_input(char **command, struct bytes *out)
+/* Begins the program and gives what it writes, in `pid` its PID; without one standard input and 0. -1 when it cannot, which it says. */
+static int source_of(char **command, pid_t *pid)
 {
-    int from[2] = { STDIN_FILENO, -1 }, got;
-    pid_t pid = 0;
-    if (command != NULL && pipe(from) != 0) {
+    int from[2];
+    *pid = 0;
+    if (command == NULL) {
+        return STDIN_FILENO;
+    }
+    if (pipe(from) != 0) {
         fprintf(stderr, "steadfast: pipe: %s\n", strerror(errno));
         return -1;
     }
-    if (command != NULL) {
-        fcntl(from[0], F_SETFD, FD_CLOEXEC);
-        fcntl(from[1], F_SETFD, FD_CLOEXEC);
-        pid = start(command, -1, from[1]);
-        close(from[1]);
+    fcntl(from[0], F_SETFD, FD_CLOEXEC);
+    fcntl(from[1], F_SETFD, FD_CLOEXEC);
+    *pid = start(command, -1, from[1]);
+    close(from[1]);
+    if (*pid < 0) {
+        close(from[0]);
+        return -1;
     }
-    while ((got = read_some(out, from[0])) > 0) {}
+    return from[0];
+}
+
+int read_input(char **command, struct bytes *out)
+{
+    pid_t pid;
+    int from = source_of(command, &pid), got;
+    if (from < 0) {
+        return -1;
+    }
+    do {
+        await_input(from);
+        got = read_some(out, from);
+    } while (got > 0);
     if (got < 0) {
         fprintf(stderr, "steadfast: %s: %s\n", command != NULL ? command[0] : "standard input", strerror(errno));
     }
-    if (command != NULL) {
-        close(from[0]);
+    if (pid > 0) {
+        close(from);
     }
-    return pid >= 0 && (pid == 0 || ended_well(pid, command[0])) && got == 0 ? 0 : -1;
+    return (pid == 0 || ended_well(pid, command[0])) && got == 0 ? 0 : -1;
 }
 
 /* A signal would have ended us: it does, and nothing is left behind. */
@@ -239,21 +266,17 @@ static void await_end(pid_t pid, int signals, steadfast_writer *writer, struct p
 int write_input(steadfast_writer *writer, char **command, struct progress *progress, uint64_t *len)
 {
     const char *name = command != NULL ? command[0] : "standard input";
-    int from[2] = { STDIN_FILENO, -1 };
-    pid_t pid = 0;
     int signals = signals_catch();
-    if (signals < 0 || (command != NULL && pipe(from) != 0)) {
+    if (signals < 0) {
         fprintf(stderr, "steadfast: pipe: %s\n", strerror(errno));
         return -1;
     }
     if (command != NULL) {
         signals_catch_child();
-        fcntl(from[0], F_SETFD, FD_CLOEXEC);
-        fcntl(from[1], F_SETFD, FD_CLOEXEC);
-        pid = start(command, -1, from[1]);
-        close(from[1]);
     }
-    int poured = pid < 0 ? -1 : pour(from[0], signals, writer, progress, len);
+    pid_t pid;
+    int from = source_of(command, &pid);
+    int poured = from < 0 ? -1 : pour(from, signals, writer, progress, len);
     int error = errno;
     if (pid > 0 && poured == 0) {
         await_end(pid, signals, writer, progress);
@@ -264,11 +287,11 @@ int write_input(steadfast_writer *writer, char **command, struct progress *progr
     if (poured != 0) {
         progress_end(progress);
     }
-    if (poured < 0 && pid >= 0) {
+    if (poured < 0 && from >= 0) {
         fprintf(stderr, "steadfast: %s: %s\n", name, strerror(error));
     }
-    if (command != NULL) {
-        close(from[0]);
+    if (pid > 0) {
+        close(from);
     }
     /* One that could not go on because we did not is not to blame. */
     if (pid > 0 && poured == 0 && !ended_well(pid, name)) {

@@ -50,16 +50,17 @@ static int sweep(const struct arguments *arguments, int index, int *changed)
     }
     int32_t status = steadfast_directory_sweep(NULL, sweeping.directory, flags, tell, &sweeping, &report);
     int result = status < 0 ? EXIT_FAILED : sweeping.result;
+    int changes = sweeping.removed > 0 && !arguments->dry_run;
     if (arguments->as_json) {
         fputc(']', stdout);
         json_number(&sweeping.json, "removed", sweeping.removed);
         json_number(&sweeping.json, "kept", sweeping.kept);
-        json_result(&sweeping.json, summed_up(result, sweeping.removed > 0), &report);
+        json_result(&sweeping.json, summed_up(result, changes), &report);
         json_end_of_many(&sweeping.json, arguments, index);
     } else if (status < 0) {
         complain(arguments, sweeping.directory, &report);
     }
-    *changed |= sweeping.removed > 0 && !arguments->dry_run;
+    *changed |= changes;
     return result;
 }
 

@@ -226,6 +226,7 @@ int main(void)
     lock = strdup(in(dir, "lock"));
     context = test_context(NULL);
     is_int(check(), -EINVAL, "check of NULL: -EINVAL");
+    ok(strstr(report.message, "the handle is NULL") != NULL, "it says so: %s", report.message);
     is_int(steadfast_lock_check(NULL, NULL), -EINVAL, "and without a report");
     if (!has(STEADFAST_ABSENT_FLOCK)) {
         skip("this run has no flock", "locks that are inherited");

@@ -274,7 +274,9 @@ static void arguments(void)
     is_int(steadfast_watch_open(NULL, "", NULL, &out, NULL), -EINVAL, "no path: EINVAL");
     is_int(steadfast_watch_open(NULL, "d/", NULL, &out, NULL), -EISDIR, "a directory's path: EISDIR");
     is_int(steadfast_watch_open(NULL, path, NULL, NULL, NULL), -EINVAL, "no out: EINVAL");
-    is_int(steadfast_watch_wait(NULL, 0, 0, NULL), -EINVAL, "no watch: EINVAL");
+    steadfast_report report = { .size = sizeof report };
+    is_int(steadfast_watch_wait(NULL, 0, 0, &report), -EINVAL, "no watch: EINVAL");
+    ok(strstr(report.message, "the handle is NULL") != NULL, "it says so: %s", report.message);
     is_int(steadfast_watch_fd(NULL), -1, "no watch: no descriptor");
     steadfast_watch_close(NULL);
 }

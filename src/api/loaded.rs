@@ -16,7 +16,7 @@ pub enum Condition {
     /// The current state, verified.
     Verified,
     /// With [`State::recover`](crate::State::recover): PATH.prev, verified, because the current state is missing, damaged or
-    /// unreadable.
+    /// unreadable. Of an alternating state, with or without that: the other file is damaged, and may have been newer.
     Recovered,
     /// A plain file that nothing verifies.
     Unverified,
@@ -75,7 +75,7 @@ impl About {
         match self.loaded.status {
             STEADFAST_UNVERIFIED => Condition::Unverified,
             STEADFAST_CHANGED => Condition::Changed,
-            _ if self.loaded.previous => Condition::Recovered,
+            STEADFAST_RECOVERED => Condition::Recovered,
             _ => Condition::Verified,
         }
     }

@@ -176,7 +176,8 @@ impl<'f> LockOptions<'f> {
     /// An empty lock file of another program is stale when it has been empty for so long. By default it never is: its creator may be
     /// about to write its PID.
     pub fn empty_grace(mut self, grace: Duration) -> LockOptions<'f> {
-        self.settings.empty_grace_ms = timeout_ms(Some(grace));
+        // 0 would be never.
+        self.settings.empty_grace_ms = timeout_ms(Some(grace)).max(1);
         self
     }
 

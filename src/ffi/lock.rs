@@ -207,7 +207,7 @@ pub unsafe extern "C" fn steadfast_lock_acquire(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_check(lock: *const steadfast_lock, report: *mut steadfast_report) -> i32 {
     let Some(lock) = (unsafe { lock.as_ref() }) else {
-        return unsafe { reported(c"(no lock)", report, || Err(Outcome::invalid(Detail::NoOut))) };
+        return unsafe { reported(c"(no lock)", report, || Err(Outcome::invalid(Detail::NoHandle))) };
     };
     let name = lock.shown.c_str();
     unsafe { reported(name, report, || release::check(&lock.hooks, &lock.held, path::name_of(name))) }
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn steadfast_lock_check(lock: *const steadfast_lock, repor
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn steadfast_lock_adopt(lock: *mut steadfast_lock, report: *mut steadfast_report) -> i32 {
     let Some(lock) = (unsafe { lock.as_mut() }) else {
-        return unsafe { reported(c"(no lock)", report, || Err(Outcome::invalid(Detail::NoOut))) };
+        return unsafe { reported(c"(no lock)", report, || Err(Outcome::invalid(Detail::NoHandle))) };
     };
     let steadfast_lock { hooks, identity, held, shown } = lock;
     let name = shown.c_str();

@@ -96,7 +96,7 @@ pub unsafe extern "C" fn steadfast_watch_wait(
     report: *mut steadfast_report,
 ) -> i32 {
     let Some(watch) = (unsafe { watch.as_mut() }) else {
-        return unsafe { reported(c"(no watch)", report, || Err(Outcome::invalid(Detail::NoOut))) };
+        return unsafe { reported(c"(no watch)", report, || Err(Outcome::invalid(Detail::NoHandle))) };
     };
     let steadfast_watch { context, request, watch, path } = watch;
     let call = || {

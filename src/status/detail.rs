@@ -84,7 +84,7 @@ details! {
     Adopting "a child is adopting the lock, or its release is under way";
     NotInherited "the lock was taken without STEADFAST_LOCK_INHERIT";
     NoBeneath "STEADFAST_CONTEXT_BENEATH needs openat2, which this system lacks";
-    NoHandle "the writer or the reader is NULL";
+    NoHandle "the handle is NULL";
     ParentsWriter "the writer belongs to the process that opened it";
     DescriptorGone "somebody closed a descriptor of the library's: the new state was given up";
     ReaderGone "somebody closed the reader's descriptor";

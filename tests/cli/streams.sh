@@ -146,6 +146,37 @@ PY
     says output '<>steadfast: [0-3] of 3 MiB<>$' "how far it is, and of how much"
     gives 0 "save -- COMMAND: a second and more" "$reader" streams/terminal.py 0 "$steadfast" save streams/s -- sh -c 'sleep 1.1; cat'
     says output '<>steadfast: 0 MiB' "how far it is"
+
+    # A pipe that does not block, as programs with an event loop hand it on, and that has nothing yet.
+    cat >streams/nonblocking.py <<'PY'
+import os, subprocess, sys, time
+reader, writer = os.pipe()
+os.set_blocking(reader, False)
+program = subprocess.Popen(sys.argv[1:], stdin=reader)
+os.close(reader)
+def sleeps():
+    with open(f"/proc/{program.pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+end = time.monotonic() + 10
+while program.poll() is None and not sleeps():
+    if time.monotonic() > end:
+        program.kill()
+        sys.exit("it does not sleep while it waits")
+os.write(writer, sys.stdin.buffer.read())
+os.close(writer)
+sys.exit(program.wait())
+PY
+    if [ -r /proc/self/stat ]; then
+        late() { "$reader" streams/nonblocking.py "$@" <streams/small; }
+        echo late >streams/small
+        for how in "" --alternate; do
+            # shellcheck disable=SC2086
+            gives 0 "save $how: nothing is there yet" late "$steadfast" save $how streams/late
+            says streams/late '^late$' "it is waited for"
+        done
+        cp streams/late streams/small
+        gives 0 "verify -: nothing is there yet" late "$steadfast" verify -
+    fi
 else
     skip "no python3, so no terminal was tried"
 fi

@@ -56,6 +56,9 @@ fn a_stale_lock_is_taken_over_or_cleaned_once() {
     assert_eq!(clean_stale(&path).unwrap().verdict(), Verdict::Undecided);
     std::fs::File::open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     assert_eq!(Lock::options().empty_grace(Duration::from_secs(1)).clean_stale(&path).unwrap().verdict(), Verdict::Removed);
+    std::fs::write(&path, "").unwrap();
+    std::fs::File::open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(Lock::options().empty_grace(Duration::ZERO).clean_stale(&path).unwrap().verdict(), Verdict::Removed);
     std::os::unix::fs::symlink("elsewhere", &path).unwrap();
     assert_eq!(clean_stale(&path).unwrap().verdict(), Verdict::Ignored);
     assert_eq!(Lock::try_acquire(&path).unwrap_err().kind(), ErrorKind::Symlink, "held is one thing, impossible another");

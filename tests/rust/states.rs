@@ -4,7 +4,7 @@ use super::{names, place};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
-use steadfast::{Batch, Error, ErrorKind, OnDisk, State};
+use steadfast::{Batch, Condition, Error, ErrorKind, OnDisk, State};
 
 #[test]
 fn options_reach_the_file() {
@@ -27,7 +27,7 @@ fn options_reach_the_file() {
 
 #[test]
 fn two_files_take_turns() {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileExt, MetadataExt};
     let (_folder, path) = place();
     let state = State::new(&path).alternate(true);
     for data in ["one", "two"] {
@@ -40,8 +40,16 @@ fn two_files_take_turns() {
         state.save(data).unwrap().durable().unwrap();
         let loaded = State::new(&path).load().unwrap().unwrap();
         assert_eq!((loaded.to_vec(), loaded.about().generation()), (data.as_bytes().to_vec(), number as u64 + 3));
+        // The newer file may be either of the two.
+        assert_eq!(loaded.condition(), Condition::Verified, "{data}");
+        assert_eq!(State::new(&path).reader().unwrap().unwrap().about().condition(), Condition::Verified, "{data}");
     }
     assert_eq!(inodes(), before);
+    let newer = |file: &&std::path::PathBuf| std::fs::read(file).unwrap()[256..].starts_with(b"five");
+    let newer = [&path, &previous].into_iter().find(newer).unwrap();
+    std::fs::OpenOptions::new().write(true).open(newer).unwrap().write_at(b"F", 256).unwrap();
+    let loaded = State::new(&path).load().unwrap().unwrap();
+    assert_eq!((loaded.to_vec(), loaded.condition()), (b"four".to_vec(), Condition::Recovered));
     assert_eq!(State::plain(&path).alternate(true).save("six").unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 

@@ -40,6 +40,10 @@ def test_no_file_is_replaced_without_overwrite(path, mode):
     with pytest.raises(FileExistsError) as caught, atomic_write(path, mode=mode) as file:
         file.write(text)
     assert caught.value.filename == path and content(path) == b"mine"
+    with pytest.raises(FileExistsError), atomic_write(path, mode=mode) as file:
+        file.write(text)
+        file.close()
+    assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
     with atomic_write(path, mode=mode, overwrite=True) as file:
         file.write(text)
     assert content(path) == b"new"

@@ -52,17 +52,14 @@ class AtomicWriter:
             yield file
             if not file.closed:
                 file.flush()
-                self._close(state)
-        except BaseException:
+                state.close()
+        except BaseException as error:
             if not state.closed:
                 state.abort()
+            # It may have been closed in the block.
+            if isinstance(error, ConflictError) and error.filename == os.fsdecode(self._path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), error.filename) from error
             raise
-
-    def _close(self, state: io.BufferedWriter) -> None:
-        try:
-            state.close()
-        except ConflictError as error:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(self._path)) from error
 
 
 def atomic_write(
