@@ -13,7 +13,12 @@ pub fn is_missing(error: Errno) -> bool {
 
 /// Takes the exclusive flock of `fd`, waiting as long as `retry` allows: false when it is still held then.
 pub fn exclusive(hooks: &Hooks, fd: i32, retry: &mut Retry) -> Result<bool, Errno> {
-    let taken = waited_for(hooks, retry, || hooks.flock(fd, LOCK_EX | LOCK_NB))?;
+    taken(hooks, fd, LOCK_EX, retry)
+}
+
+/// The same of either kind, LOCK_EX or LOCK_SH.
+pub fn taken(hooks: &Hooks, fd: i32, kind: i32, retry: &mut Retry) -> Result<bool, Errno> {
+    let taken = waited_for(hooks, retry, || hooks.flock(fd, kind | LOCK_NB))?;
     Ok(taken.is_some())
 }
 

@@ -136,6 +136,11 @@ impl<'h> Existing<'h> {
         self.fd.hooks()
     }
 
+    /// Is its flock ours?
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Its descriptor.
     pub fn fd(&self) -> i32 {
         self.fd.raw()
@@ -149,6 +154,21 @@ impl<'h> Existing<'h> {
         held: Option<&steadfast_stat>,
         retry: &mut Retry,
     ) -> Result<Option<Existing<'h>>, Outcome> {
+        self.hold_as(LOCK_EX, entry, held, retry)
+    }
+
+    /// The same with a shared flock, which keeps out only those that take an exclusive one.
+    pub fn share(self, entry: Entry<'h, '_>, retry: &mut Retry) -> Result<Option<Existing<'h>>, Outcome> {
+        self.hold_as(LOCK_SH, entry, None, retry)
+    }
+
+    fn hold_as(
+        self,
+        kind: i32,
+        entry: Entry<'h, '_>,
+        held: Option<&steadfast_stat>,
+        retry: &mut Retry,
+    ) -> Result<Option<Existing<'h>>, Outcome> {
         const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
         let hooks = entry.hooks();
         let mut current = self;
@@ -156,13 +176,13 @@ impl<'h> Existing<'h> {
             if held.is_some_and(|held| same(held, &current.stat)) {
                 return Ok(Some(current));
             }
-            let mut taken = flock::exclusive(hooks, current.fd.raw(), retry);
+            let mut taken = flock::taken(hooks, current.fd.raw(), kind, retry);
             if taken.is_err_and(|e| e.is(EBADF)) {
                 // Over NFS and CIFS an exclusive flock needs a descriptor that is open for writing (flock(2)).
                 if let Ok(writable) = entry.open(CAREFUL | O_RDWR, 0) {
                     current.stat = hooks.fstat(writable.raw()).at(STEP)?;
                     current.fd = writable;
-                    taken = flock::exclusive(hooks, current.fd.raw(), retry);
+                    taken = flock::taken(hooks, current.fd.raw(), kind, retry);
                 }
             }
             match taken {

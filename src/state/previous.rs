@@ -44,6 +44,9 @@ pub struct How {
     pub waits: bool,
     /// Does the state alternate?
     pub alternates: bool,
+    /// May other savers let two files take turns here? Then a flock of what is at PATH keeps them out until the new state has its
+    /// name: else a slot at .prev, which this saver knows nothing of, would be taken away. Shared: those that keep may go on.
+    pub shares: bool,
 }
 
 /// Makes the current state the previous generation, if it is whole and durable, or if nothing durable is in its way.
@@ -69,6 +72,13 @@ pub fn keep<'h>(
     };
     let mut failed = Outcome::failed(Errno::of(EAGAIN), STEP);
     for _ in 0..ATTEMPTS {
+        if let Some(there) = current.take_if(|there| how.shares && !there.is_held()) {
+            let looked_at = there.stat;
+            *current = there.share(target, retry)?;
+            if !current.as_ref().is_some_and(|there| same(&there.stat, &looked_at)) {
+                pair::begin_again_if_slot(current.as_ref())?;
+            }
+        }
         let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.has_recoverable(retry)?, Detail::None)) };
         let kept = match keeping.keep(there, retry, AGAIN) {
             Ok(Some(kept)) => return Ok(kept),

@@ -186,6 +186,11 @@ impl<'h> Saving<'h> {
         }
     }
 
+    /// May other savers let two files take turns here?
+    pub fn may_alternate(&self) -> bool {
+        can_alternate(&self.dir)
+    }
+
     /// The name in the directory.
     pub fn target<'n>(&self, name: &'n CStr) -> Entry<'h, 'n> {
         Entry::new(&self.dir, name)
@@ -370,13 +375,17 @@ impl<'h> Saving<'h> {
 /// Can this state be one of two that take turns? Larger ones gain nothing.
 fn alternates_here(dir: &Fd<'_>, current: Option<&Existing<'_>>, request: &SaveRequest<'_>) -> bool {
     const LARGE: usize = 4 << 20;
-    let hooks = dir.hooks();
-    let can_sync = !hooks.absent(STEADFAST_ABSENT_DIR_FSYNC | STEADFAST_ABSENT_FLOCK) && O_DSYNC != 0;
     request.alternates()
         && request.data.len() < LARGE
-        && can_sync
         && !current.is_some_and(Existing::is_mount_root)
-        && filesystem::is_well_known(hooks, dir.raw())
+        && can_alternate(dir)
+}
+
+/// Can two files of this directory take turns?
+fn can_alternate(dir: &Fd<'_>) -> bool {
+    let hooks = dir.hooks();
+    let can_sync = !hooks.absent(STEADFAST_ABSENT_DIR_FSYNC | STEADFAST_ABSENT_FLOCK) && O_DSYNC != 0;
+    can_sync && filesystem::is_well_known(hooks, dir.raw())
 }
 
 /// The result of a save, where nothing but the attribute is missing.
