@@ -127,6 +127,10 @@ pub fn late_ordinary(p: *mut Proc) {
     unsafe { late(p, ordinary) };
 }
 
+pub fn late_keeping(p: *mut Proc) {
+    unsafe { late(p, keeping) };
+}
+
 /// Loads, and saves if nobody has saved since.
 unsafe fn swap(p: *mut Proc, flags: u32) {
     unsafe {
