@@ -27,6 +27,11 @@ pub fn check(input: &[u8]) {
         _ => Some(vec![0; 300]),
     };
     let current = (how & 32 == 0).then_some(file);
+    // Nobody writes a whole file of two whose header does not confirm itself: a load looks again until its time is over.
+    let doubtful = |file: &Vec<u8>| reader::slot(file).is_some() && reader::header_generation(file).is_none();
+    if previous.as_ref().is_some_and(doubtful) {
+        return;
+    }
     let mut machine = Machine::new(0);
     machine.short = [0, 1, 255, 257][usize::from(also >> 3 & 3)];
     if let Some(file) = &current {
@@ -41,7 +46,8 @@ pub fn check(input: &[u8]) {
     let source = found.as_ref().map(|&(_, source)| source);
     assert_eq!((code, found.map(|(state, _)| state)), expected, "{request:?}, short {}", machine.short);
     into(&mut machine, &request, usize::from(also >> 5) * 300, &expected);
-    assert!(source.is_none_or(|source| source == u32::from(code != 0)), "source {source:?} with {code}");
+    let is_current = current.as_deref().is_some_and(|file| reader::read(file, &request).is_ok());
+    assert!(source.is_none_or(|source| source == u32::from(!is_current)), "source {source:?} with {code}");
     assert_eq!(machine.listing(), before, "loading changes nothing");
     assert_eq!(machine.open_descriptors(), 0, "descriptors left open");
 }
