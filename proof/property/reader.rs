@@ -207,11 +207,21 @@ pub fn says_unsynced(file: &[u8]) -> bool {
     line.trim_end_matches('\n').split(' ').any(|token| token == "unsynced=1")
 }
 
+/// How long the payload is by the header of a file, which has `len` bytes behind it.
+fn payload_len(file: &[u8], len: u64) -> u64 {
+    slot(file).map(|slot| slot.used).filter(|&used| used <= len).unwrap_or(len)
+}
+
+/// The same of a file whose header fits.
+pub fn told_len(file: &[u8]) -> Option<usize> {
+    check_len(file).ok().map(|len| payload_len(file, len) as usize)
+}
+
 /// One file.
 pub fn read(file: &[u8], request: &Request) -> Result<State, i32> {
     let len = check_len(file)?;
     let max_len = if request.max_len == 0 { 1 << 30 } else { request.max_len };
-    let used = slot(file).map(|slot| slot.used).filter(|&used| used <= len).unwrap_or(len);
+    let used = payload_len(file, len);
     if used > max_len {
         return Err(STEADFAST_E_TOO_LARGE);
     }
