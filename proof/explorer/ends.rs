@@ -17,6 +17,9 @@ fn names(fs: &Fs) -> Vec<String> {
 impl Explorer {
     /// All have finished or died. Whatever is left must be cleanable, and then nothing must be left.
     pub fn check_end(&mut self) {
+        if self.scenario.state.is_some() {
+            return self.check_state_end();
+        }
         let killed = self.scenario.kills - self.kills_left;
         let lock = String::from_utf8_lossy(LOCK).to_string();
         let before = names(&self.world.fs);
@@ -51,7 +54,7 @@ impl Explorer {
             let is_foreign = file.mode & MARK == 0 || self.scenario.absent & STEADFAST_ABSENT_XATTR != 0;
             let pid = std::str::from_utf8(file.bytes()).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
             let is_stranger = self.world.strangers.contains(&(0, pid));
-            (file.mode & MARK == 0 && file.len == 0) || is_foreign && is_stranger
+            (file.mode & MARK == 0 && file.len() == 0) || is_foreign && is_stranger
         })
     }
 
@@ -102,6 +105,11 @@ impl Explorer {
             self.world.violate(Violation::DescriptorLeak);
         }
         self.world.procs[slot].life = Life::Ended;
+        self.compare_names();
+    }
+
+    /// The names in the fake and in the real directory.
+    pub fn compare_names(&mut self) {
         if let Some(mirror) = &mut self.world.mirror {
             let mut fake = names(&self.world.fs);
             fake.sort();

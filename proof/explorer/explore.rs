@@ -4,7 +4,8 @@
 use super::bodies::*;
 use super::fs::{Fs, mix};
 use super::hooks::table;
-pub use super::scenario::{Found, Plant, Scenario};
+use super::ledger::Ledger;
+pub use super::scenario::{Found, Plant, Scenario, State};
 use super::world::*;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -26,6 +27,7 @@ pub struct Explorer {
     pub scenario: Scenario,
     pub world: Box<World>,
     start: Fs,
+    start_ledger: Ledger,
     routines: Vec<Option<Routine>>,
     stacks: Vec<DefaultStack>,
     pub kills_left: u32,
@@ -38,7 +40,12 @@ impl Explorer {
         let count = scenario.bodies.len();
         let number = |slot: usize| scenario.numbers.get(slot).copied().unwrap_or(101 + slot as i32);
         let mut world = Box::new(World {
-            fs: Fs { reuse_numbers: scenario.reuse_numbers, links: scenario.links, ..Fs::default() },
+            fs: Fs {
+                reuse_numbers: scenario.reuse_numbers,
+                links: scenario.links,
+                holds_states: scenario.state.is_some(),
+                ..Fs::default()
+            },
             procs: (0..count).map(|slot| Box::new(Proc::new(slot, number(slot)))).collect(),
             current: 0,
             strangers: vec![],
@@ -50,6 +57,9 @@ impl Explorer {
             lies: scenario.lies.to_vec(),
             only: scenario.only.clone(),
             magic: scenario.magic,
+            ledger: Ledger::default(),
+            pieces: scenario.state.as_ref().map_or(&[], |state| state.pieces),
+            halves: scenario.state.as_ref().is_some_and(|state| state.halves),
         });
         world.procs.push(Box::new(Proc::new(count, GHOST_PID)));
         world.procs.push(Box::new(Proc::new(count + 1, JANITOR_PID)));
@@ -63,6 +73,7 @@ impl Explorer {
             p.closes = scenario.closes > 0;
             p.checks = scenario.checks;
             p.waits = scenario.bodies.get(p.slot).is_some_and(|&b| std::ptr::fn_addr_eq(b, waiter as Body));
+            p.waits |= scenario.state.is_some() && p.slot < count;
             p.queues = p.waits && scenario.absent & steadfast::hooks::STEADFAST_ABSENT_OFDLOCK == 0;
             p.watches = scenario.absent & steadfast::hooks::STEADFAST_ABSENT_INOTIFY == 0;
             assert_eq!(unsafe { steadfast_context_new(&hooks, &mut p.context) }, 0);
@@ -71,14 +82,19 @@ impl Explorer {
             scenario,
             world,
             start: Fs::default(),
+            start_ledger: Ledger::default(),
             routines: vec![],
             stacks: vec![],
             kills_left: 0,
             reuses_left: 0,
             closes_left: 0,
         };
-        explorer.plant();
+        match explorer.scenario.state.clone() {
+            Some(state) => explorer.plant_state(state.saves, state.counts),
+            None => explorer.plant(),
+        }
         explorer.start = explorer.world.fs.clone();
+        explorer.start_ledger = explorer.world.ledger.clone();
         if explorer.scenario.own_number {
             explorer.world.procs[0].pid = GHOST_PID;
         }
@@ -123,7 +139,7 @@ impl Explorer {
             (self.world.fs.lookup(&super::fs::name(LOCK)), self.scenario.plant)
         {
             let file = self.world.fs.file_mut(node);
-            file.len = 0;
+            file.content.truncate(0);
             if self.scenario.plant == Plant::Emptied {
                 file.xattr = None;
             }
@@ -132,6 +148,7 @@ impl Explorer {
 
     pub fn begin(&mut self) {
         self.world.fs.clone_from(&self.start);
+        self.world.ledger.clone_from(&self.start_ledger);
         self.world.strangers.clear();
         self.world.tickets.clear();
         self.world.violation = None;

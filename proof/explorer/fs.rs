@@ -3,8 +3,9 @@
 //! Everything that a process can observe is a function of the calls made so far, and numbers are given out
 //! so that equal states look equal: a file is (its creator, the first free one of the creator's numbers), a time likewise.
 
+use super::content::Content;
 use super::open::Description;
-use libc::{EEXIST, ENODATA, ENOENT};
+use libc::{EEXIST, ENODATA, ENOENT, RENAME_EXCHANGE, RENAME_NOREPLACE};
 
 /// A file name, padded with NULs.
 pub type Name = [u8; 32];
@@ -14,6 +15,12 @@ pub fn name(bytes: &[u8]) -> Name {
     let mut out = [0u8; 32];
     out[..bytes.len()].copy_from_slice(bytes);
     out
+}
+
+/// Is it a name as the library gives it to files on their way?
+fn is_temporary(name: &Name) -> bool {
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    name[..end].ends_with(b".tmp")
 }
 
 /// What a hard link is.
@@ -50,9 +57,14 @@ pub struct File {
     pub opens: u32,
     /// Made by O_TMPFILE and never linked: the only kind of nameless file that may be linked.
     pub linkable: bool,
-    pub content: [u8; 24],
-    pub len: usize,
+    pub content: Content,
     pub mtime: i64,
+    /// When it was made, which no two files have in common; 0 where nobody asks.
+    pub btime: i64,
+    /// It has had none but temporary names: nobody but its maker reads or writes it.
+    pub fresh: bool,
+    /// What the last write to it in place was to make of it, the whole of it.
+    pub intended: Option<Content>,
     pub xattr: Option<Vec<u8>>,
     /// The time in it, which a later write must not have.
     pub described: i64,
@@ -68,7 +80,11 @@ pub struct File {
 
 impl File {
     pub fn bytes(&self) -> &[u8] {
-        &self.content[..self.len]
+        self.content.bytes()
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes().len()
     }
 
     fn freed(&self) -> bool {
@@ -85,6 +101,8 @@ pub struct Fs {
     /// Give out the lowest free inode number, as ext4 does: a number can then come back in another process's file.
     pub reuse_numbers: bool,
     pub links: Links,
+    /// It holds states, whose files are written to again when they have their name, and not locks.
+    pub holds_states: bool,
 }
 
 /// Mixes `value` into `hash` (the finalizer of MurmurHash3: every bit reaches every bit).
@@ -141,6 +159,19 @@ impl Fs {
         (first..).find(|&time| !used(time)).unwrap_or(0)
     }
 
+    /// A moment at which no other file was made.
+    fn birth(&self, slot: usize) -> i64 {
+        let made = self.files.iter().filter(|f| f.creator == slot).count();
+        (slot as i64 + 1) * 1_000_000 + made as i64
+    }
+
+    /// Nobody looks at the time of a state's file.
+    fn written(&mut self, slot: usize, node: usize) {
+        if !self.holds_states {
+            self.file_mut(node).mtime = self.tick(slot);
+        }
+    }
+
     fn add_node(&mut self, node: Node) -> usize {
         self.nodes.push(node);
         self.nodes.len() - 1
@@ -151,7 +182,8 @@ impl Fs {
         if named.is_some_and(|n| self.lookup(&n).is_some()) {
             return Err(EEXIST);
         }
-        let (id, mtime) = (self.number(slot), self.tick(slot));
+        let id = self.number(slot);
+        let (mtime, btime) = if self.holds_states { (0, self.birth(slot)) } else { (self.tick(slot), 0) };
         self.files.push(File {
             id,
             creator: slot,
@@ -160,9 +192,11 @@ impl Fs {
             nlink: u32::from(named.is_some()),
             opens: 0,
             linkable: named.is_none(),
-            content: [0; 24],
-            len: 0,
+            content: Content::default(),
             mtime,
+            btime,
+            fresh: named.is_some_and(|n| is_temporary(&n)),
+            intended: None,
             xattr: None,
             described: 0,
             settled: false,
@@ -178,31 +212,27 @@ impl Fs {
     }
 
     pub fn write(&mut self, slot: usize, node: usize, at: usize, bytes: &[u8]) {
-        let mtime = self.tick(slot);
-        let file = self.file_mut(node);
-        file.content[at..at + bytes.len()].copy_from_slice(bytes);
-        file.len = file.len.max(at + bytes.len());
-        file.mtime = mtime;
+        self.written(slot, node);
+        self.file_mut(node).content.write(at, bytes);
     }
 
     pub fn truncate(&mut self, slot: usize, node: usize, len: usize) {
-        let mtime = self.tick(slot);
-        let file = self.file_mut(node);
-        file.content[len..].fill(0);
-        file.len = len;
-        file.mtime = mtime;
+        self.written(slot, node);
+        self.file_mut(node).content.truncate(len);
     }
 
     pub fn link(&mut self, by: usize, node: usize, to: Name) -> Result<(), i32> {
         if self.lookup(&to).is_some() {
             return Err(EEXIST);
         }
+        let holds_states = self.holds_states;
         let file = self.file_mut(node);
         if file.nlink == 0 && !file.linkable {
             return Err(ENOENT);
         }
         file.linkable = false;
-        file.settled = file.creator == by;
+        file.settled = file.creator == by && !holds_states;
+        file.fresh &= is_temporary(&to);
         file.nlink += 1;
         let node = match self.links {
             Links::Together => node,
@@ -222,21 +252,41 @@ impl Fs {
         Ok(node)
     }
 
-    pub fn rename(&mut self, by: usize, from: &Name, to: Name, no_replace: bool) -> Result<(), i32> {
+    /// `flags`: 0, RENAME_NOREPLACE or RENAME_EXCHANGE.
+    pub fn rename(&mut self, by: usize, from: &Name, to: Name, flags: u32) -> Result<(), i32> {
         let node = self.lookup(from).ok_or(ENOENT)?;
+        if flags == RENAME_EXCHANGE {
+            return self.exchange((*from, node), (to, self.lookup(&to).ok_or(ENOENT)?));
+        }
         match self.lookup(&to) {
-            Some(_) if no_replace => return Err(EEXIST),
+            Some(_) if flags == RENAME_NOREPLACE => return Err(EEXIST),
             // Two names of one file: nothing happens (rename(2)).
             Some(target) if target == node => return Ok(()),
             Some(_) => drop(self.unlink(&to)),
             None => {}
         }
+        let settles = !self.holds_states;
         let file = self.file_mut(node);
-        file.settled |= file.creator == by;
+        file.settled |= file.creator == by && settles;
+        file.fresh &= is_temporary(&to);
         for entry in &mut self.names {
             if entry.0 == *from {
                 entry.0 = to;
             }
+        }
+        Ok(())
+    }
+
+    fn exchange(&mut self, one: (Name, usize), other: (Name, usize)) -> Result<(), i32> {
+        for (name, node) in &mut self.names {
+            if *name == one.0 {
+                *node = other.1;
+            } else if *name == other.0 {
+                *node = one.1;
+            }
+        }
+        for (node, to) in [(one.1, other.0), (other.1, one.0)] {
+            self.file_mut(node).fresh &= is_temporary(&to);
         }
         Ok(())
     }
@@ -256,13 +306,13 @@ impl Fs {
             h = mix(h, (file.creator as u64) << 32 | file.owner as u64);
             let flags = u64::from(file.linkable) | u64::from(file.inherited) << 1 | u64::from(file.adopted) << 2;
             h = mix(h, u64::from(file.mode) << 32 | u64::from(file.nlink) << 8 | flags);
-            h = mix_bytes(h, file.bytes());
-            h = mix(h, file.mtime.cast_unsigned());
+            h = mix(h, file.content.hash());
+            h = mix(mix(h, file.mtime.cast_unsigned()), file.btime.cast_unsigned());
             if let Some(value) = &file.xattr {
                 h = mix_bytes(h, value);
             }
             sum = sum.wrapping_add(h);
         }
-        self.opened.iter().filter(|d| d.is_locked()).fold(sum, |sum, d| sum.wrapping_add(mix(d.hash(), self.nodes[d.node].id)))
+        self.opened.iter().filter(|d| d.is_locked()).fold(sum, |sum, d| sum.wrapping_add(mix(d.hash(), self.nodes[d.flocked].id)))
     }
 }

@@ -114,6 +114,8 @@ impl World {
         if life == Life::Ended && !p.execed && left {
             self.violate(Violation::DescriptorLeak);
         }
+        let writing = self.procs[slot].writing;
+        self.ledger.died(slot, writing);
         self.close_those(slot, |_| true);
         self.end_mappings(slot);
         self.procs[slot].fds.clear();

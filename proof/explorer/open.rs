@@ -18,6 +18,8 @@ pub enum Kind {
 #[derive(Clone)]
 pub struct Description {
     pub node: usize,
+    /// The node that its flock hangs on: its own, unless the kernel lies.
+    pub flocked: usize,
     /// Where the next write goes.
     pub offset: usize,
     pub writable: bool,
@@ -49,7 +51,7 @@ impl Fs {
     /// A new description of a node, kept by nobody yet.
     pub fn open(&mut self, node: usize, writable: bool) -> usize {
         self.file_mut(node).opens += 1;
-        self.opened.push(Description { node, offset: 0, writable, flock: None, turn: None, keepers: Vec::new() });
+        self.opened.push(Description { node, flocked: node, offset: 0, writable, flock: None, turn: None, keepers: Vec::new() });
         self.opened.len() - 1
     }
 
@@ -77,7 +79,7 @@ impl Fs {
         self.opened.iter().any(|d| d.node == node && its(d))
     }
 
-    /// The locks of others on the same node.
+    /// The byte locks of others on the same node.
     fn others(&self, description: usize) -> impl Iterator<Item = &Description> {
         let node = self.opened[description].node;
         self.opened.iter().enumerate().filter(move |(at, d)| *at != description && d.node == node).map(|(_, d)| d)
@@ -86,7 +88,9 @@ impl Fs {
     /// What stands in the way of this flock.
     pub fn conflicting(&self, description: usize, wanted: Kind) -> impl Iterator<Item = &Description> {
         let in_the_way = move |kind: Kind| kind == Kind::Exclusive || wanted == Kind::Exclusive;
-        self.others(description).filter(move |d| d.flock.is_some_and(in_the_way))
+        let flocked = self.opened[description].flocked;
+        let others = self.opened.iter().enumerate().filter(move |(at, d)| *at != description && d.flocked == flocked);
+        others.map(|(_, d)| d).filter(move |d| d.flock.is_some_and(in_the_way))
     }
 
     pub fn flock(&mut self, description: usize, wanted: Kind) -> Result<(), i32> {

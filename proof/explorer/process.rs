@@ -126,6 +126,14 @@ pub struct Proc {
     /// It was refused its turn, and what it was before.
     pub turning: bool,
     pub before_turn: u64,
+    /// It runs through until it is about to rename a file.
+    pub late: bool,
+    /// steadfast_state_load runs.
+    pub loading: bool,
+    /// It is in the middle of a write in place.
+    pub writing: bool,
+    /// What it was shown while it loads: of which node, from where, how much at most, and what. For a kernel that lies.
+    pub seen: Vec<(usize, u64, usize, Vec<u8>)>,
 }
 
 impl Proc {
@@ -173,6 +181,10 @@ impl Proc {
             forgets: false,
             turning: false,
             before_turn: 0,
+            late: false,
+            loading: false,
+            writing: false,
+            seen: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::bodies::Body;
 use super::fs::Links;
 use super::world::{Lie, Violation};
+use std::ops::Range;
 
 /// What the directory holds at the start.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -18,10 +19,25 @@ pub enum Plant {
     EmptiedKept,
 }
 
+/// A state in the place of a lock.
+#[derive(Clone)]
+pub struct State {
+    /// The flags of the saves that were made before.
+    pub saves: &'static [u32],
+    /// All savers wait for each other's flock, and so count.
+    pub counts: bool,
+    /// In which pieces, and in which order, a file is written in place; others see it in between, and a kill leaves it.
+    pub pieces: &'static [Range<usize>],
+    /// A file is read in two halves, too: others may write in between.
+    pub halves: bool,
+}
+
 #[derive(Clone)]
 pub struct Scenario {
     pub bodies: Vec<Body>,
     pub plant: Plant,
+    /// The processes save and load a state, and know no lock.
+    pub state: Option<State>,
     pub kills: u32,
     /// How often a dead process's number may become a live process's.
     pub reuses: u32,
@@ -56,6 +72,7 @@ impl Scenario {
         Scenario {
             bodies: bodies.to_vec(),
             plant,
+            state: None,
             kills,
             reuses: 0,
             closes: 0,

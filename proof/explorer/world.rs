@@ -1,9 +1,11 @@
 //! The machine: processes, the PID table, one directory, and what must always hold.
 
 use super::fs::{Fs, Links, Name, mix, name};
+use super::ledger::Ledger;
 use super::mirror::Mirror;
 pub use super::process::*;
 use libc::ESRCH;
+use std::ops::Range;
 
 /// The lock file's name, and the path given to the library.
 pub const LOCK: &[u8] = b"L";
@@ -35,6 +37,16 @@ pub enum Lie {
     Parent,
     /// Every file that is created by its name is marked at once.
     Mark,
+    /// The flock of a state hangs on the older of its two files, whichever of them was opened.
+    OlderFlocked,
+    /// What is written in place goes to the newer of the two files.
+    NewerWritten,
+    /// To a saver that verifies it a file seems to hold what was to be written to it.
+    Intended,
+    /// A reader's flock is always granted.
+    Idle,
+    /// A reader sees each time what it saw the first time.
+    Unchanging,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -61,6 +73,14 @@ pub enum Violation {
     Stuck,
     /// An answer that does not fit what happened.
     WrongAnswer(String),
+    /// A load gave what no save has saved.
+    Mixture,
+    /// A load gave a state that had been replaced before it began.
+    Older,
+    /// Two saves were told the same number, or one a lower number than another before it.
+    ToldTwice,
+    /// Two compared with the same generation, and both replaced it.
+    WonTwice,
     /// The fake and the real directory differ.
     Mirror(String),
 }
@@ -105,6 +125,12 @@ pub struct World {
     pub only: Option<Violation>,
     /// What fstatfs tells.
     pub magic: i64,
+    /// What was told about a state.
+    pub ledger: Ledger,
+    /// In which pieces a file is written in place.
+    pub pieces: &'static [Range<usize>],
+    /// Whether it is read in halves, too.
+    pub halves: bool,
 }
 
 impl World {
@@ -287,6 +313,9 @@ impl World {
         }
         for &(namespace, pid) in &self.strangers {
             h = mix(h, u64::from(namespace) << 32 | pid as u64);
+        }
+        if self.fs.holds_states {
+            h = mix(h, self.ledger.hash(|slot| self.procs[slot].life == Life::Alive));
         }
         h
     }

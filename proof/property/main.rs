@@ -11,6 +11,7 @@ mod plain;
 mod reader;
 mod record;
 mod sequence;
+mod slot;
 
 use machine::{Kind, Lie, Machine};
 use proptest::prelude::*;
@@ -93,7 +94,7 @@ fn load(file: &[u8]) -> (i32, Option<State>) {
     (code, found.map(|(state, _)| state))
 }
 
-fn state() -> impl Strategy<Value = State> {
+pub(crate) fn state() -> impl Strategy<Value = State> {
     (proptest::collection::vec(any::<u8>(), 0..5000), 0..=u64::MAX, 0..=i64::MAX, any::<u32>())
         .prop_map(|(payload, generation, saved_at_ns, schema)| State { payload, generation, saved_at_ns, schema })
 }

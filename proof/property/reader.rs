@@ -31,11 +31,39 @@ pub fn digest_line(file: &[u8]) -> Vec<u8> {
     line.into_bytes()
 }
 
+/// What a header says of one of the two files of an alternating state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot {
+    pub used: u64,
+    pub pair: u64,
+    pub grouped: bool,
+    pub permissions: Option<u16>,
+}
+
+/// How long such a file is for a payload of `used` bytes.
+pub fn slot_len(used: usize) -> usize {
+    let len = used + HEADER;
+    let step = (len / 16 / 4096 * 4096).clamp(4096, 65_536);
+    len.div_ceil(step) * step
+}
+
+/// One of the two, of `len` bytes, as the library writes it.
+pub fn slot_record(state: &State, slot: &Slot, len: usize) -> Vec<u8> {
+    let mut content = state.payload.clone();
+    content.resize(len - HEADER, b'\n');
+    let grouped = if slot.grouped { " grouped=1" } else { "" };
+    let permissions = slot.permissions.map_or(String::new(), |permissions| format!(" p={permissions:04x}"));
+    written(state, &content, &format!("{grouped} !used={:020} !pair={:016x}{permissions}", slot.used, slot.pair))
+}
+
 /// A file as the library writes it.
 pub fn record(state: &State, unsynced: bool) -> Vec<u8> {
-    let State { generation, saved_at_ns, schema, payload } = state;
-    let len = payload.len();
-    let mark = if unsynced { " unsynced=1" } else { "" };
+    written(state, &state.payload, if unsynced { " unsynced=1" } else { "" })
+}
+
+fn written(state: &State, content: &[u8], mark: &str) -> Vec<u8> {
+    let State { generation, saved_at_ns, schema, .. } = state;
+    let len = content.len();
     let line = |check: &str| {
         let line = format!(
             "steadfast 1 len={len:020} gen={generation:020} time={saved_at_ns:020} schema={schema:010} head={check}{mark}"
@@ -44,7 +72,7 @@ pub fn record(state: &State, unsynced: bool) -> Vec<u8> {
     };
     let mut file = vec![b' '; 68];
     file.extend(line(&check_of(&line("00000000"))).bytes());
-    file.extend(payload);
+    file.extend(content);
     let first = digest_line(&file);
     file[..68].copy_from_slice(&first);
     file
@@ -82,14 +110,36 @@ fn beginning(line: &str) -> Option<(u64, u64)> {
     Some((decimal(version)?, decimal(&len[..20])?))
 }
 
+/// What the second line says of an alternating state. Of a key that comes twice the last counts.
+fn slot_in(line: &str) -> Option<Slot> {
+    let digits = |key: &str, count: usize| line.rsplit_once(key)?.1.get(..count);
+    let hexadecimal = |text: &str| {
+        let all = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u64::from_str_radix(text, 16).ok().filter(|_| all)
+    };
+    let permissions = digits(" p=", 4).and_then(hexadecimal).and_then(|number| u16::try_from(number).ok());
+    Some(Slot {
+        used: decimal(digits(" !used=", 20)?)?,
+        pair: hexadecimal(digits(" !pair=", 16)?)?,
+        grouped: line.contains(" grouped=1"),
+        permissions,
+    })
+}
+
+/// The same of a file.
+pub fn slot(file: &[u8]) -> Option<Slot> {
+    slot_in(&latin(file.get(68..HEADER)?))
+}
+
 /// Generation, time and schema. Of a key that comes twice the last counts.
 fn fields(line: &str) -> Result<(u64, i64, u32), i32> {
-    let (version, _) = beginning(line).ok_or(STEADFAST_E_FORMAT)?;
+    let (version, len) = beginning(line).ok_or(STEADFAST_E_FORMAT)?;
     if version != 1 {
         return Err(if version == 0 { STEADFAST_E_FORMAT } else { STEADFAST_E_NEWER });
     }
     let Some(body) = line.strip_suffix('\n') else { return Err(STEADFAST_E_FORMAT) };
     let (mut generation, mut time, mut schema) = (None, None, None);
+    let mut turns = false;
     for token in body.split(' ').skip(2) {
         let (key, value) = token.split_once('=').unwrap_or((token, ""));
         let number = decimal(value);
@@ -97,9 +147,13 @@ fn fields(line: &str) -> Result<(u64, i64, u32), i32> {
             "gen" => generation = number,
             "time" => time = number.and_then(|number| i64::try_from(number).ok()),
             "schema" => schema = number.and_then(|number| u32::try_from(number).ok()),
+            _ if token.starts_with("!used=") || token.starts_with("!pair=") => turns = true,
             _ if key.starts_with('!') => return Err(STEADFAST_E_NEWER),
             _ => {}
         }
+    }
+    if turns && slot_in(line).is_none_or(|slot| slot.used > len) {
+        return Err(STEADFAST_E_FORMAT);
     }
     match (generation, time, schema) {
         (Some(generation), Some(time), Some(schema)) => Ok((generation, time, schema)),
@@ -153,11 +207,22 @@ pub fn says_unsynced(file: &[u8]) -> bool {
     line.trim_end_matches('\n').split(' ').any(|token| token == "unsynced=1")
 }
 
+/// How long the payload is by the header of a file, which has `len` bytes behind it.
+fn payload_len(file: &[u8], len: u64) -> u64 {
+    slot(file).map(|slot| slot.used).filter(|&used| used <= len).unwrap_or(len)
+}
+
+/// The same of a file whose header fits.
+pub fn told_len(file: &[u8]) -> Option<usize> {
+    check_len(file).ok().map(|len| payload_len(file, len) as usize)
+}
+
 /// One file.
 pub fn read(file: &[u8], request: &Request) -> Result<State, i32> {
     let len = check_len(file)?;
     let max_len = if request.max_len == 0 { 1 << 30 } else { request.max_len };
-    if len > max_len {
+    let used = payload_len(file, len);
+    if used > max_len {
         return Err(STEADFAST_E_TOO_LARGE);
     }
     if file[..68] != digest_line(file)[..] {
@@ -167,17 +232,27 @@ pub fn read(file: &[u8], request: &Request) -> Result<State, i32> {
     if request.flags & REQUIRE_SCHEMA != 0 && schema != request.schema {
         return Err(STEADFAST_E_SCHEMA);
     }
-    Ok(State { payload: file[HEADER..].to_vec(), generation, saved_at_ns, schema })
+    Ok(State { payload: file[HEADER..][..used as usize].to_vec(), generation, saved_at_ns, schema })
 }
 
 /// Any state at all.
 pub const ANY: Request = Request { flags: 0, schema: 0, max_len: 0 };
 
-/// PATH and PATH.prev: the code, and the state where there is one.
+/// Not even its header tells what it was.
+fn is_damaged(file: &[u8]) -> bool {
+    let says = || fields(&latin(&file[68..HEADER]));
+    !matches!(check_len(file), Err(STEADFAST_E_FORMAT)) && slot(file).is_none() && (file.len() < HEADER || says().is_err())
+}
+
+/// PATH and PATH.prev, which is no newer: the code, and the state where there is one.
 pub fn load(current: Option<&[u8]>, previous: Option<&[u8]>, request: &Request) -> (i32, Option<State>) {
     let damage = [STEADFAST_E_EMPTY, STEADFAST_E_TRUNCATED, STEADFAST_E_TRAILING, STEADFAST_E_DIGEST, STEADFAST_E_FORMAT];
     let recover = request.flags & RECOVER != 0;
     let error = match current.map(|file| read(file, request)) {
+        // What is damaged beyond recognition may have been the newer one of the two.
+        Some(Ok(state)) if current.and_then(slot).is_some() && previous.is_some_and(is_damaged) => {
+            return (STEADFAST_RECOVERED, Some(state));
+        }
         Some(Ok(state)) => return (0, Some(state)),
         Some(Err(code)) if !(recover && damage.contains(&code)) => return (code, None),
         Some(Err(code)) => Some(code),

@@ -27,6 +27,11 @@ pub fn check(input: &[u8]) {
         _ => Some(vec![0; 300]),
     };
     let current = (how & 32 == 0).then_some(file);
+    // Nobody writes a whole file of two whose header does not confirm itself: a load looks again until its time is over.
+    let doubtful = |file: &Vec<u8>| reader::slot(file).is_some() && reader::header_generation(file).is_none();
+    if previous.as_ref().is_some_and(doubtful) {
+        return;
+    }
     let mut machine = Machine::new(0);
     machine.short = [0, 1, 255, 257][usize::from(also >> 3 & 3)];
     if let Some(file) = &current {
@@ -40,22 +45,26 @@ pub fn check(input: &[u8]) {
     let (code, found) = api::load(&mut machine, &request);
     let source = found.as_ref().map(|&(_, source)| source);
     assert_eq!((code, found.map(|(state, _)| state)), expected, "{request:?}, short {}", machine.short);
-    into(&mut machine, &request, usize::from(also >> 5) * 300, &expected);
-    assert!(source.is_none_or(|source| source == u32::from(code != 0)), "source {source:?} with {code}");
+    let is_current = current.as_deref().is_some_and(|file| reader::read(file, &request).is_ok());
+    let cap = usize::from(also >> 5) * 300;
+    let damaged = current.as_deref().filter(|_| !is_current).and_then(reader::told_len).filter(|&len| len > cap);
+    into(&mut machine, &request, cap, &expected, damaged);
+    assert!(source.is_none_or(|source| source == u32::from(!is_current)), "source {source:?} with {code}");
     assert_eq!(machine.listing(), before, "loading changes nothing");
     assert_eq!(machine.open_descriptors(), 0, "descriptors left open");
 }
 
-/// The same into `cap` bytes of ours: the payload, or how much it would need, or nothing of it at all.
-fn into(machine: &mut Machine, request: &Request, cap: usize, expected: &(i32, Option<State>)) {
+/// The same into `cap` bytes of ours: the payload, or how much it would need, or nothing of it at all. `damaged`: how much a damaged
+/// state at PATH would need, where that is more. Damage that only the digest tells is not looked for in what has no room.
+fn into(machine: &mut Machine, request: &Request, cap: usize, expected: &(i32, Option<State>), damaged: Option<usize>) {
     let (code, len, memory) = api::load_into(machine, request, cap);
     match expected {
+        (_, Some(_)) if damaged.is_some() => assert_eq!((code, Some(len)), (STEADFAST_E_TOO_LARGE, damaged)),
         (_, Some(state)) if state.payload.len() > cap => assert_eq!((code, len), (STEADFAST_E_TOO_LARGE, state.payload.len())),
         (wanted, Some(state)) => {
             assert_eq!((code, len), (*wanted, state.payload.len()));
             assert_eq!(memory[..len], state.payload[..]);
         }
-        // Damage that only the digest tells is not looked for in what has no room.
         (wanted, None) => {
             assert!(code == *wanted || code == STEADFAST_E_TOO_LARGE, "{code} instead of {wanted}");
             assert!(memory.iter().all(|&byte| byte == 0), "something of an unverified payload");

@@ -291,7 +291,8 @@ impl State {
         let mut load = || {
             let whole = c_path(&self.path)?;
             file::path::check(whole.to_bytes())?;
-            load::load(&self.context.inner().start()?, &whole, &self.loading, room)
+            let start = self.context.inner().start()?;
+            load::load(&start, &whole, &self.loading, room).inspect_err(|_| room.memory.clear())
         };
         match load() {
             Ok((loaded, _)) => Ok(Some(loaded)),

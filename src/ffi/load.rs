@@ -157,7 +157,9 @@ unsafe fn load(
 ) -> Result<(loaded::Loaded, Outcome), Outcome> {
     let request = load_request(unsafe { read_sized(options, 12) }?.as_ref())?;
     path::check(path.to_bytes())?;
-    load::load(&unsafe { context::borrow(context) }.start()?, path, &request, room)
+    let start = unsafe { context::borrow(context) }.start()?;
+    // A state that was verified may be refused afterwards, for its schema.
+    load::load(&start, path, &request, room).inspect_err(|_| room.memory.clear())
 }
 
 /// What the options ask for.

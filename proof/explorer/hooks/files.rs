@@ -1,6 +1,7 @@
 //! Calls about open files.
 
 use super::super::fs::{mix, mix_bytes};
+use super::super::ledger::HEADER;
 use super::*;
 use libc::*;
 use steadfast::hooks::steadfast_stat;
@@ -49,10 +50,13 @@ pub(super) unsafe extern "C" fn pwrite(user: User, fd: i32, buf: *const c_void, 
 
 /// At the description's position, which moves, or elsewhere.
 unsafe fn write_at(user: User, fd: i32, buf: *const c_void, len: usize, at: Option<u64>) -> i64 {
+    let data = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
+    if let Some(at) = at.filter(|_| unsafe { look(user) }.0.fs.holds_states && unsafe { shared(user, fd) }) {
+        return unsafe { slots::write_in_place(user, fd, data, at as usize) };
+    }
     let Some(mut c) = (unsafe { begin(user, shared(user, fd)) }) else { return GONE.into() };
     c.check_own(fd, "write");
     c.check_writable(fd);
-    let data = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
     let result = c.p.file(fd).map(|description| {
         let d = &mut c.w.fs.opened[description];
         let node = d.node;
@@ -112,24 +116,31 @@ pub(super) unsafe extern "C" fn fchmod(user: User, fd: i32, mode: u32) -> i32 {
 }
 
 pub(super) unsafe extern "C" fn pread(user: User, fd: i32, buf: *mut c_void, len: usize, offset: u64) -> i64 {
+    let Some(half) = (unsafe { slots::first_half(user, fd, len, offset) }) else { return GONE.into() };
     let Some(mut c) = (unsafe { begin(user, changing(user, fd)) }) else { return GONE.into() };
     c.check_own(fd, "pread");
     let lied = c.w.lies(Lie::Record) && c.node(fd).is_ok_and(|node| c.w.has_turn(c.p.slot, node));
     let result = c.node(fd).map(|node| {
         let parent = c.p.parent.map_or(c.p.pid, |parent| c.w.procs[parent].pid);
         let named = format!("{parent}\n");
+        let shown = slots::shown(&mut c, node, offset, len);
         let content = if lied { named.as_bytes() } else { c.w.fs.file(node).bytes() };
-        let rest = content.get(offset as usize..).unwrap_or_default();
+        let rest = shown.as_deref().unwrap_or(content.get(offset as usize..).unwrap_or_default());
         let count = rest.len().min(len);
-        unsafe { core::ptr::copy_nonoverlapping(rest.as_ptr(), buf.cast(), count) };
-        c.p.history = mix_bytes(c.p.history, &rest[..count]);
+        unsafe {
+            core::ptr::copy_nonoverlapping(rest.as_ptr(), buf.cast(), count);
+            core::ptr::copy_nonoverlapping(half.as_ptr(), buf.cast(), half.len().min(count));
+        }
+        let whole = shown.is_none() && !lied && count == c.w.fs.file(node).len();
+        let seen = if whole { c.w.fs.file(node).content.hash() } else { mix_bytes(0, &rest[..count]) };
+        c.p.history = mix(c.p.history, seen);
         count as i64
     });
     let data = result.map(|count| unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), count as usize) });
     if let Some(mirror) = &mut c.w.mirror {
         mirror.pread(c.p.slot, fd, len, offset, data);
     }
-    let shown = || format!("{fd}: {:?}", data.map(String::from_utf8_lossy));
+    let shown = || format!("{fd}: {:?}", data.map(|data| String::from_utf8_lossy(&data[..data.len().min(HEADER)]).into_owned()));
     c.told("pread", shown, result)
 }
 
@@ -140,10 +151,15 @@ pub(super) fn stat_of(c: &mut Call<'_>, node: usize) -> steadfast_stat {
     let mut h = mix(c.p.history, if own { ino % 1000 } else { ino });
     // Others may unlink it, which does not matter to a lock: to be seen only where it is compared with a real one.
     let nlink = if file.settled && c.w.mirror.is_none() { 1 } else { file.nlink };
-    h = mix(h, u64::from(file.mode) << 32 | u64::from(nlink));
-    h = mix(h, file.len as u64);
-    c.p.history = mix(h, if own { file.mtime % 1_000_000 } else { file.mtime }.cast_unsigned());
-    steadfast_stat { dev: 1, ino, mode: file.mode, nlink, size: file.len as u64, mtime_ns: file.mtime, ..Default::default() }
+    let time = |time: i64| if own { time % 1_000_000 } else { time }.cast_unsigned();
+    // Of a file that is being made nobody else minds how long it is.
+    if own || !file.fresh {
+        h = mix(h, u64::from(file.mode) << 32 | u64::from(nlink));
+        h = mix(h, file.len() as u64);
+    }
+    c.p.history = mix(mix(h, time(file.mtime)), time(file.btime));
+    let (size, mtime_ns, btime_ns) = (file.len() as u64, file.mtime, file.btime);
+    steadfast_stat { dev: 1, ino, mode: file.mode, nlink, size, mtime_ns, btime_ns, ..Default::default() }
 }
 
 pub(super) unsafe extern "C" fn fstat(user: User, fd: i32, out: *mut steadfast_stat) -> i32 {
@@ -187,7 +203,9 @@ pub(super) unsafe extern "C" fn fstatfs(user: User, fd: i32) -> i64 {
 }
 
 pub(super) unsafe extern "C" fn fgetxattr(user: User, fd: i32, _: *const c_char, buf: *mut c_void, len: usize) -> i64 {
-    let Some(mut c) = (unsafe { begin(user, changing(user, fd)) }) else { return GONE.into() };
+    // A state's file has none.
+    let changing = unsafe { changing(user, fd) && !look(user).0.fs.holds_states };
+    let Some(mut c) = (unsafe { begin(user, changing) }) else { return GONE.into() };
     c.check_own(fd, "fgetxattr");
     let result = c.node(fd).and_then(|node| c.w.fs.xattr(node)).and_then(|value| {
         if value.len() > len {
@@ -213,7 +231,7 @@ pub(super) unsafe extern "C" fn fsetxattr(user: User, fd: i32, _: *const c_char,
         let file = c.w.fs.file_mut(node);
         (file.xattr, file.described) = (Some(value.to_vec()), file.mtime);
         // The attribute of an empty file announces the record.
-        file.settled |= named == Some(node) && file.len > 0;
+        file.settled |= named == Some(node) && file.len() > 0;
     });
     changed(&mut c, fd);
     if let Some(mirror) = &mut c.w.mirror {

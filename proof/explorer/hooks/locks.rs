@@ -21,16 +21,35 @@ unsafe fn is_refused_anyway(user: User, fd: i32, operation: i32) -> bool {
     w.mirror.is_none() && w.fs.conflicting(description, kind).any(|d| d.is_only_of(p.slot))
 }
 
+/// Has the file no name yet, so that nobody else can open it?
+unsafe fn is_nameless(user: User, fd: i32) -> bool {
+    let (w, p) = unsafe { look(user) };
+    node_of(w, p, fd).is_some_and(|node| w.fs.file(node).linkable)
+}
+
+/// Is it the flock of a state, which a saver waits for?
+unsafe fn waits_for_state(user: User, fd: i32, operation: i32) -> bool {
+    let (w, p) = unsafe { look(user) };
+    operation == LOCK_EX | LOCK_NB && node_of(w, p, fd).is_some_and(|node| slots::is_state(w, node))
+}
+
 pub(super) unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i32 {
-    let private = unsafe { !shared(user, fd) || is_refused_anyway(user, fd, operation) };
+    let waits = unsafe { waits_for_state(user, fd, operation) };
+    if waits {
+        unsafe { prepare_for_turn(user) };
+    }
+    let private = unsafe { is_nameless(user, fd) || is_refused_anyway(user, fd, operation) };
     let Some(mut c) = (unsafe { begin(user, !private) }) else { return GONE };
     c.check_own(fd, "flock");
+    if waits {
+        begin_turn(&mut c);
+    }
     let slot = c.p.slot;
     let is_own = |node: usize| c.w.fs.lookup(&name(LOCK)) == Some(node) && c.w.fs.file(node).owner == slot;
     let probes = operation == LOCK_SH | LOCK_NB && c.node(fd).is_ok_and(is_own);
     let result = c.p.file(fd).and_then(|description| match kind_of(operation) {
         _ if probes && c.w.lies(Lie::Probe) => Err(EAGAIN),
-        _ if c.w.lies(Lie::Flock) => Ok(()),
+        _ if c.w.lies(Lie::Flock) || c.p.loading && c.w.lies(Lie::Idle) => Ok(()),
         None => {
             if c.w.fs.unflock(description) {
                 c.w.touch(slot);
@@ -38,10 +57,11 @@ pub(super) unsafe extern "C" fn flock(user: User, fd: i32, operation: i32) -> i3
             Ok(())
         }
         Some(kind) => {
+            c.w.fs.opened[description].flocked = slots::flocked(c.w, c.w.fs.opened[description].node);
             let taken = c.w.fs.flock(description, kind);
             c.p.refused = taken.is_err();
             // A turn that a lock does not give, a flock on another file does.
-            c.p.turning &= taken.is_err();
+            c.p.turning = if waits { taken.is_err() } else { c.p.turning && taken.is_err() };
             if !c.w.fs.file(c.w.fs.opened[description].node).linkable {
                 c.p.changed();
             }
@@ -95,20 +115,26 @@ pub(super) unsafe extern "C" fn ofdlock(user: User, fd: i32, operation: i32, sta
 
 /// Who is refused sleeps, and tries again when somebody has changed something: ten seconds are never over.
 unsafe fn wait_for_turn(user: User, fd: i32, start: i64, len: i64) -> i32 {
-    {
-        let p = unsafe { &mut *caller(user) };
-        if p.turning {
-            p.history = mix(p.before_turn, 1);
-            p.pending = Pending::Turn;
-        } else {
-            p.before_turn = p.history;
-        }
+    unsafe { prepare_for_turn(user) };
+    let Some(mut c) = (unsafe { begin(user, SHARED) }) else { return GONE };
+    begin_turn(&mut c);
+    take_turn(c, fd, Kind::Exclusive, start, len)
+}
+
+unsafe fn prepare_for_turn(user: User) {
+    let p = unsafe { &mut *caller(user) };
+    if p.turning {
+        p.history = mix(p.before_turn, 1);
+        p.pending = Pending::Turn;
+    } else {
+        p.before_turn = p.history;
     }
-    let Some(c) = (unsafe { begin(user, SHARED) }) else { return GONE };
-    // How often it waited makes no difference afterwards.
+}
+
+/// How often it waited makes no difference afterwards.
+fn begin_turn(c: &mut Call<'_>) {
     c.p.history = c.p.before_turn;
     (c.p.pending, c.p.dirty) = (Pending::Step, false);
-    take_turn(c, fd, Kind::Exclusive, start, len)
 }
 
 fn take_turn(mut c: Call<'_>, fd: i32, kind: Kind, start: i64, len: i64) -> i32 {

@@ -5,6 +5,7 @@ mod files;
 mod locks;
 mod names;
 mod processes;
+mod slots;
 mod waiting;
 
 use super::fs::{Name, mix, name};
@@ -74,7 +75,7 @@ impl Call<'_> {
     }
 
     fn is_private(&self, fd: i32) -> bool {
-        self.node(fd).is_ok_and(|node| self.w.fs.file(node).linkable)
+        self.node(fd).is_ok_and(|node| is_private(self.w, self.p, node))
     }
 
     /// Nobody but the maker of a record writes to it, and only before others may rely on it; or a child that makes it its
@@ -84,7 +85,7 @@ impl Call<'_> {
         let d = &self.w.fs.opened[description];
         let file = self.w.fs.file(d.node);
         let adopts = file.inherited && self.w.has_turn(self.p.slot, d.node) && self.p.parent == Some(file.creator);
-        if file.settled && !adopts {
+        if file.settled && !adopts && !self.w.fs.holds_states {
             self.w.violate(Violation::WrongAnswer("a record was changed after it was complete".into()));
         }
     }
@@ -109,17 +110,23 @@ fn node_of(w: &World, p: &Proc, fd: i32) -> Option<usize> {
     p.file(fd).ok().map(|description| w.fs.opened[description].node)
 }
 
-/// Is the file behind `fd` seen by this process only?
+/// Does nobody but the process read or write it?
+fn is_private(w: &World, p: &Proc, node: usize) -> bool {
+    let file = w.fs.file(node);
+    file.linkable || w.fs.holds_states && file.fresh && file.creator == p.slot
+}
+
+/// Is the file behind `fd` seen by others?
 unsafe fn shared(user: User, fd: i32) -> bool {
     let (w, p) = unsafe { look(user) };
-    !node_of(w, p, fd).is_some_and(|node| w.fs.file(node).linkable)
+    !node_of(w, p, fd).is_some_and(|node| is_private(w, p, node))
 }
 
 /// Can what is read through `fd` still change? Reading what cannot commutes with all that others do. A real
 /// directory is to be asked at the same moment as the fake one.
 unsafe fn changing(user: User, fd: i32) -> bool {
     let (w, p) = unsafe { look(user) };
-    let constant = |node: usize| w.fs.file(node).settled && !w.fs.file(node).inherited;
+    let constant = |node: usize| w.fs.file(node).settled && !w.fs.file(node).inherited && !w.fs.holds_states;
     unsafe { shared(user, fd) && (w.mirror.is_some() || !node_of(w, p, fd).is_some_and(constant)) }
 }
 

@@ -9,6 +9,7 @@ use steadfast::hooks::steadfast_stat;
 
 pub(super) unsafe extern "C" fn openat(user: User, dirfd: i32, path: *const c_char, flags: i32, mode: u32) -> i32 {
     let path = unsafe { bytes(path) };
+    let path = path.strip_prefix(b"/d/").unwrap_or(path);
     if path == b"/d" || path == b"." {
         return unsafe { open_directory(user, dirfd, path, flags, mode) };
     }
@@ -117,6 +118,7 @@ pub(super) unsafe extern "C" fn renameat(
     }
     let (from, to) = unsafe { (name(bytes(from)), name(bytes(to))) };
     unsafe { begin_look(user, &from, &to) };
+    unsafe { is_late_no_more(user) };
     let Some(mut c) = (unsafe { begin(user, SHARED) }) else { return GONE };
     c.check_directory(dirfd);
     for replaced in [&from, &to] {
@@ -124,7 +126,7 @@ pub(super) unsafe extern "C" fn renameat(
             c.w.check_removal(c.p.slot, replaced);
         }
     }
-    let result = c.w.fs.rename(c.p.slot, &from, to, flags & RENAME_NOREPLACE != 0);
+    let result = c.w.fs.rename(c.p.slot, &from, to, flags);
     if result.is_ok() {
         c.w.touch(c.p.slot);
         c.w.tell_watchers();
@@ -138,7 +140,8 @@ pub(super) unsafe extern "C" fn renameat(
 pub(super) unsafe extern "C" fn unlinkat(user: User, dirfd: i32, path: *const c_char, _: i32) -> i32 {
     let named = unsafe { bytes(path) };
     // The names beside a state: no lock has them.
-    let never_there = named.ends_with(b".prev.tmp") || named.ends_with(b".past.tmp");
+    let beside = named.ends_with(b".prev.tmp") || named.ends_with(b".past.tmp");
+    let never_there = beside && !unsafe { look(user) }.0.fs.holds_states;
     let Some(mut c) = (unsafe { begin(user, !never_there) }) else { return GONE };
     c.check_directory(dirfd);
     let named = name(named);
@@ -173,6 +176,13 @@ pub(super) unsafe extern "C" fn linkat(user: User, od: i32, from: *const c_char,
         mirror.link(c.p.slot, &from, &to, fd, result);
     }
     c.told("linkat", || format!("{fd:?} {}, {}", show(&from), show(&to)), result.map(|()| 0)) as i32
+}
+
+unsafe fn is_late_no_more(user: User) {
+    let p = unsafe { &mut *caller(user) };
+    if p.late {
+        (p.late, p.solo) = (false, false);
+    }
 }
 
 /// Here the routine of taking a lock begins a new look: of the looks before it keeps its candidate, its

@@ -4,7 +4,10 @@ use super::super::fs::mix_bytes;
 use super::processes::proc_text;
 use super::*;
 use libc::*;
-use steadfast::hooks::steadfast_pollfd;
+use steadfast::hooks::{STEADFAST_CLOCK_REALTIME, steadfast_pollfd};
+
+/// When all states are saved, after the Unix epoch.
+const NOW: i64 = 1_800_000_000_000_000_000;
 
 pub(super) unsafe extern "C" fn read(user: User, fd: i32, buf: *mut c_void, len: usize) -> i64 {
     let (handle, slot) = {
@@ -44,6 +47,11 @@ pub(super) unsafe extern "C" fn poll(user: User, fds: *mut steadfast_pollfd, cou
         // The next try suspends.
         return if unsafe { begin(user, PRIVATE) }.is_some() { 0 } else { GONE };
     }
+    // Who looks at a state again finds the same as long as nobody changes something.
+    let looks_again = count == 0 && unsafe { &*(*raw).world }.fs.holds_states;
+    if looks_again {
+        unsafe { (*raw).pending = Pending::Turn };
+    }
     if timeout_ns != 0 && count > 0 {
         let holder = handles.iter().find_map(|h| if let Some(Handle::Pidfd(who)) = h { Some(*who) } else { None });
         let inotify = handles.contains(&Some(Handle::Inotify));
@@ -51,10 +59,16 @@ pub(super) unsafe extern "C" fn poll(user: User, fds: *mut steadfast_pollfd, cou
     }
     // Without descriptors it only passes time.
     let over = |h: &Option<Handle>| matches!(h, Some(Handle::Pidfd(who)) if !unsafe { &*(*raw).world }.is_alive(*who));
-    let begun = unsafe { begin(user, !handles.iter().all(over)) };
+    let begun = unsafe { begin(user, looks_again || !handles.iter().all(over)) };
     unsafe { (*raw).pending = Pending::Step };
     let Some(c) = begun else { return GONE };
     c.p.idle_sleeps = if c.p.dirty { 0 } else { c.p.idle_sleeps + 1 };
+    if looks_again {
+        // Seconds pass only when nobody can go on.
+        c.p.slept_ns += if c.p.dirty { 0 } else { 2_000_000_000 };
+        c.p.dirty = false;
+        return c.told("poll", || format!("{timeout_ns} ns"), Ok(0)) as i32;
+    }
     c.p.dirty = false;
     c.p.watched |= count > 0 && timeout_ns != 0;
     // Who hopes that a flock is given up sleeps less than a millisecond, between two looks: as long as it likes, and that
@@ -93,7 +107,10 @@ pub(super) unsafe extern "C" fn inotify_add_watch(user: User, _: i32, _: *const 
 }
 
 /// A process's time passes when it sleeps to the end of a timeout.
-pub(super) unsafe extern "C" fn clock(user: User, _: i32, ns: *mut i64) -> i32 {
-    unsafe { ns.write(1 + (*caller(user)).slept_ns) };
+pub(super) unsafe extern "C" fn clock(user: User, clock: i32, ns: *mut i64) -> i32 {
+    let (w, p) = unsafe { look(user) };
+    // The time of a state is part of it.
+    let is_date = clock == STEADFAST_CLOCK_REALTIME && w.fs.holds_states;
+    unsafe { ns.write(if is_date { NOW } else { 1 + p.slept_ns }) };
     0
 }

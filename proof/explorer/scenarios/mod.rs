@@ -1,5 +1,7 @@
 //! What is explored, and what must be found.
 
+mod alternate;
+mod alternate_mutants;
 mod basic;
 mod by_name;
 mod deeper;
@@ -11,6 +13,7 @@ mod mutants;
 use super::bodies::*;
 use super::explore::*;
 use super::family::*;
+use super::savers::*;
 use super::world::Violation;
 use std::time::Duration;
 use steadfast::hooks::*;
@@ -35,6 +38,18 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// STEADFAST_DEEP=1: scenarios of minutes as well.
 fn deep() -> bool {
     std::env::var_os("STEADFAST_DEEP").is_some()
+}
+
+/// Explores a mutant, and must find it out.
+fn killed(label: &str, scenario: Scenario, by: Violation) {
+    let found = report(&format!("mutant {label}"), scenario, LIMIT);
+    let shown = found.trace.join("\n  ");
+    assert_eq!(found.violation, Some(by), "{label} survives, or falls to something else:\n  {shown}");
+    println!(
+        "explorer: mutant killed: {label}, by {:?} after {} calls",
+        found.violation.unwrap_or(Violation::Stuck),
+        found.trace.len()
+    );
 }
 
 fn report(label: &str, scenario: Scenario, limit: Duration) -> Found {

@@ -4,18 +4,6 @@ use super::super::mutants::*;
 use super::super::world::Lie;
 use super::*;
 
-/// Explores a mutant, and must find it out.
-fn killed(label: &str, scenario: Scenario, by: Violation) {
-    let found = report(&format!("mutant {label}"), scenario, LIMIT);
-    let shown = found.trace.join("\n  ");
-    assert_eq!(found.violation, Some(by), "{label} survives, or falls to something else:\n  {shown}");
-    println!(
-        "explorer: mutant killed: {label}, by {:?} after {} calls",
-        found.violation.unwrap_or(Violation::Stuck),
-        found.trace.len()
-    );
-}
-
 #[test]
 fn mutants_are_killed() {
     use Violation::{Robbed, TwoHolders};
