@@ -68,6 +68,37 @@ static void saves(int before, int deed, const char *what, uint64_t generation, c
     steadfast_context_free(c);
 }
 
+static int others;
+
+/* Another saver would let two files take turns now: it is to wait, until the first one has kept what it looked at and published. */
+static int32_t alternate_at_link(void *user, int32_t od, const char *op, int32_t nd, const char *np, int32_t flags)
+{
+    (void)user;
+    steadfast_save_options options = { .size = sizeof options, .flags = STEADFAST_SAVE_ALTERNATE, .timeout_ms = 1 };
+    if (strstr(np, ".prev.tmp") != NULL && others == 0)
+        others = steadfast_state_save(context, path, "others", 6, &options, NULL);
+    return REAL->linkat(NULL, od, op, nd, np, flags);
+}
+
+static void keeps(void)
+{
+    steadfast_hooks hooks = steadfast_hooks_init();
+    steadfast_context *c = NULL;
+    hooks.linkat = alternate_at_link;
+    hooks.absent = test_absent();
+    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    unlink(path), unlink(previous);
+    save_with(context, path, "kept", 0);
+    is_int(save_with(c, path, "mine", STEADFAST_SAVE_KEEP_PREVIOUS), 0, "a save with KEEP_PREVIOUS");
+    if (NO_LINK)
+        skip("no links here", "an alternating save while it keeps");
+    else
+        is_int(others, STEADFAST_E_BUSY, "an alternating save while it keeps has to wait");
+    is_int(save_with(context, path, "after", STEADFAST_SAVE_ALTERNATE), 0, "and is made afterwards");
+    ok(holds(path, "after"), "and loaded");
+    steadfast_context_free(c);
+}
+
 int main(void)
 {
     dir = make_temp_dir("late");
@@ -91,6 +122,7 @@ int main(void)
         }
         saves(3, REMOVE, "PATH is removed", 0, "mine", 0);
         saves(4, TAKE_PREVIOUS, "PATH.prev is removed", 5, "mine", 5);
+        keeps();
     }
     steadfast_context_free(context);
     remove_tree(dir);

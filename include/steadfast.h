@@ -408,8 +408,9 @@ typedef struct {
   uint64_t expected_generation;
   /**
    * How long to wait for other processes, in milliseconds: 0 means 10,000, a negative value no limit. A save waits
-   * for a lease on the file (fcntl(2)), and with IF_GENERATION for its flock, which savers of that kind hold. In a
-   * batch it is for the whole call, from the first wait on.
+   * for a lease on the file (fcntl(2)). It waits for the file's flock with IF_GENERATION, KEEP_PREVIOUS or ALTERNATE,
+   * and at a state that alternates; savers hold it with IF_GENERATION and ALTERNATE. In a batch the time is for the
+   * whole call, from the first wait on.
    */
   int64_t timeout_ms;
 } steadfast_save_options;

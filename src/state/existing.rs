@@ -157,7 +157,7 @@ impl<'h> Existing<'h> {
         self.hold_as(LOCK_EX, entry, held, retry)
     }
 
-    /// The same with a shared flock, which keeps out only those that take an exclusive one.
+    /// The same with a shared flock, which keeps out only those that take an exclusive one. Where there is no flock, it is none.
     pub fn share(self, entry: Entry<'h, '_>, retry: &mut Retry) -> Result<Option<Existing<'h>>, Outcome> {
         self.hold_as(LOCK_SH, entry, None, retry)
     }
@@ -188,6 +188,7 @@ impl<'h> Existing<'h> {
             match taken {
                 Ok(true) => current.held = true,
                 Ok(false) => return Err(busy(entry, Detail::StateBusy)),
+                Err(e) if flock::is_missing(e) && kind == LOCK_SH => return Ok(Some(current)),
                 Err(e) if flock::is_missing(e) || e.is(EBADF) => return Err(no_flock(e)),
                 Err(e) => return Err(Outcome::failed(e, STEP)),
             }

@@ -375,10 +375,7 @@ impl<'h> Saving<'h> {
 /// Can this state be one of two that take turns? Larger ones gain nothing.
 fn alternates_here(dir: &Fd<'_>, current: Option<&Existing<'_>>, request: &SaveRequest<'_>) -> bool {
     const LARGE: usize = 4 << 20;
-    request.alternates()
-        && request.data.len() < LARGE
-        && !current.is_some_and(Existing::is_mount_root)
-        && can_alternate(dir)
+    request.alternates() && request.data.len() < LARGE && !current.is_some_and(Existing::is_mount_root) && can_alternate(dir)
 }
 
 /// Can two files of this directory take turns?

@@ -87,7 +87,6 @@ fn a_late_ordinary_saver() {
 
 /// It must not take away what was written in place after it had looked.
 #[test]
-#[ignore = "an acknowledged state is lost: a defect of src/state/previous.rs that is yet to be mended"]
 fn a_late_keeping_saver() {
     clean("KS three times, K late, 2 kills", state(&[late_keeping, S3], ORDINARY, 2, false));
 }
