@@ -170,7 +170,8 @@ impl Run {
             disturbed: !self.undisturbed(),
             for_ever: self.trouble == Trouble::ForEver,
             sync_failed: met(&[STEADFAST_CALL_FSYNC, STEADFAST_CALL_SYNCFS, STEADFAST_CALL_WRITEBACK]),
-            unlinkable: self.absent & STEADFAST_ABSENT_LINK != 0 || met(&[STEADFAST_CALL_LINKAT]),
+            // A name that a save before has left, and that cannot be removed, cannot be linked to.
+            unlinkable: self.absent & STEADFAST_ABSENT_LINK != 0 || met(&[STEADFAST_CALL_LINKAT, STEADFAST_CALL_UNLINKAT]),
         };
         let killed = self.settle();
         for ((name, before), told) in names.iter().zip(before).zip(&told) {
