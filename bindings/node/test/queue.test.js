@@ -49,15 +49,15 @@ test('batches, updates, removals and streams have their place in that order', as
     assert.deepEqual([one, two].map((file) => steadfast.loadSync(file).data.toString()), ['cd', 'xy']);
     // A stream has its place when all was handed over.
     const order = [];
-    let go;
-    const held = steadfast.update(one, () => new Promise((resolve) => {
-      go = () => resolve('u');
-    }), QUICK);
+    let held;
+    const asked = new Promise((ask) => {
+      held = steadfast.update(one, () => new Promise((answer) => ask(() => answer('u'))), QUICK);
+    });
     const stream = steadfast.createWriteStream(one, QUICK);
     const final = stream._final;
     stream._final = (callback) => {
       final.call(stream, callback);
-      go();
+      asked.then((go) => go());
     };
     stream.end('s');
     stream.on('finish', () => order.push('stream'));
@@ -100,13 +100,14 @@ test('an update whose callback saves to the same path does not wait for itself; 
 test('one that fails does not hold up those behind it, and other paths do not wait', async (t) => {
   const dir = temporary(t);
   const file = path.join(dir, 'state');
-  let go;
-  const held = steadfast.update(file, () => new Promise((resolve) => {
-    go = () => resolve('1');
-  }), QUICK);
+  let held;
+  const asked = new Promise((ask) => {
+    held = steadfast.update(file, () => new Promise((answer) => ask(() => answer('1'))), QUICK);
+  });
   const failing = steadfast.save(file, '2', { ...QUICK, ifGeneration: 9 });
   const behind = steadfast.save(file, '3', QUICK);
   await steadfast.save(path.join(dir, 'other'), 'x', QUICK);
+  const go = await asked;
   go();
   await held;
   await assert.rejects(failing, { code: 'STEADFAST_E_CONFLICT' });
