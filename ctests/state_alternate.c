@@ -86,6 +86,12 @@ static void takes_turns(void)
     ok(system(command) == 0, "coreutils verify both files");
 }
 
+/* Without an attribute the file has no number, but the tag of its content. */
+static int saved_as_four(int result)
+{
+    return result == STEADFAST_UNVERIFIED ? report.generation > 4 : result >= 0 && report.generation == 4;
+}
+
 /* A plain save knows the state by its number, or PATH by the tag that a load of a plain file gives. */
 static void with_plain_files(void)
 {
@@ -94,14 +100,14 @@ static void with_plain_files(void)
     is_int(save_expecting("plain", flags, 2), STEADFAST_E_CONFLICT, "a plain save that expects the number of the older one");
     is_int((int)report.generation, 3, "is told that of the newer one");
     ok(load_gives(0, "three") == 0, "which is there still");
-    ok(save_expecting("plain", flags, 3) >= 0 && report.generation == 4, "expecting that it is saved, and counts on");
+    ok(saved_as_four(save_expecting("plain", flags, 3)), "expecting that it is saved, and counts on");
     ok(load_gives(STEADFAST_LOAD_PLAIN, "plain") >= 0, "in the place of both");
     begin(3);
     steadfast_load_options o = { .size = sizeof o, .flags = STEADFAST_LOAD_PLAIN };
     steadfast_state_free(&loaded);
     loaded = (steadfast_state){ .size = sizeof loaded };
     ok(steadfast_state_load(NULL, path, &o, &loaded, NULL) >= 0, "a load of PATH as a plain file");
-    ok(save_expecting("plain", flags, loaded.generation) >= 0 && report.generation == 4, "the tag that it gives will do");
+    ok(saved_as_four(save_expecting("plain", flags, loaded.generation)), "the tag that it gives will do");
 }
 
 static void with_what_else(void)
