@@ -103,8 +103,17 @@ pub fn syncfs_reaches_device(hooks: &Hooks, fd: i32) -> bool {
 
 /// Does it sync what it says it synced, and report what it could not? ext2, ext3 and ext4; xfs, btrfs, f2fs, bcachefs, tmpfs.
 pub fn is_well_known(hooks: &Hooks, fd: i32) -> bool {
+    well_known(hooks, fd) == Ok(true)
+}
+
+/// The same for who has to be careful there: what cannot be asked may be one.
+pub fn may_be_well_known(hooks: &Hooks, fd: i32) -> bool {
+    well_known(hooks, fd) != Ok(false)
+}
+
+fn well_known(hooks: &Hooks, fd: i32) -> Result<bool, Errno> {
     const MAGIC: [i64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0xca45_1a4e, 0x0102_1994];
-    hooks.filesystem(fd).is_ok_and(|magic| MAGIC.contains(&magic))
+    hooks.filesystem(fd).map(|magic| MAGIC.contains(&magic))
 }
 
 /// Has a name that was changed after a syncfs to be synced by another one, and not by fsync of its directory? On btrfs (seen on Linux

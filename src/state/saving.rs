@@ -188,7 +188,7 @@ impl<'h> Saving<'h> {
 
     /// May other savers let two files take turns here?
     pub fn may_alternate(&self) -> bool {
-        can_alternate(&self.dir)
+        can_sync_both(self.hooks()) && filesystem::may_be_well_known(self.hooks(), self.dir.raw())
     }
 
     /// The name in the directory.
@@ -375,14 +375,16 @@ impl<'h> Saving<'h> {
 /// Can this state be one of two that take turns? Larger ones gain nothing.
 fn alternates_here(dir: &Fd<'_>, current: Option<&Existing<'_>>, request: &SaveRequest<'_>) -> bool {
     const LARGE: usize = 4 << 20;
-    request.alternates() && request.data.len() < LARGE && !current.is_some_and(Existing::is_mount_root) && can_alternate(dir)
+    request.alternates()
+        && request.data.len() < LARGE
+        && !current.is_some_and(Existing::is_mount_root)
+        && can_sync_both(dir.hooks())
+        && filesystem::is_well_known(dir.hooks(), dir.raw())
 }
 
-/// Can two files of this directory take turns?
-fn can_alternate(dir: &Fd<'_>) -> bool {
-    let hooks = dir.hooks();
-    let can_sync = !hooks.absent(STEADFAST_ABSENT_DIR_FSYNC | STEADFAST_ABSENT_FLOCK) && O_DSYNC != 0;
-    can_sync && filesystem::is_well_known(hooks, dir.raw())
+/// Has the platform what two files that take turns need?
+fn can_sync_both(hooks: &Hooks) -> bool {
+    !hooks.absent(STEADFAST_ABSENT_DIR_FSYNC | STEADFAST_ABSENT_FLOCK) && O_DSYNC != 0
 }
 
 /// The result of a save, where nothing but the attribute is missing.

@@ -209,7 +209,7 @@ fn keep<'h>(
         verifiable: saving.unverified.is_none(),
         waits: saving.streamed.is_some(),
         alternates: saving.pair.is_some(),
-        shares: wanted && saving.may_alternate(),
+        shares: wanted && saving.current.is_some() && saving.may_alternate(),
     };
     if saving.pair.as_ref().is_some_and(Pair::stays_at_previous) {
         return Ok(Some(Kept::unchanged(true, Detail::None)));

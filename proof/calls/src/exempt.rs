@@ -130,7 +130,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 67] = [
+const ALL: [Exemption; 68] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -255,6 +255,9 @@ const ALL: [Exemption; 67] = [
             && (s.is(&[SYS_fchmod]) && (s.failed(&[EPERM, EACCES]) || unsupported(s.errno()))
                 || s.is(&[SYS_fchown]) && s.failed(&[EACCES]))
     }),
+    because("a file system that cannot be asked may hold states that alternate: the flock is taken", |s| {
+        s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_fstatfs])
+    }),
     because("a common sync only where it is known to reach the device and to tell its errors: else each file by itself", |s| {
         s.scenario("SYNCFS")
             && (s.is(&[SYS_fstatfs]) || s.is(&[SYS_openat]) && s.made().path.starts_with("/proc/sys/kernel/") || s.made().foreign)
@@ -347,9 +350,10 @@ const ALL: [Exemption; 67] = [
         let first = !s.before().iter().any(|made| made.number == SYS_pread64);
         s.kind(&[Load]) && s.scenario("damaged") && s.is(&[SYS_pread64]) && s.failed(&[EIO]) && !first
     }),
-    because("the flock of one of two that take turns only keeps savers away while it is looked at again", |s| {
-        s.scenario("load, ALTERNATE") && s.is(&[SYS_flock])
-    }),
+    because(
+        "a load asks for the flock to learn whether a saver is at work: without an answer it goes by what it finds twice",
+        |s| s.kind(&[Load]) && (s.scenario("ALTERNATE") || s.scenario("damaged")) && s.is(&[SYS_flock]),
+    ),
     because("is what cannot be loaded a link? What cannot be looked at is none", |s| {
         s.kind(&[Load]) && s.is(&[SYS_statx]) && s.path("state") && s.opened_as(".")
     }),
