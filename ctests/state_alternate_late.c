@@ -68,35 +68,109 @@ static void saves(int before, int deed, const char *what, uint64_t generation, c
     steadfast_context_free(c);
 }
 
-static int others;
+static int others, saved, refuses;
+static const char *moment;
 
-/* Another saver would let two files take turns now: it is to wait, until the first one has kept what it looked at and published. */
-static int32_t alternate_at_link(void *user, int32_t od, const char *op, int32_t nd, const char *np, int32_t flags)
+/* Three more saves of another process, which let two files take turns: the last one is written to PATH.prev. */
+static void save_others(void)
+{
+    steadfast_save_options options = { .size = sizeof options, .flags = STEADFAST_SAVE_ALTERNATE, .timeout_ms = 1 };
+    for (saved = 0, others = 0; saved < 3 && others == 0; saved += others == 0)
+        others = steadfast_state_save(context, path, "others", 6, &options, NULL);
+}
+
+static int32_t at_link(void *user, int32_t od, const char *op, int32_t nd, const char *np, int32_t flags)
 {
     (void)user;
-    steadfast_save_options options = { .size = sizeof options, .flags = STEADFAST_SAVE_ALTERNATE, .timeout_ms = 1 };
-    if (strstr(np, ".prev.tmp") != NULL && others == 0)
-        others = steadfast_state_save(context, path, "others", 6, &options, NULL);
+    if (moment != NULL && strcmp(moment, "link") == 0 && strstr(np, ".prev.tmp") != NULL)
+        moment = NULL, save_others();
     return REAL->linkat(NULL, od, op, nd, np, flags);
 }
 
-static void keeps(void)
+static int32_t at_rename(void *user, int32_t od, const char *op, int32_t nd, const char *np, uint32_t flags)
+{
+    (void)user;
+    size_t len = strlen(np);
+    if (moment != NULL && strcmp(moment, "rename") == 0 && len > 5 && strcmp(np + len - 5, ".prev") == 0)
+        moment = NULL, save_others();
+    return REAL->renameat(NULL, od, op, nd, np, flags);
+}
+
+/* The sync of the new file comes before what is there is kept, and may fail. */
+static int32_t at_sync(void *user, int32_t fd)
+{
+    (void)user;
+    struct stat st;
+    if (moment != NULL && strcmp(moment, "sync") == 0)
+        moment = NULL, save_others();
+    return refuses == 1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? -EIO : REAL->fsync(NULL, fd);
+}
+
+static int64_t at_statfs(void *user, int32_t fd)
+{
+    (void)user;
+    return refuses == 2 ? -EIO : REAL->fstatfs(NULL, fd);
+}
+
+static steadfast_context *beside_others(void)
 {
     steadfast_hooks hooks = steadfast_hooks_init();
     steadfast_context *c = NULL;
-    hooks.linkat = alternate_at_link;
+    hooks.linkat = at_link, hooks.renameat = at_rename, hooks.fsync = at_sync, hooks.fstatfs = at_statfs;
     hooks.absent = test_absent();
-    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
     unlink(path), unlink(previous);
-    save_with(context, path, "kept", 0);
-    is_int(save_with(c, path, "mine", STEADFAST_SAVE_KEEP_PREVIOUS), 0, "a save with KEEP_PREVIOUS");
-    if (NO_LINK)
-        skip("no links here", "an alternating save while it keeps");
-    else
-        is_int(others, STEADFAST_E_BUSY, "an alternating save while it keeps has to wait");
-    is_int(save_with(context, path, "after", STEADFAST_SAVE_ALTERNATE), 0, "and is made afterwards");
+    save_with(context, path, "oldest", 0);
+    save_with(context, path, "old", STEADFAST_SAVE_KEEP_PREVIOUS);
+    return steadfast_context_new(&hooks, &c) == 0 ? c : NULL;
+}
+
+/* The others wait while a call takes what it has looked at away. */
+static void waits(const char *what, const char *when, int removes, uint32_t flags, int fails, int expected)
+{
+    steadfast_context *c = beside_others();
+    steadfast_save_options options = { .size = sizeof options };
+    moment = when, refuses = fails, others = 1;
+    int result = removes ? steadfast_state_remove(c, path, &options, NULL) : save_with(c, path, "mine", flags);
+    refuses = 0;
+    is_int(result, expected, "%s", what);
+    ok(moment == NULL && others == STEADFAST_E_BUSY && saved == 0, "two files that would take turns meanwhile have to wait");
+    is_int(save_with(context, path, "after", STEADFAST_SAVE_ALTERNATE), 0, "and are there afterwards");
     ok(holds(path, "after"), "and loaded");
     steadfast_context_free(c);
+}
+
+/* The others have saved since the call looked: it finds that out before it takes anything away. */
+static void begins_again(const char *what, uint32_t flags, int fails, int expected)
+{
+    steadfast_context *c = beside_others();
+    moment = "sync", refuses = fails, others = 1;
+    is_int(save_with(c, path, "mine", flags), expected, "%s, when others have let two files take turns", what);
+    refuses = 0;
+    ok(others == 0 && saved == 3 && report.generation == 6, "counts from what they have saved");
+    ok(holds(path, "mine"), "and replaces it");
+    unlink(path);
+    steadfast_load_options o = { .size = sizeof o, .flags = STEADFAST_LOAD_RECOVER };
+    steadfast_state s = { .size = sizeof s };
+    is_int(steadfast_state_load(context, path, &o, &s, NULL), STEADFAST_RECOVERED, "which is at PATH.prev");
+    ok(s.generation == 5 && s.len == 6, "the newest of theirs");
+    steadfast_state_free(&s);
+    steadfast_context_free(c);
+}
+
+static void others_alternate(void)
+{
+    uint32_t keeps = STEADFAST_SAVE_KEEP_PREVIOUS;
+    if (!NO_LINK) {
+        waits("a save that keeps", "link", 0, keeps, 0, 0);
+        waits("one that is not synced", "link", 0, keeps | STEADFAST_SAVE_NO_SYNC, 0, STEADFAST_NOT_DURABLE);
+        waits("one whose sync fails", "link", 0, 0, 1, STEADFAST_NOT_DURABLE);
+        waits("one where the file system cannot be asked", "link", 0, keeps | STEADFAST_SAVE_NO_SYNC, 2, STEADFAST_NOT_DURABLE);
+        begins_again("a save whose sync fails", 0, 1, STEADFAST_NOT_DURABLE);
+    } else {
+        skip("no links here", "saves that keep by a link");
+    }
+    begins_again("a save that keeps", keeps, 0, 0);
+    waits("a removal", "rename", 1, 0, 0, 0);
 }
 
 int main(void)
@@ -122,7 +196,7 @@ int main(void)
         }
         saves(3, REMOVE, "PATH is removed", 0, "mine", 0);
         saves(4, TAKE_PREVIOUS, "PATH.prev is removed", 5, "mine", 5);
-        keeps();
+        others_alternate();
     }
     steadfast_context_free(context);
     remove_tree(dir);

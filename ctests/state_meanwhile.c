@@ -2,6 +2,8 @@
 #include "tap.h"
 #include "state_test.h"
 
+#include <sys/file.h>
+
 static char path[300], previous[310];
 static int moments;
 
@@ -76,12 +78,16 @@ static int32_t no_file_syncs(void *user, int32_t fd)
     return fstat(fd, &about) == 0 && S_ISDIR(about.st_mode) ? REAL->fsync(NULL, fd) : -EIO;
 }
 
-static void published_first(const char *what, uint32_t flags, int no_syncs, int before)
+/* `beside`: another saver keeps the same file, under a shared flock. */
+static void published_first(const char *what, uint32_t flags, int no_syncs, int before, int beside)
 {
     unlink(path), unlink(previous);
     save(path, "oldest", 0);
     if (before)
         save(path, "old", STEADFAST_SAVE_KEEP_PREVIOUS);
+    int other = open(path, O_RDONLY);
+    if (beside)
+        flock(other, LOCK_SH);
     steadfast_hooks h = test_hooks();
     h.renameat = publish_first;
     if (no_syncs)
@@ -89,6 +95,7 @@ static void published_first(const char *what, uint32_t flags, int no_syncs, int 
     steadfast_context *c = test_context(&h);
     its_content = "theirs";
     is_int(save_with(c, path, "mine", flags), STEADFAST_NOT_DURABLE, "%s, another one publishes just before: NOT_DURABLE", what);
+    close(other);
     steadfast_context_free(c);
     ok(its_content == NULL && holds(path, "mine") && report.on_disk == STEADFAST_ON_DISK_EITHER, "saved, and EITHER");
     ok(holds(previous, "theirs"), "what the other one was told is durable is at PATH.prev");
@@ -450,8 +457,10 @@ int main(void)
                 skip("names cannot be exchanged here", "another saver publishes just before");
                 continue;
             }
-            published_first("NO_SYNC and KEEP_PREVIOUS", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, before);
-            published_first("a sync that fails", 0, 1, before);
+            for (int beside = 0; beside <= can_alternate(); beside++) {
+                published_first("NO_SYNC and KEEP_PREVIOUS", STEADFAST_SAVE_NO_SYNC | STEADFAST_SAVE_KEEP_PREVIOUS, 0, before, beside);
+                published_first("a sync that fails", 0, 1, before, beside);
+            }
             writer_meanwhile(before);
         }
     }

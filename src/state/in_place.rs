@@ -9,7 +9,7 @@ use super::copy::{self, Adopted};
 use super::existing::{Existing, is_durable};
 use super::format::HEADER;
 use super::options::*;
-use super::pair::Pair;
+use super::pair::{self, Pair};
 use super::plain::{Attribute, IN_PLACE};
 use super::saving::Saving;
 use super::stream;
@@ -37,7 +37,9 @@ pub fn save(saving: &mut Saving<'_>, name: &CStr, request: &SaveRequest<'_>) -> 
         return Err(Outcome::failed(Errno::of(ENOENT), STEADFAST_STEP_INSPECT_TARGET));
     };
     // One saver at a time.
+    let looked_at = current.stat;
     let held = if request.swaps() { Some(current) } else { current.hold(target, None, &mut saving.retry)? };
+    pair::begin_again_if_replaced(&looked_at, held.as_ref())?;
     let Some(mut current) = held else {
         return Err(Outcome::failed(Errno::of(ENOENT), STEADFAST_STEP_INSPECT_TARGET));
     };

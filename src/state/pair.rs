@@ -8,7 +8,7 @@ use super::existing::{Existing, if_regular};
 use super::format::Slot;
 use super::options::Kind;
 use crate::file::deadline::Retry;
-use crate::file::entry::Entry;
+use crate::file::entry::{Entry, same};
 use crate::file::names;
 use crate::hooks::*;
 use crate::mem::format::hash;
@@ -153,6 +153,21 @@ pub fn begin_again_if_slot(current: Option<&Existing<'_>>) -> Result<(), Outcome
         Some(_) => Err(Outcome::failed(Errno::of(ESTALE), STEADFAST_STEP_KEEP_PREVIOUS)),
         None => Ok(()),
     }
+}
+
+/// The same, unless it is the file that was looked at.
+pub fn begin_again_if_replaced(looked_at: &steadfast_stat, current: Option<&Existing<'_>>) -> Result<(), Outcome> {
+    if current.is_some_and(|current| same(&current.stat, looked_at)) { Ok(()) } else { begin_again_if_slot(current) }
+}
+
+/// Keeps out whoever would let two files take turns, until `current` goes: by a flock of what is at the target. It is shared, so that
+/// those that keep a state, or remove it, do not wait for each other. Without it a slot at PATH.prev, of which the call knows nothing,
+/// would be taken away.
+pub fn share<'h>(target: Entry<'h, '_>, current: &mut Option<Existing<'h>>, retry: &mut Retry) -> Result<(), Outcome> {
+    let Some(there) = current.take_if(|there| !there.is_held()) else { return Ok(()) };
+    let looked_at = there.stat;
+    *current = there.share(target, retry)?;
+    begin_again_if_replaced(&looked_at, current.as_ref())
 }
 
 /// What stands for these two files in the header of the one that was written in place when both names were on the disk: 32 bits for

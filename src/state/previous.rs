@@ -44,8 +44,7 @@ pub struct How {
     pub waits: bool,
     /// Does the state alternate?
     pub alternates: bool,
-    /// May other savers let two files take turns here? Then a flock of what is at PATH keeps them out until the new state has its
-    /// name: else a slot at .prev, which this saver knows nothing of, would be taken away. Shared: those that keep may go on.
+    /// May other savers let two files take turns here? They are kept out until the new state has its name.
     pub shares: bool,
 }
 
@@ -72,12 +71,8 @@ pub fn keep<'h>(
     };
     let mut failed = Outcome::failed(Errno::of(EAGAIN), STEP);
     for _ in 0..ATTEMPTS {
-        if let Some(there) = current.take_if(|there| how.shares && !there.is_held()) {
-            let looked_at = there.stat;
-            *current = there.share(target, retry)?;
-            if !current.as_ref().is_some_and(|there| same(&there.stat, &looked_at)) {
-                pair::begin_again_if_slot(current.as_ref())?;
-            }
+        if how.shares {
+            pair::share(target, current, retry)?;
         }
         let Some(there) = current.as_mut() else { return Ok(Kept::unchanged(keeping.has_recoverable(retry)?, Detail::None)) };
         let kept = match keeping.keep(there, retry, AGAIN) {

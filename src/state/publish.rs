@@ -65,8 +65,10 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
 pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, request: &SaveRequest<'_>) -> Result<bool, Outcome> {
     let target = saving.target(name);
     let Some(kept) = &saving.current else { return Ok(false) };
-    // While it has the name of the temporary file, nobody is to take it for the orphan of a dead writer.
-    let _flock = match locked(target.hooks(), kept.fd()) {
+    // While it has the name of the temporary file, nobody is to take it for the orphan of a dead writer. The flock that it was kept
+    // under does that, too; another kind would be refused beside others that keep it, and would end that one.
+    let taken = if kept.is_held() { Ok(None) } else { locked(target.hooks(), kept.fd()) };
+    let _flock = match taken {
         Err(e) if e.is(EAGAIN) => return Ok(false),
         taken => taken.at(STEADFAST_STEP_KEEP_PREVIOUS)?,
     };

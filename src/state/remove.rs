@@ -26,6 +26,7 @@ pub fn remove(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<
 
 fn remove_once(session: &mut Session<'_>, path: &mut Path, request: &SaveRequest<'_>) -> Result<Outcome, Outcome> {
     let mut saving = Saving::begin(session, path, request)?;
+    saving.share(path.name())?;
     let generation = saving.there.unwrap_or(0);
     match remove_both(&mut saving, path, request)? {
         Removed::Yes => {}

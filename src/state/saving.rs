@@ -186,9 +186,18 @@ impl<'h> Saving<'h> {
         }
     }
 
-    /// May other savers let two files take turns here?
-    pub fn may_alternate(&self) -> bool {
-        can_sync_both(self.hooks()) && filesystem::may_be_well_known(self.hooks(), self.dir.raw())
+    /// Keeps out savers that would let two files take turns, where there may be such.
+    pub fn share(&mut self, name: &CStr) -> Result<(), Outcome> {
+        if self.may_share() {
+            pair::share(Entry::new(&self.dir, name), &mut self.current, &mut self.retry)?;
+        }
+        Ok(())
+    }
+
+    /// May others let two files take turns here, and is nothing done against it yet?
+    pub fn may_share(&self) -> bool {
+        let is_free = self.current.as_ref().is_some_and(|current| !current.is_held());
+        is_free && can_sync_both(self.hooks()) && filesystem::may_be_well_known(self.hooks(), self.dir.raw())
     }
 
     /// The name in the directory.

@@ -209,7 +209,7 @@ fn keep<'h>(
         verifiable: saving.unverified.is_none(),
         waits: saving.streamed.is_some(),
         alternates: saving.pair.is_some(),
-        shares: wanted && saving.current.is_some() && saving.may_alternate(),
+        shares: saving.may_share(),
     };
     if saving.pair.as_ref().is_some_and(Pair::stays_at_previous) {
         return Ok(Some(Kept::unchanged(true, Detail::None)));
@@ -218,7 +218,8 @@ fn keep<'h>(
     match previous::keep(target, &written.temp, &mut saving.current, how, &mut saving.retry) {
         Ok(kept) => Ok(Some(kept)),
         Err(outcome) if outcome.status == STEADFAST_E_CONFLICT => Err(saving.conflict(name, request.kind())),
-        Err(outcome) if wanted => Err(outcome),
+        // Without a durable copy nothing may take the place of a state that alternates by now.
+        Err(outcome) if wanted || begins_again(&outcome) => Err(outcome),
         Err(_) => Ok(None),
     }
 }
