@@ -95,6 +95,107 @@ static void loads(const char *what, uint32_t flags, const char *content)
     steadfast_context_free(c);
 }
 
+/* A byte of a file is another, until it is changed back. */
+static void flip(const char *file, off_t at)
+{
+    unsigned char byte;
+    int fd = open(file, O_RDWR);
+    ok(pread(fd, &byte, 1, at) == 1, "a byte of %s", file == path ? "PATH" : "PATH.prev");
+    byte ^= 1;
+    ok(pwrite(fd, &byte, 1, at) == 1, "is changed");
+    close(fd);
+}
+
+/* PATH was read; then savers write to both files, and somebody takes PATH.prev away. */
+static int32_t take_away(void *user, int32_t fd, const char *name, int32_t flags, uint32_t mode)
+{
+    int *done = user;
+    size_t len = strlen(name);
+    if (*done == 0 && len > 5 && strcmp(name + len - 5, ".prev") == 0) {
+        *done = 1;
+        save_with(context, path, "5", STEADFAST_SAVE_ALTERNATE);
+        save_with(context, path, "6", STEADFAST_SAVE_ALTERNATE);
+        unlink(previous);
+    }
+    return REAL->openat(NULL, fd, name, flags, mode);
+}
+
+static void is_taken_away(void)
+{
+    int done = 0;
+    steadfast_hooks hooks = steadfast_hooks_init();
+    steadfast_context *c = NULL;
+    steadfast_state s = { .size = sizeof s };
+    unlink(path), unlink(previous);
+    for (int i = 0; i < 4; i++)
+        save_with(context, path, "4", STEADFAST_SAVE_ALTERNATE);
+    hooks.user = &done, hooks.openat = take_away, hooks.absent = test_absent();
+    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    is_int(steadfast_state_load(c, path, NULL, &s, NULL), 0, "two saves since PATH was read, and PATH.prev is gone");
+    ok(done == 1 && s.generation == 6 && s.len == 1 && memcmp(s.data, "6", 1) == 0, "what they were told is what is loaded");
+    steadfast_state_free(&s);
+    steadfast_context_free(c);
+}
+
+/* Both are torn at the first look, one in another way at the second, and whole afterwards. */
+static int32_t mends(void *user, int32_t fd, int32_t operation)
+{
+    int *looks = user;
+    if (operation == (LOCK_SH | LOCK_NB)) {
+        if (++*looks == 1)
+            flip(path, 100);
+        if (*looks == 2)
+            flip(path, 100), flip(path, 300), flip(previous, 300);
+    }
+    return REAL->flock(NULL, fd, operation);
+}
+
+static void both_torn(void)
+{
+    int looks = 0;
+    steadfast_hooks hooks = steadfast_hooks_init();
+    steadfast_context *c = NULL;
+    steadfast_state s = { .size = sizeof s };
+    unlink(path), unlink(previous);
+    for (int i = 0; i < 4; i++)
+        save_with(context, path, "whole", STEADFAST_SAVE_ALTERNATE);
+    flip(path, 300), flip(previous, 300);
+    hooks.user = &looks, hooks.flock = mends, hooks.absent = test_absent();
+    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    is_int(steadfast_state_load(c, path, NULL, &s, NULL), 0, "both are torn, and torn in another way a moment later");
+    ok(looks >= 2 && s.generation == 4 && s.len == 5 && memcmp(s.data, "whole", 5) == 0, "it looks on until they are whole");
+    steadfast_state_free(&s);
+    steadfast_context_free(c);
+}
+
+static int sleeps;
+static int32_t count_sleeps(void *user, steadfast_pollfd *fds, uint32_t count, int64_t timeout_ns)
+{
+    (void)user;
+    sleeps++;
+    return REAL->poll(NULL, fds, count, timeout_ns);
+}
+
+/* Somebody has the flock of a damaged file, and keeps it: that holds nobody up for long. */
+static void damaged_and_held(void)
+{
+    steadfast_hooks hooks = steadfast_hooks_init();
+    steadfast_context *c = NULL;
+    steadfast_state s = { .size = sizeof s };
+    unlink(path), unlink(previous);
+    save_with(context, path, "damaged", 0);
+    flip(path, 260);
+    int fd = open(path, O_RDONLY);
+    ok(flock(fd, LOCK_EX | LOCK_NB) == 0, "somebody has the flock");
+    hooks.poll = count_sleeps, hooks.absent = test_absent();
+    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    is_int(steadfast_state_load(c, path, NULL, &s, NULL), STEADFAST_E_DIGEST, "a damaged state whose flock is held");
+    ok(sleeps <= 30, "is told after %d looks", sleeps);
+    close(fd);
+    steadfast_state_free(&s);
+    steadfast_context_free(c);
+}
+
 /* PATH was torn when it was read, and is whole by the time its header is looked at again. */
 static void was_torn(void)
 {
@@ -132,6 +233,9 @@ int main(void)
         loads("another alternating one", STEADFAST_SAVE_ALTERNATE, "less");
         keeps_nobody_out();
         was_torn();
+        is_taken_away();
+        both_torn();
+        damaged_and_held();
         loads("one that keeps it", STEADFAST_SAVE_KEEP_PREVIOUS, "less");
     }
     steadfast_context_free(context);

@@ -27,11 +27,6 @@ pub fn check(input: &[u8]) {
         _ => Some(vec![0; 300]),
     };
     let current = (how & 32 == 0).then_some(file);
-    // Nobody writes a whole file of two whose header does not confirm itself: a load looks again until its time is over.
-    let doubtful = |file: &Vec<u8>| reader::slot(file).is_some() && reader::header_generation(file).is_none();
-    if previous.as_ref().is_some_and(doubtful) {
-        return;
-    }
     let mut machine = Machine::new(0);
     machine.short = [0, 1, 255, 257][usize::from(also >> 3 & 3)];
     if let Some(file) = &current {

@@ -27,6 +27,11 @@ pub fn guarded<'h>(hooks: &'h Hooks, fd: i32, retry: &mut Retry) -> Result<Optio
     waited_for(hooks, retry, || hooks.lock(fd, LOCK_EX | LOCK_NB))
 }
 
+/// Has somebody an exclusive flock on it at this moment?
+pub fn is_held(hooks: &Hooks, fd: i32) -> bool {
+    hooks.lock(fd, LOCK_SH | LOCK_NB).is_err_and(|e| e.is(EAGAIN))
+}
+
 fn waited_for<T>(hooks: &Hooks, retry: &mut Retry, take: impl Fn() -> Result<T, Errno>) -> Result<Option<T>, Errno> {
     loop {
         match take() {

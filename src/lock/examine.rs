@@ -192,7 +192,7 @@ impl Found<'_, '_> {
 
     /// Has somebody a flock on it?
     fn is_seen_locked(&self) -> bool {
-        self.entry.hooks().lock(self.fd.raw(), LOCK_SH | LOCK_NB).is_err_and(|e| e.is(EAGAIN))
+        flock::is_held(self.entry.hooks(), self.fd.raw())
     }
 
     /// A file that names nobody: whoever has a flock on it (flock(1), say) is alive.

@@ -12,6 +12,7 @@ use super::options::*;
 use super::pair;
 use crate::file::deadline::Retry;
 use crate::file::entry::same;
+use crate::file::flock;
 use crate::hooks::*;
 use crate::mem::format::hash;
 use crate::status::*;
@@ -93,7 +94,7 @@ fn choose<'h>(
         return Ok(None);
     }
     let mut before = None;
-    let mut idle = false;
+    let mut looks = 0u32;
     loop {
         let now = match found {
             Found::State(loaded) => return Ok(Some((loaded, None))),
@@ -101,8 +102,11 @@ fn choose<'h>(
             Found::Ordinary(STEADFAST_OK) => return Err(MOVED),
             ref other => signature(other),
         };
-        let is_same = idle && before == Some(now);
-        let is_last = is_same || (before.is_some() && !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)?);
+        looks = looks.saturating_add(1);
+        let is_settled = before == Some((now, true));
+        // Who has the flock of a damaged file that is none of the two may be anybody, and keep it.
+        let is_enough = matches!(found, Found::Ordinary(_)) && looks > pair::LOOKS;
+        let is_last = is_settled || is_enough || (looks > 1 && !retry.sleep(hooks).at(STEADFAST_STEP_WAIT)?);
         match found {
             Found::Only(loaded, other) if is_last => return Ok(Some((recovered(loaded), Some(other)))),
             Found::Beside(loaded) if is_last => return Ok(Some((loaded, None))),
@@ -110,8 +114,7 @@ fn choose<'h>(
             _ if is_last => return Err(MOVED),
             _ => {}
         }
-        before = Some(now);
-        idle = is_idle(files, retry)?;
+        before = Some((now, is_idle(files, retry)?));
         let at_path = again(room, retry);
         found = look(files, &any, room, retry, at_path)?;
     }
@@ -138,8 +141,7 @@ fn signature(found: &Found) -> (u32, u64, i32) {
 fn is_idle(files: &Files<'_, '_>, retry: &mut Retry) -> Result<bool, Outcome> {
     let hooks = files.start.hooks();
     let file = files.open(retry).map_err(moved)?;
-    let flock = hooks.lock(file.raw(), LOCK_SH | LOCK_NB).map(drop);
-    Ok(!flock.is_err_and(|e| e.is(EAGAIN)) && is_at(files, &file, retry)?)
+    Ok(!flock::is_held(hooks, file.raw()) && is_at(files, &file, retry)?)
 }
 
 fn recovered(loaded: Loaded) -> Loaded {
@@ -195,8 +197,11 @@ fn look<'h>(
                 Ok(newer) if newer.alternates && newer.fields.generation > path.fields.generation => {
                     Ok(Found::State(Loaded { previous: true, ..newer }))
                 }
-                Ok(_) => Ok(Found::Moved),
                 // What was read of PATH is no longer in the memory.
+                Ok(older) => Ok(match files.load(any, room, retry) {
+                    Ok(again) if older.alternates && again.fields.generation == path.fields.generation => Found::State(again),
+                    _ => Found::Moved,
+                }),
                 Err(e) if recoverable(e.status) => Ok(match files.load(any, room, retry) {
                     Ok(again) if again.alternates => Found::Only(again, e),
                     _ => Found::Moved,

@@ -75,7 +75,7 @@ pub fn find<'h>(target: Entry<'h, '_>, current: &mut Existing<'h>, retry: &mut R
 }
 
 /// How often a reader looks again while savers may be at work.
-const LOOKS: u32 = 30;
+pub const LOOKS: u32 = 30;
 
 /// The generation of an alternating state, for a reader without a flock; None where it does not alternate.
 pub fn generation<'h>(entry: Entry<'h, '_>, current: &mut Existing<'h>, retry: &mut Retry) -> Result<Option<u64>, Outcome> {
