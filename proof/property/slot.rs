@@ -151,6 +151,21 @@ proptest! {
     }
 }
 
+/// Nobody writes an older file whose digest fits and whose header does not confirm itself. It is no reason to doubt the newer one.
+#[test]
+fn a_header_that_does_not_confirm_itself() {
+    let [older, newer] = [4, 5].map(|generation| State { payload: b"payload".to_vec(), generation, saved_at_ns: 2, schema: 3 });
+    let slot = Slot { used: 0, pair: 1 << 32 | 1, grouped: false, permissions: None };
+    let path = record_of(&newer, &slot);
+    let mut previous = record_of(&older, &slot);
+    let head = previous.windows(6).position(|bytes| bytes == b" head=").unwrap() + 6;
+    previous[head] ^= 1;
+    let line = reader::digest_line(&previous);
+    previous[..68].copy_from_slice(&line);
+    assert_eq!(reader::header_generation(&previous), None);
+    assert_eq!(load(&path, Some(&previous)), (0, Some((newer, 0))));
+}
+
 /// Every bit of the header of one, and of the first bytes of what fills it up.
 #[test]
 fn every_bit_of_a_slot() {
