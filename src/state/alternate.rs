@@ -193,11 +193,11 @@ fn fitting(saving: &mut Saving<'_>, request: &SaveRequest<'_>) -> Result<Option<
     if newest_unsynced || !ownership::are_equal(hooks, &path, &previous).at(STEADFAST_STEP_SET_MODE)? {
         return Ok(None);
     }
-    let as_written = pair.other.and_then(|slot| slot.permissions);
     let Some(older) = pair.other_than_newest(current) else { return Ok(None) };
     // Who may open it by now, or could until somebody tightened its permissions, may have it open.
     let permissions = ownership::fingerprint(hooks, &older.replaced()).at(STEADFAST_STEP_SET_MODE)?;
-    if older.stat.nlink != 1 || as_written != Some(permissions) {
+    let is_as_written = older.slot(STEADFAST_STEP_READ_CURRENT)?.is_some_and(|(slot, _)| slot.permissions == Some(permissions));
+    if older.stat.nlink != 1 || !is_as_written {
         return Ok(None);
     }
     let wanted = Slot::capacity(request.data.len() as u64);

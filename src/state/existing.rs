@@ -10,6 +10,7 @@ use crate::file::ownership::{Replaced, UNSYNCED};
 use crate::hooks::*;
 use crate::mem::copy;
 use crate::status::*;
+use core::cell::Cell;
 
 /// How often a state may be replaced while it is being opened, before that is taken for a defect.
 const ATTEMPTS: u32 = 10_000;
@@ -77,6 +78,8 @@ pub struct Existing<'h> {
     fd: Fd<'h>,
     pub stat: steadfast_stat,
     held: bool,
+    /// Its header, once it was asked for; in there None, if it has none that fits its length.
+    header: Cell<Option<Option<[u8; HEADER]>>>,
     /// What it came to when it was read through as this kind.
     content: Option<(Kind, Content)>,
     /// Has its sync failed?
@@ -118,7 +121,7 @@ impl<'h> Existing<'h> {
         if !is_regular(stat.mode) {
             return Err(Outcome::new(STEADFAST_E_NOT_REGULAR));
         }
-        Ok(Some(Existing { fd, stat, held: false, content: None, unsynced: false }))
+        Ok(Some(Existing { fd, stat, held: false, header: Cell::new(None), content: None, unsynced: false }))
     }
 
     /// Is something mounted there, so that no other file can get the name?
@@ -197,6 +200,7 @@ impl<'h> Existing<'h> {
             {
                 // Somebody may have written it in place before.
                 current.stat = named;
+                current.header.set(None);
                 return Ok(Some(current));
             }
             match Existing::open(entry, retry, STEP)? {
@@ -207,12 +211,17 @@ impl<'h> Existing<'h> {
         Err(Outcome::failed(Errno::of(EAGAIN), STEP))
     }
 
-    /// The header, if the file has one that fits its length.
+    /// The header, if the file has one that fits its length. It is read once.
     fn header(&self) -> Result<Option<[u8; HEADER]>, Errno> {
+        if let Some(header) = self.header.get() {
+            return Ok(header);
+        }
         let mut header = [0u8; HEADER];
         let len = self.fd.hooks().pread(self.fd.raw(), &mut header, 0)?.len();
         let fits = len == HEADER && format::expected_len(&header, self.stat.size).is_ok();
-        Ok(fits.then_some(header))
+        let header = fits.then_some(header);
+        self.header.set(Some(header));
+        Ok(header)
     }
 
     /// The generation that its header's own check confirms, or its attribute; and does it look like a state, of this format

@@ -35,8 +35,6 @@ pub struct Pair<'h> {
     pub is_unsure: bool,
     /// What the newest one says.
     pub slot: Slot,
-    /// What the other one says, if it is one of the two.
-    pub other: Option<Slot>,
 }
 
 /// Finds out which is newer; None where the state does not alternate, and where neither is whole.
@@ -45,7 +43,7 @@ pub fn find<'h>(target: Entry<'h, '_>, current: &mut Existing<'h>, retry: &mut R
         Ok(name) => if_regular(Existing::open(target.sibling(name.c_str()), retry, STEP))?,
         Err(_) => None,
     };
-    let mut pair = Pair { previous, newest: Side::Path, highest: None, is_unsure: false, slot: Slot::default(), other: None };
+    let mut pair = Pair { previous, newest: Side::Path, highest: None, is_unsure: false, slot: Slot::default() };
     let at_path = current.slot(STEP)?;
     let at_previous = pair.previous.as_ref().map_or(Ok(None), |previous| previous.slot(STEP))?;
     // What is damaged beyond recognition may have been one of the two.
@@ -59,15 +57,15 @@ pub fn find<'h>(target: Entry<'h, '_>, current: &mut Existing<'h>, retry: &mut R
     };
     let previous_first = number(at_previous) > number(at_path) && may_be_newer;
     for side in if previous_first { [Side::Previous, Side::Path] } else { [Side::Path, Side::Previous] } {
-        let (file, slot, other) = match side {
-            Side::Path => (Some(&mut *current), at_path, at_previous),
-            Side::Previous => (pair.previous.as_mut(), at_previous, at_path),
+        let (file, slot) = match side {
+            Side::Path => (Some(&mut *current), at_path),
+            Side::Previous => (pair.previous.as_mut(), at_previous),
         };
         let (Some(file), Some((slot, _))) = (file, slot) else { continue };
         let number = file.verify(Kind::Record, STEP)?.generation;
         if number.is_some() {
             (pair.newest, pair.slot, pair.highest) = (side, slot, number);
-            pair.look_at_other(other, current)?;
+            pair.look_at_other(current)?;
             return Ok(Some(pair));
         }
     }
@@ -97,13 +95,9 @@ pub fn generation<'h>(entry: Entry<'h, '_>, current: &mut Existing<'h>, retry: &
 }
 
 impl<'h> Pair<'h> {
-    fn look_at_other(&mut self, slot: Option<(Slot, Option<u64>)>, current: &mut Existing<'h>) -> Result<(), Outcome> {
-        self.other = slot.map(|(slot, _)| slot);
+    fn look_at_other(&mut self, current: &mut Existing<'h>) -> Result<(), Outcome> {
         let Some(other) = self.other_than_newest(current) else { return Ok(()) };
-        let number = match slot {
-            Some((_, number)) => number,
-            None => other.look(Kind::Record, STEP)?.0,
-        };
+        let (number, _) = other.look(Kind::Record, STEP)?;
         let unsure = number.is_none() && other.verify(Kind::Record, STEP)?.is_damaged();
         (self.highest, self.is_unsure) = (self.highest.max(number), unsure);
         Ok(())

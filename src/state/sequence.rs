@@ -218,8 +218,8 @@ fn keep<'h>(
     match previous::keep(target, &written.temp, &mut saving.current, how, &mut saving.retry) {
         Ok(kept) => Ok(Some(kept)),
         Err(outcome) if outcome.status == STEADFAST_E_CONFLICT => Err(saving.conflict(name, request.kind())),
-        // Without a durable copy nothing may take the place of a state that alternates by now.
-        Err(outcome) if wanted || begins_again(&outcome) => Err(outcome),
+        // Without a durable copy nothing may take the place of a state that alternates by now: the save begins again.
+        Err(outcome) if wanted || outcome.status == Errno::of(ESTALE).code() => Err(outcome),
         Err(_) => Ok(None),
     }
 }
