@@ -64,41 +64,32 @@ void row(struct row r)
     }
 }
 
+/* Of one contestant beside the first one; the figure itself is to be filled in. */
+static struct row row_of(const char *part, const char *what, const struct place *place, size_t size, const struct contestant *contestants,
+                         size_t which)
+{
+    return (struct row){
+        .part = part, .what = what, .place = place, .size = size, .us = contestants[which].us, .base_us = contestants[0].us, .unit = "x"
+    };
+}
+
 void row_ratio(const char *part, const char *what, const struct place *place, size_t size, const struct contestant *contestants,
                size_t which, double target, size_t rounds)
 {
     const struct contestant *c = &contestants[which];
-    row((struct row){ .part = part,
-                      .what = what,
-                      .place = place,
-                      .size = size,
-                      .us = c->us,
-                      .base_us = contestants[0].us,
-                      .value = c->ratio,
-                      .low = c->ratio_low,
-                      .high = c->ratio_high,
-                      .unit = "x",
-                      .target = target,
-                      .rounds = rounds });
+    struct row r = row_of(part, what, place, size, contestants, which);
+    r.value = c->ratio, r.low = c->ratio_low, r.high = c->ratio_high, r.target = target, r.rounds = rounds;
+    row(r);
 }
 
 void row_times(const char *part, const char *what, const struct place *place, size_t size, const struct contestant *contestants,
                size_t which, double target, size_t rounds)
 {
     const struct contestant *c = &contestants[which];
-    row((struct row){ .part = part,
-                      .what = what,
-                      .place = place,
-                      .size = size,
-                      .us = c->us,
-                      .base_us = contestants[0].us,
-                      .value = 1 / c->ratio,
-                      .low = 1 / c->ratio_high,
-                      .high = 1 / c->ratio_low,
-                      .unit = "x",
-                      .target = target,
-                      .direction = AT_LEAST,
-                      .rounds = rounds });
+    struct row r = row_of(part, what, place, size, contestants, which);
+    r.value = 1 / c->ratio, r.low = 1 / c->ratio_high, r.high = 1 / c->ratio_low, r.target = target, r.rounds = rounds;
+    r.direction = AT_LEAST;
+    row(r);
 }
 
 void row_skipped(const char *part, const char *what, const struct place *place, size_t size, const char *reason)

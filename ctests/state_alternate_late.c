@@ -23,11 +23,10 @@ static int64_t act_after_write(void *user, int32_t fd, const void *data, size_t 
 
 static steadfast_context *acting(void)
 {
-    steadfast_hooks hooks = steadfast_hooks_init();
-    steadfast_context *c = NULL;
+    steadfast_hooks hooks = test_hooks();
     hooks.pwrite = act_after_write;
-    hooks.absent = test_absent();
-    return steadfast_context_new(&hooks, &c) == 0 ? c : NULL;
+    ;
+    return test_context(&hooks);
 }
 
 static void begin(int saves)
@@ -114,14 +113,13 @@ static int64_t at_statfs(void *user, int32_t fd)
 
 static steadfast_context *beside_others(void)
 {
-    steadfast_hooks hooks = steadfast_hooks_init();
-    steadfast_context *c = NULL;
+    steadfast_hooks hooks = test_hooks();
     hooks.linkat = at_link, hooks.renameat = at_rename, hooks.fsync = at_sync, hooks.fstatfs = at_statfs;
-    hooks.absent = test_absent();
+    ;
     unlink(path), unlink(previous);
     save_with(context, path, "oldest", 0);
     save_with(context, path, "old", STEADFAST_SAVE_KEEP_PREVIOUS);
-    return steadfast_context_new(&hooks, &c) == 0 ? c : NULL;
+    return test_context(&hooks);
 }
 
 /* The others wait while a call takes what it has looked at away. */

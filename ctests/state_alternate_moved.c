@@ -24,11 +24,10 @@ static int32_t replace_first(void *user, int32_t fd, const char *name, int32_t f
 
 static steadfast_context *moving(void)
 {
-    steadfast_hooks hooks = steadfast_hooks_init();
-    steadfast_context *c = NULL;
+    steadfast_hooks hooks = test_hooks();
     hooks.openat = replace_first;
-    hooks.absent = test_absent();
-    return steadfast_context_new(&hooks, &c) == 0 ? c : NULL;
+    ;
+    return test_context(&hooks);
 }
 
 /* Could a saver take the flock at this moment? */
@@ -56,15 +55,14 @@ static void begin(const char *content, uint32_t flags)
 static void keeps_nobody_out(void)
 {
     int held = 0;
-    steadfast_hooks hooks = steadfast_hooks_init();
-    steadfast_context *c = NULL;
+    steadfast_hooks hooks = test_hooks();
     steadfast_state s = { .size = sizeof s };
     hooks.user = &held;
     hooks.openat = probe;
-    hooks.absent = test_absent();
+    ;
     begin("", 0);
     its_content = NULL;
-    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    steadfast_context *c = test_context(&hooks);
     is_int(steadfast_state_load(c, path, NULL, &s, NULL), STEADFAST_RECOVERED, "a torn state is recovered");
     is_int(held, 0, "a saver could have had the flock at every open of the reader");
     steadfast_state_free(&s);
@@ -123,14 +121,13 @@ static int32_t take_away(void *user, int32_t fd, const char *name, int32_t flags
 static void is_taken_away(void)
 {
     int done = 0;
-    steadfast_hooks hooks = steadfast_hooks_init();
-    steadfast_context *c = NULL;
+    steadfast_hooks hooks = test_hooks();
     steadfast_state s = { .size = sizeof s };
     unlink(path), unlink(previous);
     for (int i = 0; i < 4; i++)
         save_with(context, path, "4", STEADFAST_SAVE_ALTERNATE);
-    hooks.user = &done, hooks.openat = take_away, hooks.absent = test_absent();
-    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    hooks.user = &done, hooks.openat = take_away;
+    steadfast_context *c = test_context(&hooks);
     is_int(steadfast_state_load(c, path, NULL, &s, NULL), 0, "two saves since PATH was read, and PATH.prev is gone");
     ok(done == 1 && s.generation == 6 && s.len == 1 && memcmp(s.data, "6", 1) == 0, "what they were told is what is loaded");
     steadfast_state_free(&s);
@@ -153,15 +150,14 @@ static int32_t mends(void *user, int32_t fd, int32_t operation)
 static void both_torn(void)
 {
     int looks = 0;
-    steadfast_hooks hooks = steadfast_hooks_init();
-    steadfast_context *c = NULL;
+    steadfast_hooks hooks = test_hooks();
     steadfast_state s = { .size = sizeof s };
     unlink(path), unlink(previous);
     for (int i = 0; i < 4; i++)
         save_with(context, path, "whole", STEADFAST_SAVE_ALTERNATE);
     flip(path, 300), flip(previous, 300);
-    hooks.user = &looks, hooks.flock = mends, hooks.absent = test_absent();
-    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    hooks.user = &looks, hooks.flock = mends;
+    steadfast_context *c = test_context(&hooks);
     is_int(steadfast_state_load(c, path, NULL, &s, NULL), 0, "both are torn, and torn in another way a moment later");
     ok(looks >= 2 && s.generation == 4 && s.len == 5 && memcmp(s.data, "whole", 5) == 0, "it looks on until they are whole");
     steadfast_state_free(&s);
@@ -179,16 +175,15 @@ static int32_t count_sleeps(void *user, steadfast_pollfd *fds, uint32_t count, i
 /* Somebody has the flock of a damaged file, and keeps it: that holds nobody up for long. */
 static void damaged_and_held(void)
 {
-    steadfast_hooks hooks = steadfast_hooks_init();
-    steadfast_context *c = NULL;
+    steadfast_hooks hooks = test_hooks();
     steadfast_state s = { .size = sizeof s };
     unlink(path), unlink(previous);
     save_with(context, path, "damaged", 0);
     flip(path, 260);
     int fd = open(path, O_RDONLY);
     ok(flock(fd, LOCK_EX | LOCK_NB) == 0, "somebody has the flock");
-    hooks.poll = count_sleeps, hooks.absent = test_absent();
-    is_int(steadfast_context_new(&hooks, &c), 0, "a context");
+    hooks.poll = count_sleeps;
+    steadfast_context *c = test_context(&hooks);
     is_int(steadfast_state_load(c, path, NULL, &s, NULL), STEADFAST_E_DIGEST, "a damaged state whose flock is held");
     ok(sleeps <= 30, "is told after %d looks", sleeps);
     close(fd);

@@ -8,21 +8,14 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"example.org/steadfast/internal/expect"
 )
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func is(t *testing.T, err, target error) {
-	t.Helper()
-	if !errors.Is(err, target) {
-		t.Fatalf("%v (%T) is not %v", err, err, target)
-	}
-}
+var (
+	must = expect.NoError
+	is   = expect.Error
+)
 
 func TestErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")

@@ -5,6 +5,15 @@ use super::machine::{Kind, Machine};
 use super::reader::{self, Request, State};
 use steadfast::status::STEADFAST_E_TOO_LARGE;
 
+/// The second line `line` under a first one that fits, and `extra` bytes of payload.
+pub fn check_line(how: u8, also: u8, line: &str, extra: usize) {
+    let mut file = vec![b' '; 68];
+    file.extend(line.bytes().chain(std::iter::repeat(b' ')).take(187));
+    file.push(b'\n');
+    file.resize(reader::HEADER + extra, b'p');
+    check(&[&[how | 4, also][..], &file].concat());
+}
+
 /// The first bytes choose: how it is loaded, what the previous generation is like, whether the digest is made to fit.
 /// The rest is the file.
 pub fn check(input: &[u8]) {

@@ -143,11 +143,7 @@ proptest! {
         line in "steadfast 1 len=0{19}[0-9] gen=1 time=2 schema=0( (gen|head|!used=0000000000000000000|!used|!pair|p|grouped|!x)=?[0-9a-f]{1,17}){0,5} {0,9}",
         extra in 0..12usize,
     ) {
-        let mut file = vec![b' '; 68];
-        file.extend(line.bytes().chain(std::iter::repeat(b' ')).take(187));
-        file.push(b'\n');
-        file.resize(reader::HEADER + extra, b'p');
-        record::check(&[&[how | 4, also][..], &file].concat());
+        record::check_line(how, also, &line, extra);
     }
 }
 

@@ -32,8 +32,8 @@ pub struct steadfast_save_options {
     pub expected_generation: u64,
     /// How long to wait for other processes, in milliseconds: 0 means 10,000, a negative value no limit. A save waits
     /// for a lease on the file (fcntl(2)). It waits for the file's flock with IF_GENERATION, KEEP_PREVIOUS or ALTERNATE,
-    /// and at a state that alternates; savers hold it with IF_GENERATION and ALTERNATE. In a batch the time is for the
-    /// whole call, from the first wait on.
+    /// and at a state that alternates; savers hold it with IF_GENERATION and ALTERNATE. So does a removal, and a save
+    /// whose sync has failed. In a batch the time is for the whole call, from the first wait on.
     pub timeout_ms: i64,
 }
 

@@ -1,7 +1,6 @@
 package renameio_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,23 +12,15 @@ import (
 	"testing"
 
 	"example.org/steadfast"
+	"example.org/steadfast/internal/expect"
 	"example.org/steadfast/renameio"
 	"example.org/steadfast/renameio/maybe"
 )
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func is(t *testing.T, err, target error) {
-	t.Helper()
-	if !errors.Is(err, target) {
-		t.Fatalf("%v (%T) is not %v", err, err, target)
-	}
-}
+var (
+	must = expect.NoError
+	is   = expect.Error
+)
 
 // holds also says that nothing else is in the directory.
 func holds(t *testing.T, path, text string, mode os.FileMode) {
