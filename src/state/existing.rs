@@ -73,13 +73,21 @@ impl Content {
     }
 }
 
+/// What the header of a record says.
+#[derive(Clone, Copy)]
+struct Said {
+    /// The generation, if the header's own check confirms it.
+    generation: Option<u64>,
+    slot: Option<Slot>,
+}
+
 /// A regular file at the target, open.
 pub struct Existing<'h> {
     fd: Fd<'h>,
     pub stat: steadfast_stat,
     held: bool,
-    /// Its header, once it was asked for; in there None, if it has none that fits its length.
-    header: Cell<Option<Option<[u8; HEADER]>>>,
+    /// What its header says, once it was asked; in there None, if it has none that fits its length.
+    header: Cell<Option<Option<Said>>>,
     /// What it came to when it was read through as this kind.
     content: Option<(Kind, Content)>,
     /// Has its sync failed?
@@ -211,17 +219,17 @@ impl<'h> Existing<'h> {
         Err(Outcome::failed(Errno::of(EAGAIN), STEP))
     }
 
-    /// The header, if the file has one that fits its length. It is read once.
-    fn header(&self) -> Result<Option<[u8; HEADER]>, Errno> {
-        if let Some(header) = self.header.get() {
-            return Ok(header);
+    /// What the header says, if the file has one that fits its length. It is read once.
+    fn header(&self) -> Result<Option<Said>, Errno> {
+        if let Some(said) = self.header.get() {
+            return Ok(said);
         }
         let mut header = [0u8; HEADER];
         let len = self.fd.hooks().pread(self.fd.raw(), &mut header, 0)?.len();
         let fits = len == HEADER && format::expected_len(&header, self.stat.size).is_ok();
-        let header = fits.then_some(header);
-        self.header.set(Some(header));
-        Ok(header)
+        let said = fits.then(|| Said { generation: format::checked_generation(&header), slot: format::slot(&header) });
+        self.header.set(Some(said));
+        Ok(said)
     }
 
     /// The generation that its header's own check confirms, or its attribute; and does it look like a state, of this format
@@ -239,7 +247,7 @@ impl<'h> Existing<'h> {
             return Ok((Some(generation), true));
         }
         match self.header().at(step)? {
-            Some(header) => Ok((format::checked_generation(&header), true)),
+            Some(said) => Ok((said.generation, true)),
             None if kind == Kind::Plain => Ok((None, true)),
             None => attribute().map(|number| (number, number.is_some())),
         }
@@ -259,8 +267,8 @@ impl<'h> Existing<'h> {
     /// What its header says of an alternating state, if it is one of its two files; and the generation, if the header's own check
     /// confirms it.
     pub fn slot(&self, step: i32) -> Result<Option<(Slot, Option<u64>)>, Outcome> {
-        let header = self.header().at(step)?;
-        Ok(header.and_then(|header| Some((format::slot(&header)?, format::checked_generation(&header)))))
+        let said = self.header().at(step)?;
+        Ok(said.and_then(|said| Some((said.slot?, said.generation))))
     }
 
     /// Shows the content to `look`, piece by piece, until it answers false: how much was read.

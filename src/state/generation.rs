@@ -14,22 +14,18 @@ use crate::status::*;
 const STEP: i32 = STEADFAST_STEP_READ_CURRENT;
 
 /// What there is of PATH.prev.
-enum Previous<'h> {
-    /// Nothing that a load would take for a generation.
-    Missing,
-    /// Something, and its generation if that is verified. With its flock, where it is what a save compares with: nobody else
-    /// compares with it meanwhile.
-    There(Option<u64>, Option<Existing<'h>>),
+#[derive(Default)]
+struct Previous<'h> {
+    /// Is there anything that a load would take for a generation?
+    is_there: bool,
+    /// Its generation, if that is verified.
+    number: Option<u64>,
+    damage: i32,
+    /// With its flock, where it is what a save compares with: nobody else compares with it meanwhile.
+    held: Option<Existing<'h>>,
 }
 
 impl<'h> Previous<'h> {
-    fn number(&self) -> Option<u64> {
-        match self {
-            Previous::Missing => None,
-            Previous::There(number, _) => *number,
-        }
-    }
-
     /// Looks at PATH.prev; its header or attribute says what it is, unless it has to be `whole`. The flock of `current` is held then.
     fn look(
         target: Entry<'h, '_>,
@@ -37,19 +33,20 @@ impl<'h> Previous<'h> {
         kind: Kind,
         whole: bool,
         retry: &mut Retry,
-    ) -> Result<(Previous<'h>, i32), Outcome> {
-        let Ok(name) = names::previous(target.name()) else { return Ok((Previous::Missing, 0)) };
+    ) -> Result<Previous<'h>, Outcome> {
+        let Ok(name) = names::previous(target.name()) else { return Ok(Previous::default()) };
         let entry = target.sibling(name.c_str());
         let opened = match Existing::open(entry, retry, STEP) {
             Ok(Some(previous)) if whole => previous.hold(entry, current, retry),
             opened => opened,
         };
-        let Some(mut previous) = if_regular(opened)? else { return Ok((Previous::Missing, 0)) };
+        let Some(mut previous) = if_regular(opened)? else { return Ok(Previous::default()) };
+        let found = Previous { is_there: true, ..Previous::default() };
         if whole {
             let content = previous.verify(kind, STEP)?;
-            return Ok((Previous::There(content.generation, Some(previous)), content.damage));
+            return Ok(Previous { number: content.generation, damage: content.damage, held: Some(previous), ..found });
         }
-        Ok((Previous::There(previous.look(kind, STEP)?.0, None), 0))
+        Ok(Previous { number: previous.look(kind, STEP)?.0, ..found })
     }
 }
 
@@ -108,21 +105,20 @@ pub fn count<'h>(
     }
     // For an empty file that nothing confirms a load with RECOVER gives PATH.prev, as for damage.
     let own = number.or(tag.filter(|&tag| !emptied || tag == request.expected_generation));
-    let mut previous = Previous::Missing;
+    let mut previous = Previous::default();
     if let Some(highest) = alternates {
-        previous = Previous::There(highest, None);
+        previous = Previous { is_there: true, number: highest, ..previous };
     } else if number.is_none() || thorough {
         let whole = request.swaps() && own.is_none();
-        let found = Previous::look(target, current.as_ref().map(|current| &current.stat), kind, whole, retry)?;
-        previous = found.0;
+        previous = Previous::look(target, current.as_ref().map(|current| &current.stat), kind, whole, retry)?;
         if current.is_none() {
-            damage = found.1;
+            damage = previous.damage;
         }
     }
-    let there = own.or(previous.number()).or(tag);
+    let there = own.or(previous.number).or(tag);
     let mut basis = None;
-    if let (None, Previous::There(_, held)) = (own, &mut previous) {
-        basis = held.take();
+    if own.is_none() {
+        basis = previous.held.take();
         sha256 = match &mut basis {
             Some(basis) => basis.verify(kind, STEP)?.sha256,
             None => sha256,
@@ -130,7 +126,7 @@ pub fn count<'h>(
     }
     if request.swaps() {
         let expected = tag.filter(|&tag| tag == request.expected_generation);
-        compare(expected.or(there), current.is_some(), damage, &previous, request)?;
+        compare(expected.or(there), current.is_some(), damage, previous.is_there, request)?;
         if request.expected_sha256.is_some_and(|expected| sha256 != Some(expected)) {
             return Err(Outcome::new(STEADFAST_E_CONFLICT).with_generation(there.unwrap_or(0)));
         }
@@ -138,16 +134,16 @@ pub fn count<'h>(
     if request.removes {
         return Ok(Known { next: 0, there, replaces, basis });
     }
-    let last = number.max(previous.number());
+    let last = number.max(previous.number);
     let after = |last: u64| {
         let next = last.checked_add(1).filter(|&next| next < TAGS || kind == Kind::Record);
         next.ok_or(Outcome::because(Errno::of(EOVERFLOW).code(), Detail::LastGeneration))
     };
     // A plain file that has no number gets the one before, where it is kept.
     let room = |last: u64| if kind == Kind::Plain && current.is_some() { after(last).and_then(after) } else { after(last) };
-    let next = match (number.filter(|_| !is_unsure), &previous, current.is_some()) {
+    let next = match (number.filter(|_| !is_unsure), previous.is_there, current.is_some()) {
         (Some(_), _, _) => after(last.unwrap_or(0))?,
-        (None, Previous::Missing, false) => 1,
+        (None, false, false) => 1,
         // Damage, a file that is not ours, or only a previous generation: the clock is above any number that was counted.
         _ => last.map_or(Ok(0), room)?.max((now_ns / 1000).max(1).unsigned_abs()),
     };
@@ -160,7 +156,7 @@ fn compare(
     there: Option<u64>,
     is_there: bool,
     damage: i32,
-    previous: &Previous<'_>,
+    has_previous: bool,
     request: &SaveRequest<'_>,
 ) -> Result<(), Outcome> {
     let create = request.expected_generation == 0;
@@ -168,7 +164,7 @@ fn compare(
         Some(there) if there == request.expected_generation && !create => Ok(()),
         Some(there) => Err(Outcome::new(STEADFAST_E_CONFLICT).with_generation(there)),
         None if damage != 0 && (is_there || !create) => Err(Outcome::new(damage)),
-        None if create && matches!(previous, Previous::Missing) => Ok(()),
+        None if create && !has_previous => Ok(()),
         None => Err(Outcome::new(STEADFAST_E_CONFLICT)),
     }
 }

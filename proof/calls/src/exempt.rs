@@ -256,7 +256,7 @@ const ALL: [Exemption; 68] = [
                 || s.is(&[SYS_fchown]) && s.failed(&[EACCES]))
     }),
     because("a file system that cannot be asked may hold states that alternate: the flock is taken", |s| {
-        s.scenario("KEEP_PREVIOUS") && s.is(&[SYS_fstatfs])
+        (s.scenario("KEEP_PREVIOUS") || s.kind(&[Remove])) && s.is(&[SYS_fstatfs])
     }),
     because("a common sync only where it is known to reach the device and to tell its errors: else each file by itself", |s| {
         s.scenario("SYNCFS")
