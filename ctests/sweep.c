@@ -50,8 +50,7 @@ static void sweep(struct world *w, checker *check, const struct scenario *s)
     for (int i = 0; i < SWEEP_ERROR_COUNT; i++) {
         long runs = 0;
         int error = SWEEP_ERRORS[i];
-        /* A small run keeps every call but only the errors that the library tells apart. */
-        if (test_small() && error != EIO && error != EINTR && error != ENOSYS && error != EACCES)
+        if (!sweep_takes(error))
             continue;
         wrong = sweep_calls(w, check, &LIBRARY, s, error, 0, &runs);
         /* Under valgrind a million retries are too many. */

@@ -82,7 +82,7 @@ static void sweep(struct world *w, checker *check, const struct scenario *s)
     for (int i = 0; i < SWEEP_ERROR_COUNT; i++) {
         long runs = 0;
         int error = SWEEP_ERRORS[i];
-        if (test_small() && error != EIO && error != EINTR && error != ENOSYS && error != EACCES)
+        if (!sweep_takes(error))
             continue;
         wrong = sweep_calls(w, check, &PIECES, s, error, 0, &runs);
         if (wrong == NULL && !(test_small() && error == EINTR))
@@ -228,7 +228,7 @@ static void plain_sweep(struct world *w, plain_checker *check, const struct scen
         struct fault fault = { .error = SWEEP_ERRORS[i] };
         const char *wrong = NULL;
         long runs = 0;
-        if (fault.error == EINTR || (test_small() && fault.error != EIO && fault.error != ENOSYS && fault.error != EACCES))
+        if (fault.error == EINTR || !sweep_takes(fault.error))
             continue;
         for (fault.for_ever = 0; fault.for_ever < 2 && wrong == NULL; fault.for_ever++) {
             int reached = 1;

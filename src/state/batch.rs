@@ -74,12 +74,13 @@ pub fn save_batch<E: Entries>(
 ) -> Result<(Outcome, usize), Outcome> {
     const STEP: i32 = STEADFAST_STEP_ALLOCATE;
     let count = entries.count();
+    let room = count.min(TOGETHER);
     let mut batch = Batch {
         session,
         entries,
         request,
-        group: Group::new().at(STEP)?,
-        directories: List::new(TOGETHER).at(STEP)?,
+        group: Group::new(room).at(STEP)?,
+        directories: List::new(room).at(STEP)?,
         waiting: List::new(count).at(STEP)?,
         worst: Outcome::new(STEADFAST_OK).with_on_disk(STEADFAST_ON_DISK_NEW),
         worst_number: 0,

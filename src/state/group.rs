@@ -55,9 +55,9 @@ pub struct Group<'h> {
 }
 
 impl Group<'_> {
-    /// An empty one.
-    pub fn new() -> Result<Self, Errno> {
-        Ok(Group { slots: List::new(TOGETHER)?, queue: 0 })
+    /// An empty one, with room for `count`.
+    pub fn new(count: usize) -> Result<Self, Errno> {
+        Ok(Group { slots: List::new(count)?, queue: 0 })
     }
 
     /// Nothing more is synced.

@@ -130,7 +130,7 @@ const fn because(why: &'static str, holds: fn(&Seen) -> bool) -> Exemption {
     Exemption { why, holds }
 }
 
-const ALL: [Exemption; 68] = [
+const ALL: [Exemption; 69] = [
     // Everywhere.
     because("a signal came first: the same call was made again, or a sleep was ended early", |s| {
         let again =
@@ -303,6 +303,9 @@ const ALL: [Exemption; 68] = [
     }),
     because("the kernel's word that there is no state, or that another process has removed it", |s| {
         s.kind(&[Remove]) && s.is(&[SYS_openat, SYS_renameat, SYS_unlinkat]) && s.failed(&[ENOENT])
+    }),
+    because("there is no flock here: then no states alternate here either, and no saver waits", |s| {
+        s.kind(&[Remove]) && s.is(&[SYS_flock]) && no_flock(s.errno()) && s.opened_as("state")
     }),
     because("an attribute that is not to be had: what cannot be verified goes first, and PATH.prev after it", |s| {
         s.kind(&[Remove]) && s.is(&[SYS_fgetxattr]) && unsupported(s.errno())
