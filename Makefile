@@ -21,6 +21,7 @@ unexport SECONDS
 # Of the shell that runs this, not of the environment: cargo's output is looked for here.
 TARGET := target
 BUILD := build
+OUT := $(BUILD)/release
 
 # One version, Cargo.toml's; the ABI number is compared with the SONAME that the linker wrote.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -60,7 +61,7 @@ CARGO_LIB := CARGO_TARGET_DIR=$(TARGET) $(CARGO) rustc --lib --release --no-defa
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help header docs clean demo lint format test test-deep soak bench install install-strip uninstall
+.PHONY: all help header docs clean demo lint format test test-deep soak bench dist install install-strip uninstall
 
 all: $(BUILD)/$(SO) $(BUILD)/libsteadfast.a $(BUILD)/steadfast $(BUILD)/installed/steadfast
 
@@ -137,6 +138,10 @@ test test-deep: all
 soak: all $(DEMO)
 	@$(need_cargo)SECONDS_TO_SOAK=$(SECONDS) $(SUITES) $@
 
+# VERSION= is compared with Cargo.toml's.
+dist:
+	@$(need_cargo)$(need_cc)CARGO='$(CARGO)' bash packaging/dist.sh '$(if $(filter command line,$(origin VERSION)),$(VERSION))' $(OUT)
+
 bench: all
 	@$(need_cc)bash benches/run.sh --lib $(BUILD)
 
@@ -207,6 +212,7 @@ help:
 	@echo "make test-deep      C tests by dlopen, with parts of the platform missing, under valgrind; races"
 	@echo "make soak           kills, faults and races for SECONDS=$(SECONDS)"
 	@echo "make bench          measurements, as ratios (QUICK=1: short)"
+	@echo "make dist           a release from the committed tree into $(OUT)/: VERSION=$(VERSION)"
 	@echo "make header         write $(HEADER) anew from the source"
 	@echo "make docs           the API reference, by doxygen, into $(BUILD)/docs/html"
 	@echo "make install        PREFIX=$(PREFIX) DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR= (also install-strip, uninstall)"

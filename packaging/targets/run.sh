@@ -19,6 +19,8 @@ done
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 build=$(cd "$build" && pwd)
+python=build/venv/bin/python
+. packaging/targets/libraries.sh
 
 bit() { # STEADFAST_ABSENT_*
     sed -nE "s/.*STEADFAST_ABSENT_$1 = ([0-9]+).*/\1/p" include/steadfast.h
@@ -60,18 +62,10 @@ run_tests() {
 # The ordinary build asks for nothing newer either; a program that is linked on a new system does.
 check "the shared library asks for no more than glibc 2.17" no_newer 2.17 "$build/libsteadfast.so"
 
-exports_map=$work/exports.map
-{ echo '{ global:'; sed 's/$/;/' abi/exports.txt; echo 'local: *; };'; } >"$exports_map"
-# zig_links TARGET ARCHIVE: the shared library of the archive, in the directory of OUT that has the target's name.
-zig_links() {
-    mkdir -p "$out/$1"
-    build/venv/bin/python -m ziglang cc -target "$1" -shared -nostartfiles -Wl,-soname,libsteadfast.so.0 -Wl,-z,defs -Wl,--gc-sections \
-        -Wl,--version-script="$exports_map" -Wl,--whole-archive "$2" -Wl,--no-whole-archive -o "$out/$1/libsteadfast.so.0"
-}
 exports() { equal "$(nm -D --defined-only "$1" | awk '{ print $3 }' | sort)" "$(sort abi/exports.txt)"; }
 
 zig_tests() {
-    local zig="build/venv/bin/python -m ziglang cc -target x86_64-linux-gnu.2.17"
+    local zig="$python -m ziglang cc -target x86_64-linux-gnu.2.17"
     mkdir -p "$out/glibc217"
     check "glibc 2.17: the library is linked against it" zig_links x86_64-linux-gnu.2.17 "$build/libsteadfast.a" || return
     cp "$out/x86_64-linux-gnu.2.17/libsteadfast.so.0" "$out/glibc217"
@@ -82,14 +76,6 @@ zig_tests() {
         check "glibc 2.17: the command asks for no more" no_newer 2.17 "$out/glibc217/steadfast" &&
         check "glibc 2.17: the command runs" equal "$("$out/glibc217/steadfast" --version)" "$("$build/steadfast" --version)"
     run_tests glibc217 "$zig" "" "$out/glibc217/libsteadfast.so.0 -Wl,-rpath,$out/glibc217"
-}
-
-case $rustc in /*) cross_rustc=$rustc ;; *) cross_rustc=$PWD/$rustc ;; esac
-# cross TRIPLE CRATE-TYPE: with core built from source, since rustup's is not to be had everywhere.
-cross() {
-    env RUSTC="$cross_rustc/rustc" RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$(echo "$cross_rustc"/usr/src/rustc-*/library)" CARGO_TARGET_DIR="$target/targets" \
-        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-        "${CARGO:-cargo}" rustc --quiet -Zbuild-std=core,compiler_builtins --lib --release --no-default-features --features capi --target "$1" --crate-type "$2"
 }
 
 musl_tests() {
@@ -120,9 +106,9 @@ arm_tests() {
 # wheel TAG LIBRARY: the wheel of the library has this tag, and the library in it.
 wheel() {
     local made
-    made=$(bash bindings/python/build_wheel.sh "$2" "$out/wheels" "$PWD/build/venv/bin/python") || return
+    made=$(bash bindings/python/build_wheel.sh "$2" "$out/wheels" "$PWD/$python") || return
     equal "$(basename "$made")" "$(basename "$made" | sed -E 's/-py3-.*//')-py3-none-$1.whl" &&
-        grep -q " *steadfast/libsteadfast.so.0 " <(build/venv/bin/python -m zipfile -l "$made" | sed "s/^/ /")
+        grep -q " *steadfast/libsteadfast.so.0 " <("$python" -m zipfile -l "$made" | sed "s/^/ /")
 }
 
 # npm_package PLATFORM LIBRARY: the package of the library is for this platform, is a dependency, and has the library, stripped.
@@ -189,7 +175,7 @@ begin() { # TESTS: in the background
     platform "$1" >"$out/$1.log" 2>&1 &
 }
 
-if build/venv/bin/python -c 'import ziglang' 2>/dev/null; then
+if "$python" -c 'import ziglang' 2>/dev/null; then
     begin zig_tests
 else
     lacking "no ziglang (PyPI) in build/venv"
@@ -207,7 +193,7 @@ for name in "${platforms[@]}"; do
     passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + left))
 done
 # These take the libraries of the others.
-if [ -x "$cross_rustc/rustc" ] && build/venv/bin/python -c 'import ziglang' 2>/dev/null; then
+if [ -x "$cross_rustc/rustc" ] && "$python" -c 'import ziglang' 2>/dev/null; then
     lacks musl-gcc musl-tools || package_tests
 fi
 end
