@@ -106,25 +106,25 @@ python_works() {
 }
 check "Python: the wheel, in an empty environment" python_works
 # Node, in an empty project; koffi comes from where .ci/setup has put it.
-node_works() {
+node_works() (
     mkdir "$work/node" && cd "$work/node" && echo '{ "private": true }' >package.json &&
         npm install --silent --offline --no-audit --no-fund --install-links "$koffi" "$out/steadfast-linux-x64-gnu-$version.tgz" "$out/steadfast-$version.tgz" &&
         equal "$(node -e 'const s = require("steadfast"); s.saveSync("state", "hi"); console.log(String(s.loadSync("state").data));')" hi
-}
+)
 koffi=$PWD/build/node/node_modules/koffi
 if [ -d "$koffi" ]; then check "Node: the packages, in an empty project" node_works; else lacking "koffi is not in build/node (.ci/setup)"; fi
 # Rust, in an empty project.
-rust_works() {
-    mkdir -p "$work/rust/src" && tar -xzf "$out/steadfast-$version.crate" -C "$work/rust" && cd "$work/rust" || return
+rust_works() (
+    mkdir -p "$work/rust/src" && tar -xzf "$out/steadfast-$version.crate" -C "$work/rust" && cd "$work/rust" || exit
     printf '[package]\nname = "program"\nversion = "0.0.0"\nedition = "2024"\n[dependencies]\nsteadfast = { path = "steadfast-%s" }\n[workspace]\n' "$version" >Cargo.toml
     printf 'fn main() {\n    let saved = steadfast::State::new("state").save(b"hi");\n    println!("{}", saved.is_ok());\n}\n' >src/main.rs
     equal "$("${CARGO:-cargo}" run --quiet --offline)" true
-}
+)
 check "Rust: the crate, in an empty project" rust_works
 # The source by itself.
-source_works() {
+source_works() (
     tar -xzf "$out/steadfast-$version.tar.gz" -C "$work" && "$make" -s -C "$work/steadfast-$version" build/steadfast &&
         equal "$("$work/steadfast-$version/build/steadfast" --version)" "$(build/steadfast --version)"
-}
+)
 check "the source: make builds it" source_works
 end

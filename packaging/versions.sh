@@ -19,7 +19,10 @@ same bindings/python/steadfast/__init__.py '^__version__ = '
 same ctests/layout.c 'strcmp\(steadfast_version\(\), '
 same docs/man/steadfast_status_name.3 'returns the version of the library, '
 for page in docs/man/*.[1-8]; do grep -q "^\.so " "$page" || same "$page" "^\.TH "; done
-for recipe in packaging/recipes/*/*; do
-    [ ! -f "$recipe" ] || same "$recipe" "^ *(\"version\": |pkgver=|version \"|version = )"
-done
+recipes=packaging/recipes
+for recipe in alpine/APKBUILD arch/PKGBUILD; do same "$recipes/$recipe" "^pkgver="; done
+same "$recipes/homebrew/steadfast.rb" "^ *(version|url) \""
+same "$recipes/nix/package.nix" "^ *version = "
+same "$recipes/vcpkg/vcpkg.json" "^ *\"version\": "
+same "$recipes/conan/conanfile.py" "^ *version = "
 exit "$code"

@@ -14,9 +14,10 @@ zig_links() {
         -Wl,--version-script="$exports_map" -Wl,--whole-archive "$2" -Wl,--no-whole-archive -o "$out/$1/libsteadfast.so.0"
 }
 
-# cross TRIPLE CRATE-TYPE: with core built from source, since rustup's is not to be had everywhere.
+# cross TRIPLE CRATE-TYPE: with core built from source, since rustup's is not to be had everywhere. Its archives name no path of this
+# machine. (cargo appends what --config says to the flags of .cargo/config.toml.)
 cross() {
     env RUSTC="$cross_rustc/rustc" RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$(echo "$cross_rustc"/usr/src/rustc-*/library)" CARGO_TARGET_DIR="$target/targets" \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-        "${CARGO:-cargo}" rustc --quiet -Zbuild-std=core,compiler_builtins --lib --release --no-default-features --features capi --target "$1" --crate-type "$2"
+        "${CARGO:-cargo}" rustc --quiet --config "build.rustflags=['--remap-path-prefix=$cross_rustc/usr/src=/rustc']" -Zbuild-std=core,compiler_builtins --lib --release --no-default-features --features capi --target "$1" --crate-type "$2"
 }
