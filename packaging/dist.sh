@@ -59,7 +59,7 @@ platform() {
     [ "$1" = x86_64 ] || tool=aarch64-linux-gnu-strip
     "${MAKE:-make}" -s install CARGO="$cargo" BUILD="$build" TARGET="$target" DESTDIR="$work/$1-$2" PREFIX=/p >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
     mv "$work/$1-$2/p" "$tree"
-    rm -rf "$tree/bin" "$tree/share/bash-completion" "$tree/share/zsh" "$tree/share/fish" "$tree/share/man/man1"
+    rm -rf "${tree:?}/bin" "$tree/share/bash-completion" "$tree/share/zsh" "$tree/share/fish" "$tree/share/man/man1"
     "$tool" --strip-unneeded -o "$tree/lib/libsteadfast.so.$version" "$4"
     "$tool" --strip-debug --enable-deterministic-archives -o "$tree/lib/libsteadfast.a" "$3"
     # shellcheck disable=SC2016
@@ -95,5 +95,5 @@ bash bindings/node/pack.sh --main "$result" >/dev/null
 cp "$made/crate/package/$name.crate" "$result/"
 
 awk -v wanted="[$version]" '/^## / { on = $2 == wanted; next } on' CHANGELOG.md | sed '/./,$!d' >"$result/release-notes.md"
-(cd "$result" && find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%f\n' | sort | xargs sha256sum >SHA256SUMS)
+(cd "$result" && rm -f SHA256SUMS && sha256sum -- * >"$made/sums" && mv "$made/sums" SHA256SUMS)
 say "$(wc -l <"$result/SHA256SUMS") files in $result"

@@ -37,7 +37,7 @@ expected() {
         "libsteadfast-$version-py3-none-"{manylinux_2_17,musllinux_1_2}_{x86_64,aarch64}.whl \
         {steadfast,libsteadfast0,libsteadfast-devel}"-$version-1.x86_64.rpm" {steadfast,libsteadfast0,libsteadfast-dev}"_$version-1_amd64.deb"
 }
-check "all of it, and nothing else" equal "$(cd "$out" && ls -A | sort)" "$(expected | sort)"
+check "all of it, and nothing else" equal "$(cd "$out" && printf '%s\n' * | sort)" "$(expected | sort)"
 check "the notes are the section of the change log" grep -q '^### Added' "$out/release-notes.md"
 check "no path of this machine is in it" refuses sh -c "for file in '$out'/*.tar.gz '$out'/*.crate; do gzip -dc \"\$file\"; done | grep -aqF '$PWD'"
 if [ "${1:-}" = --twice ]; then

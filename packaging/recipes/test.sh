@@ -29,6 +29,7 @@ recipe() ( # FILE: its steps
     srcdir=$work pkgdir=$work/$(basename "$1")
     # shellcheck source=/dev/null
     . "$1"
+    # shellcheck disable=SC2154
     [ "$pkgver" = "$version" ]
     for step in build check package; do
         # Arch's begin beside the sources, Alpine's in them.

@@ -16,6 +16,8 @@ if ! command -v pkg-config >/dev/null; then
     end
 fi
 
+check "the version is the same everywhere" bash packaging/versions.sh
+
 cat >"$work/program.c" <<'C'
 #include <steadfast.h>
 #include <stdio.h>

@@ -1,6 +1,9 @@
+# mypy: ignore-errors
+# (Conan turns `settings` and `options` into objects that no type describes.)
 """Conan 2: `conan create packaging/recipes/conan`. cargo and make are those of the machine."""
 
 import os
+from typing import ClassVar
 
 from conan import ConanFile
 from conan.errors import ConanInvalidConfiguration
@@ -14,8 +17,8 @@ class Steadfast(ConanFile):
     license = "MIT OR Apache-2.0"
     package_type = "library"
     settings = "os", "arch"
-    options = {"shared": [True, False]}
-    default_options = {"shared": False}
+    options: ClassVar = {"shared": [True, False]}
+    default_options: ClassVar = {"shared": False}
 
     def export_sources(self):
         tree = os.path.join(self.recipe_folder, "..", "..", "..")
