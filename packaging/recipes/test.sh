@@ -46,7 +46,7 @@ done
 
 conan=$PWD/build/venv/bin/conan
 if [ ! -x "$conan" ]; then
-    lacking "no Conan in build/venv (PyPI: conan, which .ci/setup installs)"
+    lacking "no Conan in build/venv: build/venv/bin/pip install conan==2.34.0"
     end
 fi
 export CONAN_HOME=$work/conan
