@@ -194,12 +194,16 @@ static void save_before(struct faults *f, int call, const char *name)
 }
 static void turns(const steadfast_context *c, const char *kind)
 {
-    begin(2);
-    memset(&faults, 0, sizeof faults);
-    faults.before = save_before, faults.no_real_sync = 1;
-    is_int(save_it(c, "new", IN_PLACE, 0), STEADFAST_OK, "%s, another saver was there just before: saved", kind);
-    ok(load_gives(path, 0, "new") == 0 && load_gives(previous, 0, "a much longer content of another saver") == 0,
-       "what it had saved is kept, and not taken for damage");
+    static const struct { const char *name; uint32_t flags; } ways[] = { { "", 0 }, { ", KEEP_PREVIOUS", STEADFAST_SAVE_KEEP_PREVIOUS } };
+    for (int i = 0; i < 2; i++) {
+        begin(2);
+        memset(&faults, 0, sizeof faults);
+        faults.before = save_before, faults.no_real_sync = 1;
+        is_int(save_it(c, "new", IN_PLACE | ways[i].flags, 0), STEADFAST_OK, "%s%s, another saver was there just before: saved", kind,
+               ways[i].name);
+        ok(load_gives(path, 0, "new") == 0 && load_gives(previous, 0, "a much longer content of another saver") == 0,
+           "what it had saved is kept, and not taken for damage");
+    }
 }
 
 /* Somebody who may replace the file does so, just before the sync of what is written in place. */

@@ -310,6 +310,37 @@ static int32_t gone_fstat(void *user, int32_t fd, steadfast_stat *out)
 }
 
 /* The second of two entries of a batch finds that the state is gone. It comes after the first all the same. */
+/* A saver that writes in place has kept a copy, and is killed while it writes, before another one has the flock that it waits for. */
+static int is_torn;
+
+static int32_t torn_before_flock(void *user, int32_t fd, int32_t operation)
+{
+    (void)user;
+    if ((operation & LOCK_SH) != 0 && !is_torn) {
+        int file = open(path, O_WRONLY);
+        is_torn = pwrite(file, "torn", 4, 300) == 4;
+        close(file);
+    }
+    return REAL->flock(NULL, fd, operation);
+}
+
+static void torn_first(void)
+{
+    unlink(path), unlink(previous);
+    char text[400];
+    memset(text, 'o', sizeof text - 1), text[sizeof text - 1] = '\0';
+    save(path, text, 0);
+    save(previous, text, 0);
+    steadfast_hooks h = test_hooks();
+    h.flock = torn_before_flock;
+    steadfast_context *c = test_context(&h);
+    is_torn = 0;
+    is_int(save_with(c, path, "mine", STEADFAST_SAVE_KEEP_PREVIOUS), STEADFAST_OK, "the state is torn before it is kept: saved");
+    steadfast_context_free(c);
+    ok(is_torn && holds(path, "mine"), "the new one is there");
+    ok(holds(previous, text), "and PATH.prev is the copy, not the torn one");
+}
+
 static void same_state_twice(void)
 {
     steadfast_hooks h = test_hooks();
@@ -476,6 +507,10 @@ int main(void)
     if (NO_FLOCK) {
         skip("IF_GENERATION needs flock", "others save while a saver compares");
     } else {
+        if (can_alternate())
+            torn_first();
+        else
+            skip("no flock is taken to keep a state here", "the state is torn before it is kept");
         gone_for_a_moment();
         stale();
         same_state_twice();

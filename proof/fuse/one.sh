@@ -31,7 +31,7 @@ for program in "$bin"/c/*; do
     begun=$SECONDS limit=150
     # Those have no end there: expected.txt.
     case $fs:$name in gocryptfs:lock_unseen | gocryptfs:state_context) limit=15 ;; gocryptfs:lock_wait) limit=40 ;; esac
-    TMPDIR=$work/mount STEADFAST_TEST_SMALL=2 timeout -k 5 $limit "$program" >"$work/$name.tap" 2>"$work/$name.err" </dev/null
+    TMPDIR=$work/mount STEADFAST_TEST_SMALL=1 timeout -k 5 $limit "$program" >"$work/$name.tap" 2>"$work/$name.err" </dev/null
     collect "$name" $?
     echo "$name: $((SECONDS - begun)) s"
     rm -rf "$work/mount"/steadfast-*

@@ -74,7 +74,7 @@ run() { # FS
 # Three at a time on two cores: each waits for its server half of the time. The slow ones are the first.
 for fs in "${there[@]}"; do
     run "$fs" &
-    [ "$(jobs -r | wc -l)" -lt 3 ] || wait -n
+    [ "$(jobs -r | wc -l)" -lt 4 ] || wait -n
 done
 wait
 for fs in "${there[@]}"; do

@@ -41,11 +41,20 @@ struct Found<'h, 'n> {
 pub fn examine(entry: Entry<'_, '_>, identity: &Identity, settings: &Settings, remove: bool) -> Result<Outcome, Outcome> {
     // 1: open, and read the content.
     let open = || entry.open(CAREFUL, 0).map(|fd| (entry.hooks().fstat(fd.raw()), fd));
-    let opened = match open() {
-        // On NFS and FUSE a file that was replaced at this moment may be gone for whoever has opened it.
-        Ok((Err(e), _)) if e.is_one_of(&[ENOENT, ESTALE]) => open(),
-        opened => opened,
+    // On NFS and FUSE a file that is replaced at this moment may be gone for whoever opens it. ENOENT of the name itself is an answer.
+    let is_gone = |opened: &Result<(Result<steadfast_stat, Errno>, Fd<'_>), Errno>| match opened {
+        Ok((Err(e), _)) => e.is_one_of(&[ENOENT, ESTALE]),
+        Err(e) => e.is(ESTALE),
+        Ok(_) => false,
     };
+    let mut opened = open();
+    if is_gone(&opened) {
+        opened = open();
+    }
+    // Each look has found another file: the name changes hands. Unless the directory itself is gone.
+    if is_gone(&opened) && entry.stat_if_there().is_ok() {
+        return Ok(Outcome::new(STEADFAST_LOCK_CHANGED));
+    }
     let (stat, fd) = match opened {
         Ok((stat, fd)) => (stat.at(STEADFAST_STEP_READ_FILE)?, fd),
         Err(e) => return unopened(entry, e),

@@ -206,9 +206,13 @@ impl<'h> Existing<'h> {
             if let Some(named) = entry.stat_if_there().at(STEP)?
                 && same(&named, &current.stat)
             {
-                // Somebody may have written it in place before.
-                current.stat = named;
+                // Somebody may have written it in place before. Who shares the flock goes by time and size, since reading all of it
+                // again would cost each save that keeps a state.
+                if kind == LOCK_EX || (named.mtime_ns, named.size) != (current.stat.mtime_ns, current.stat.size) {
+                    current.content = None;
+                }
                 current.header.set(None);
+                current.stat = named;
                 return Ok(Some(current));
             }
             match Existing::open(entry, retry, STEP)? {

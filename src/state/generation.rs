@@ -116,13 +116,8 @@ pub fn count<'h>(
         }
     }
     let there = own.or(previous.number).or(tag);
-    let mut basis = None;
-    if own.is_none() {
-        basis = previous.held.take();
-        sha256 = match &mut basis {
-            Some(basis) => basis.verify(kind, STEP)?.sha256,
-            None => sha256,
-        };
+    if let Some(basis) = &mut previous.held {
+        sha256 = basis.verify(kind, STEP)?.sha256;
     }
     if request.swaps() {
         let expected = tag.filter(|&tag| tag == request.expected_generation);
@@ -132,7 +127,7 @@ pub fn count<'h>(
         }
     }
     if request.removes {
-        return Ok(Known { next: 0, there, replaces, basis });
+        return Ok(Known { next: 0, there, replaces, basis: previous.held });
     }
     let last = number.max(previous.number);
     let after = |last: u64| {
@@ -147,7 +142,7 @@ pub fn count<'h>(
         // Damage, a file that is not ours, or only a previous generation: the clock is above any number that was counted.
         _ => last.map_or(Ok(0), room)?.max((now_ns / 1000).max(1).unsigned_abs()),
     };
-    Ok(Known { next, there, replaces, basis })
+    Ok(Known { next, there, replaces, basis: previous.held })
 }
 
 /// IF_GENERATION: 0 means neither PATH nor PATH.prev. Where PATH is missing or damaged, a verified PATH.prev is what is

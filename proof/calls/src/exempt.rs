@@ -190,7 +190,14 @@ const ALL: [Exemption; 69] = [
         s.kind(&[Save]) && s.is(&[SYS_openat]) && s.failed(&[EEXIST]) && temporary(s.made())
     }),
     because("without flock nobody takes our temporary file for an orphan either", |s| {
-        s.kind(&[Save]) && s.is(&[SYS_flock]) && no_flock(s.errno()) && s.opened(temporary)
+        s.kind(&[Save])
+            && s.is(&[SYS_flock])
+            && s.made().args[1] as i32 & LOCK_EX != 0
+            && no_flock(s.errno())
+            && s.opened(temporary)
+    }),
+    because("there is no flock here: then no states alternate here either, and no saver waits for one that is shared", |s| {
+        s.kind(&[Save, Remove]) && s.is(&[SYS_flock]) && s.made().args[1] as i32 & LOCK_SH != 0 && no_flock(s.errno())
     }),
     because("what cannot be opened, looked at, locked or removed is no orphan for us: the next name", |s| {
         s.scenario("orphan")
@@ -303,9 +310,6 @@ const ALL: [Exemption; 69] = [
     }),
     because("the kernel's word that there is no state, or that another process has removed it", |s| {
         s.kind(&[Remove]) && s.is(&[SYS_openat, SYS_renameat, SYS_unlinkat]) && s.failed(&[ENOENT])
-    }),
-    because("there is no flock here: then no states alternate here either, and no saver waits", |s| {
-        s.kind(&[Remove]) && s.is(&[SYS_flock]) && no_flock(s.errno()) && s.opened_as("state")
     }),
     because("an attribute that is not to be had: what cannot be verified goes first, and PATH.prev after it", |s| {
         s.kind(&[Remove]) && s.is(&[SYS_fgetxattr]) && unsupported(s.errno())
