@@ -1,6 +1,9 @@
 # shellcheck shell=bash
-# What the tests of packaging share. Sourced; sets work and removes it at the end.
+# What the tests of packaging share. Sourced; sets version, and work, which it removes at the end.
 . tools/check-lib.sh
+. packaging/library.sh
+# shellcheck disable=SC2034
+version=$(version_of_tree)
 work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-packaging.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 lacks() { # TOOL PACKAGE

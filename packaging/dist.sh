@@ -6,20 +6,23 @@
 set -eu
 cd "$(dirname "$0")/.."
 version=${1:-}
-mkdir -p "${2:?usage: dist.sh VERSION OUT}"
-result=$(cd "$2" && pwd)
+out=${2:?usage: dist.sh VERSION OUT}
 root=$PWD
 cargo=${CARGO:-cargo}
 stop() { echo "dist: $1" >&2; exit 1; }
 
-actual=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+. packaging/library.sh
+actual=$(version_of_tree)
 [ -n "$version" ] || stop "say which version: make dist VERSION=$actual"
 [ "$version" = "$actual" ] || stop "Cargo.toml says $actual, not $version"
 bash packaging/versions.sh || stop "the version is not the same everywhere"
 grep -q "^## \[$version\]" CHANGELOG.md || stop "CHANGELOG.md has no section [$version]"
 [ -z "$(git status --porcelain)" ] || stop "the tree is not clean: commit first, or move what is new away"
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+[ -z "$(ls -A "$out")" ] || stop "$out is not empty: remove what is there, or say another OUT="
 missing=()
-for need in git:git rpmbuild:rpm dpkg-deb:dpkg-dev musl-gcc:musl-tools aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu npm:npm readelf:binutils; do
+for need in git:git flock:util-linux rpmbuild:rpm dpkg-deb:dpkg-dev musl-gcc:musl-tools aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu npm:npm readelf:binutils; do
     command -v "${need%%:*}" >/dev/null || missing+=("${need#*:}")
 done
 [ ${#missing[@]} = 0 ] || stop "install what is missing: apt-get install ${missing[*]}"
@@ -30,10 +33,14 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 umask 022
 unset MAKEFLAGS MFLAGS MAKELEVEL VERSION
+mkdir -p build
+exec 9>build/dist.lock
+flock -n 9 || stop "another make dist runs in this tree"
 # Always the same place, since what is compiled may name it.
 made=$root/build/dist
 rm -rf "$made"
-mkdir -p "$made"
+result=$made/release
+mkdir -p "$result"
 name=steadfast-$version
 say() { echo "dist: $1"; }
 
@@ -48,27 +55,28 @@ pack "$name"
 cd "$made/$name"
 
 say "the libraries"
-build=$made/build target=$made/target work=$made/work out=$made/platforms
+build=$made/build target=$made/target work=$made/work platforms=$made/platforms
 rustc=$root/build/rustc
-mkdir -p "$work" "$out"
+mkdir -p "$work" "$platforms"
 "${MAKE:-make}" -s all CARGO="$cargo" BUILD="$build" TARGET="$target"
 . packaging/targets/libraries.sh
+# What is the same for all of them.
+TARGET=$target installed "$work/all" PREFIX=/p
+common=$work/all/p
+rm -rf "${common:?}/bin" "$common/share/bash-completion" "$common/share/zsh" "$common/share/fish" "$common/share/man/man1"
+# shellcheck disable=SC2016
+sed -i 's|^prefix=.*|prefix=${pcfiledir}/../..|; s|^libdir=.*|libdir=${prefix}/lib|; s|^includedir=.*|includedir=${prefix}/include|' "$common/lib/pkgconfig/steadfast.pc"
+cp LICENSE CHANGELOG.md README.md "$common/"
 # platform MACHINE LIBC ARCHIVE LIBRARY: what a program needs, in one directory that works wherever it is unpacked.
 platform() {
-    local tree=$made/$name-linux-$1-$2 file tool=strip
-    [ "$1" = x86_64 ] || tool=aarch64-linux-gnu-strip
-    "${MAKE:-make}" -s install CARGO="$cargo" BUILD="$build" TARGET="$target" DESTDIR="$work/$1-$2" PREFIX=/p >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-    mv "$work/$1-$2/p" "$tree"
-    rm -rf "${tree:?}/bin" "$tree/share/bash-completion" "$tree/share/zsh" "$tree/share/fish" "$tree/share/man/man1"
-    "$tool" --strip-unneeded -o "$tree/lib/libsteadfast.so.$version" "$4"
-    "$tool" --strip-debug --enable-deterministic-archives -o "$tree/lib/libsteadfast.a" "$3"
-    # shellcheck disable=SC2016
-    sed -i 's|^prefix=.*|prefix=${pcfiledir}/../..|; s|^libdir=.*|libdir=${prefix}/lib|; s|^includedir=.*|includedir=${prefix}/include|' "$tree/lib/pkgconfig/steadfast.pc"
-    for file in LICENSE CHANGELOG.md README.md; do cp "$file" "$tree/"; done
+    local tree=$made/$name-linux-$1-$2
+    cp -a "$common" "$tree"
+    strip_into "$4" "$tree/lib/libsteadfast.so.$version"
+    strip_into "$3" "$tree/lib/libsteadfast.a"
     pack "$name-linux-$1-$2"
 }
 zig_links x86_64-linux-gnu.2.17 "$build/libsteadfast.a"
-platform x86_64 gnu "$build/libsteadfast.a" "$out/x86_64-linux-gnu.2.17/libsteadfast.so.0"
+platform x86_64 gnu "$build/libsteadfast.a" "$platforms/x86_64-linux-gnu.2.17/libsteadfast.so.0"
 cross aarch64-unknown-linux-gnu cdylib
 cross aarch64-unknown-linux-gnu staticlib
 built=$target/targets/aarch64-unknown-linux-gnu/release
@@ -77,7 +85,7 @@ for machine in x86_64 aarch64; do
     cross "$machine-unknown-linux-musl" staticlib
     built=$target/targets/$machine-unknown-linux-musl/release
     zig_links "$machine-linux-musl" "$built/libsteadfast.a"
-    platform "$machine" musl "$built/libsteadfast.a" "$out/$machine-linux-musl/libsteadfast.so.0"
+    platform "$machine" musl "$built/libsteadfast.a" "$platforms/$machine-linux-musl/libsteadfast.so.0"
 done
 
 say "packages for Debian and for RPM"
@@ -89,11 +97,13 @@ for library in "$made/$name-linux-"*/lib/libsteadfast.so."$version"; do
     bash bindings/python/build_wheel.sh "$library" "$result" "$python" >/dev/null
     bash bindings/node/pack_platform.sh "$library" "$result" >/dev/null
 done
-(cd bindings/python && "$python" -m hatchling build -t sdist -d "$result" >/dev/null 2>&1)
-bash bindings/node/pack.sh --main "$result" >/dev/null
+(cd bindings/python && "$python" -m hatchling build -t sdist -d "$result") >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+bash bindings/node/pack_main.sh "$result" >/dev/null
 "$cargo" package --quiet --locked --allow-dirty --no-verify --target-dir "$made/crate"
 cp "$made/crate/package/$name.crate" "$result/"
 
 awk -v wanted="[$version]" '/^## / { on = $2 == wanted; next } on' CHANGELOG.md | sed '/./,$!d' >"$result/release-notes.md"
-(cd "$result" && rm -f SHA256SUMS && sha256sum -- * >"$made/sums" && mv "$made/sums" SHA256SUMS)
-say "$(wc -l <"$result/SHA256SUMS") files in $result"
+(cd "$result" && sha256sum -- * >"$work/sums" && mv "$work/sums" SHA256SUMS)
+# A release is there whole, or not at all.
+mv "$result"/* "$out/"
+say "$(wc -l <"$out/SHA256SUMS") files in $out"

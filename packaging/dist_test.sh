@@ -4,7 +4,6 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 . packaging/check.sh
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 out=$PWD/build/release
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PREFIX LIBDIR INCLUDEDIR BINDIR MANDIR
 make=${MAKE:-make}
@@ -20,12 +19,21 @@ lacks rpmbuild rpm && end
 check "a clone" git clone -q . "$work/clone" || end
 check "no version: it says which" refuses_with "make dist VERSION=$version" "$make" -s -C "$work/clone" dist OUT="$work/none"
 check "another version than Cargo.toml's" refuses_with "Cargo.toml says $version" dist "$work/clone" 9.9.9 "$work/none"
-sed -i 's/^__version__ = .*/__version__ = "9.9.9"/' "$work/clone/bindings/python/steadfast/__init__.py"
-check "a place with another version" refuses_with "bindings/python/steadfast/__init__.py: 9.9.9 instead of $version" dist "$work/clone" "$version" "$work/none"
+# Of the places with a version, each by itself.
+sed -i "0,/^version = /s/^version = .*/version = \"9.9.8\"/" "$work/clone/Cargo.toml"
+bash "$work/clone/packaging/versions.sh" | sed 's/: .*//' >"$work/places"
 git -C "$work/clone" checkout -q .
+check "there are more than 20 places" test "$(wc -l <"$work/places")" -gt 20
+while read -r place; do
+    sed -i "s/${version//./\\.}/9.9.9/" "$work/clone/$place"
+    check "another version in $place" refuses_with "$place: " dist "$work/clone" "$version" "$work/none"
+    git -C "$work/clone" checkout -q .
+done <"$work/places"
 touch "$work/clone/new"
 check "a tree that is not clean" refuses_with "not clean" dist "$work/clone" "$version" "$work/none"
-check "nothing was made" equal "$(ls -A "$work/none")" ""
+check "nothing was made" test ! -e "$work/none"
+rm "$work/clone/new"
+check "a place for it that is not empty" refuses_with "is not empty" dist "$work/clone" "$version" "$work/clone"
 
 [ -z "$(git status --porcelain)" ] || { skip "the tree is not clean: there is no release of it"; end; }
 rm -rf "$out"
@@ -39,7 +47,20 @@ expected() {
 }
 check "all of it, and nothing else" equal "$(cd "$out" && printf '%s\n' * | sort)" "$(expected | sort)"
 check "the notes are the section of the change log" grep -q '^### Added' "$out/release-notes.md"
-check "no path of this machine is in it" refuses sh -c "for file in '$out'/*.tar.gz '$out'/*.crate; do gzip -dc \"\$file\"; done | grep -aqF '$PWD'"
+mkdir "$work/contents"
+unpacked() (
+    for file in "$out"/*; do
+        mkdir "$work/contents/${file##*/}" && cd "$work/contents/${file##*/}" || exit
+        case $file in
+        *.tar.gz | *.tgz | *.crate) tar -xzf "$file" ;;
+        *.deb) dpkg-deb -x "$file" . ;;
+        *.rpm) rpm2archive - <"$file" | tar -xzf - ;;
+        *.whl) python3 -m zipfile -e "$file" . ;;
+        esac || exit
+    done
+)
+check "each can be unpacked" unpacked
+check "no path of this machine is in it" refuses grep -rqaF -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/contents"
 if [ "${1:-}" = --twice ]; then
     check "the release again" dist . "$version" "$work/again"
     check "it is the same" diff -r "$out" "$work/again"

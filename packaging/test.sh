@@ -8,7 +8,6 @@ build=$(cd "$1" && pwd) || exit 2
 export TARGET=$2
 . packaging/check.sh
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PREFIX LIBDIR INCLUDEDIR BINDIR MANDIR COMPLETIONDIR
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 minor=${version%.*}
 root=$work/root
 

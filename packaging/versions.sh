@@ -2,7 +2,8 @@
 # Is the version the same everywhere? Cargo.toml's is the one. Prints the places where another one stands, and then fails.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+. packaging/library.sh
+version=$(version_of_tree)
 code=0
 same() { # FILE PATTERN, of the lines that name it
     local found

@@ -3,26 +3,15 @@
 #   build.sh BUILD OUT
 # MAKE, CC, TARGET: as in the Makefile. The maintainer is DEBFULLNAME <DEBEMAIL>, the date SOURCE_DATE_EPOCH or the last commit's.
 set -eu
-cd "$(dirname "$0")/../.."
-build=$(cd "$1" && pwd)
-mkdir -p "$2"
-out=$(cd "$2" && pwd)
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+. "$(dirname "$0")/../package.sh"
 revision=$version-1
 architecture=$(dpkg --print-architecture)
 multiarch=$(${CC:-cc} -print-multiarch)
 [ -n "$multiarch" ] || { echo "build.sh: ${CC:-cc} -print-multiarch gives nothing: not Debian's compiler?" >&2; exit 1; }
 maintainer="${DEBFULLNAME:-Steadfast maintainers} <${DEBEMAIL:-steadfast@localhost.invalid}>"
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
-work=$(mktemp -d "${TMPDIR:-/tmp}/steadfast-deb.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-umask 022
-unset MAKEFLAGS MFLAGS MAKELEVEL
 
 places=(PREFIX=/usr LIBDIR="/usr/lib/$multiarch" INCLUDEDIR=/usr/include BINDIR=/usr/bin MANDIR=/usr/share/man)
-"${MAKE:-make}" -s install BUILD="$build" TARGET="${TARGET:-target}" DESTDIR="$work/all" "${places[@]}" COMPLETIONDIR=/usr/share/bash-completion/completions \
-    ZSHDIR=/usr/share/zsh/vendor-completions >"$work/log" 2>&1 ||
-    { cat "$work/log" >&2; exit 1; }
+installed "$work/all" "${places[@]}" COMPLETIONDIR=/usr/share/bash-completion/completions ZSHDIR=/usr/share/zsh/vendor-completions
 lib=usr/lib/$multiarch
 
 move() { # PACKAGE PATTERN...: out of the installation, with the directories
@@ -43,8 +32,9 @@ left=$(find "$work/all" -type f -o -type l)
 # The command of a distribution uses its shared library.
 ${CC:-cc} -std=c11 -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -pie -Wl,-z,relro,-z,now -pthread -Iinclude cli/*.c \
     "$build/libsteadfast.so" -o "$work/steadfast/usr/bin/steadfast"
-strip --strip-unneeded --remove-section=.comment --remove-section=.note "$work/libsteadfast0/$lib/libsteadfast.so.$version" "$work/steadfast/usr/bin/steadfast"
-strip --strip-debug --enable-deterministic-archives --remove-section=.comment "$work/libsteadfast-dev/$lib/libsteadfast.a"
+for file in "libsteadfast0/$lib/libsteadfast.so.$version" "libsteadfast-dev/$lib/libsteadfast.a" steadfast/usr/bin/steadfast; do
+    strip_file "$work/$file"
+done
 chmod 644 "$work/libsteadfast0/$lib/libsteadfast.so.$version"
 
 libc() { # FILE: the oldest libc6 with the symbol versions that it asks for

@@ -5,7 +5,6 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 . packaging/check.sh
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PREFIX
 cat >"$work/program.c" <<'C'
 #include <steadfast.h>
