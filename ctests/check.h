@@ -299,13 +299,10 @@ static inline const char *check_load(struct world *w, const struct subject *subj
 static const int SWEEP_ERRORS[] = { EIO, ENOSPC, EINTR, ENOMEM, EMFILE, EACCES, EROFS, EINVAL, ENOSYS, ESTALE, EDQUOT, EFBIG };
 enum { SWEEP_ERROR_COUNT = sizeof SWEEP_ERRORS / sizeof SWEEP_ERRORS[0] };
 
-/* Does this run fail every call with this error? A small one takes only those that the library tells apart; the smallest, one that is
- * a failure and one that means that the call is not there. */
+/* Does this run fail calls with this error? A small one keeps every call but only the errors that the library tells apart. */
 static inline int sweep_takes(int error)
 {
-    int small = test_small();
-    int always = error == EIO || error == ENOSYS;
-    return small == 0 || always || (small == 1 && (error == EINTR || error == EACCES));
+    return !test_small() || error == EIO || error == EINTR || error == ENOSYS || error == EACCES;
 }
 
 typedef const char *checker(struct world *, const struct subject *, const struct scenario *, const struct fault *);

@@ -4,9 +4,11 @@
 #include "lock_probe.h"
 
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 static char *dir, *lock, *table;
 static steadfast_context *context;
+static int stale_opens; /* the lock is replaced each time somebody opens it */
 
 static int64_t fstatfs_hook(void *user, int32_t fd)
 {
@@ -19,6 +21,10 @@ static int32_t openat_hook(void *user, int32_t at, const char *path, int32_t fla
     (void)user;
     if (strcmp(path, "/proc/self/mountinfo") == 0)
         path = table;
+    if (stale_opens > 0 && strcmp(path, "lock") == 0 && (flags & O_CREAT) == 0) {
+        stale_opens--;
+        return -ESTALE;
+    }
     return steadfast_hooks_default()->openat(NULL, at, path, flags, mode);
 }
 
@@ -82,6 +88,17 @@ static void dead_locks(const char *name, int local)
     unlink(lock);
 }
 
+/* An empty record of ours: of a power cut, or of a process that is about to write it. Its flock tells which. */
+static void emptied(const char *name, int32_t expected)
+{
+    leave_lock(lock);
+    if (truncate(lock, 0) != 0 || (removexattr(lock, "user.steadfast") != 0 && errno != ENODATA && errno != ENOTSUP))
+        bail_out("%s: %s", lock, strerror(errno));
+    probe(context, dir, lock, NULL, expected, "%s: an empty lock of ours: %s", name,
+          expected == STEADFAST_LOCK_UNDECIDED ? "UNDECIDED" : "REMOVED");
+    unlink(lock);
+}
+
 /* gocryptfs gives an inode number to another file while the first one is open: a flock that is held may look free, and its holder may be a
  * process of another PID namespace. Only our own attribute says whose it is. */
 static void of_unseen_flocks(const char *name)
@@ -96,6 +113,7 @@ static void of_unseen_flocks(const char *name)
     int attributed = read_attribute(lock, &attribute) && can_tell;
     probe(context, dir, lock, NULL, attributed ? removed() : STEADFAST_LOCK_UNDECIDED, "%s: our lock of a dead process: %s", name,
           attributed ? "REMOVED" : "UNDECIDED");
+    emptied(name, has(STEADFAST_ABSENT_PROC) ? STEADFAST_LOCK_UNDECIDED : removed());
     if (!attributed)
         return;
     leave_lock(lock);
@@ -114,6 +132,8 @@ static void types(void)
     for (size_t i = 0; i < sizeof here / sizeof *here; i++) {
         mount_is(here[i]);
         dead_locks(here[i], tells);
+        if (has(STEADFAST_ABSENT_FLOCK))
+            emptied(here[i], removed());
     }
     for (size_t i = 0; i < sizeof anywhere / sizeof *anywhere; i++) {
         mount_is(anywhere[i]);
@@ -145,6 +165,27 @@ static void taken(void)
     unlink(table);
 }
 
+/* A lock that changes hands at each look. */
+static void replaced(void)
+{
+    static steadfast_lock *held;
+    mount_is("fuse.mergerfs");
+    write_pid(lock, dead_pid());
+    stale_opens = 2;
+    is_int(steadfast_lock_clean_stale(context, lock, NULL, NULL), STEADFAST_LOCK_CHANGED, "a lock that is replaced at each look: CHANGED");
+    ok(stale_opens == 0 && exists(lock), "after two looks, and it is there");
+    stale_opens = 5;
+    int32_t status = steadfast_lock_acquire(context, lock, 0, NULL, &held, NULL);
+    if (has(STEADFAST_ABSENT_PROC)) {
+        is_int(status, 0, "acquire looks again: taken");
+        steadfast_lock_release(held, NULL);
+    } else {
+        is_int(status, STEADFAST_E_LOCKED, "acquire looks again: E_LOCKED, as nothing tells here");
+    }
+    is_int(stale_opens, 0, "after all of them");
+    unlink(lock), unlink(table);
+}
+
 int main(void)
 {
     dir = make_temp_dir("fuse");
@@ -157,7 +198,7 @@ int main(void)
     context = test_context(&hooks);
     types();
     if (has(STEADFAST_ABSENT_FLOCK))
-        taken();
+        taken(), replaced();
     is_int(count_entries(dir), 0, "nothing is left in the directory");
     steadfast_context_free(context);
     remove_tree(dir);

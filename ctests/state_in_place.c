@@ -194,7 +194,10 @@ static void save_before(struct faults *f, int call, const char *name)
 }
 static void turns(const steadfast_context *c, const char *kind)
 {
-    static const struct { const char *name; uint32_t flags; } ways[] = { { "", 0 }, { ", KEEP_PREVIOUS", STEADFAST_SAVE_KEEP_PREVIOUS } };
+    static const struct {
+        const char *name;
+        uint32_t flags;
+    } ways[] = { { "", 0 }, { ", KEEP_PREVIOUS", STEADFAST_SAVE_KEEP_PREVIOUS } };
     for (int i = 0; i < 2; i++) {
         begin(2);
         memset(&faults, 0, sizeof faults);

@@ -207,8 +207,6 @@ static void sweep(const struct lock_scenario *s)
     for (int i = 0; i < SWEEP_ERROR_COUNT; i++) {
         int error = SWEEP_ERRORS[i];
         long runs = 0;
-        if (test_small() > 1 && !sweep_takes(error))
-            continue;
         wrong = NULL;
         for (int for_ever = 0; for_ever < 2 && wrong == NULL; for_ever++) {
             if (for_ever && error == EINTR && test_small())

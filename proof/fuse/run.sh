@@ -71,7 +71,7 @@ run() { # FS
     mkdir -p "$out/$fs"
     cp "$scratch/$fs"/*.tap "$scratch/$fs"/*.err "$scratch/$fs"/*.log "$out/$fs/" 2>/dev/null
 }
-# Three at a time on two cores: each waits for its server half of the time. The slow ones are the first.
+# Four at a time on two cores: each waits for its server half of the time. The slow ones are the first.
 for fs in "${there[@]}"; do
     run "$fs" &
     [ "$(jobs -r | wc -l)" -lt 4 ] || wait -n
