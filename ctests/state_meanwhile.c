@@ -341,6 +341,48 @@ static void torn_first(void)
     ok(holds(previous, text), "and PATH.prev is the copy, not the torn one");
 }
 
+/* Others write both files of an alternating state in place before a saver that has looked at it has the flock. */
+static int its_saves;
+static uint64_t its_last;
+
+static int32_t saves_before_flock(void *user, int32_t fd, int32_t operation)
+{
+    (void)user;
+    for (; (operation & LOCK_EX) != 0 && its_saves > 0; its_saves--) {
+        save(path, "theirs", STEADFAST_SAVE_ALTERNATE);
+        its_last = report.generation;
+    }
+    return REAL->flock(NULL, fd, operation);
+}
+
+static void alternating_first(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t flags;
+    } ways[] = {
+        { "a save", 0 },
+        { "KEEP_PREVIOUS", STEADFAST_SAVE_KEEP_PREVIOUS },
+        { "NO_SYNC", STEADFAST_SAVE_NO_SYNC },
+        { "ALTERNATE", STEADFAST_SAVE_ALTERNATE },
+    };
+    for (int i = 0; i < 4; i++)
+        for (int before = 4; before <= 5; before++) {
+            unlink(path), unlink(previous);
+            for (int n = 0; n < before; n++)
+                save(path, "older", STEADFAST_SAVE_ALTERNATE);
+            steadfast_hooks h = test_hooks();
+            h.flock = saves_before_flock;
+            steadfast_context *c = test_context(&h);
+            its_saves = 3;
+            is_int(save_with(c, path, "mine", ways[i].flags), ways[i].flags == STEADFAST_SAVE_NO_SYNC ? STEADFAST_NOT_DURABLE : 0,
+                   "%s, others let two files take turns just before: saved", ways[i].name);
+            steadfast_context_free(c);
+            ok(its_saves == 0 && report.generation == its_last + 1, "as the generation after theirs");
+            ok(holds(path, "mine"), "it is what a load gives");
+        }
+}
+
 static void same_state_twice(void)
 {
     steadfast_hooks h = test_hooks();
@@ -508,7 +550,7 @@ int main(void)
         skip("IF_GENERATION needs flock", "others save while a saver compares");
     } else {
         if (can_alternate())
-            torn_first();
+            torn_first(), alternating_first();
         else
             skip("no flock is taken to keep a state here", "the state is torn before it is kept");
         gone_for_a_moment();
