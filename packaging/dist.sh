@@ -55,9 +55,9 @@ pack "$name"
 cd "$made/$name"
 
 say "the libraries"
-build=$made/build target=$made/target work=$made/work platforms=$made/platforms
+build=$made/build target=$made/target work=$made/work linked=$made/linked
 rustc=$root/build/rustc
-mkdir -p "$work" "$platforms"
+mkdir -p "$work" "$linked"
 "${MAKE:-make}" -s all CARGO="$cargo" BUILD="$build" TARGET="$target"
 . packaging/targets/libraries.sh
 # What is the same for all of them.
@@ -76,7 +76,7 @@ platform() {
     pack "$name-linux-$1-$2"
 }
 zig_links x86_64-linux-gnu.2.17 "$build/libsteadfast.a"
-platform x86_64 gnu "$build/libsteadfast.a" "$platforms/x86_64-linux-gnu.2.17/libsteadfast.so.0"
+platform x86_64 gnu "$build/libsteadfast.a" "$linked/x86_64-linux-gnu.2.17/libsteadfast.so.0"
 cross aarch64-unknown-linux-gnu cdylib
 cross aarch64-unknown-linux-gnu staticlib
 built=$target/targets/aarch64-unknown-linux-gnu/release
@@ -85,7 +85,7 @@ for machine in x86_64 aarch64; do
     cross "$machine-unknown-linux-musl" staticlib
     built=$target/targets/$machine-unknown-linux-musl/release
     zig_links "$machine-linux-musl" "$built/libsteadfast.a"
-    platform "$machine" musl "$built/libsteadfast.a" "$platforms/$machine-linux-musl/libsteadfast.so.0"
+    platform "$machine" musl "$built/libsteadfast.a" "$linked/$machine-linux-musl/libsteadfast.so.0"
 done
 
 say "packages for Debian and for RPM"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# How the library is built for other platforms. Sourced from the top of the tree, with these set: platforms (absolute; the libraries
+# How the library is built for other platforms. Sourced from the top of the tree, with these set: linked (absolute; the libraries
 # go below it), target (cargo's), rustc (what fetch.sh filled), work (for what is removed in the end), and python, which has ziglang.
 # shellcheck disable=SC2154
 
@@ -7,11 +7,11 @@ case $rustc in /*) cross_rustc=$rustc ;; *) cross_rustc=$PWD/$rustc ;; esac
 exports_map=$work/exports.map
 { echo '{ global:'; sed 's/$/;/' abi/exports.txt; echo 'local: *; };'; } >"$exports_map"
 
-# zig_links TARGET ARCHIVE: the shared library of the archive, in the directory of PLATFORMS that has the target's name.
+# zig_links TARGET ARCHIVE: the shared library of the archive, in the directory of LINKED that has the target's name.
 zig_links() {
-    mkdir -p "$platforms/$1"
+    mkdir -p "$linked/$1"
     "$python" -m ziglang cc -target "$1" -shared -nostartfiles -Wl,-soname,libsteadfast.so.0 -Wl,-z,defs -Wl,--gc-sections \
-        -Wl,--version-script="$exports_map" -Wl,--whole-archive "$2" -Wl,--no-whole-archive -o "$platforms/$1/libsteadfast.so.0"
+        -Wl,--version-script="$exports_map" -Wl,--whole-archive "$2" -Wl,--no-whole-archive -o "$linked/$1/libsteadfast.so.0"
 }
 
 # cross TRIPLE CRATE-TYPE: with core built from source, since rustup's is not to be had everywhere. Its archives name no path of this

@@ -19,7 +19,7 @@ done
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 build=$(cd "$build" && pwd)
-python=build/venv/bin/python platforms=$out
+python=build/venv/bin/python linked=$out
 . packaging/targets/libraries.sh
 
 bit() { # STEADFAST_ABSENT_*

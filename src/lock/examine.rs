@@ -51,8 +51,8 @@ pub fn examine(entry: Entry<'_, '_>, identity: &Identity, settings: &Settings, r
     if is_gone(&opened) {
         opened = open();
     }
-    // Each look has found another file: the name changes hands. Unless the directory itself is gone.
-    if is_gone(&opened) && entry.stat_if_there().is_ok() {
+    // Each look has found another file, and there is one: the name changes hands.
+    if is_gone(&opened) && matches!(entry.stat_if_there(), Ok(Some(_))) {
         return Ok(Outcome::new(STEADFAST_LOCK_CHANGED));
     }
     let (stat, fd) = match opened {
