@@ -59,12 +59,19 @@ pub fn publish(saving: &mut Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reques
     }
 }
 
-/// Gives `temp`, which is not synced, the name of the file that is kept at PATH.prev, and looks at what it has replaced: another saver
-/// may have published durably since. Then that is what PATH.prev has to be. False: nothing has happened, since names cannot be
-/// exchanged here, or for another reason, which a rename will tell.
+/// Gives `temp`, which is not synced, the name of the file that was kept, and looks at what it has replaced: another saver may have
+/// published durably since. Then that is what PATH.prev has to be. Where there was no file it gives it a name that nobody has.
+/// False: nothing has happened, since somebody has the name by now, or names cannot be exchanged here, or for another reason, which a
+/// rename will tell.
 pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, request: &SaveRequest<'_>) -> Result<bool, Outcome> {
     let target = saving.target(name);
-    let Some(kept) = &saving.current else { return Ok(false) };
+    let Some(kept) = &saving.current else {
+        let is_first = !is_lost(temp) && temp.entry().rename_file_to(&target, &temp.stat, RENAME_NOREPLACE).is_ok();
+        if is_first {
+            temp.published();
+        }
+        return Ok(is_first);
+    };
     // While it has the name of the temporary file, nobody is to take it for the orphan of a dead writer. The flock that it was kept
     // under does that, too; another kind would be refused beside others that keep it, and would end that one.
     let taken = if kept.is_held() { Ok(None) } else { locked(target.hooks(), kept.fd()) };
@@ -72,8 +79,7 @@ pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reque
         Err(e) if e.is(EAGAIN) => return Ok(false),
         taken => taken.at(STEADFAST_STEP_KEEP_PREVIOUS)?,
     };
-    let is_lost = temp.unlocked.is_some() && temp.entry().is(&temp.stat) != Ok(true);
-    if is_lost || (request.swaps() && target.is(&kept.stat) != Ok(true)) {
+    if is_lost(temp) || (request.swaps() && target.is(&kept.stat) != Ok(true)) {
         return Ok(false);
     }
     // An answer may be lost after the exchange.
@@ -87,6 +93,11 @@ pub fn publish_over(saving: &Saving<'_>, temp: &mut Temp<'_>, name: &CStr, reque
         keep_replaced(temp.entry(), target);
     }
     Ok(true)
+}
+
+/// Has another process, for which there is a flock, taken it for the orphan of a dead writer?
+fn is_lost(temp: &Temp<'_>) -> bool {
+    temp.unlocked.is_some() && temp.entry().is(&temp.stat) != Ok(true)
 }
 
 /// What another saver has published at the last moment has the name of a temporary file: it becomes PATH.prev if a power cut leaves it

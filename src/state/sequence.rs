@@ -130,11 +130,17 @@ pub fn replace<'h>(
             kept => break kept?,
         }
     };
-    // What an unsynced content replaces has to be what is kept: another saver may have published in between, durably.
-    let matters = |kept: &Option<Kept<'_>>| !matches!(synced, Synced::Yes) && kept.as_ref().is_some_and(|kept| kept.durable);
+    // What an unsynced content replaces has to be what was kept, even where that is nothing: another saver may publish in between, durably.
+    let mut over = false;
     for _ in 0..ATTEMPTS {
-        if !matters(&kept) || !saving.is_replaced(name)? {
+        if matches!(synced, Synced::Yes) || kept.is_none() {
             break;
+        }
+        if !saving.is_replaced(name)? {
+            over = !request.exchanges() && publish_over(saving, &mut written.temp, name, request)?;
+            if over || saving.current.is_some() || !saving.is_replaced(name)? {
+                break;
+            }
         }
         if request.swaps() {
             return Err(saving.conflict(name, request.kind()));
@@ -151,7 +157,6 @@ pub fn replace<'h>(
     };
     let on_disk = if either { STEADFAST_ON_DISK_EITHER } else { STEADFAST_ON_DISK_UNKNOWN };
     // 9: the rename. When it fails, what was at .prev is put back; but not when it may have happened.
-    let over = matters(&kept) && !request.exchanges() && publish_over(saving, &mut written.temp, name, request)?;
     let published = if over { Ok(()) } else { publish(saving, &mut written.temp, name, request) };
     if let Err(outcome) = published {
         if outcome.status != STEADFAST_E_INDETERMINATE {
