@@ -3,8 +3,8 @@
 #include "util.h"
 #include "lock_probe.h"
 
+#include <sys/file.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 static char *dir, *lock, *table;
 static steadfast_context *context;
@@ -88,17 +88,6 @@ static void dead_locks(const char *name, int local)
     unlink(lock);
 }
 
-/* An empty record of ours: of a power cut, or of a process that is about to write it. Its flock tells which. */
-static void emptied(const char *name, int32_t expected)
-{
-    leave_lock(lock);
-    if (truncate(lock, 0) != 0 || (removexattr(lock, "user.steadfast") != 0 && errno != ENODATA && errno != ENOTSUP))
-        bail_out("%s: %s", lock, strerror(errno));
-    probe(context, dir, lock, NULL, expected, "%s: an empty lock of ours: %s", name,
-          expected == STEADFAST_LOCK_UNDECIDED ? "UNDECIDED" : "REMOVED");
-    unlink(lock);
-}
-
 /* gocryptfs gives an inode number to another file while the first one is open: a flock that is held may look free, and its holder may be a
  * process of another PID namespace. Only our own attribute says whose it is. */
 static void of_unseen_flocks(const char *name)
@@ -113,7 +102,6 @@ static void of_unseen_flocks(const char *name)
     int attributed = read_attribute(lock, &attribute) && can_tell;
     probe(context, dir, lock, NULL, attributed ? removed() : STEADFAST_LOCK_UNDECIDED, "%s: our lock of a dead process: %s", name,
           attributed ? "REMOVED" : "UNDECIDED");
-    emptied(name, has(STEADFAST_ABSENT_PROC) ? STEADFAST_LOCK_UNDECIDED : removed());
     if (!attributed)
         return;
     leave_lock(lock);
@@ -132,8 +120,6 @@ static void types(void)
     for (size_t i = 0; i < sizeof here / sizeof *here; i++) {
         mount_is(here[i]);
         dead_locks(here[i], tells);
-        if (has(STEADFAST_ABSENT_FLOCK))
-            emptied(here[i], removed());
     }
     for (size_t i = 0; i < sizeof anywhere / sizeof *anywhere; i++) {
         mount_is(anywhere[i]);
@@ -163,6 +149,52 @@ static void taken(void)
     ok(status == 0 && strstr(report.message, "network") != NULL, "acquire on FUSE over a network warns of it");
     ok(steadfast_lock_release(held, NULL) == 0 && !exists(lock), "and the lock is released");
     unlink(table);
+}
+
+/* Another process has taken our empty file for a dead one's. Its own file has the same number, which the server uses again. */
+static char text_of_theirs[30];
+static ino_t our_number;
+static int their_file = -1;
+
+static int64_t write_hook(void *user, int32_t fd, const void *data, size_t len)
+{
+    (void)user;
+    struct stat st;
+    if (their_file < 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        our_number = st.st_ino;
+        unlink(lock);
+        their_file = open(lock, O_RDWR | O_CREAT | O_EXCL, 0644);
+        if (their_file < 0 || flock(their_file, LOCK_EX) != 0 || dprintf(their_file, "%s", text_of_theirs) < 0)
+            bail_out("%s: %s", lock, strerror(errno));
+    }
+    return steadfast_hooks_default()->write(NULL, fd, data, len);
+}
+
+static int32_t fstat_hook(void *user, int32_t fd, steadfast_stat *out)
+{
+    (void)user;
+    struct stat theirs;
+    int32_t result = steadfast_hooks_default()->fstat(NULL, fd, out);
+    if (result == 0 && their_file >= 0 && fstat(their_file, &theirs) == 0 && out->ino == theirs.st_ino)
+        out->ino = our_number;
+    return result;
+}
+
+static void same_number(void)
+{
+    static steadfast_lock *held;
+    steadfast_hooks hooks = test_hooks();
+    hooks.fstatfs = fstatfs_hook;
+    hooks.openat = openat_hook;
+    hooks.write = write_hook;
+    hooks.fstat = fstat_hook;
+    steadfast_context *c = test_context(&hooks);
+    mount_is("fuse.gocryptfs");
+    snprintf(text_of_theirs, sizeof text_of_theirs, "%ld\n", (long)getppid());
+    is_int(steadfast_lock_acquire(c, lock, 0, NULL, &held, NULL), STEADFAST_E_LOCKED, "a file of another one, with our number: E_LOCKED");
+    ok(their_file >= 0 && exists(lock), "it is there");
+    close(their_file), unlink(lock), unlink(table);
+    steadfast_context_free(c);
 }
 
 /* A lock that changes hands at each look. */
@@ -198,7 +230,7 @@ int main(void)
     context = test_context(&hooks);
     types();
     if (has(STEADFAST_ABSENT_FLOCK))
-        taken(), replaced();
+        taken(), replaced(), same_number();
     is_int(count_entries(dir), 0, "nothing is left in the directory");
     steadfast_context_free(context);
     remove_tree(dir);

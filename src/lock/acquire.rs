@@ -70,7 +70,7 @@ pub fn acquire(start: &Start<'_>, path: &Path, request: &Request<'_>) -> Result<
                 candidate.publish(target)?
             };
             match published {
-                Published::Yes(file, stat) => match secure(target, file, &stat, &writer, !by_name && kind == Kind::Ordinary)? {
+                Published::Yes(file, stat) => match secure(target, file, &stat, &writer, by_name, kind)? {
                     Secured::Yes(keeper) => {
                         let outcome = describe(&dir, own, taken_over, request);
                         let watch = wait
@@ -152,14 +152,16 @@ fn secure(
     file: Fd<'_>,
     stat: &steadfast_stat,
     writer: &Writer<'_>,
-    mappable: bool,
+    by_name: bool,
+    kind: Kind,
 ) -> Result<Secured, Outcome> {
     let hooks = target.hooks();
     let inherit = writer.settings.has(STEADFAST_LOCK_INHERIT);
+    let mappable = !by_name && kind == Kind::Ordinary;
     let mapped = if mappable && !inherit { hooks.map(file.raw()).ok() } else { None };
     // The descriptor of a mapped file is not needed, and no forked child is to keep it.
     let kept = if mapped.is_some() { close(file) } else { Some(file) };
-    let secured = match is_seen(target, stat) {
+    let secured = match is_seen(target, stat, by_name.then_some(writer.own)) {
         Ok(true) => Ok(None),
         Ok(false) => give_up(target, writer).map(Some),
         Err(error) => unasked(target, stat, writer, error),
@@ -184,8 +186,9 @@ fn close(file: Fd<'_>) -> Option<Fd<'_>> {
     None
 }
 
-/// Does whoever opens the lock by its name find our file, and find it locked?
-fn is_seen(target: Entry<'_, '_>, stat: &steadfast_stat) -> Result<bool, Outcome> {
+/// Does whoever opens the lock by its name find our file, and find it locked? Where numbers are used again while a file is open, another
+/// process's file may have ours, and its flock is refused as well: `named` is whom the record has to name there.
+fn is_seen(target: Entry<'_, '_>, stat: &steadfast_stat, named: Option<i32>) -> Result<bool, Outcome> {
     let hooks = target.hooks();
     let fd = match target.open(CAREFUL, 0) {
         Ok(fd) => fd,
@@ -195,6 +198,11 @@ fn is_seen(target: Entry<'_, '_>, stat: &steadfast_stat) -> Result<bool, Outcome
         Err(e) => return Err(Outcome::failed(e, STEADFAST_STEP_LINK)),
     };
     if !same(&hooks.fstat(fd.raw()).at(STEADFAST_STEP_COMPARE)?, stat) {
+        return Ok(false);
+    }
+    if let Some(own) = named
+        && held::named_pid(hooks, &fd)? != own
+    {
         return Ok(false);
     }
     match hooks.lock(fd.raw(), LOCK_SH | LOCK_NB) {

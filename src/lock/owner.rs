@@ -98,11 +98,9 @@ fn low(value: u64) -> usize {
     value as usize
 }
 
-/// Is an empty file one that we left so? Its attribute says it, or its mark, when it has no attribute. Where a flock that is held may
-/// look free, its owner may be about to write to it.
+/// Is an empty file one that we left so? Its attribute says it, or its mark, when it has no attribute.
 pub fn is_ours(hooks: &Hooks, fd: i32, stat: &steadfast_stat) -> bool {
-    let is_left = is_described(hooks, fd, stat, 0) || (stat.mode & MARK != 0 && !has_attribute(hooks, fd));
-    is_left && !has_unreliable_flock(hooks, fd)
+    is_described(hooks, fd, stat, 0) || (stat.mode & MARK != 0 && !has_attribute(hooks, fd))
 }
 
 /// Has the file an attribute that speaks of its content, which names `pid` (0: nobody)?
